@@ -1,0 +1,39 @@
+# make demo   set up, then train two small models, watched, and write runs/demo/report.html
+# make test   set up, then format, lint, types, import contracts and all tests
+PYTHON ?= python3
+BIN := .venv/bin
+
+# Real data sets, where they lie beside the checkout; else the user's cache folder and the embedded worlds.
+ifneq ($(wildcard ../shared/data),)
+export ONTOGENY_DATA ?= $(abspath ../shared/data)
+endif
+export OMP_NUM_THREADS ?= 1
+export TOKENIZERS_PARALLELISM ?= false
+export HF_HUB_OFFLINE ?= 1
+
+.PHONY: demo test lint bench clean
+
+demo: .venv/.ready
+	OMP_NUM_THREADS=2 $(BIN)/ontogeny demo --out runs/demo
+
+test: lint
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: .venv/.ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/.ready
+	$(BIN)/python -m tests.timings
+
+# torch first and pinned, so that a machine without a GPU does not draw in gigabytes of CUDA through another package.
+.venv/.ready: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv runs .pytest_cache .mypy_cache .ruff_cache .hypothesis

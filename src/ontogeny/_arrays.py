@@ -1,0 +1,34 @@
+"""Axis names and array aliases, used alike in annotations, arguments and columns.
+
+Axes: `stimuli`, `features`, `voxels`, `pairs` (stimulus pairs i < j, in the order of `numpy.triu_indices`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, TypeAlias
+
+import numpy as np
+from jaxtyping import Float
+
+__all__ = ["Pairs", "PerVoxel", "Responses", "Square", "digest"]
+
+Responses: TypeAlias = Float[np.ndarray, "stimuli voxels"]
+PerVoxel: TypeAlias = Float[np.ndarray, " voxels"]
+Square: TypeAlias = Float[np.ndarray, "stimuli stimuli"]
+Pairs: TypeAlias = Float[np.ndarray, " pairs"]
+
+
+def digest(*parts: Any) -> str:
+    """Sha256 (first 16 hex digits) over strings, bytes and arrays; a part's type and shape count too."""
+    sha = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            sha.update(f"{part.dtype.str}{part.shape}".encode())
+            sha.update(np.ascontiguousarray(part).tobytes())
+        elif isinstance(part, bytes):
+            sha.update(part)
+        else:
+            sha.update(repr(part).encode())
+        sha.update(b"\x00")
+    return sha.hexdigest()[:16]

@@ -1,0 +1,81 @@
+"""`ontogeny doctor`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ontogeny.errors import ConfigError
+
+__all__ = ["add_parser", "object_at"]
+
+_ABOUT = """\
+Before training: which layers would be read and how large they are, whether stimuli and responses pair up, ceilings,
+what the untrained model and the stimuli's own surface score already, and how long one probe takes. Writes nothing.
+
+Without --model it describes the benchmark alone.
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Add the verb."""
+    parser = commands.add_parser(
+        "doctor",
+        help="what would be read, does it fit, what does it cost",
+        description=_ABOUT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("benchmark", help="name of a benchmark, see `ontogeny data list`")
+    parser.add_argument("--model", help="module:attribute, a model or a function that makes one")
+    parser.add_argument("--tokenizer", help="module:attribute, for text")
+    parser.add_argument("--transform", help="module:attribute, image -> tensor, for images")
+    parser.add_argument("--layers", nargs="+", default=["auto"], help="names, globs, auto, embeddings, surprisal")
+    parser.add_argument("--pooling", nargs="+", default=[], help="mean, last, cls, spatial_mean, flatten")
+    parser.set_defaults(run=_run)
+
+
+def object_at(address: str) -> Any:
+    """The object at "module:attribute", looked for in the current folder too.
+
+    Raises:
+        ConfigError: no such module or attribute.
+    """
+    module, _, attribute = address.partition(":")
+    if not module or not attribute:
+        raise ConfigError(f"expected module:attribute, got {address!r}")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"cannot load {address!r}: {error}") from error
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from ontogeny.datasets import load
+    from ontogeny.doctor import describe_benchmark
+    from ontogeny.monitor import watch
+
+    if arguments.model is None:
+        sys.stdout.write("\n".join(describe_benchmark(load(arguments.benchmark).prepare())) + "\n")
+        return 0
+    model = object_at(arguments.model)
+    readers = {
+        name: object_at(address)
+        for name in ("tokenizer", "transform")
+        if (address := getattr(arguments, name)) is not None
+    }
+    with tempfile.TemporaryDirectory() as scratch:
+        monitor = watch(
+            arguments.benchmark,
+            record=Path(scratch) / "record",
+            layers=arguments.layers,
+            pooling=arguments.pooling,
+            **readers,
+        )
+        sys.stdout.write(monitor.doctor(model if hasattr(model, "parameters") else model()) + "\n")
+    return 0

@@ -1,0 +1,102 @@
+"""Doctor: before training, say what a monitor will read, whether stimuli and responses fit, and what a probe costs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import nn
+
+from ontogeny.assembly import Target
+from ontogeny.benchmark import PreparedBenchmark
+from ontogeny.features import Site
+from ontogeny.scores import Score
+
+if TYPE_CHECKING:
+    from ontogeny.monitor import Monitor
+
+__all__ = ["describe_benchmark", "examine"]
+
+
+def describe_benchmark(prepared: PreparedBenchmark) -> list[str]:
+    """Stimuli, responses, ceilings and folds, a line each."""
+    benchmark = prepared.benchmark
+    kind = "SIMULATED" if benchmark.simulated else "real"
+    lines = [
+        f"{benchmark.name} {benchmark.version} ({kind} data), fingerprint {prepared.fingerprint}",
+        f"  stimuli    {len(benchmark.stimuli)} {benchmark.stimuli.modality}s, {benchmark.folds.how}",
+        f"  metrics    {', '.join(m.name for m in benchmark.metrics)}",
+    ]
+    rois = dict.fromkeys(t.roi for t in prepared.targets)
+    about = [_describe_roi(roi, [t for t in prepared.targets if t.roi == roi]) for roi in rois]
+    return lines + [f"  ROI        {line}" for line in about]
+
+
+def _describe_roi(roi: str, targets: list[Target]) -> str:
+    voxels = [t.n_voxels for t in targets]
+    size = f"{min(voxels)}-{max(voxels)} voxels" if min(voxels) < max(voxels) else f"{voxels[0]} voxels"
+    form = "a geometry" if targets[0].rdm is not None else size
+    known = [float(np.mean(t.ceiling)) for t in targets if t.ceiling is not None]
+    ceiling = f"ceiling r = {np.mean(known):.3f}" if known else "ceiling from other subjects, a metric each"
+    if len(targets) < 2 and not known:
+        ceiling = "ceiling not known: one subject"
+    return f"{roi}: {len(targets)} subject(s), {form}, {ceiling}"
+
+
+def examine(monitor: Monitor, model: nn.Module) -> str:
+    """Probe once, write nothing, and report.
+
+    Args:
+        monitor: as it will be used in training.
+        model: the model to be trained; it is left as it was.
+
+    Returns:
+        Several lines of text: benchmarks, layers with sizes, scores now, refusals, seconds a probe.
+
+    Raises:
+        ProbeError: the model cannot be read at all.
+    """
+    lines: list[str] = []
+    for watched in monitor.watched:
+        lines += describe_benchmark(watched.benchmark)
+    rows = monitor.measure(model, 0)
+    alignment = [r for r in rows if r.kind == "alignment"]
+    lines += ["", "layers read, and their best score now (mean over subjects)"]
+    for site, group in _by_site(alignment).items():
+        best = max(_means(group).items(), key=lambda item: item[1])
+        lines.append(f"  {site!s:<44} {group[0].n_features:>6} features   {best[1]:+.3f}  {best[0]}")
+    baseline = [r for r in rows if r.kind in ("baseline", "control") and "permuted" not in r.layer]
+    for site, group in _by_site(baseline).items():
+        best = max(_means(group).items(), key=lambda item: item[1])
+        lines.append(f"  {site.layer!s:<44} {group[0].n_features:>6} features   {best[1]:+.3f}  {best[0]}")
+    lines += [f"  refused: {r.layer} {r.metric}: {r.note}" for r in rows if r.kind == "refusal"]
+    lines += [f"task       {r.metric} {r.value:.4f} {r.unit} (n = {r.n_stimuli})" for r in rows if r.kind == "task"]
+    if not any(r.kind == "task" for r in rows):
+        lines.append("task       none: pass task=HeldOutLoss(...), so that alignment has a task to be compared with")
+    seconds = next(r.value for r in rows if r.kind == "probe")
+    lines.append(f"cost       one probe takes {seconds:.2f} s")
+    lines.append(f"the line   {_callback_line(monitor)}")
+    return "\n".join(lines)
+
+
+def _callback_line(monitor: Monitor) -> str:
+    names = [w.benchmark.benchmark.name for w in monitor.watched]
+    reader = {"text": "tokenizer=tokenizer", "image": "transform=transform"}
+    kinds = dict.fromkeys(reader[w.benchmark.benchmark.stimuli.modality] for w in monitor.watched)
+    first = repr(names[0] if len(names) == 1 else names).replace("'", '"')
+    return f'AlignmentCallback({first}, {", ".join(kinds)}, task=HeldOutLoss(batches=...), record="runs/a")'
+
+
+def _by_site(rows: list[Score]) -> dict[Site, list[Score]]:
+    out: dict[Site, list[Score]] = {}
+    for row in rows:
+        out.setdefault(Site(row.layer, row.pooling), []).append(row)
+    return out
+
+
+def _means(rows: list[Score]) -> dict[str, float]:
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        if row.value is not None:
+            found.setdefault(f"{row.roi}, {row.metric}", []).append(row.value)
+    return {name: float(np.mean(values)) for name, values in found.items()}

@@ -1,0 +1,119 @@
+"""Every error this package raises on purpose.
+
+    OntogenyError
+    ├── DataError (ValueError)           stimuli, responses or files that cannot be used
+    │   ├── AlignmentIdError             ids missing, doubled, or not shared
+    │   ├── DatasetNotFoundError         a named set or one of its files is not on this machine
+    │   └── ChecksumError                a file is not the pinned one
+    ├── ProbeError (RuntimeError)        the model could not be read
+    │   ├── LayerNotFoundError           no layer of that name
+    │   └── FeatureError                 a layer gave something that is not stimuli x features, or NaN
+    ├── MetricError (ValueError)         a metric cannot use these responses or options
+    ├── RecordError (RuntimeError)       a record cannot be opened or continued
+    ├── LagError (ValueError)            series that cannot be analysed at all (as opposed to `Untestable`)
+    ├── ConfigError (ValueError)         a file or argument that does not describe an object
+    └── MissingExtraError (ImportError)  an optional library is not installed
+
+A message says what was expected, what came, and what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from typing import Any
+
+__all__ = [
+    "AlignmentIdError",
+    "ChecksumError",
+    "ConfigError",
+    "DataError",
+    "DatasetNotFoundError",
+    "FeatureError",
+    "LagError",
+    "LayerNotFoundError",
+    "MetricError",
+    "MissingExtraError",
+    "OntogenyError",
+    "ProbeError",
+    "RecordError",
+    "nearest",
+    "require",
+]
+
+
+class OntogenyError(Exception):
+    """Root of the tree."""
+
+
+class DataError(OntogenyError, ValueError):
+    """Stimuli, responses or files that cannot be used."""
+
+
+class AlignmentIdError(DataError):
+    """Ids missing, doubled, or not shared."""
+
+
+class DatasetNotFoundError(DataError):
+    """A named set, or one of its files, is not on this machine."""
+
+
+class ChecksumError(DataError):
+    """A file is not the pinned one."""
+
+
+class ProbeError(OntogenyError, RuntimeError):
+    """The model could not be read."""
+
+
+class LayerNotFoundError(ProbeError):
+    """No layer of that name."""
+
+
+class FeatureError(ProbeError):
+    """A layer gave something that is not stimuli x features, or NaN."""
+
+
+class MetricError(OntogenyError, ValueError):
+    """A metric cannot use these responses or options."""
+
+
+class RecordError(OntogenyError, RuntimeError):
+    """A record cannot be opened or continued."""
+
+
+class LagError(OntogenyError, ValueError):
+    """Series that cannot be analysed at all."""
+
+
+class ConfigError(OntogenyError, ValueError):
+    """A file or argument that does not describe an object."""
+
+
+class MissingExtraError(OntogenyError, ImportError):
+    """An optional library is not installed."""
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """Say which of `choices` is nearest to `name`, as the end of an error message."""
+    known = list(choices)
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    if close:
+        return "Did you mean " + " or ".join(repr(c) for c in close) + "?"
+    shown = ", ".join(repr(c) for c in known[:12])
+    return f"Choices: {shown}{', ...' if len(known) > 12 else ''}." if known else "There is nothing to choose from."
+
+
+def require(module: str, extra: str) -> Any:
+    """Import an optional library, or say which extra installs it.
+
+    Raises:
+        MissingExtraError: the library is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"this needs {module.split('.')[0]!r}, which is not installed: pip install 'ontogeny[{extra}]'"
+        ) from error

@@ -1,0 +1,88 @@
+"""Report: pictures and one offline page from a record.
+
+curves.py      a record -> panels of curves, averaged over subjects
+alignment.py   panels -> pictures (Altair)
+words.py       panels -> sentences and tables
+page.py        all of it -> one HTML file without a network
+figures.py     Figure, and the axes that pictures share
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ontogeny.errors import RecordError
+from ontogeny.report.alignment import run_figures
+from ontogeny.report.curves import RunFacts
+from ontogeny.report.figures import Figure
+from ontogeny.report.page import page
+from ontogeny.series import Record
+
+__all__ = ["Figure", "ReportFiles", "find_records", "write_report"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportFiles:
+    """What a report wrote."""
+
+    html: Path
+    pngs: tuple[Path, ...]
+
+
+def find_records(path: str | os.PathLike[str]) -> list[Record]:
+    """The record at `path`, or all records in the folders right below it, by name.
+
+    Raises:
+        RecordError: there is none.
+    """
+    folder = Path(path)
+    folders = [folder, *(sorted(p for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else [])]
+    found = [f for f in folders if (f / "record.json").exists()]
+    if not found:
+        raise RecordError(
+            f"no record at {folder}, nor in the folders right below it (a record has a file record.json); "
+            "`ontogeny demo` makes two, a callback makes one a run"
+        )
+    return [Record.open(f) for f in found]
+
+
+def write_report(
+    path: str | os.PathLike[str], out: str | os.PathLike[str] | None = None, *, progress: bool = False
+) -> ReportFiles:
+    """Write report.html and its pictures as PNG.
+
+    Args:
+        path: a record's folder, or a folder of records.
+        out: folder to write to; `path` itself where not given. Pictures go to its folder `figures`.
+        progress: show a bar.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        RecordError: no record there, or one without any score.
+        MissingExtraError: the extra `report` is not installed.
+    """
+    runs = [RunFacts.of(record) for record in find_records(path)]
+    empty = [str(facts.record.folder) for facts in runs if not facts.steps]
+    if len(empty) == len(runs):
+        raise RecordError(f"no score in {', '.join(empty)} yet; the first probe writes some")
+    drawn = [(facts, run_figures(facts)) for facts in runs if facts.steps]
+    target = Path(path if out is None else out)
+    pictures = target / "figures"
+    pictures.mkdir(parents=True, exist_ok=True)
+    html = target / "report.html"
+    html.write_text(page(drawn, title=Path(path).resolve().name), encoding="utf-8")
+    figures = [figure for _, several in drawn for figure in several]
+    pngs = [_png(figure, pictures) for figure in tqdm(figures, desc="pictures", unit="png", disable=not progress)]
+    return ReportFiles(html=html, pngs=tuple(pngs))
+
+
+def _png(figure: Figure, folder: Path) -> Path:
+    file = folder / f"{figure.name}.png"
+    figure.chart.save(str(file), scale_factor=2)
+    return file

@@ -1,0 +1,65 @@
+"""Figure: one picture with its caption, and the axes that all pictures share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ontogeny.errors import require
+
+__all__ = ["Figure", "altair", "depth_colour", "step_axis"]
+
+_STEP_TITLE = "step (optimizer updates; log axis, step 0 shown)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One picture.
+
+    Args:
+        name: stem of its PNG file.
+        title: what it shows, a few words.
+        caption: how to read it, for someone who has not seen one before.
+        chart: an Altair chart; page and PNG are made from the same specification.
+    """
+
+    name: str
+    title: str
+    caption: str
+    chart: Any
+
+
+def altair() -> Any:
+    """The plot library, imported when the first picture is drawn."""
+    return require("altair", "report")
+
+
+def step_axis(steps: Sequence[int], *, titled: bool = True) -> Any:
+    """The x axis: log above 1, linear below, so that step 0 has its place.
+
+    Args:
+        steps: all probed steps of the record, so that pictures of one record share their axis.
+        titled: write what the axis is, under the lowest of several pictures.
+    """
+    alt = altair()
+    last = max([1, *steps])
+    ticks = [0, *(m * 10**e for e in range(len(str(last))) for m in (1, 3) if m * 10**e <= last)]
+    return alt.X(
+        "step:Q",
+        title=_STEP_TITLE if titled else None,
+        scale=alt.Scale(type="symlog", constant=1, domain=[0, last], nice=False),
+        axis=alt.Axis(values=ticks, format="~s", grid=True),
+    )
+
+
+def depth_colour(layers: Sequence[str]) -> Any:
+    """A colour a layer, dark for the first and light for the last."""
+    alt = altair()
+    scheme = alt.SchemeParams(name="viridis", extent=[0.0, 0.85])
+    return alt.Color(
+        "layer:O",
+        sort=list(layers),
+        scale=alt.Scale(domain=list(layers), scheme=scheme),
+        legend=alt.Legend(title="layer (first to last)", symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=3),
+    )

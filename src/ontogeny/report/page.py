@@ -1,0 +1,128 @@
+"""One HTML page with everything inline: no network, no file beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from ontogeny.errors import require
+from ontogeny.report.curves import RunFacts
+from ontogeny.report.figures import Figure, altair
+from ontogeny.report.words import GLOSSARY, cost, final_table, first_line, refusal_table, sentences
+
+__all__ = ["page"]
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; color: #1c2833; margin: 0 auto; max-width: 1240px; padding: 1.5rem; }
+.origin { font-weight: 600; padding: .6rem .9rem; border-left: 5px solid #1e8449; background: #eafaf1; }
+.origin.simulated { border-color: #b9770e; background: #fef5e7; }
+h1 { font-size: 1.5rem; } h2 { margin-top: 2.4rem; border-bottom: 1px solid #d5d8dc; } h3 { font-size: 1.05rem; }
+figure { margin: 1.2rem 0 2rem; overflow-x: auto; } figcaption { max-width: 75ch; color: #34495e; }
+table { border-collapse: collapse; font-size: 13px; display: block; overflow: auto; max-height: 30rem; }
+th, td { text-align: left; padding: .2rem .7rem .2rem 0; border-bottom: 1px solid #eef0f2; white-space: nowrap; }
+th { position: sticky; top: 0; background: white; } td.why { white-space: normal; }
+dt { font-weight: 600; float: left; clear: left; min-width: 7rem; } dd { margin-left: 8rem; }
+code { background: #f4f6f7; padding: 0 .25em; } .chart-error { color: #c0392b; white-space: pre-wrap; }
+"""
+_SCRIPT = """
+for (const holder of document.querySelectorAll("div.chart")) {
+  const spec = JSON.parse(holder.nextElementSibling.textContent);
+  const actions = { export: true, source: false, compiled: false, editor: false };
+  vegaEmbed(holder, spec, { renderer: "svg", actions }).then(
+    () => holder.setAttribute("data-state", "drawn"),
+    (error) => {
+      holder.setAttribute("data-state", "failed");
+      holder.className += " chart-error";
+      holder.textContent = error;
+    });
+}
+"""
+
+
+def page(runs: Sequence[tuple[RunFacts, Sequence[Figure]]], *, title: str) -> str:
+    """The whole page.
+
+    Args:
+        runs: records with their pictures, in the order of the page.
+        title: heading; escaped, as is everything that comes out of a record.
+    """
+    origin = first_line([facts for facts, _ in runs])
+    kind = "origin" if origin.startswith("Real") else "origin simulated"
+    body = [
+        f'<p class="{kind}">{escape(origin)}</p>',
+        f"<h1>{escape(title)}</h1>",
+        "<p>Alignment of a model's layers with brain responses while it trains, beside its task at the same weights. "
+        "Hover for values; the three dots of a picture save it.</p>",
+        *(part for facts, figures in runs for part in _run(facts, figures)),
+        "<h2>Words</h2><dl>",
+        *(f"<dt>{escape(word)}</dt><dd>{escape(meaning)}</dd>" for word, meaning in GLOSSARY.items()),
+        "</dl>",
+        "<noscript>The pictures need JavaScript (inside this file); the folder figures holds them as PNG.</noscript>",
+    ]
+    bundle = require("vl_convert", "report").javascript_bundle(vl_version=_vegalite())
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>\n'
+        f"<style>{_STYLE}</style></head>\n<body>\n" + "\n".join(body) + "\n"
+        f'<script type="module">{bundle}\n{_SCRIPT}</script>\n</body></html>\n'
+    )
+
+
+def _vegalite() -> str:
+    """The Vega-Lite version of Altair's specifications, "6.4"."""
+    return ".".join(altair().SCHEMA_VERSION.removeprefix("v").split(".")[:2])
+
+
+def _run(facts: RunFacts, figures: Sequence[Figure]) -> list[str]:
+    out = [f"<h2>{escape(facts.record.run)}</h2>", "<ul>"]
+    out += [f"<li>{escape(sentence)}</li>" for sentence in [*sentences(facts), cost(facts)]]
+    out.append("</ul>")
+    out += [_figure(figure) for figure in figures]
+    table = final_table(facts)
+    if table:
+        out.append("<h3>Every layer at the last step</h3>")
+        out.append(
+            "<p>The highest layer of such a table was chosen after looking; it is a description, not a test.</p>"
+        )
+        out.append(_table(table))
+    refused = refusal_table(facts)
+    if refused:
+        out += ["<h3>What could not be measured, and why</h3>", _table(refused)]
+    return [*out, *_provenance(facts)]
+
+
+def _figure(figure: Figure) -> str:
+    spec = json.dumps(figure.chart.to_dict(), separators=(",", ":")).replace("<", "\\u003c")
+    return (
+        f'<figure><h3>{escape(figure.title)}</h3><div class="chart" id="{escape(figure.name)}"></div>'
+        f'<script type="application/json">{spec}</script><figcaption>{escape(figure.caption)}</figcaption></figure>'
+    )
+
+
+def _table(rows: Sequence[Mapping[str, str]]) -> str:
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+    lines = [
+        "<tr>" + "".join(f'<td class="{escape(name)}">{escape(row.get(name, ""))}</td>' for name in columns) + "</tr>"
+        for row in rows
+    ]
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+
+
+def _provenance(facts: RunFacts) -> list[str]:
+    """Where the numbers come from."""
+    header = facts.record.header
+    out = ["<h3>Where the numbers come from</h3>"]
+    for name, about in header["benchmarks"].items():
+        lines = [
+            ("benchmark", f"{name}, version {about.get('version', '?')}, fingerprint {about.get('fingerprint', '?')}"),
+            ("about", str(about.get("about", ""))),
+            ("stimuli", f"{about.get('n_stimuli', '?')}; {about.get('folds', '')}"),
+            ("ceiling", str(about.get("ceiling_source", ""))),
+            ("cite", str(about.get("citation", ""))),
+            ("terms", str(about.get("licence", ""))),
+        ]
+        out.append("<dl>" + "".join(f"<dt>{key}</dt><dd>{escape(text)}</dd>" for key, text in lines) + "</dl>")
+    versions = ", ".join(f"{name} {version}" for name, version in header.get("versions", {}).items())
+    out.append(f"<p>Record <code>{escape(str(facts.record.folder))}</code>; {escape(versions)}.</p>")
+    return out

@@ -1,0 +1,125 @@
+"""StimulusSet: ordered stimuli with stable ids."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from ontogeny._arrays import digest
+from ontogeny.errors import AlignmentIdError, DataError
+
+__all__ = ["Modality", "StimulusSet", "check_ids", "surface_features"]
+
+Modality = Literal["text", "image"]
+
+
+def check_ids(ids: Sequence[str], owner: str) -> None:
+    """Refuse an empty list of ids, and doubled ids, by name.
+
+    Raises:
+        AlignmentIdError: no ids, or an id that appears twice.
+    """
+    if not ids:
+        raise AlignmentIdError(f"{owner}: expected at least one stimulus id, got none")
+    doubled = [i for i, count in Counter(ids).items() if count > 1]
+    if doubled:
+        raise AlignmentIdError(
+            f"{owner}: stimulus ids must be unique, but {len(doubled)} appear more than once, e.g. {doubled[:3]}; "
+            "average the repeats or give each presentation its own id"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StimulusSet:
+    """Ordered stimuli (text or images) with stable ids.
+
+    Args:
+        name: what the set is called.
+        modality: "text" (inputs are strings) or "image" (PIL images, or uint8 arrays height x width x 3).
+        ids: one unique id a stimulus; responses are matched to stimuli by these, never by order.
+        inputs: the stimuli, in the order of `ids`: any sequence, a `datasets.Dataset` column included.
+        groups: one label a stimulus (story, run, category) that folds must not split, or None.
+        contiguous: neighbours in order are not independent (a story, a run): folds are blocks then.
+    """
+
+    name: str
+    modality: Modality
+    ids: tuple[str, ...]
+    inputs: Sequence[Any]
+    groups: tuple[str, ...] | None = None
+    contiguous: bool = False
+
+    def __post_init__(self) -> None:
+        check_ids(self.ids, f"stimulus set {self.name!r}")
+        if len(self.inputs) != len(self.ids):
+            raise DataError(
+                f"stimulus set {self.name!r}: {len(self.ids)} ids but {len(self.inputs)} inputs; give one input an id"
+            )
+        if self.groups is not None and len(self.groups) != len(self.ids):
+            raise DataError(
+                f"stimulus set {self.name!r}: {len(self.ids)} ids but {len(self.groups)} groups; give one group an id"
+            )
+        if self.modality not in ("text", "image"):
+            raise DataError(f"stimulus set {self.name!r}: modality is 'text' or 'image', got {self.modality!r}")
+        if self.modality == "text":
+            self._check_text()
+
+    def _check_text(self) -> None:
+        for stimulus, text in zip(self.ids, self.inputs, strict=True):
+            if not isinstance(text, str) or not text.strip():
+                raise DataError(
+                    f"stimulus set {self.name!r}: stimulus {stimulus!r} should be a non-empty string, got {text!r}"
+                )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def fingerprint(self) -> str:
+        """Sixteen hex digits over ids, groups and the stimuli themselves."""
+        contents = [s if isinstance(s, str) else np.asarray(s) for s in self.inputs]
+        return digest(self.modality, self.ids, self.groups, self.contiguous, *contents)
+
+
+def surface_features(stimuli: StimulusSet) -> tuple[str, Float[np.ndarray, "stimuli features"]]:
+    """What any untrained reader of the stimuli already sees: the confound baseline that stands beside every curve.
+
+    Text: numbers of characters, words, commas, quotes, other punctuation, digits, capitals; mean and longest word.
+    Images: an 8 x 8 colour thumbnail (block means).
+
+    Returns:
+        The baseline's name, and stimuli x features (counts, or intensities 0-1).
+    """
+    if stimuli.modality == "text":
+        return "length and punctuation", np.stack([_text_surface(text) for text in stimuli.inputs])
+    return "pixels", np.stack([_thumbnail(np.asarray(image)) for image in stimuli.inputs])
+
+
+def _text_surface(text: str) -> Float[np.ndarray, " features"]:
+    words = re.findall(r"\w+(?:['’-]\w+)*", text)
+    lengths = [len(w) for w in words] or [0]
+    counts = [
+        len(text),
+        len(words),
+        text.count(","),
+        sum(text.count(q) for q in "\"“”'’"),
+        len(re.findall(r"[.;:!?()\-–—]", text)),
+        sum(c.isdigit() for c in text),
+        sum(c.isupper() for c in text),
+        float(np.mean(lengths)),
+        max(lengths),
+    ]
+    return np.asarray(counts, dtype=np.float64)
+
+
+def _thumbnail(image: Float[np.ndarray, "..."] | Any, size: int = 8) -> Float[np.ndarray, " features"]:
+    pixels = np.atleast_3d(np.asarray(image, dtype=np.float64)) / 255.0
+    rows = np.array_split(np.arange(pixels.shape[0]), size)
+    columns = np.array_split(np.arange(pixels.shape[1]), size)
+    blocks = [[pixels[np.ix_(r, c)].mean(axis=(0, 1)) for c in columns] for r in rows]
+    return np.asarray(blocks, dtype=np.float64).ravel()

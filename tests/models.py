@@ -1,0 +1,96 @@
+"""Tiny real models and tokenizers that several tests train."""
+
+from __future__ import annotations
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+from transformers import GPT2Config, GPT2LMHeadModel
+
+WORDS = ["dog", "cat", "tree", "river", "stone", "runs", "sleeps", "falls", "sings", "quickly", "there", "again"]
+PLACE = {word: i + 1 for i, word in enumerate(WORDS)}
+
+
+def tokenizer(text: str) -> list[int]:
+    return [PLACE.get(word, 0) for word in text.split()]
+
+
+def transform(image) -> torch.Tensor:
+    return torch.as_tensor(np.asarray(image, dtype=np.float32) / 255).permute(2, 0, 1)
+
+
+class TinyCNN(nn.Module):
+    """BatchNorm and dropout: what a careless probe would disturb."""
+
+    def __init__(self, *, frozen_norm: bool = False) -> None:
+        super().__init__()
+        self.early = nn.Sequential(nn.Conv2d(3, 6, 3, stride=2), nn.BatchNorm2d(6), nn.ReLU())
+        self.late = nn.Sequential(nn.Conv2d(6, 8, 3), nn.ReLU(), nn.Dropout(0.3))
+        self.head = nn.Linear(8, 4)
+        self.frozen_norm = frozen_norm
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.late(self.early(x)).mean(dim=(2, 3)))
+
+
+class TinyModule(pl.LightningModule):
+    def __init__(self, *, frozen_norm: bool = False) -> None:
+        super().__init__()
+        self.net = TinyCNN()
+        self.frozen_norm = frozen_norm
+        self.losses: list[float] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(x)
+
+    def on_train_start(self) -> None:
+        if self.frozen_norm:
+            self.net.early[1].eval()
+
+    def training_step(self, batch, batch_idx):
+        loss = nn.functional.cross_entropy(self(batch[0]), batch[1])
+        self.losses.append(loss.item())
+        self.log("train_loss", loss)
+        return loss
+
+    def validation_step(self, batch, batch_idx):
+        self.log("val_loss", nn.functional.cross_entropy(self(batch[0]), batch[1]))
+
+    def configure_optimizers(self):
+        return torch.optim.AdamW(self.parameters(), lr=0.01)
+
+
+def image_data(n: int = 48, *, seed: int = 0) -> TensorDataset:
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(0, 4, (n,), generator=generator)
+    images = torch.rand(n, 3, 12, 12, generator=generator) + labels[:, None, None, None] / 4
+    return TensorDataset(images, labels)
+
+
+def image_loader(n: int = 48, *, batch_size: int = 8, shuffle: bool = True) -> DataLoader:
+    return DataLoader(image_data(n), batch_size=batch_size, shuffle=shuffle)
+
+
+def tiny_gpt(*, dropout: float = 0.2, seed: int = 0) -> GPT2LMHeadModel:
+    torch.manual_seed(seed)
+    config = GPT2Config(
+        vocab_size=16,
+        n_positions=16,
+        n_embd=16,
+        n_layer=2,
+        n_head=2,
+        resid_pdrop=dropout,
+        embd_pdrop=dropout,
+        attn_pdrop=dropout,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+    return GPT2LMHeadModel(config)
+
+
+def token_rows(n: int = 64, *, seed: int = 0) -> list[dict[str, torch.Tensor]]:
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randint(1, 13, (n, 8), generator=generator)
+    return [{"input_ids": row, "labels": row} for row in rows]
