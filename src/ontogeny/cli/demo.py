@@ -40,7 +40,7 @@ def add_parser(commands: Any) -> None:
         help="which data (default: real where found)",
     )
     parser.add_argument("--vision-steps", type=int, default=1000, help="optimizer updates of the CNN")
-    parser.add_argument("--language-steps", type=int, default=600, help="optimizer updates of the GPT")
+    parser.add_argument("--language-steps", type=int, default=1000, help="optimizer updates of the GPT")
     parser.add_argument("--keep", action="store_true", help="continue the records in --out instead of starting anew")
     add_config_option(parser)
     parser.set_defaults(run=lambda arguments: _run(apply_config(parser, arguments)))
@@ -61,9 +61,10 @@ def _run(arguments: argparse.Namespace) -> int:
         say=_say,
     )
     _say("writing the report")
-    files = write_report(arguments.out)
+    files = write_report(arguments.out, progress=True)
     minutes = (time.perf_counter() - start) / 60
-    _say(f"Done in {minutes:.1f} minutes. Open {files.html} (and {len(files.pngs)} PNGs beside it).")
+    pictures = files.html.parent / "figures"
+    _say(f"Done in {minutes:.1f} minutes. Open {files.html} (its pictures as PNG: {pictures}).")
     return 0
 
 

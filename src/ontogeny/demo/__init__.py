@@ -10,20 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 from ontogeny.datasets import load, training_images, training_text
 from ontogeny.demo.language import train_language
 from ontogeny.demo.vision import train_vision
 from ontogeny.errors import ConfigError, DatasetNotFoundError
 
-__all__ = ["DataChoice", "real_or_planted", "run_demo"]
+__all__ = ["real_or_planted", "run_demo"]
 
-DataChoice = Literal["auto", "real", "planted"]
 Say = Callable[[str], None]
 
 
-def real_or_planted(data: DataChoice, find: Callable[[], object], say: Say) -> bool:
+def real_or_planted(data: str, find: Callable[[], object], say: Say) -> bool:
     """Whether a modality runs on real data.
 
     Args:
@@ -44,13 +42,13 @@ def real_or_planted(data: DataChoice, find: Callable[[], object], say: Say) -> b
     except DatasetNotFoundError as error:
         if data == "real":
             raise
-        say(f"Real data not found, so an embedded simulated world stands in. ({error})")
+        say(f"No real data, so an embedded SIMULATED world stands in: {error}")
         return False
     return True
 
 
 def run_demo(
-    out: Path, *, data: DataChoice = "auto", vision_steps: int = 1000, language_steps: int = 600, say: Say
+    out: Path, *, data: str = "auto", vision_steps: int = 1000, language_steps: int = 1000, say: Say
 ) -> list[Path]:
     """Train both models, each with its record.
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import warnings
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -67,7 +69,7 @@ class Classifier(pl.LightningModule):
         return out
 
     @override
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: Sequence[Tensor], batch_idx: int) -> Tensor:
         """Cross-entropy of one batch."""
         return nn.functional.cross_entropy(self(batch[0]), batch[1])
 
@@ -76,7 +78,7 @@ class Classifier(pl.LightningModule):
         """AdamW with a short warm-up and cosine decay."""
         optimizer = torch.optim.AdamW(self.parameters(), lr=2e-3, weight_decay=0.05)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, max_lr=2e-3, total_steps=max(self.steps, 4), pct_start=0.25
+            optimizer, max_lr=2e-3, total_steps=max(self.steps, 20), pct_start=0.25
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -117,8 +119,10 @@ def train_vision(record: Path, *, real: bool, steps: int, seed: int = 0, progres
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
         trainer = pl.Trainer(
             max_steps=steps,
+            max_epochs=math.ceil(steps / len(loader)),
             accelerator="cpu",
             callbacks=[callback],
             logger=False,

@@ -1,0 +1,89 @@
+"""From a record to panels: means, errors, references."""
+
+from __future__ import annotations
+
+import pytest
+
+from ontogeny.report.curves import RunFacts, mean_of, panels
+from ontogeny.scores import Score
+from ontogeny.series import Record
+
+
+def score(**columns) -> Score:
+    common = {
+        "run": "r",
+        "step": 0,
+        "kind": "alignment",
+        "benchmark": "b",
+        "roi": "IT",
+        "layer": "one",
+        "pooling": "mean",
+        "metric": "rsa",
+        "unit": "rho",
+        "chance": 0.0,
+        "n_stimuli": 92,
+    }
+    return Score(**{**common, **columns})
+
+
+def test_values_are_means_over_subjects_with_one_standard_error():
+    values = (0.1, 0.2, 0.6)
+    (panel,) = panels([score(subject=str(i), value=v, ceiling=0.5, ceiling_lower=0.4) for i, v in enumerate(values)])
+    (row,) = panel.rows
+    assert row["value"] == pytest.approx(0.3)
+    assert row["high"] - row["value"] == pytest.approx(0.1527525)  # sqrt(.07) / sqrt(3)
+    assert row["n_subjects"] == 3
+    assert (panel.ceiling_lower, panel.ceiling, panel.chance) == pytest.approx((0.4, 0.5, 0.0))
+
+
+def test_one_panel_a_roi_metric_and_pooling_and_layers_keep_their_order():
+    rows = [score(layer=layer, roi=roi, value=0.1) for roi in ("V1", "IT") for layer in ("z first", "a last")]
+    found = panels([*rows, score(pooling="last", value=0.2), score(metric="cka", value=0.3)])
+    assert [(p.metric, p.roi, p.pooling) for p in found] == [
+        ("rsa", "V1", "mean"),
+        ("rsa", "IT", "mean"),
+        ("rsa", "IT", "last"),
+        ("cka", "IT", "mean"),
+    ]
+    assert found[0].layers == ("z first", "a last")
+
+
+def test_baseline_and_controls_stand_beside_every_pooling():
+    rows = [
+        score(value=0.1),
+        score(value=0.2, pooling="last"),
+        score(kind="baseline", layer="pixels", pooling="stimuli", value=0.05),
+        score(kind="control", layer="random features", pooling="stimuli", value=0.01),
+        score(kind="control", layer="permuted stimuli", value=-0.01),
+        score(layer="surprisal", value=0.07),
+    ]
+    mean, last = panels(rows)
+    assert {name: part[0]["value"] for name, part in mean.references.items()} == {
+        "baseline: pixels": 0.05,
+        "control: random features": 0.01,
+        "control: permuted stimuli": -0.01,
+        "token surprisal alone": 0.07,
+    }
+    assert set(last.references) == {"baseline: pixels", "control: random features"}
+    assert mean.layers == ("one",)
+
+
+def test_mean_of_knows_nothing_from_nothing():
+    assert mean_of([None, float("nan")]) is None
+    assert mean_of([None, 1.0, 3.0]) == 2.0
+
+
+def test_facts_sort_a_record_by_kind(tmp_path):
+    record = Record.open(tmp_path / "r", create=True)
+    record.append(
+        [
+            score(run="r", value=0.1),
+            score(run="r", kind="refusal", layer="two", note="gave NaN"),
+            Score(run="r", step=0, kind="task", metric="loss", value=2.0),
+            Score(run="r", step=0, kind="probe", metric="seconds", value=1.5),
+        ]
+    )
+    facts = RunFacts.of(record)
+    assert facts.steps == (0,)
+    assert facts.seconds == (1.5,)
+    assert [len(part) for part in (facts.panels, facts.task, facts.refusals, facts.confounds)] == [1, 1, 1, 0]

@@ -1,0 +1,123 @@
+"""The page and the pictures, looked at by a real browser."""
+
+from __future__ import annotations
+
+import html
+import re
+import shutil
+import subprocess
+
+import pytest
+from tests.unit.report.test_curves import score
+
+from ontogeny.cli import main
+from ontogeny.errors import RecordError
+from ontogeny.report import find_records, write_report
+from ontogeny.scores import Score
+from ontogeny.series import Record
+
+EVIL = '</script><script>alert(1)</script><img src=x onerror="alert(2)">'
+
+
+def fill(record: Record, *, layer: str = "one", roi: str = "IT") -> Record:
+    record.describe("b", {"fingerprint": "f", "simulated": True, "about": f"about {layer}"})
+    for step in (0, 1, 10, 100):
+        value = 0.1 + step / 400
+        record.append(
+            [
+                *(score(run=record.run, step=step, subject=s, layer=layer, roi=roi, value=value) for s in "ab"),
+                score(run=record.run, step=step, layer="two", subject="a", roi=roi, value=value / 2, ceiling=0.6),
+                score(run=record.run, step=step, kind="control", layer="permuted stimuli", roi=roi, value=0.0),
+                score(run=record.run, step=step, kind="confound", metric="participation ratio", roi="", value=3.0),
+                Score(run=record.run, step=step, kind="task", metric="loss", value=3 - value, unit="nats"),
+                Score(run=record.run, step=step, kind="probe", metric="seconds", value=0.5),
+            ]
+        )
+    return record
+
+
+def test_one_record_becomes_a_page_and_pictures(tmp_path, capsys):
+    fill(Record.open(tmp_path / "run", create=True))
+    assert main(["report", str(tmp_path / "run")]) == 0
+    assert "report.html and 3 pictures" in capsys.readouterr().out
+    text = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    body = text[text.index("<body>") :]
+    assert body.index("SIMULATED responses") < body.index("<h1>")
+    assert {p.name for p in (tmp_path / "run" / "figures").iterdir()} == {
+        "run-b-rsa-alignment.png",
+        "run-b-rsa-map.png",
+        "run-b-dimensions.png",
+    }
+    for picture in (tmp_path / "run" / "figures").iterdir():
+        assert picture.read_bytes().startswith(b"\x89PNG")
+        assert picture.stat().st_size > 5000
+
+
+def test_a_folder_of_records_becomes_one_page_elsewhere(tmp_path):
+    for name in ("a", "b"):
+        fill(Record.open(tmp_path / "runs" / name, create=True))
+    files = write_report(tmp_path / "runs", tmp_path / "out")
+    assert files.html == tmp_path / "out" / "report.html"
+    assert len(files.pngs) == 6
+    assert [record.run for record in find_records(tmp_path / "runs")] == ["a", "b"]
+
+
+def test_names_out_of_a_record_neither_run_nor_leave_their_folder(tmp_path):
+    record = Record.open(tmp_path / "run", create=True, run=f"../../{EVIL}")
+    fill(record, layer=EVIL, roi="../../etc")
+    files = write_report(tmp_path / "run")
+    text = files.html.read_text(encoding="utf-8")
+    assert EVIL not in text
+    assert "<img src=x" not in text
+    assert html.escape(EVIL) in text
+    assert all(png.resolve().parent == tmp_path / "run" / "figures" for png in files.pngs)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["run"]
+
+
+def test_a_record_without_alignment_shows_its_task(tmp_path):
+    record = Record.open(tmp_path / "run", create=True)
+    rows = [Score(run="run", step=s, kind="task", metric="loss", value=3.0 - s, unit="nats") for s in (0, 1)]
+    record.append([*rows, Score(run="run", step=1, kind="refusal", layer="(whole probe)", note="it broke")])
+    files = write_report(tmp_path / "run")
+    assert [png.name for png in files.pngs] == ["run-task.png"]
+    assert "it broke" in files.html.read_text(encoding="utf-8")
+
+
+def test_nothing_to_report_is_said(tmp_path):
+    with pytest.raises(RecordError, match="no record at .* nor in the folders right below it"):
+        write_report(tmp_path)
+    with pytest.raises(RecordError, match="no record at"):
+        write_report(tmp_path / "missing")
+    Record.open(tmp_path / "run", create=True)
+    with pytest.raises(RecordError, match="no score in .* yet"):
+        write_report(tmp_path / "run")
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium (Debian: apt install chromium)")
+def test_chromium_draws_every_picture_without_a_network(tmp_path):
+    record = fill(Record.open(tmp_path / "run", create=True, run=EVIL), layer=EVIL)
+    files = write_report(record.folder)
+    command = [
+        "chromium",
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--host-resolver-rules=MAP * ~NOTFOUND",
+        f"--user-data-dir={tmp_path / 'profile'}",
+        "--enable-logging=stderr",
+        "--virtual-time-budget=20000",
+        "--dump-dom",
+        files.html.as_uri(),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    states = re.findall(r'data-state="(\w+)"', done.stdout)
+    assert states == ["drawn"] * 3
+    assert done.stdout.count("<svg") >= 3
+    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    assert not console, console
+    text = files.html.read_text(encoding="utf-8")
+    outside = re.findall(
+        r'(?:src|href)\s*=\s*["\'](?:https?:)?//[^"\']+', text[: text.rindex('<script type="module">')]
+    )
+    assert not outside
