@@ -8,7 +8,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 from torch import nn
 
@@ -27,7 +27,6 @@ from ontogeny.weights import weights_hash
 
 __all__ = ["Monitor", "Watched", "watch"]
 
-OnError = Literal["warn", "raise"]
 _PERMUTATIONS = 5
 _LIBRARIES = ("ontogeny", "torch", "numpy", "scipy", "transformers", "lightning")
 
@@ -90,7 +89,7 @@ class Monitor:
         schedule: str | Schedule = "log",
         task: Task | None = None,
         sinks: Sequence[Sink] = (),
-        on_error: OnError = "warn",
+        on_error: str = "warn",
         run: str = "",
     ) -> None:
         if not watched:
@@ -101,7 +100,7 @@ class Monitor:
         self.schedule = parse_schedule(schedule)
         self.task = task
         self.sinks = list(sinks)
-        self.on_error: OnError = on_error
+        self.on_error = on_error
         self.record = Record.open(record, create=True, run=run)
         for w in self.watched:
             self.record.describe(w.benchmark.benchmark.name, w.benchmark.benchmark.describe(w.benchmark.fingerprint))

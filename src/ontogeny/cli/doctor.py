@@ -77,5 +77,7 @@ def _run(arguments: argparse.Namespace) -> int:
             pooling=arguments.pooling,
             **readers,
         )
-        sys.stdout.write(monitor.doctor(model if hasattr(model, "parameters") else model()) + "\n")
+        sys.stdout.write(
+            monitor.doctor(model() if isinstance(model, type) or not hasattr(model, "parameters") else model) + "\n"
+        )
     return 0
