@@ -8,7 +8,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
@@ -27,6 +27,7 @@ from ontogeny.weights import weights_hash
 
 __all__ = ["Monitor", "Watched", "watch"]
 
+OnError = Literal["warn", "raise"]
 _PERMUTATIONS = 5
 _LIBRARIES = ("ontogeny", "torch", "numpy", "scipy", "transformers", "lightning")
 
@@ -89,7 +90,7 @@ class Monitor:
         schedule: str | Schedule = "log",
         task: Task | None = None,
         sinks: Sequence[Sink] = (),
-        on_error: str = "warn",
+        on_error: OnError = "warn",
         run: str = "",
     ) -> None:
         if not watched:

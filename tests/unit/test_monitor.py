@@ -60,7 +60,7 @@ def test_without_controls_only_the_layers_are_scored(image_benchmark, tmp_path):
     assert {s.kind for s in monitor(TinyCNN(), 0)} == {"alignment", "confound", "probe"}
 
 
-def test_arguments_that_cannot_be_used(image_benchmark, tmp_path):
+def test_arguments_that_cannot_be_used(image_benchmark, tmp_path, unchecked):
     with pytest.raises(ConfigError, match="at least one benchmark"):
         Monitor([], record=tmp_path / "r")
     with pytest.raises(DataError, match="planted-vision"):

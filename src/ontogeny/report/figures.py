@@ -10,6 +10,7 @@ from ontogeny.errors import require
 
 __all__ = ["Figure", "altair", "depth_colour", "step_axis"]
 
+_THOUSANDS = "datum.value < 1000 ? datum.value : datum.value / 1000 + 'k'"
 _STEP_TITLE = "step (optimizer updates; log axis, step 0 shown)"
 
 
@@ -49,7 +50,7 @@ def step_axis(steps: Sequence[int], *, titled: bool = True) -> Any:
         "step:Q",
         title=_STEP_TITLE if titled else None,
         scale=alt.Scale(type="symlog", constant=1, domain=[0, last], nice=False),
-        axis=alt.Axis(values=ticks, format="~s", grid=True),
+        axis=alt.Axis(values=ticks, labelExpr=_THOUSANDS, grid=True),
     )
 
 
