@@ -1,0 +1,45 @@
+"""Lag: which curve moves first, alignment or performance, and how sure one can be.
+
+pair.py         leads(): one pair of series                   runs.py      leads_over_runs(): many seeds or sizes
+maps.py         leads_map(): ROI x layer of one record         placebo.py   placebo(): error rates on one's own series
+granger.py      Granger's test as people know it               inputs.py    records and tables -> runs
+
+    gates.py        what must hold first; warnings         decompose.py  series = rise + rest
+    rise.py         curves fitted over log step                timing.py    when they reach 25, 50, 75 % of their gain
+    trend.py        two timings -> TrendLead
+    surrogates.py   detrended pairs and their flips            fluctuation.py   -> FluctuationLead
+    replicas.py     pairs like one's own in which nothing leads
+    results.py      what comes out
+"""
+
+from __future__ import annotations
+
+from ontogeny.lag.granger import granger
+from ontogeny.lag.inputs import Run, paired, run_from_record, run_leads, runs_from_table
+from ontogeny.lag.maps import LeadMap, leads_map
+from ontogeny.lag.pair import leads
+from ontogeny.lag.placebo import Placebo, placebo
+from ontogeny.lag.results import FluctuationLead, Granger, Leads, TrendLead, Untestable
+from ontogeny.lag.runs import PooledLead, RunsLeads, leads_over_runs
+
+__all__ = [
+    "FluctuationLead",
+    "Granger",
+    "LeadMap",
+    "Leads",
+    "Placebo",
+    "PooledLead",
+    "Run",
+    "RunsLeads",
+    "TrendLead",
+    "Untestable",
+    "granger",
+    "leads",
+    "leads_map",
+    "leads_over_runs",
+    "paired",
+    "placebo",
+    "run_from_record",
+    "run_leads",
+    "runs_from_table",
+]

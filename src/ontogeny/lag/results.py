@@ -1,0 +1,228 @@
+"""What a lag analysis says: estimates with their interval, p in both directions, the null, the grid; or why not."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+__all__ = [
+    "DirectedTest",
+    "FluctuationLead",
+    "Granger",
+    "Leads",
+    "Quantile",
+    "Rate",
+    "TrendLead",
+    "Untestable",
+    "Verdict",
+    "plain",
+]
+
+Verdict = Literal["alignment leads", "performance leads", "no lead detected", "different shapes", "not identified"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Untestable:
+    """A question that these series cannot answer.
+
+    Args:
+        reason: one sentence.
+    """
+
+    reason: str
+
+    @property
+    def verdict(self) -> str:
+        """The reason, after "refused: "."""
+        return f"refused: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantile:
+    """When each curve first reaches a share of its own gain.
+
+    Args:
+        share: .25, .5 or .75.
+        alignment: step, with its 95 % interval.
+        performance: step, with its 95 % interval.
+        log10: log10(step + 1) of performance less that of alignment; positive: alignment is earlier.
+        ci_log10: its 95 % interval.
+        p_alignment_leads: one-sided.
+        p_performance_leads: one-sided.
+    """
+
+    share: float
+    alignment: tuple[float, float, float]
+    performance: tuple[float, float, float]
+    log10: float
+    ci_log10: tuple[float, float]
+    p_alignment_leads: float
+    p_performance_leads: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrendLead:
+    """Which curve reaches half of its own gain first. Positive: alignment is earlier.
+
+    Null: both noise-free curves reach half of their own gain at the same step. A statement about two curves as
+    measured: any monotone transformation of a metric moves it (Schaeffer et al. 2023, arXiv:2304.15004).
+
+    Args:
+        log10: log10(t50 of performance + 1) - log10(t50 of alignment + 1).
+        ci_log10: 95 % interval; where a curve is not one rise, the hull over the shapes that may describe it.
+        factor: 10 ** log10; at 1.9 alignment needs 1.9 times fewer steps.
+        checkpoints: the lead in checkpoints, at the spacing of the grid where performance is half-way.
+        ci_checkpoints: its 95 % interval.
+        p_alignment_leads: one-sided p of "alignment is not earlier"; the largest over the shapes.
+        p_performance_leads: one-sided p of "performance is not earlier".
+        uniform: whether the direction holds at 25, 50 and 75 % of the gain, each at 5 %.
+        t25: crossings at 25 % of the gain.
+        t50: crossings at 50 %.
+        t75: crossings at 75 %.
+        shapes: which shape describes alignment and performance best.
+        df: degrees of freedom of t.
+        verdict: at 5 % two-sided.
+    """
+
+    log10: float
+    ci_log10: tuple[float, float]
+    factor: float
+    checkpoints: float
+    ci_checkpoints: tuple[float, float]
+    p_alignment_leads: float
+    p_performance_leads: float
+    uniform: bool
+    t25: Quantile
+    t50: Quantile
+    t75: Quantile
+    shapes: tuple[str, str]
+    df: int
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FluctuationLead:
+    """Whether checkpoint-to-checkpoint fluctuations of alignment come before those of performance.
+
+    Null: no lead, that is c(k) = c(-k) for the cross-covariance of the detrended series at every lag k; any drive that
+    both share at once is allowed, with any and unequal measurement noise.
+
+    Args:
+        checkpoints: shift that maximises the cross-correlation; positive: alignment is earlier. It describes the
+            cross-correlation, not a mechanism.
+        ci_checkpoints: 95 % percentile interval, circular block bootstrap of residual pairs.
+        identified: whether the interval is narrower than half of the range that was searched.
+        p_alignment_leads: one-sided, from conjugate-flip surrogates.
+        p_performance_leads: one-sided.
+        statistic: net Granger log ratio less that of the reversed series (Haufe et al. 2013); lag 2.
+        searched: largest shift that was looked at, in checkpoints.
+        surrogates: how many.
+        verdict: at 5 % two-sided; decided by the test, not by the interval.
+    """
+
+    checkpoints: float
+    ci_checkpoints: tuple[float, float]
+    identified: bool
+    p_alignment_leads: float
+    p_performance_leads: float
+    statistic: float
+    searched: float
+    surrogates: int
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """A share of simulated cases, with its exact (Clopper-Pearson) 95 % interval.
+
+    Args:
+        value: the share.
+        low: lower end.
+        high: upper end.
+        n: cases.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectedTest:
+    """One Granger test, one direction.
+
+    Args:
+        f: F of leaving out the other series' past, on the series as given.
+        p: of F with (`df_num`, `df_denom`) degrees of freedom.
+        df_num: lags.
+        df_denom: checkpoints - 3 * lags - 1.
+        f_detrended: the same F on the detrended series.
+        p_flip: share of conjugate-flip surrogates whose detrended F is as large: its p under "no lead".
+        placebo: how often `p` falls under .05 in replicates of these very series without a lead; None where not asked.
+    """
+
+    f: float
+    p: float
+    df_num: int
+    df_denom: int
+    f_detrended: float
+    p_flip: float
+    placebo: Rate | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Granger:
+    """Granger's test as people know it, in both directions.
+
+    Args:
+        alignment_to_performance: does past alignment help to predict performance?
+        performance_to_alignment: and the other way round.
+        lags: how many.
+        null: what the test really tests.
+    """
+
+    alignment_to_performance: DirectedTest
+    performance_to_alignment: DirectedTest
+    lags: int
+    null: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leads:
+    """Everything that one pair of series says about which moves first.
+
+    Args:
+        trend: lead of the rise, or why it cannot be tested.
+        fluctuation: lead of the fluctuations, or why it cannot be tested.
+        naive_granger: Granger's test on the levels with its placebo rate; None where it cannot be computed.
+        warnings: sentences.
+        n: checkpoints that were used.
+        grid: which.
+    """
+
+    trend: TrendLead | Untestable
+    fluctuation: FluctuationLead | Untestable
+    naive_granger: Granger | None
+    warnings: tuple[str, ...]
+    n: int
+    grid: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, for JSON: numbers that are not finite become None."""
+        out: dict[str, Any] = plain(asdict(self))
+        for name in ("trend", "fluctuation"):
+            out[name]["verdict"] = getattr(self, name).verdict
+        return out
+
+
+def plain(value: Any) -> Any:
+    """Nested dicts, lists, numbers and texts only; numbers that are not finite become None."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value

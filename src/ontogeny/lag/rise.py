@@ -1,0 +1,225 @@
+"""Rises: curves over log step, fitted by least squares, many at a time.
+
+A curve is one Richards rise (Richards 1959, J Exp Bot 10:290), written so that its half point is a parameter; or one
+with an extra: a Gaussian bump (overshoot, dip), or a second, logistic rise (learning-rate drop). Levenberg-Marquardt
+with exact derivatives and bounds by clipping, over several starts and several series in one batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+__all__ = ["Rise", "Shape", "curve", "fit_rises", "log_steps"]
+
+Shape = Literal["one rise", "one rise and a bump", "two rises"]
+SHAPES: tuple[Shape, ...] = ("one rise", "one rise and a bump", "two rises")
+
+_LOG_WIDTH = (np.log(0.04), np.log(1.5))
+_LOG_ASYMMETRY = (np.log(0.08), np.log(6.0))
+_LOG_EXTRA_WIDTH = (np.log(0.06), np.log(0.5))
+_FEWEST_FOR_EXTRA = 14
+
+Values = Float[np.ndarray, "series steps"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Rise:
+    """One fitted curve.
+
+    Args:
+        shape: which formula.
+        u: log10(step + 1).
+        values: what was fitted.
+        theta: base, gain, half point of the main rise (in u), log width, log asymmetry; and for an extra its height,
+            centre (in u) and log width.
+        fitted: the curve at `u`.
+        jacobian: derivatives of the curve by `theta`.
+    """
+
+    shape: Shape
+    u: Float[np.ndarray, " steps"]
+    values: Float[np.ndarray, " steps"]
+    theta: Float[np.ndarray, " parameters"]
+    fitted: Float[np.ndarray, " steps"]
+    jacobian: Float[np.ndarray, "steps parameters"]
+
+    @property
+    def residuals(self) -> Float[np.ndarray, " steps"]:
+        """Values less the curve."""
+        return self.values - self.fitted
+
+    @property
+    def rss(self) -> float:
+        """Residual sum of squares."""
+        return float(self.residuals @ self.residuals)
+
+    @property
+    def r2(self) -> float:
+        """Share of the variance that the curve explains."""
+        centred = self.values - self.values.mean()
+        return float(1.0 - self.rss / max(float(centred @ centred), 1e-300))
+
+    @property
+    def gain(self) -> float:
+        """From the level before the rise to the level after it."""
+        return float(self.theta[1] + (self.theta[5] if self.shape == "two rises" else 0.0))
+
+    @property
+    def edges(self) -> tuple[float, float]:
+        """Share of the gain that the curve has at the first and at the last step."""
+        first, last = (self.fitted[[0, -1]] - self.theta[0]) / self.gain
+        return float(first), float(last)
+
+    def at(self, u: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
+        """The noise-free curve anywhere."""
+        out: Float[np.ndarray, " points"] = curve(u, self.theta[None], self.shape)[0][0]
+        return out
+
+
+def log_steps(steps: Float[np.ndarray, " steps"]) -> Float[np.ndarray, " steps"]:
+    """Steps as u = log10(step + 1), so that step 0 has its place."""
+    out: Float[np.ndarray, " steps"] = np.log10(np.asarray(steps, dtype=np.float64) + 1.0)
+    return out
+
+
+def curve(
+    u: Float[np.ndarray, " steps"], theta: Float[np.ndarray, "series parameters"], shape: Shape
+) -> tuple[Values, Float[np.ndarray, "series steps parameters"]]:
+    """Curves and their derivatives by the parameters."""
+    base, gain, half, log_width, log_nu = (theta[:, i : i + 1] for i in range(5))
+    width, nu = np.exp(log_width), np.exp(log_nu)
+    x = np.clip((u - half) / width, -60, 60)
+    decay, k = np.exp(-x), 2**nu - 1
+    inside = 1 + k * decay
+    logs = np.log(inside)
+    rise = np.exp(-logs / nu)
+    slope = rise / nu * k * decay / inside
+    by_nu = nu * rise * (logs / nu**2 - (2**nu * np.log(2)) * decay / (nu * inside))
+    f = base + gain * rise
+    parts = [np.ones_like(rise), rise, -gain * slope / width, -gain * slope * x, gain * by_nu]
+    if shape != "one rise":
+        height, centre, log_spread = (theta[:, i : i + 1] for i in range(5, 8))
+        spread = np.exp(log_spread)
+        z = np.clip((u - centre) / spread, -60, 60)
+        if shape == "one rise and a bump":
+            extra = np.exp(-0.5 * z * z)
+            by_z = -z * extra
+        else:
+            extra = 1 / (1 + np.exp(-z))
+            by_z = extra * (1 - extra)
+        f = f + height * extra
+        parts += [extra, -height * by_z / spread, -height * by_z * z]
+    return f, np.stack(parts, axis=-1)
+
+
+def fit_rises(u: Float[np.ndarray, " steps"], values: Values) -> list[list[Rise]]:
+    """Fit every shape to every series.
+
+    Args:
+        u: log10(step + 1), rising.
+        values: one row a series, none of them constant.
+
+    Returns:
+        For each series its fits: one rise first, then, with 14 steps or more, the two shapes with an extra.
+    """
+    plain = _best(u, values, *_starts(u, values), "one rise")
+    fits = [[_rise(u, y, theta, "one rise")] for y, theta in zip(values, plain, strict=True)]
+    if len(u) >= _FEWEST_FOR_EXTRA:
+        for shape in SHAPES[1:]:
+            owner, starts = _extra_starts(u, values, plain, shape)
+            best = _best(u, values, owner, starts, shape)
+            for series, y, theta in zip(fits, values, best, strict=True):
+                series.append(_rise(u, y, theta, shape))
+    return fits
+
+
+def _rise(u: np.ndarray, y: np.ndarray, theta: np.ndarray, shape: Shape) -> Rise:
+    f, jacobian = curve(u, theta[None], shape)
+    return Rise(shape=shape, u=u, values=y, theta=theta, fitted=f[0], jacobian=jacobian[0])
+
+
+def _starts(u: np.ndarray, values: Values) -> tuple[np.ndarray, np.ndarray]:
+    """Six starts a series, round where it first crosses half of what it gains; and whose they are."""
+    edge = max(2, len(u) // 8)
+    base, end = values[:, :edge].mean(axis=1), values[:, -edge:].mean(axis=1)
+    gain = np.where(end == base, np.ptp(values, axis=1), end - base)
+    half = u[((values - base[:, None]) / gain[:, None] >= 0.5).argmax(axis=1)]
+    rows = [
+        np.stack([base, gain, half + shift, np.full_like(half, np.log(width)), np.zeros_like(half)], axis=1)
+        for shift in (0.0, -0.3, 0.3)
+        for width in (0.12, 0.3)
+    ]
+    return np.tile(np.arange(len(values)), len(rows)), np.concatenate(rows)
+
+
+def _extra_starts(u: np.ndarray, values: Values, plain: np.ndarray, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
+    """The five best of a grid of extras, each added to the plain rise by linear least squares."""
+    owner, starts = [], []
+    for series, (y, theta) in enumerate(zip(values, plain, strict=True)):
+        unit = theta.copy()
+        unit[:2] = 0.0, 1.0
+        rise = curve(u, unit[None], "one rise")[0][0]
+        tried = []
+        for centre in np.linspace(theta[2] - 0.4, u[-1] - 0.1, 7):
+            for spread in (0.12, 0.25):
+                z = np.clip((u - centre) / spread, -60, 60)
+                extra = np.exp(-0.5 * z * z) if shape == "one rise and a bump" else 1 / (1 + np.exp(-z))
+                if (extra > 0.3).sum() < 2:
+                    continue
+                design = np.stack([np.ones_like(u), rise, extra], axis=1)
+                gram = design.T @ design + 1e-9 * np.eye(3)
+                linear = np.linalg.solve(gram, design.T @ y)
+                left = y - design @ linear
+                tried.append((left @ left, [*linear[:2], *theta[2:], linear[2], centre, np.log(spread)]))
+        tried.sort(key=lambda item: float(item[0]))
+        owner += [series] * len(tried[:5])
+        starts += [row for _, row in tried[:5]]
+    return np.asarray(owner), np.asarray(starts)
+
+
+def _bounds(u: np.ndarray, values: Values, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest parameters of every series."""
+    span, one = np.ptp(values, axis=1), np.ones(len(values))
+    low = [values.min(axis=1) - span, -3 * span, u[0] * one, _LOG_WIDTH[0] * one, _LOG_ASYMMETRY[0] * one]
+    high = [values.max(axis=1) + span, 3 * span, u[-1] * one, _LOG_WIDTH[1] * one, _LOG_ASYMMETRY[1] * one]
+    if shape != "one rise":
+        low += [-1.5 * span, u[0] * one, _LOG_EXTRA_WIDTH[0] * one]
+        high += [1.5 * span, u[-1] * one, _LOG_EXTRA_WIDTH[1] * one]
+    return np.stack(low, axis=1), np.stack(high, axis=1)
+
+
+def _best(u: np.ndarray, values: Values, owner: np.ndarray, starts: np.ndarray, shape: Shape) -> np.ndarray:
+    """Refine all starts; the best parameters of each series."""
+    low, high = (bound[owner] for bound in _bounds(u, values, shape))
+    theta, rss = _levenberg_marquardt(u, values[owner], starts, low, high, shape)
+    chosen = np.lexsort((rss, owner))
+    first = np.unique(owner[chosen], return_index=True)[1]
+    out: np.ndarray = theta[chosen[first]]
+    return out
+
+
+def _levenberg_marquardt(
+    u: np.ndarray, y: Values, theta: np.ndarray, low: np.ndarray, high: np.ndarray, shape: Shape
+) -> tuple[np.ndarray, np.ndarray]:
+    """Least squares with a damping for each row; parameters are clipped to their bounds."""
+    scale, theta = high - low, np.clip(theta, low, high)
+    damping, diagonal = np.full(len(theta), 1e-2), np.arange(theta.shape[1])
+    f, jacobian = curve(u, theta, shape)
+    left = y - f
+    rss = (left**2).sum(axis=1)
+    for _ in range(25 if shape == "one rise" else 40):
+        scaled = jacobian * scale[:, None, :]
+        hessian = scaled.swapaxes(1, 2) @ scaled
+        hessian[:, diagonal, diagonal] += damping[:, None] * (hessian[:, diagonal, diagonal] + 1e-9) + 1e-12
+        gradient = scaled.swapaxes(1, 2) @ left[..., None]
+        proposed = np.clip(theta + np.linalg.solve(hessian, gradient)[..., 0] * scale, low, high)
+        f, new = curve(u, proposed, shape)
+        better = (new_rss := ((y - f) ** 2).sum(axis=1)) < rss
+        theta[better], left[better], jacobian[better] = proposed[better], (y - f)[better], new[better]
+        rss[better] = new_rss[better]
+        damping = np.where(better, damping * 0.3, damping * 5).clip(1e-9, 1e6)
+    return theta, rss

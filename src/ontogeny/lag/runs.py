@@ -1,0 +1,346 @@
+"""Many runs: the run is the unit, seeds and sizes are replicates. The primary design."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+
+from ontogeny.errors import LagError
+from ontogeny.lag.decompose import Decomposed, decompose
+from ontogeny.lag.fluctuation import peak_shift
+from ontogeny.lag.gates import Pair, autocorrelation, clean, refuse_pair
+from ontogeny.lag.inputs import Run, run_leads
+from ontogeny.lag.results import Leads, TrendLead, Untestable, Verdict, plain
+from ontogeny.lag.surrogates import cross_correlation
+from ontogeny.lag.trend import candidates
+
+__all__ = ["OneRun", "PooledLead", "Repairing", "RunsLeads", "leads_over_runs"]
+
+_ALPHA = 0.05
+_FEWEST_RUNS = 3
+_EXACT = 12
+_REACH = 3
+_FEWEST_REPAIRED = 5
+_FEWEST_FLIPPED = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PooledLead:
+    """A lead over runs.
+
+    Args:
+        mean: in `unit`; over groups, each the mean of its runs. Positive: alignment is earlier.
+        ci: 95 % t interval.
+        unit: "log10 steps" or "checkpoints".
+        values: one a run, in the order of `runs`.
+        runs: names.
+        p_alignment_leads: one-sided.
+        p_performance_leads: one-sided.
+        test: which test, and what it assumes.
+        verdict: at 5 % two-sided.
+    """
+
+    mean: float
+    ci: tuple[float, float]
+    unit: str
+    values: tuple[float, ...]
+    runs: tuple[str, ...]
+    p_alignment_leads: float
+    p_performance_leads: float
+    test: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repairing:
+    """Placebo of the fluctuation lead: alignment of one run with performance of another.
+
+    Whatever all runs share (data order, learning-rate steps) stays in it; it says nothing about the trend lead.
+
+    Args:
+        observed: mean antisymmetric correlation of the true pairs.
+        pairings: how many other pairings were tried.
+        share_above: of them that are as large.
+        share_below: of them that are as small.
+    """
+
+    observed: float
+    pairings: int
+    share_above: float
+    share_below: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneRun:
+    """One run's own answer."""
+
+    name: str
+    group: str
+    leads: Leads
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunsLeads:
+    """What several runs say together.
+
+    Args:
+        trend: pooled lead of the rises, or why not.
+        fluctuation: pooled lead of the fluctuations, or why not.
+        runs: each run's own leads.
+        repairing: placebo of the fluctuation lead; None with fewer than 5 runs on common steps.
+        warnings: sentences.
+        assumptions: sentences.
+    """
+
+    trend: PooledLead | Untestable
+    fluctuation: PooledLead | Untestable
+    runs: tuple[OneRun, ...]
+    repairing: Repairing | None
+    warnings: tuple[str, ...]
+    assumptions: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, for JSON."""
+        out: dict[str, Any] = plain({**asdict(self), "runs": []})
+        out["runs"] = [{"name": r.name, "group": r.group, **r.leads.to_dict()} for r in self.runs]
+        for name in ("trend", "fluctuation"):
+            out[name]["verdict"] = getattr(self, name).verdict
+        return out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Usable:
+    """A run that passed the gates of a pair."""
+
+    run: Run
+    pair: Pair
+    parts: Decomposed
+
+
+def leads_over_runs(runs: Sequence[Run], *, seed: int = 0, surrogates: int = 999) -> RunsLeads:
+    """Which moves first over several training runs; it generalises to further runs, not to further subjects.
+
+    Args:
+        runs: seeds or sizes of one kind of training. Runs of one group are replicates; groups are blocks.
+        seed: of everything random.
+        surrogates: flips for each run's own fluctuation test.
+
+    Raises:
+        LagError: no runs, or two of one name.
+    """
+    if not runs:
+        raise LagError("no runs to pool; a run is a Run(name=..., steps=..., alignment=..., performance=...)")
+    doubled = [name for name, count in Counter(run.name for run in runs).items() if count > 1]
+    if doubled:
+        raise LagError(f"two runs are called {doubled[0]!r}; every run needs its own name")
+    own = tuple(OneRun(name=r.name, group=r.group, leads=run_leads(r, seed=seed, surrogates=surrogates)) for r in runs)
+    usable = [_usable(run) for run in runs]
+    tested = [
+        (part, one.leads.trend)
+        for part, one in zip(usable, own, strict=True)
+        if part is not None and isinstance(one.leads.trend, TrendLead)
+    ]
+    known = [part for part in usable if part is not None]
+    common = _common_steps(known)
+    return RunsLeads(
+        trend=_pooled_trend([part for part, _ in tested], seed),
+        fluctuation=_pooled_fluctuation(known, common, seed),
+        runs=own,
+        repairing=_repaired(known, common, seed),
+        warnings=_warnings(own, common),
+        assumptions=_assumptions(known),
+    )
+
+
+def _usable(run: Run) -> _Usable | None:
+    pair = clean(
+        np.asarray(run.steps, dtype=np.float64),
+        run.alignment,
+        run.performance,
+        higher_is_better=run.higher_is_better,
+    )
+    return None if refuse_pair(pair) else _Usable(run=run, pair=pair, parts=decompose(pair.steps, pair.values))
+
+
+def _too_few(count: int, what: str) -> Untestable:
+    if count == 2:
+        return Untestable(reason=f"two runs with a testable {what}: both are shown, two give no test")
+    return Untestable(reason=f"{count} of the runs have a testable {what}, at least {_FEWEST_RUNS} are needed")
+
+
+def _pooled_trend(known: Sequence[_Usable], seed: int) -> PooledLead | Untestable:
+    if len(known) < _FEWEST_RUNS:
+        return _too_few(len(known), "trend")
+    values = np.asarray([candidates(*part.parts.timings) for part in known])
+    return _pool(values, known, "log10 steps", seed)
+
+
+def _pooled_fluctuation(
+    known: Sequence[_Usable], common: Float[np.ndarray, " steps"] | None, seed: int
+) -> PooledLead | Untestable:
+    if len(known) < _FEWEST_RUNS:
+        return _too_few(len(known), "fluctuation")
+    left = _residuals(known, common)
+    lags = [_antisymmetric(a, p) for a, p in left]
+    test = _pool(np.asarray(lags)[:, None], known, "correlation", seed)
+    shifts = _pool(np.asarray([peak_shift(np.stack(pair)) for pair in left])[:, None], known, "checkpoints", seed)
+    return PooledLead(
+        mean=shifts.mean,
+        ci=shifts.ci,
+        unit=shifts.unit,
+        values=shifts.values,
+        runs=shifts.runs,
+        p_alignment_leads=test.p_alignment_leads,
+        p_performance_leads=test.p_performance_leads,
+        test=f"{test.test}, of the antisymmetric cross-correlation at 1 to {_REACH} checkpoints",
+        verdict=test.verdict,
+    )
+
+
+def _common_steps(known: Sequence[_Usable]) -> Float[np.ndarray, " steps"] | None:
+    """The grid of all runs, where they share one; runs on other grids are not put on it."""
+    if not known or any(len(k.pair.steps) != len(known[0].pair.steps) for k in known):
+        return None
+    steps = known[0].pair.steps
+    return steps if all((k.pair.steps == steps).all() for k in known) else None
+
+
+def _residuals(
+    known: Sequence[_Usable], common: Float[np.ndarray, " steps"] | None
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Detrended pairs; less the mean over runs where at least 5 share a grid of 30 (what all runs do is not chance)."""
+    if common is not None and len(known) >= _FEWEST_REPAIRED and len(common) >= 30:
+        stacked = np.stack([k.parts.residuals for k in known])
+        stacked = stacked - stacked.mean(axis=0)
+        return [(a, p) for a, p in stacked]
+    return [(k.parts.residuals[0], k.parts.residuals[1]) for k in known]
+
+
+def _antisymmetric(a: Float[np.ndarray, " steps"], p: Float[np.ndarray, " steps"]) -> float:
+    """Sum over 1 to 3 checkpoints of correlation with a earlier less correlation with p earlier; both whitened alike."""
+    phi = float(np.clip((autocorrelation(a) + autocorrelation(p)) / 2, -0.9, 0.9))
+    a, p = a[1:] - phi * a[:-1], p[1:] - phi * p[:-1]
+    shifts = np.arange(1, _REACH + 1, dtype=np.float64)
+    both = cross_correlation(a[None], p[None], np.concatenate([shifts, -shifts]))[0]
+    return float(both[:_REACH].sum() - both[_REACH:].sum())
+
+
+def _pool(values: Float[np.ndarray, "runs definitions"], known: Sequence[_Usable], unit: str, seed: int) -> PooledLead:
+    """Mean over groups with its t interval; sign flips from 6 runs on. Several definitions must agree."""
+    groups = [k.run.group for k in known]
+    cases = [_mean_interval(column, groups) for column in values.T]
+    tails = [case[3:] for case in cases]
+    name, assumed = "t", "leads normal over runs"
+    if len(known) >= _FEWEST_FLIPPED:
+        tails = [_sign_flips(column, groups, seed) for column in values.T]
+        name, assumed = "sign flips", "leads symmetric about 0"
+    p_a, p_p = max(t[0] for t in tails), max(t[1] for t in tails)
+    in_groups = f" in {len(set(groups))} groups" if len(set(groups)) > 1 else ""
+    verdict: Verdict = (
+        "alignment leads" if p_a < _ALPHA / 2 else "performance leads" if p_p < _ALPHA / 2 else "no lead detected"
+    )
+    return PooledLead(
+        mean=cases[0][0],
+        ci=(min(c[1] for c in cases), max(c[2] for c in cases)),
+        unit=unit,
+        values=tuple(float(v) for v in values[:, 0]),
+        runs=tuple(k.run.name for k in known),
+        p_alignment_leads=p_a,
+        p_performance_leads=p_p,
+        test=f"{name} over {len(known)} runs{in_groups} ({assumed})",
+        verdict=verdict,
+    )
+
+
+def _weights(groups: Sequence[str]) -> tuple[Float[np.ndarray, " runs"], bool]:
+    """Weights of the mean over groups of group means; and whether groups hold replicates."""
+    sizes = Counter(groups)
+    weights = np.asarray([1 / (len(sizes) * sizes[g]) for g in groups])
+    return weights, len(sizes) > 1 and min(sizes.values()) > 1
+
+
+def _mean_interval(
+    values: Float[np.ndarray, " runs"], groups: Sequence[str]
+) -> tuple[float, float, float, float, float]:
+    """Mean, 95 % interval and one-sided p of t; the spread is that within groups where they hold replicates."""
+    weights, blocked = _weights(groups)
+    mean = float(weights @ values)
+    centre = np.asarray([values[[g == h for h in groups]].mean() for g in groups]) if blocked else values.mean()
+    df = len(values) - (len(set(groups)) if blocked else 1)
+    spread = float(np.sum((values - centre) ** 2)) / df
+    error = float(np.sqrt(max(spread, 1e-300) * (weights**2).sum()))
+    wide = float(stats.t.isf(_ALPHA / 2, df)) * error
+    return mean, mean - wide, mean + wide, float(stats.t.sf(mean / error, df)), float(stats.t.cdf(mean / error, df))
+
+
+def _sign_flips(values: Float[np.ndarray, " runs"], groups: Sequence[str], seed: int) -> tuple[float, float]:
+    """One-sided p both ways; all sign patterns up to 12 runs, else 9999 at random."""
+    weighed = _weights(groups)[0] * values
+    if len(values) <= _EXACT:
+        signs = np.asarray(list(product((1.0, -1.0), repeat=len(values))))
+    else:
+        drawn = np.random.default_rng(seed).choice(np.asarray([-1.0, 1.0]), size=(9999, len(values)))
+        signs = np.concatenate([np.ones((1, len(values))), drawn])
+    null, tolerance = signs @ weighed, 1e-12 * float(np.abs(weighed).sum())
+    above, below = (null >= weighed.sum() - tolerance).mean(), (null <= weighed.sum() + tolerance).mean()
+    return float(above), float(below)
+
+
+def _repaired(known: Sequence[_Usable], common: Float[np.ndarray, " steps"] | None, seed: int) -> Repairing | None:
+    if common is None or len(known) < _FEWEST_REPAIRED:
+        return None
+    a, p = (np.stack([k.parts.residuals[i] for k in known]) for i in (0, 1))
+    count = len(known)
+    table = np.asarray([[_antisymmetric(a[i], p[j]) for j in range(count)] for i in range(count)])
+    rng = np.random.default_rng(seed)
+    drawn = [rng.permutation(count) for _ in range(2000)]
+    other = np.asarray([order for order in drawn if (order != np.arange(count)).all()][:120])
+    means = table[np.arange(count)[None, :], other].mean(axis=1)
+    observed = float(np.diag(table).mean())
+    return Repairing(
+        observed=observed,
+        pairings=len(other),
+        share_above=float((means >= observed).mean()),
+        share_below=float((means <= observed).mean()),
+    )
+
+
+def _warnings(own: Sequence[OneRun], common: Float[np.ndarray, " steps"] | None) -> tuple[str, ...]:
+    out = []
+    refused = [one for one in own if isinstance(one.leads.trend, Untestable)]
+    if refused:
+        names = ", ".join(one.name for one in refused[:5]) + (", ..." if len(refused) > 5 else "")
+        out.append(
+            f"{len(refused)} of {len(own)} runs have no testable trend and are left out of it ({names}): what is left "
+            "may be a selection."
+        )
+    if common is None and len(own) > 1:
+        out.append(
+            "The runs do not share one grid of steps. None was interpolated, so what all runs share was not removed."
+        )
+    counts = Counter(text for one in own for text in one.leads.warnings)
+    out += [f"{count} of {len(own)} runs: {text}" for text, count in counts.items()]
+    return tuple(out)
+
+
+def _assumptions(known: Sequence[_Usable]) -> tuple[str, ...]:
+    sizes = Counter(k.run.group for k in known)
+    out = [
+        "The run is the unit: runs are exchangeable, independent trainings.",
+        "All runs are compared with the same brain data, so this speaks of further runs, not of further subjects.",
+    ]
+    if len(sizes) > 1:
+        replicated = min(sizes.values()) > 1
+        out.append(
+            f"{len(sizes)} groups are blocks: the mean is over groups, the spread within them."
+            if replicated
+            else f"{len(sizes)} groups, some with one run: groups serve as replicates, so their spread counts as noise."
+        )
+    return tuple(out)
