@@ -164,10 +164,9 @@ def main() -> None:
         writer = csv.DictWriter(handle, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
+    unit = "pairs" if options.runs == 1 else f"studies of {options.runs} runs"
     for n in options.n:
-        print(
-            f"\nn = {n}, {options.seeds} {'pairs' if options.runs == 1 else f'studies of {options.runs} runs'} a cell, percent at nominal 5 % (one-sided)\n\n{table(rows, n)}"
-        )
+        print(f"\nn = {n}, {options.seeds} {unit} a cell, percent at nominal 5 % (one-sided)\n\n{table(rows, n)}")
     worst = 100 * np.sqrt(ALPHA * (1 - ALPHA) / options.seeds)
     print(f"\nMonte Carlo standard error of 5 %: {worst:.1f} points; written to {out}")
 

@@ -16,6 +16,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ontogeny import lag as lag
     from ontogeny.assembly import Assembly as Assembly
     from ontogeny.assembly import Geometry as Geometry
     from ontogeny.benchmark import Benchmark as Benchmark
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ontogeny.monitor import Monitor as Monitor
     from ontogeny.monitor import watch as watch
     from ontogeny.probe import Probe as Probe
+    from ontogeny.published import load_published as load_published
     from ontogeny.scores import Score as Score
     from ontogeny.series import Record as Record
     from ontogeny.series import Series as Series
@@ -45,6 +47,7 @@ _WHERE = {
     "Series": "series",
     "StimulusSet": "stimuli",
     "load": "datasets",
+    "load_published": "published",
     "watch": "monitor",
 }
 
@@ -60,12 +63,16 @@ __all__ = [
     "Score",
     "Series",
     "StimulusSet",
+    "lag",
     "load",
+    "load_published",
     "watch",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "lag":
+        return importlib.import_module("ontogeny.lag")
     if name not in _WHERE:
         raise AttributeError(f"module 'ontogeny' has no attribute {name!r}; it has {', '.join(__all__)}")
     value = getattr(importlib.import_module(f"ontogeny.{_WHERE[name]}"), name)

@@ -3,6 +3,7 @@
 pair.py         leads(): one pair of series                   runs.py      leads_over_runs(): many seeds or sizes
 maps.py         leads_map(): ROI x layer of one record         placebo.py   placebo(): error rates on one's own series
 granger.py      Granger's test as people know it               inputs.py    records and tables -> runs
+when.py         rise_time(): half point of one series
 
     gates.py        what must hold first; warnings         decompose.py  series = rise + rest
     rise.py         curves fitted over log step                timing.py    when they reach 25, 50, 75 % of their gain
@@ -19,8 +20,9 @@ from ontogeny.lag.inputs import Run, paired, run_from_record, run_leads, runs_fr
 from ontogeny.lag.maps import LeadMap, leads_map
 from ontogeny.lag.pair import leads
 from ontogeny.lag.placebo import Placebo, placebo
-from ontogeny.lag.results import FluctuationLead, Granger, Leads, TrendLead, Untestable
+from ontogeny.lag.results import FluctuationLead, Granger, Leads, RiseTime, TrendLead, Untestable
 from ontogeny.lag.runs import PooledLead, RunsLeads, leads_over_runs
+from ontogeny.lag.when import rise_time
 
 __all__ = [
     "FluctuationLead",
@@ -29,6 +31,7 @@ __all__ = [
     "Leads",
     "Placebo",
     "PooledLead",
+    "RiseTime",
     "Run",
     "RunsLeads",
     "TrendLead",
@@ -39,6 +42,7 @@ __all__ = [
     "leads_over_runs",
     "paired",
     "placebo",
+    "rise_time",
     "run_from_record",
     "run_leads",
     "runs_from_table",

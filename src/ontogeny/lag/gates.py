@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,18 @@ from ontogeny.errors import LagError
 from ontogeny.lag.results import Untestable
 from ontogeny.lag.timing import Timing
 
-__all__ = ["FEWEST", "Pair", "autocorrelation", "clean", "refuse_fluctuation", "refuse_pair", "refuse_trend", "warn"]
+__all__ = [
+    "FEWEST",
+    "Pair",
+    "autocorrelation",
+    "clean",
+    "refuse_fluctuation",
+    "refuse_pair",
+    "refuse_rise",
+    "refuse_series",
+    "refuse_trend",
+    "warn",
+]
 
 FEWEST = 12
 FEWEST_FLUCTUATION = 30
@@ -80,43 +92,49 @@ def clean(
 
 def refuse_pair(pair: Pair) -> Untestable | None:
     """Why neither question can be asked, if so."""
+    return refuse_series(pair, _NAMES)
+
+
+def refuse_series(pair: Pair, names: Sequence[str]) -> Untestable | None:
+    """Why the first series of a pair (one a name) cannot be used, if so."""
     if pair.n < FEWEST:
-        return Untestable(reason=f"too few checkpoints: {pair.n} with both values, at least {FEWEST} are needed")
-    for name, row in zip(_NAMES, pair.values, strict=True):
-        if np.ptp(row) == 0 or len(np.unique(row)) < 5:
+        return Untestable(reason=f"too few checkpoints: {pair.n} with a value, at least {FEWEST} are needed")
+    for name, row in zip(names, pair.values, strict=False):
+        if len(np.unique(row)) < 5:
             return Untestable(reason=f"constant series: {name} has fewer than 5 distinct values")
     if pair.missing > 0.3:
         return Untestable(reason=f"too many missing scores: {pair.missing:.0%} of the checkpoints, at most 30 % may be")
     return None
 
 
+def refuse_rise(name: str, timed: Timing) -> Untestable | None:
+    """Why a series has no half point to speak of, if so; judged on one rise."""
+    rise = timed.one_rise.rise
+    if rise.r2 < 0.7:
+        return Untestable(reason=f"no clear rise: one rise explains {max(rise.r2, 0):.0%} of {name}, 70 % are needed")
+    first, last = rise.edges
+    if first > 0.2 or last < 0.8:
+        return Untestable(
+            reason=f"plateaus not both observed: {name} has {first:.0%} of its fitted gain at the first checkpoint "
+            f"and {last:.0%} at the last (at most 20 % and at least 80 % are needed), so its half point is a guess"
+        )
+    again = autocorrelation(rise.residuals)
+    if again > 0.85 or timed.best.phi > 0.8:
+        return Untestable(
+            reason=f"stochastic trend: what the rise leaves of {name} wanders (lag-1 autocorrelation {again:.2f}, "
+            f"noise coefficient {timed.best.phi:.2f}; at most .85 and .8 may be), as a random walk does; "
+            "one run cannot tell"
+        )
+    return None
+
+
 def refuse_trend(alignment: Timing, performance: Timing) -> Untestable | None:
-    """Why the trend lead cannot be tested, if so; judged on one rise for each."""
-    both = list(zip(_NAMES, (alignment, performance), strict=True))
-    for name, timed in both:
-        r2 = timed.one_rise.rise.r2
-        if r2 < 0.7:
-            return Untestable(reason=f"no clear rise: one rise explains {max(r2, 0):.0%} of {name}, 70 % are needed")
+    """Why the trend lead cannot be tested, if so."""
     if alignment.one_rise.rise.gain * performance.one_rise.rise.gain < 0:
         return Untestable(
             reason="check polarity: one series rises and the other falls (for a loss say higher_is_better=False)"
         )
-    for name, timed in both:
-        first, last = timed.one_rise.rise.edges
-        if first > 0.2 or last < 0.8:
-            return Untestable(
-                reason=f"plateaus not both observed: {name} has {first:.0%} of its fitted gain at the first checkpoint "
-                f"and {last:.0%} at the last (at most 20 % and at least 80 % are needed), so its half point is a guess"
-            )
-    for name, timed in both:
-        again = autocorrelation(timed.one_rise.rise.residuals)
-        if again > 0.85 or timed.best.phi > 0.8:
-            return Untestable(
-                reason=f"stochastic trend: what the rise leaves of {name} wanders (lag-1 autocorrelation {again:.2f}, "
-                f"noise coefficient {timed.best.phi:.2f}; at most .85 and .8 may be), as a random walk does; "
-                "one run cannot tell"
-            )
-    return None
+    return refuse_rise(_NAMES[0], alignment) or refuse_rise(_NAMES[1], performance)
 
 
 def refuse_fluctuation(pair: Pair) -> Untestable | None:

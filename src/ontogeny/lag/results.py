@@ -13,6 +13,7 @@ __all__ = [
     "Leads",
     "Quantile",
     "Rate",
+    "RiseTime",
     "TrendLead",
     "Untestable",
     "Verdict",
@@ -36,6 +37,29 @@ class Untestable:
     def verdict(self) -> str:
         """The reason, after "refused: "."""
         return f"refused: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiseTime:
+    """When one series first reaches half of its own gain.
+
+    Args:
+        log10: log10(step + 1).
+        ci_log10: its 95 % interval.
+        step: the step.
+        t25: step at 25 % of the gain; NaN where the curve begins above it.
+        t75: step at 75 %.
+        shape: which shape describes the series best.
+        n: checkpoints.
+    """
+
+    log10: float
+    ci_log10: tuple[float, float]
+    step: float
+    t25: float
+    t75: float
+    shape: str
+    n: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

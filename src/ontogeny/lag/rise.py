@@ -50,7 +50,8 @@ class Rise:
     @property
     def residuals(self) -> Float[np.ndarray, " steps"]:
         """Values less the curve."""
-        return self.values - self.fitted
+        left: Float[np.ndarray, " steps"] = self.values - self.fitted
+        return left
 
     @property
     def rss(self) -> float:
@@ -82,8 +83,8 @@ class Rise:
 
 def log_steps(steps: Float[np.ndarray, " steps"]) -> Float[np.ndarray, " steps"]:
     """Steps as u = log10(step + 1), so that step 0 has its place."""
-    out: Float[np.ndarray, " steps"] = np.log10(np.asarray(steps, dtype=np.float64) + 1.0)
-    return out
+    u: Float[np.ndarray, " steps"] = np.log10(np.asarray(steps, dtype=np.float64) + 1.0)
+    return u
 
 
 def curve(

@@ -224,7 +224,7 @@ def _residuals(
 
 
 def _antisymmetric(a: Float[np.ndarray, " steps"], p: Float[np.ndarray, " steps"]) -> float:
-    """Sum over 1 to 3 checkpoints of correlation with a earlier less correlation with p earlier; both whitened alike."""
+    """Correlation with a 1 to 3 checkpoints earlier, less that with p as much earlier; both whitened alike."""
     phi = float(np.clip((autocorrelation(a) + autocorrelation(p)) / 2, -0.9, 0.9))
     a, p = a[1:] - phi * a[:-1], p[1:] - phi * p[:-1]
     shifts = np.arange(1, _REACH + 1, dtype=np.float64)

@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from ontogeny.lag.rise import Rise, Shape, curve
 
-__all__ = ["QUANTILES", "ShapeTiming", "Timing", "timing"]
+__all__ = ["QUANTILES", "ShapeTiming", "Timing", "determined", "timing"]
 
 QUANTILES = (0.25, 0.5, 0.75)
 _PHI = np.arange(0, 0.96, 0.05)
@@ -79,9 +79,15 @@ def timing(fits: Sequence[Rise]) -> Timing:
     timed = [_shape_timing(rise) for rise in fits]
     phi = min(t.phi for t in timed)
     timed = [_scored(t, phi) for t in timed]
-    usable = [t for t in timed[1:] if np.isfinite(t.u[1])]
+    usable = [t for t in timed[1:] if determined(t)]
     best = min(timed[:1] + usable, key=lambda t: t.penalised)
     return Timing(shapes=(timed[0],) if best is timed[0] else (timed[0], *usable), best=best)
+
+
+def determined(found: ShapeTiming) -> bool:
+    """Whether the data tie the half point down at all: an extra at the very edge can have any height."""
+    u = found.rise.u
+    return bool(np.isfinite(found.u[1])) and float(np.sqrt(found.variance[1])) < (u[-1] - u[0]) / 4
 
 
 def _scored(found: ShapeTiming, phi: float) -> ShapeTiming:
