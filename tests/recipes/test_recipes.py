@@ -17,6 +17,7 @@ TINY = {
     "transformers_run": ["--steps", "3", "--sentences", "300"],
     "plain_loop": ["--steps", "3", "--images", "600"],
     "own_metric": [],
+    "many_seeds": ["--steps", "3", "--seeds", "2", "--data", "planted"],
 }
 
 
@@ -35,7 +36,7 @@ def test_the_recipe_runs(name, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, name, module)
     spec.loader.exec_module(module)
     module.main([*TINY[name], "--record", str(tmp_path / "record")])
-    record = Record.open(tmp_path / "record")
+    record = Record.open(tmp_path / "record" / ("seed1" if name == "many_seeds" else ""))
     steps = sorted({s.step for s in record.select(kind="probe")})
     assert steps == ([0] if name == "own_metric" else [0, 1, 2, 3])
     assert capsys.readouterr().out

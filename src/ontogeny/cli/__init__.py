@@ -4,6 +4,7 @@ ontogeny demo      train two small models, watched, and write the report
 ontogeny doctor    what would be read, does it fit, what does it cost
 ontogeny data      list, get, show and verify data sets
 ontogeny report    pictures and one offline page from a record
+ontogeny lag       which moves first, alignment or performance
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from ontogeny import __version__
-from ontogeny.cli import data, demo, doctor, report
+from ontogeny.cli import data, demo, doctor, lag, report
 from ontogeny.errors import OntogenyError
 
 __all__ = ["main"]
@@ -24,6 +25,7 @@ start here:
   ontogeny data list                     which brain data are here
   ontogeny doctor tuckute2024 --model my_module:make_model --tokenizer my_module:tokenizer
   ontogeny report runs/a                 pictures and one offline page from a record
+  ontogeny lag runs/a --roi IT --layer head --metric rsa-correlation-spearman
 
 in a training script:
   from ontogeny.callbacks.lightning import AlignmentCallback      # or .transformers
@@ -41,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"ontogeny {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for verb in (demo, doctor, data, report):
+    for verb in (demo, doctor, data, report, lag):
         verb.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:

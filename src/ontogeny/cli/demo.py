@@ -47,13 +47,13 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from ontogeny.demo import run_demo
+    from ontogeny.demo import demo_leads, run_demo
     from ontogeny.report import write_report
 
     start = time.perf_counter()
     if not arguments.keep:
         _clear(arguments.out)
-    run_demo(
+    folders = run_demo(
         arguments.out,
         data=arguments.data,
         vision_steps=arguments.vision_steps,
@@ -64,6 +64,8 @@ def _run(arguments: argparse.Namespace) -> int:
     files = write_report(arguments.out, progress=True)
     minutes = (time.perf_counter() - start) / 60
     pictures = files.html.parent / "figures"
+    for line in demo_leads(folders):
+        _say(line)
     _say(f"Done in {minutes:.1f} minutes. Open {files.html} (its pictures as PNG: {pictures}).")
     return 0
 

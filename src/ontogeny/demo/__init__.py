@@ -8,15 +8,19 @@ Real data where they are found, else the embedded known-answer worlds; the repor
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ontogeny.datasets import load, training_images, training_text
 from ontogeny.demo.language import train_language
 from ontogeny.demo.vision import train_vision
 from ontogeny.errors import ConfigError, DatasetNotFoundError
+from ontogeny.lag.words import short
+from ontogeny.report.curves import RunFacts
+from ontogeny.report.leads import record_leads
+from ontogeny.series import Record
 
-__all__ = ["real_or_planted", "run_demo"]
+__all__ = ["demo_leads", "real_or_planted", "run_demo"]
 
 Say = Callable[[str], None]
 
@@ -69,6 +73,21 @@ def run_demo(
     say(f"2/2  a small GPT under a Hugging Face Trainer, {_where(real=real)}, {language_steps} steps")
     train_language(out / "language", real=real, steps=language_steps)
     return [out / "vision", out / "language"]
+
+
+def demo_leads(folders: Sequence[Path]) -> list[str]:
+    """Which moves first in each run, in a line a run; and what one short run can tell."""
+    out = ["Which moves first, alignment or held-out loss?"]
+    for folder in folders:
+        found = record_leads(RunFacts.of(Record.open(folder)))
+        first = next((pair for pair in found if pair.task == "loss"), None)
+        if first is not None:
+            out.append(f"  {first.run.name}: {short(first.leads.trend)}")
+    out.append(
+        "One short run of one seed tells little: it has few checkpoints, and its loss is still falling at the end. "
+        "recipes/many_seeds.py trains five and pools them."
+    )
+    return out
 
 
 def _where(*, real: bool) -> str:

@@ -102,12 +102,13 @@ def _few(steps: Int[np.ndarray, " steps"]) -> str:
     return ", ".join(str(s) for s in steps[:5]) + (", ..." if len(steps) > 5 else "")
 
 
-def run_from_record(record: Record, *, task: str = "loss", group: str = "", **columns: Any) -> Run:
+def run_from_record(record: Record, *, task: str = "loss", name: str = "", group: str = "", **columns: Any) -> Run:
     """One curve of a record against its task.
 
     Args:
         record: of one run.
         task: metric of the task rows, "loss" or "accuracy".
+        name: of the run; the record's name and the curve's where not given.
         group: see `Run`.
         **columns: which curve, e.g. roi="IT", layer="head", metric="rsa-correlation-spearman"; see `Record.series`.
 
@@ -119,7 +120,9 @@ def run_from_record(record: Record, *, task: str = "loss", group: str = "", **co
     if task not in known:
         raise LagError(f"record {record.folder} has no task {task!r}. {nearest(task, known)}")
     alignment = record.series(**columns)
-    return paired(alignment, _task(record, task), name=f"{record.run}: {alignment.name}", group=group)
+    return paired(
+        alignment, _task(record, task), name=name or f"{record.run}: {alignment.name} against {task}", group=group
+    )
 
 
 def _task(record: Record, task: str) -> Series:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 from jaxtyping import Float
+from tqdm import tqdm
 
 from ontogeny.errors import LagError
 from ontogeny.lag.decompose import decompose
@@ -74,6 +76,7 @@ def placebo(
     replicates: int = 200,
     surrogates: int = 199,
     seed: int = 0,
+    progress: bool = False,
 ) -> Placebo:
     """Run the whole analysis on replicates of one pair without a lead, and with leads of 1 and 2 checkpoints.
 
@@ -85,6 +88,7 @@ def placebo(
         replicates: of each kind; 200 give a rate of 5 % a standard error of 1.5 points.
         surrogates: flips for each fluctuation test.
         seed: of everything.
+        progress: show a bar.
 
     Raises:
         LagError: the pair itself cannot be analysed.
@@ -97,14 +101,16 @@ def placebo(
     parts = decompose(pair.steps, pair.values)
     flips = surrogates if refuse_fluctuation(pair) is None else 0
     own = _analysed(pair.steps, pair.values[:1], pair.values[1:], flips, rng)
+    bar = tqdm(total=3 * replicates, desc="placebo", unit="pair", disable=not progress)
     null = replicas(parts, count=replicates, rng=rng)
-    found = _analysed(pair.steps, null.alignment, null.performance, flips, rng)
+    found = _analysed(pair.steps, null.alignment, null.performance, flips, rng, bar)
     rates = _rates(found) | dict(zip(_NAIVE, naive_placebo(null, 2), strict=True))
     power = {}
     for lead in (1, 2):
         led = replicas(parts, count=replicates, rng=rng, lead=lead)
-        rows = _rates(_analysed(pair.steps, led.alignment, led.performance, flips, rng))
+        rows = _rates(_analysed(pair.steps, led.alignment, led.performance, flips, rng, bar))
         power[lead] = {name: r for name, r in rows.items() if name.endswith("alignment leads")}
+    bar.close()
     return Placebo(
         false_positives=rates,
         power=power,
@@ -123,6 +129,7 @@ def _analysed(
     performance: Float[np.ndarray, "pairs steps"],
     surrogates: int,
     rng: np.random.Generator,
+    bar: tqdm[NoReturn] | None = None,
 ) -> dict[str, Float[np.ndarray, " pairs"]]:
     """The p of every headline test for every pair: 1 where the trend is refused; no flips, no fluctuation test."""
     names, count = (*_TREND, *_FLUCTUATION) if surrogates else _TREND, len(alignment)
@@ -139,4 +146,6 @@ def _analysed(
             observed, null = flip_test(parts.residuals[[i, count + i]], signs)
             row += [tail(null, observed), tail(-null, -observed)]
         rows.append(row)
+        if bar is not None:
+            bar.update()
     return dict(zip(names, np.asarray(rows).T, strict=True))

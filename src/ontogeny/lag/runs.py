@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -325,8 +326,12 @@ def _warnings(own: Sequence[OneRun], common: Float[np.ndarray, " steps"] | None)
         out.append(
             "The runs do not share one grid of steps. None was interpolated, so what all runs share was not removed."
         )
-    counts = Counter(text for one in own for text in one.leads.warnings)
-    out += [f"{count} of {len(own)} runs: {text}" for text, count in counts.items()]
+    alike: dict[str, list[str]] = {}
+    for text in (text for one in own for text in one.leads.warnings):
+        alike.setdefault(re.split(r"[:(\d]", text)[0], []).append(text)
+    for texts in (texts for start, texts in alike.items() if start):
+        example = "" if len(set(texts)) == 1 else "for instance, "
+        out.append(f"{len(texts)} times in {len(own)} runs: {example}{texts[0]}")
     return tuple(out)
 
 

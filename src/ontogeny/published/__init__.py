@@ -57,8 +57,8 @@ _SHEN2026 = {
     ),
     "about": {
         "pythia_alignment": (
-            "6 Pythia-deduped sizes x 18 steps: `alignment`, the best region's RBF-CKA (sigma 36), mean over layers and "
-            "4 subjects; `plotted`, what the figure shows: twice that. `ci95`: half-width over layers x subjects"
+            "6 Pythia-deduped sizes x 18 steps: `alignment`, the best region's RBF-CKA (sigma 36), mean over layers "
+            "and 4 subjects; `plotted`, what the figure shows: twice that. `ci95`: half-width over layers x subjects"
         ),
         "pythia_benchmarks": "6 sizes x 27 steps x 7 tasks, zero-shot: acc, acc_norm, and ppl for LAMBADA",
         "mixnet_alignment": (

@@ -2,6 +2,7 @@
 
 curves.py      a record -> panels of curves, averaged over subjects
 alignment.py   panels -> pictures (Altair)
+leads.py       which moves first -> pictures
 words.py       panels -> sentences and tables
 page.py        all of it -> one HTML file without a network
 figures.py     Figure, and the axes that pictures share
@@ -10,6 +11,7 @@ figures.py     Figure, and the axes that pictures share
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +21,11 @@ from ontogeny.errors import RecordError
 from ontogeny.report.alignment import run_figures
 from ontogeny.report.curves import RunFacts
 from ontogeny.report.figures import Figure
-from ontogeny.report.page import page
+from ontogeny.report.leads import lead_table, lead_warnings, record_lead_figures, record_leads
+from ontogeny.report.page import Section, page
 from ontogeny.series import Record
 
-__all__ = ["Figure", "ReportFiles", "find_records", "write_report"]
+__all__ = ["Figure", "ReportFiles", "find_records", "write_pngs", "write_report"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,18 +74,31 @@ def write_report(
     empty = [str(facts.record.folder) for facts in runs if not facts.steps]
     if len(empty) == len(runs):
         raise RecordError(f"no score in {', '.join(empty)} yet; the first probe writes some")
-    drawn = [(facts, run_figures(facts)) for facts in runs if facts.steps]
+    sections = [_section(facts) for facts in tqdm(runs, desc="records", disable=not progress) if facts.steps]
     target = Path(path if out is None else out)
     pictures = target / "figures"
     pictures.mkdir(parents=True, exist_ok=True)
     html = target / "report.html"
-    html.write_text(page(drawn, title=Path(path).resolve().name), encoding="utf-8")
-    figures = [figure for _, several in drawn for figure in several]
-    pngs = [_png(figure, pictures) for figure in tqdm(figures, desc="pictures", unit="png", disable=not progress)]
-    return ReportFiles(html=html, pngs=tuple(pngs))
+    html.write_text(page(sections, title=Path(path).resolve().name), encoding="utf-8")
+    pngs = write_pngs([f for s in sections for f in (*s.figures, *s.lead_figures)], pictures, progress=progress)
+    return ReportFiles(html=html, pngs=pngs)
 
 
-def _png(figure: Figure, folder: Path) -> Path:
-    file = folder / f"{figure.name}.png"
-    figure.chart.save(str(file), scale_factor=2)
-    return file
+def _section(facts: RunFacts) -> Section:
+    found = record_leads(facts)
+    return Section(
+        facts=facts,
+        figures=run_figures(facts),
+        leads=lead_table(found),
+        lead_warnings=lead_warnings(found),
+        lead_figures=record_lead_figures(facts, found),
+    )
+
+
+def write_pngs(figures: Sequence[Figure], folder: Path, *, progress: bool = False) -> tuple[Path, ...]:
+    """Write every picture as PNG, by its name."""
+    out = []
+    for figure in tqdm(figures, desc="pictures", unit="png", disable=not progress):
+        out.append(folder / f"{figure.name}.png")
+        figure.chart.save(str(out[-1]), scale_factor=2)
+    return tuple(out)

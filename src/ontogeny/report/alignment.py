@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ontogeny.report.curves import Panel, RunFacts
-from ontogeny.report.figures import Figure, altair, depth_colour, step_axis
+from ontogeny.report.figures import Figure, altair, depth_colour, file_stem, finished, step_axis
 from ontogeny.scores import Score
 
 __all__ = ["run_figures"]
@@ -28,22 +27,17 @@ def run_figures(facts: RunFacts) -> list[Figure]:
     out: list[Figure] = []
     for benchmark, metric in dict.fromkeys((p.benchmark, p.metric) for p in facts.panels):
         chosen = [p for p in facts.panels if (p.benchmark, p.metric) == (benchmark, metric)]
-        stem = _stem(facts.record.run, benchmark, metric)
+        stem = file_stem(facts.record.run, benchmark, metric)
         out.append(_curves_figure(facts, chosen, f"{stem}-alignment"))
         out.append(_map_figure(chosen, f"{stem}-map"))
     spread = dict.fromkeys(s.benchmark for s in facts.confounds)
-    out += [_dimensions_figure(facts, b, _stem(facts.record.run, b, "dimensions")) for b in spread]
+    out += [_dimensions_figure(facts, b, file_stem(facts.record.run, b, "dimensions")) for b in spread]
     if not facts.panels and facts.task:
         chart = _task_charts(facts, width=_WIDE)
         caption = "The task measured on held-out data at the probed weights. The record holds no alignment score."
-        name = _stem(facts.record.run, "task")
+        name = file_stem(facts.record.run, "task")
         out.append(Figure(name=name, title="Held-out task", caption=caption, chart=altair().vconcat(*chart)))
     return out
-
-
-def _stem(*parts: str) -> str:
-    """A file name out of names that come from a record: letters, digits, dashes and dots inside words only."""
-    return "-".join(re.sub(r"[^A-Za-z0-9.]+", "-", part).strip("-.") or "unnamed" for part in parts)
 
 
 def _grid(chosen: Sequence[Panel]) -> list[list[Panel]]:
@@ -81,7 +75,7 @@ def _curves_figure(facts: RunFacts, chosen: Sequence[Panel], name: str) -> Figur
         f"controls, not against zero.{under}{cut}"
     )
     title = f"{chosen[0].benchmark}: {chosen[0].metric}, layer by layer over training"
-    return Figure(name=name, title=title, caption=caption, chart=_finished(alt.hconcat(*columns, spacing=26)))
+    return Figure(name=name, title=title, caption=caption, chart=finished(alt.hconcat(*columns, spacing=26)))
 
 
 def _spread(chosen: Sequence[Panel]) -> str:
@@ -225,7 +219,7 @@ def _map_figure(chosen: Sequence[Panel], name: str) -> Figure:
         "panels. Look where the bright patch begins, and whether it moves up or down while the model trains."
     )
     title = f"{chosen[0].benchmark}: {chosen[0].metric}, layer x step"
-    return Figure(name=name, title=title, caption=caption, chart=_finished(alt.hconcat(*columns, spacing=26)))
+    return Figure(name=name, title=title, caption=caption, chart=finished(alt.hconcat(*columns, spacing=26)))
 
 
 def _dimensions_figure(facts: RunFacts, benchmark: str, name: str) -> Figure:
@@ -256,14 +250,4 @@ def _dimensions_figure(facts: RunFacts, benchmark: str, name: str) -> Figure:
     )
     rows_of_two = [alt.hconcat(*columns[i : i + 2], spacing=26) for i in range(0, len(columns), 2)]
     title = f"{benchmark}: effective dimensions and size of the features"
-    return Figure(name=name, title=title, caption=caption, chart=_finished(alt.vconcat(*rows_of_two)))
-
-
-def _finished(chart: Any) -> Any:
-    """Common look of all pictures."""
-    return (
-        chart.configure_view(stroke="#d5d8dc")
-        .configure_axis(gridColor="#eef0f2", labelFontSize=11, titleFontSize=11, titleFontWeight="normal")
-        .configure_title(fontSize=13, anchor="start")
-        .configure_legend(labelLimit=260, titleFontSize=11)
-    )
+    return Figure(name=name, title=title, caption=caption, chart=finished(alt.vconcat(*rows_of_two)))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ontogeny.errors import require
 
-__all__ = ["Figure", "altair", "depth_colour", "step_axis"]
+__all__ = ["Figure", "altair", "depth_colour", "file_stem", "finished", "step_axis"]
 
 _THOUSANDS = "datum.value < 1000 ? datum.value : datum.value / 1000 + 'k'"
 _STEP_TITLE = "step (optimizer updates; log axis, step 0 shown)"
@@ -63,4 +64,19 @@ def depth_colour(layers: Sequence[str]) -> Any:
         sort=list(layers),
         scale=alt.Scale(domain=list(layers), scheme=scheme),
         legend=alt.Legend(title="layer (first to last)", symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=3),
+    )
+
+
+def file_stem(*parts: str) -> str:
+    """A file name out of names that come from a record: letters, digits, dashes and dots inside words only."""
+    return "-".join(re.sub(r"[^A-Za-z0-9.]+", "-", part).strip("-.") or "unnamed" for part in parts)
+
+
+def finished(chart: Any) -> Any:
+    """Common look of all pictures."""
+    return (
+        chart.configure_view(stroke="#d5d8dc")
+        .configure_axis(gridColor="#eef0f2", labelFontSize=11, titleFontSize=11, titleFontWeight="normal")
+        .configure_title(fontSize=13, anchor="start")
+        .configure_legend(labelLimit=260, titleFontSize=11)
     )

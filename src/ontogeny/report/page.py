@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 
 from ontogeny.errors import require
+from ontogeny.lag.words import GLOSSARY as LEAD_WORDS
 from ontogeny.report.curves import RunFacts
 from ontogeny.report.figures import Figure, altair
 from ontogeny.report.words import GLOSSARY, cost, final_table, first_line, refusal_table, sentences
 
-__all__ = ["page"]
+__all__ = ["Section", "page"]
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1c2833; margin: 0 auto; max-width: 1240px; padding: 1.5rem; }
@@ -21,7 +23,8 @@ h1 { font-size: 1.5rem; } h2 { margin-top: 2.4rem; border-bottom: 1px solid #d5d
 figure { margin: 1.2rem 0 2rem; overflow-x: auto; } figcaption { max-width: 75ch; color: #34495e; }
 table { border-collapse: collapse; font-size: 13px; display: block; overflow: auto; max-height: 30rem; }
 th, td { text-align: left; padding: .2rem .7rem .2rem 0; border-bottom: 1px solid #eef0f2; white-space: nowrap; }
-th { position: sticky; top: 0; background: white; } td.why { white-space: normal; }
+th { position: sticky; top: 0; background: white; }
+.why, .curve, .trend, .fluctuation { white-space: normal; min-width: 14rem; vertical-align: top; }
 dt { font-weight: 600; float: left; clear: left; min-width: 7rem; } dd { margin-left: 8rem; }
 code { background: #f4f6f7; padding: 0 .25em; } .chart-error { color: #c0392b; white-space: pre-wrap; }
 """
@@ -40,23 +43,42 @@ for (const holder of document.querySelectorAll("div.chart")) {
 """
 
 
-def page(runs: Sequence[tuple[RunFacts, Sequence[Figure]]], *, title: str) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """One record's part of the page.
+
+    Args:
+        facts: the record.
+        figures: alignment over training.
+        leads: one row a curve and task: which moves first.
+        lead_warnings: what to know beside them.
+        lead_figures: pictures of some of them.
+    """
+
+    facts: RunFacts
+    figures: Sequence[Figure]
+    leads: Sequence[Mapping[str, str]]
+    lead_warnings: Sequence[str]
+    lead_figures: Sequence[Figure]
+
+
+def page(sections: Sequence[Section], *, title: str) -> str:
     """The whole page.
 
     Args:
-        runs: records with their pictures, in the order of the page.
+        sections: records with their pictures, in the order of the page.
         title: heading; escaped, as is everything that comes out of a record.
     """
-    origin = first_line([facts for facts, _ in runs])
+    origin = first_line([section.facts for section in sections])
     kind = "origin" if origin.startswith("Real") else "origin simulated"
     body = [
         f'<p class="{kind}">{escape(origin)}</p>',
         f"<h1>{escape(title)}</h1>",
         "<p>Alignment of a model's layers with brain responses while it trains, beside its task at the same weights. "
         "Hover for values; the three dots of a picture save it.</p>",
-        *(part for facts, figures in runs for part in _run(facts, figures)),
+        *(part for section in sections for part in _run(section)),
         "<h2>Words</h2><dl>",
-        *(f"<dt>{escape(word)}</dt><dd>{escape(meaning)}</dd>" for word, meaning in GLOSSARY.items()),
+        *(f"<dt>{escape(word)}</dt><dd>{escape(text)}</dd>" for word, text in sorted((GLOSSARY | LEAD_WORDS).items())),
         "</dl>",
         "<noscript>The pictures need JavaScript (inside this file); the folder figures holds them as PNG.</noscript>",
     ]
@@ -73,11 +95,13 @@ def _vegalite() -> str:
     return ".".join(altair().SCHEMA_VERSION.removeprefix("v").split(".")[:2])
 
 
-def _run(facts: RunFacts, figures: Sequence[Figure]) -> list[str]:
+def _run(section: Section) -> list[str]:
+    facts = section.facts
     out = [f"<h2>{escape(facts.record.run)}</h2>", "<ul>"]
     out += [f"<li>{escape(sentence)}</li>" for sentence in [*sentences(facts), cost(facts)]]
     out.append("</ul>")
-    out += [_figure(figure) for figure in figures]
+    out += [_figure(figure) for figure in section.figures]
+    out += _leads(section)
     table = final_table(facts)
     if table:
         out.append("<h3>Every layer at the last step</h3>")
@@ -89,6 +113,23 @@ def _run(facts: RunFacts, figures: Sequence[Figure]) -> list[str]:
     if refused:
         out += ["<h3>What could not be measured, and why</h3>", _table(refused)]
     return [*out, *_provenance(facts)]
+
+
+def _leads(section: Section) -> list[str]:
+    """Which moves first, with what one run can tell."""
+    if not section.leads:
+        return []
+    return [
+        "<h3>Which moves first?</h3>",
+        "<p>The layer of each row is the one with the highest alignment at the last step, a choice that carries no "
+        "timing. One run speaks of itself only: several seeds pooled (<code>ontogeny lag</code>) are the design that "
+        "carries a claim. A lead is precedence, not cause.</p>",
+        _table(section.leads),
+        "<ul>",
+        *(f"<li>{escape(text)}</li>" for text in section.lead_warnings),
+        "</ul>",
+        *(_figure(figure) for figure in section.lead_figures),
+    ]
 
 
 def _figure(figure: Figure) -> str:

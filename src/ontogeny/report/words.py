@@ -12,7 +12,7 @@ from ontogeny.scores import Score
 
 __all__ = ["GLOSSARY", "cost", "final_table", "first_line", "refusal_table", "sentences"]
 
-GLOSSARY: Mapping[str, str] = {
+GLOSSARY: dict[str, str] = {
     "alignment": "how well a layer's features resemble the measured responses, in the metric's unit",
     "baseline": "the same metric on the stimuli's own surface (length and punctuation, or pixels), without any model",
     "benchmark": "stimulus set, responses, metrics and frozen folds, with a version and a fingerprint",
