@@ -310,8 +310,6 @@ def lead_warnings(found: Sequence[PairFound]) -> list[str]:
 def _about(text: str, names: Sequence[str]) -> str:
     more = f", and {len(names) - 1} more" if names[1:] else ""
     return f"{text} ({names[0]}{more})"
-        f"{text} ({names[0]}{f', and {len(names) - 1} more' if names[1:] else ''})" for text, names in about.items()
-    ]
 
 
 def record_lead_figures(facts: RunFacts, found: Sequence[PairFound]) -> list[Figure]:
