@@ -6,16 +6,18 @@ Axes: `stimuli`, `features`, `voxels`, `pairs` (stimulus pairs i < j, in the ord
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 
-__all__ = ["Pairs", "PerVoxel", "Responses", "Square", "digest"]
+__all__ = ["Numbers", "Pairs", "PerVoxel", "Responses", "Square", "digest"]
 
 Responses: TypeAlias = Float[np.ndarray, "stimuli voxels"]
 PerVoxel: TypeAlias = Float[np.ndarray, " voxels"]
 Square: TypeAlias = Float[np.ndarray, "stimuli stimuli"]
+Numbers: TypeAlias = Real[np.ndarray, "..."] | Sequence[float] | Sequence[int]
 Pairs: TypeAlias = Float[np.ndarray, " pairs"]
 
 

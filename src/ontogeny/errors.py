@@ -97,8 +97,9 @@ class MissingExtraError(OntogenyError, ImportError):
 
 def nearest(name: str, choices: Iterable[str]) -> str:
     """Say which of `choices` is nearest to `name`, as the end of an error message."""
-    known = list(choices)
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    known = [c for c in choices if c]
+    folded = {c.casefold(): c for c in reversed(known)}
+    close = [folded[c] for c in difflib.get_close_matches(name.casefold(), list(folded), n=3, cutoff=0.5)]
     if close:
         return "Did you mean " + " or ".join(repr(c) for c in close) + "?"
     shown = ", ".join(repr(c) for c in known[:12])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 
 from ontogeny.lag.rise import fit_rises, log_steps
 from ontogeny.lag.timing import Timing, timing
@@ -28,7 +28,7 @@ class Decomposed:
     residuals: Float[np.ndarray, "series steps"]
 
 
-def decompose(steps: Float[np.ndarray, " steps"], values: Float[np.ndarray, "series steps"]) -> Decomposed:
+def decompose(steps: Real[np.ndarray, " steps"], values: Float[np.ndarray, "series steps"]) -> Decomposed:
     """Fit every series and take its rise away."""
     u = log_steps(steps)
     timings = tuple(timing(fits) for fits in fit_rises(u, values))

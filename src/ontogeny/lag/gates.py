@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from ontogeny._arrays import Numbers
 from ontogeny.errors import LagError
 from ontogeny.lag.results import Untestable
 from ontogeny.lag.timing import Timing
@@ -59,9 +60,9 @@ class Pair:
 
 
 def clean(
-    steps: Float[np.ndarray, " steps"],
-    alignment: Float[np.ndarray, " steps"],
-    performance: Float[np.ndarray, " steps"],
+    steps: Numbers,
+    alignment: Numbers,
+    performance: Numbers,
     *,
     higher_is_better: bool,
 ) -> Pair:
@@ -109,16 +110,41 @@ def refuse_series(pair: Pair, names: Sequence[str]) -> Untestable | None:
 
 def refuse_rise(name: str, timed: Timing) -> Untestable | None:
     """Why a series has no half point to speak of, if so; judged on one rise."""
-    rise = timed.one_rise.rise
-    if rise.r2 < 0.7:
-        return Untestable(reason=f"no clear rise: one rise explains {max(rise.r2, 0):.0%} of {name}, 70 % are needed")
-    first, last = rise.edges
+    return _flat(name, timed) or _open_ended(name, timed)
+
+
+def refuse_trend(alignment: Timing, performance: Timing) -> Untestable | None:
+    """Why the trend lead cannot be tested, if so."""
+    both = tuple(zip(_NAMES, (alignment, performance), strict=True))
+    for name, timed in both:
+        if refused := _flat(name, timed):
+            return refused
+    if alignment.one_rise.rise.gain * performance.one_rise.rise.gain < 0:
+        return Untestable(
+            reason="check polarity: one series rises and the other falls (for a loss say higher_is_better=False)"
+        )
+    for name, timed in both:
+        if refused := _open_ended(name, timed):
+            return refused
+    return None
+
+
+def _flat(name: str, timed: Timing) -> Untestable | None:
+    r2 = timed.one_rise.rise.r2
+    if r2 < 0.7:
+        return Untestable(reason=f"no clear rise: one rise explains {max(r2, 0):.0%} of {name}, 70 % are needed")
+    return None
+
+
+def _open_ended(name: str, timed: Timing) -> Untestable | None:
+    """A rise without its plateaus, or one that may be a random walk."""
+    first, last = timed.one_rise.rise.edges
     if first > 0.2 or last < 0.8:
         return Untestable(
             reason=f"plateaus not both observed: {name} has {first:.0%} of its fitted gain at the first checkpoint "
             f"and {last:.0%} at the last (at most 20 % and at least 80 % are needed), so its half point is a guess"
         )
-    again = autocorrelation(rise.residuals)
+    again = autocorrelation(timed.one_rise.rise.residuals)
     if again > 0.85 or timed.best.phi > 0.8:
         return Untestable(
             reason=f"stochastic trend: what the rise leaves of {name} wanders (lag-1 autocorrelation {again:.2f}, "
@@ -126,15 +152,6 @@ def refuse_rise(name: str, timed: Timing) -> Untestable | None:
             "one run cannot tell"
         )
     return None
-
-
-def refuse_trend(alignment: Timing, performance: Timing) -> Untestable | None:
-    """Why the trend lead cannot be tested, if so."""
-    if alignment.one_rise.rise.gain * performance.one_rise.rise.gain < 0:
-        return Untestable(
-            reason="check polarity: one series rises and the other falls (for a loss say higher_is_better=False)"
-        )
-    return refuse_rise(_NAMES[0], alignment) or refuse_rise(_NAMES[1], performance)
 
 
 def refuse_fluctuation(pair: Pair) -> Untestable | None:

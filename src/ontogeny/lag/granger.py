@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
+from ontogeny._arrays import Numbers
 from ontogeny.errors import LagError
 from ontogeny.lag.decompose import decompose
 from ontogeny.lag.results import DirectedTest, Granger, Rate
@@ -28,9 +29,9 @@ Batch = Float[np.ndarray, "pairs steps"]
 
 
 def granger(
-    steps: Float[np.ndarray, " steps"],
-    alignment: Float[np.ndarray, " steps"],
-    performance: Float[np.ndarray, " steps"],
+    steps: Numbers,
+    alignment: Numbers,
+    performance: Numbers,
     *,
     lags: int | Literal["aic", "bic"] = 2,
     surrogates: int = 999,
@@ -54,7 +55,7 @@ def granger(
     if not np.isfinite(pair).all() or (np.ptp(pair, axis=1) == 0).any():
         raise LagError("Granger's test needs series without NaN that are not constant; drop missing checkpoints first")
     signs = flip_signs(pair.shape[1], surrogates, np.random.default_rng(seed))
-    return granger_of(pair, decompose(steps, pair).residuals, signs, lags=lags)
+    return granger_of(pair, decompose(np.asarray(steps), pair).residuals, signs, lags=lags)
 
 
 def granger_of(

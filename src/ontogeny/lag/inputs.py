@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
+from ontogeny._arrays import Numbers
 from ontogeny.errors import LagError, nearest, require
 from ontogeny.lag.pair import leads
 from ontogeny.lag.results import Leads
@@ -44,9 +45,9 @@ class Run:
     """
 
     name: str
-    steps: Int[np.ndarray, " steps"] | Float[np.ndarray, " steps"]
-    alignment: Float[np.ndarray, " steps"]
-    performance: Float[np.ndarray, " steps"]
+    steps: Numbers
+    alignment: Numbers
+    performance: Numbers
     group: str = ""
     higher_is_better: bool = True
     thresholded: bool = False
@@ -56,7 +57,7 @@ class Run:
 def run_leads(run: Run, *, seed: int = 0, surrogates: int = 999) -> Leads:
     """`leads` of a run, with the warnings that its source calls for."""
     found = leads(
-        np.asarray(run.steps, dtype=np.float64),
+        run.steps,
         run.alignment,
         run.performance,
         higher_is_better=run.higher_is_better,

@@ -150,7 +150,7 @@ def map_of_runs(
 
 def _pair(run: Run, whole: np.ndarray) -> Pair:
     return clean(
-        np.asarray(run.steps, dtype=np.float64),
+        run.steps,
         np.where(whole, run.alignment, np.nan),
         run.performance,
         higher_is_better=run.higher_is_better,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
 
+from ontogeny._arrays import Numbers
 from ontogeny.lag.decompose import decompose
 from ontogeny.lag.fluctuation import flip_test, fluctuation_lead
 from ontogeny.lag.gates import clean, refuse_fluctuation, refuse_pair, refuse_trend, warn
@@ -20,9 +20,9 @@ _PLACEBOS = 200
 
 
 def leads(
-    steps: Float[np.ndarray, " steps"],
-    alignment: Float[np.ndarray, " steps"],
-    performance: Float[np.ndarray, " steps"],
+    steps: Numbers,
+    alignment: Numbers,
+    performance: Numbers,
     *,
     higher_is_better: bool = True,
     smoothed: bool = False,

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from tqdm import tqdm
 
+from ontogeny._arrays import Numbers
 from ontogeny.errors import LagError
 from ontogeny.lag.decompose import decompose
 from ontogeny.lag.fluctuation import flip_test
@@ -68,9 +69,9 @@ class Placebo:
 
 
 def placebo(
-    steps: Float[np.ndarray, " steps"],
-    alignment: Float[np.ndarray, " steps"],
-    performance: Float[np.ndarray, " steps"],
+    steps: Numbers,
+    alignment: Numbers,
+    performance: Numbers,
     *,
     higher_is_better: bool = True,
     replicates: int = 200,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 
 __all__ = ["Rise", "Shape", "curve", "fit_rises", "log_steps"]
 
@@ -22,6 +22,7 @@ _LOG_WIDTH = (np.log(0.04), np.log(1.5))
 _LOG_ASYMMETRY = (np.log(0.08), np.log(6.0))
 _LOG_EXTRA_WIDTH = (np.log(0.06), np.log(0.5))
 _FEWEST_FOR_EXTRA = 14
+_STARTS_EACH = 2
 
 Values = Float[np.ndarray, "series steps"]
 
@@ -81,7 +82,7 @@ class Rise:
         return out
 
 
-def log_steps(steps: Float[np.ndarray, " steps"]) -> Float[np.ndarray, " steps"]:
+def log_steps(steps: Real[np.ndarray, " steps"]) -> Float[np.ndarray, " steps"]:
     """Steps as u = log10(step + 1), so that step 0 has its place."""
     u: Float[np.ndarray, " steps"] = np.log10(np.asarray(steps, dtype=np.float64) + 1.0)
     return u
@@ -158,28 +159,32 @@ def _starts(u: np.ndarray, values: Values) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _extra_starts(u: np.ndarray, values: Values, plain: np.ndarray, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
-    """The five best of a grid of extras, each added to the plain rise by linear least squares."""
+    """Extras on a grid, each added by linear least squares to the plain rise or a narrower one; the best two a rise."""
     owner, starts = [], []
     for series, (y, theta) in enumerate(zip(values, plain, strict=True)):
-        unit = theta.copy()
-        unit[:2] = 0.0, 1.0
-        rise = curve(u, unit[None], "one rise")[0][0]
-        tried = []
-        for centre in np.linspace(theta[2] - 0.4, u[-1] - 0.1, 7):
-            for spread in (0.12, 0.25):
-                z = np.clip((u - centre) / spread, -60, 60)
-                extra = np.exp(-0.5 * z * z) if shape == "one rise and a bump" else 1 / (1 + np.exp(-z))
-                if (extra > 0.3).sum() < 2:
-                    continue
-                design = np.stack([np.ones_like(u), rise, extra], axis=1)
-                gram = design.T @ design + 1e-9 * np.eye(3)
-                linear = np.linalg.solve(gram, design.T @ y)
-                left = y - design @ linear
-                tried.append((left @ left, [*linear[:2], *theta[2:], linear[2], centre, np.log(spread)]))
-        tried.sort(key=lambda item: float(item[0]))
-        owner += [series] * len(tried[:5])
-        starts += [row for _, row in tried[:5]]
+        narrow = [[theta[2] + shift, np.log(0.2), 0.0] for shift in (-0.8, -0.4, 0.0)]
+        for main in (theta[2:], theta[2:] + np.asarray([-0.15, -0.4, 0.0]), *narrow):
+            rise = curve(u, np.asarray([[0.0, 1.0, *main]]), "one rise")[0][0]
+            tried = []
+            for centre in np.linspace(theta[2] - 0.4, u[-1] - 0.1, 7):
+                for spread in (0.12, 0.25):
+                    extra = _extra(u, centre, spread, shape)
+                    if (extra > 0.3).sum() < 2:
+                        continue
+                    design = np.stack([np.ones_like(u), rise, extra], axis=1)
+                    linear = np.linalg.solve(design.T @ design + 1e-9 * np.eye(3), design.T @ y)
+                    left = y - design @ linear
+                    tried.append((float(left @ left), [*linear[:2], *main, linear[2], centre, np.log(spread)]))
+            best = sorted(tried, key=lambda item: item[0])[:_STARTS_EACH]
+            owner += [series] * len(best)
+            starts += [row for _, row in best]
     return np.asarray(owner), np.asarray(starts)
+
+
+def _extra(u: np.ndarray, centre: float, spread: float, shape: Shape) -> np.ndarray:
+    z = np.clip((u - centre) / spread, -60, 60)
+    out: np.ndarray = np.exp(-0.5 * z * z) if shape == "one rise and a bump" else 1 / (1 + np.exp(-z))
+    return out
 
 
 def _bounds(u: np.ndarray, values: Values, shape: Shape) -> tuple[np.ndarray, np.ndarray]:

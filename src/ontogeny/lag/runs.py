@@ -20,7 +20,7 @@ from ontogeny.lag.gates import Pair, autocorrelation, clean, refuse_pair
 from ontogeny.lag.inputs import Run, run_leads
 from ontogeny.lag.results import Leads, TrendLead, Untestable, Verdict, plain
 from ontogeny.lag.surrogates import cross_correlation
-from ontogeny.lag.trend import candidates
+from ontogeny.lag.timing import common_shapes
 
 __all__ = ["OneRun", "PooledLead", "Repairing", "RunsLeads", "leads_over_runs"]
 
@@ -162,7 +162,7 @@ def leads_over_runs(runs: Sequence[Run], *, seed: int = 0, surrogates: int = 999
 
 def _usable(run: Run) -> _Usable | None:
     pair = clean(
-        np.asarray(run.steps, dtype=np.float64),
+        run.steps,
         run.alignment,
         run.performance,
         higher_is_better=run.higher_is_better,
@@ -179,8 +179,20 @@ def _too_few(count: int, what: str) -> Untestable:
 def _pooled_trend(known: Sequence[_Usable], seed: int) -> PooledLead | Untestable:
     if len(known) < _FEWEST_RUNS:
         return _too_few(len(known), "trend")
-    values = np.asarray([candidates(*part.parts.timings) for part in known])
-    return _pool(values, known, "log10 steps", seed)
+    return _pool(_trend_leads(known), known, "log10 steps", seed)
+
+
+def _trend_leads(known: Sequence[_Usable]) -> Float[np.ndarray, "runs definitions"]:
+    """Each run's lead. Runs of a group share their shapes; a column for each pair of shapes that has to be heard."""
+    rows: dict[str, list[float]] = {}
+    for group in dict.fromkeys(part.run.group for part in known):
+        own = [part for part in known if part.run.group == group]
+        shapes = [common_shapes([part.parts.timings[i] for part in own]) for i in (0, 1)]
+        for a, p in product(*shapes):
+            for part, x, y in zip(own, a, p, strict=True):
+                rows.setdefault(part.run.name, []).append(float(y.u[1] - x.u[1]))
+    most = max(len(row) for row in rows.values())
+    return np.asarray([[row[min(k, len(row) - 1)] for k in range(most)] for row in (rows[u.run.name] for u in known)])
 
 
 def _pooled_fluctuation(

@@ -16,11 +16,12 @@ from jaxtyping import Float
 
 from ontogeny.lag.rise import Rise, Shape, curve
 
-__all__ = ["QUANTILES", "ShapeTiming", "Timing", "determined", "timing"]
+__all__ = ["QUANTILES", "ShapeTiming", "Timing", "common_shapes", "determined", "timing"]
 
 QUANTILES = (0.25, 0.5, 0.75)
 _PHI = np.arange(0, 0.96, 0.05)
-_ADMIT_EXTRA = 13.0
+_ADMIT_EXTRA = 14.0
+_RIVALS = 6.0
 _WHITE = 5.0
 
 Three = Float[np.ndarray, "3"]
@@ -52,10 +53,12 @@ class Timing:
     """When one series rises.
 
     Args:
-        shapes: the shapes that have to agree: one rise; and, where an extra is admitted, all others.
+        every: all fitted shapes, one rise first.
+        shapes: those that have to agree: one rise; and, where an extra is admitted, what may describe the series.
         best: the shape that describes the series best.
     """
 
+    every: tuple[ShapeTiming, ...]
     shapes: tuple[ShapeTiming, ...]
     best: ShapeTiming
 
@@ -73,21 +76,23 @@ class Timing:
 def timing(fits: Sequence[Rise]) -> Timing:
     """Crossings of one series' fits, and which of them have to be heard.
 
-    An extra (bump, second rise) is admitted when it lowers -2 log likelihood by more than 13 for its three parameters.
-    Then every shape counts, since none of them is known to be right.
+    An extra (bump, second rise) is admitted when it lowers -2 log likelihood by more than 14 for its three parameters.
+    Then the plain rise and every extra within 6 of the best count, since none of them is known to be right.
     """
     timed = [_shape_timing(rise) for rise in fits]
     phi = min(t.phi for t in timed)
     timed = [_scored(t, phi) for t in timed]
     usable = [t for t in timed[1:] if determined(t)]
     best = min(timed[:1] + usable, key=lambda t: t.penalised)
-    return Timing(shapes=(timed[0],) if best is timed[0] else (timed[0], *usable), best=best)
+    rivals = [t for t in usable if t.penalised < best.penalised + _RIVALS]
+    heard = (timed[0],) if best is timed[0] else (timed[0], *rivals)
+    return Timing(every=tuple(timed), shapes=heard, best=best)
 
 
 def determined(found: ShapeTiming) -> bool:
     """Whether the data tie the half point down at all: an extra at the very edge can have any height."""
     u = found.rise.u
-    return bool(np.isfinite(found.u[1])) and float(np.sqrt(found.variance[1])) < (u[-1] - u[0]) / 4
+    return bool(np.isfinite(found.u[1]) and np.sqrt(found.variance[1]) < (u[-1] - u[0]) / 4)
 
 
 def _scored(found: ShapeTiming, phi: float) -> ShapeTiming:
@@ -103,7 +108,7 @@ def _scored(found: ShapeTiming, phi: float) -> ShapeTiming:
         variance=found.variance,
         half=found.half,
         phi=found.phi,
-        penalised=deviance + extra,
+        penalised=float(deviance) + extra,
     )
 
 
@@ -179,3 +184,17 @@ def _ar1(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     distance = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
     correlation = _PHI[:, None, None] ** distance
     return correlation, np.linalg.inv(correlation), np.linalg.slogdet(correlation)[1]
+
+
+def common_shapes(runs: Sequence[Timing]) -> list[list[ShapeTiming]]:
+    """One shape for several runs of one kind: that with the least summed penalised likelihood, and its rivals within 6.
+
+    Returns:
+        For each shape that has to be heard, the best first, one timing a run.
+    """
+    fewest = min(len(timed.every) for timed in runs)
+    columns = [[timed.every[i] for timed in runs] for i in range(fewest)]
+    columns = columns[:1] + [column for column in columns[1:] if all(determined(t) for t in column)]
+    totals = [sum(t.penalised for t in column) for column in columns]
+    order = np.argsort(totals, kind="stable")
+    return [columns[i] for i in order if totals[i] < min(totals) + _RIVALS]

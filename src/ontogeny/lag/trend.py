@@ -11,7 +11,7 @@ from scipy import stats
 from ontogeny.lag.results import Quantile, TrendLead, Verdict
 from ontogeny.lag.timing import QUANTILES, ShapeTiming, Timing
 
-__all__ = ["candidates", "spacing_at", "trend_lead"]
+__all__ = ["spacing_at", "trend_lead"]
 
 _ALPHA = 0.05
 _WIDEST = 2.0
@@ -44,16 +44,6 @@ def trend_lead(alignment: Timing, performance: Timing) -> TrendLead:
         shapes=(alignment.shape, performance.shape),
         df=_df(alignment.one_rise, performance.one_rise),
         verdict=_verdict(quantiles),
-    )
-
-
-def candidates(alignment: Timing, performance: Timing) -> tuple[float, float, float]:
-    """The lead in log10 steps by the best shapes, by one rise for each, and by the best shapes' main rises alone."""
-    best, one = (alignment.best, performance.best), (alignment.one_rise, performance.one_rise)
-    return (
-        float(best[1].u[1] - best[0].u[1]),
-        float(one[1].u[1] - one[0].u[1]),
-        best[1].half[0] - best[0].half[0],
     )
 
 

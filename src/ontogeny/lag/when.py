@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
 from scipy import stats
 
+from ontogeny._arrays import Numbers
 from ontogeny.lag.gates import clean, refuse_rise, refuse_series
 from ontogeny.lag.results import RiseTime, Untestable
 from ontogeny.lag.rise import fit_rises, log_steps
@@ -15,8 +15,8 @@ __all__ = ["rise_time"]
 
 
 def rise_time(
-    steps: Float[np.ndarray, " steps"],
-    values: Float[np.ndarray, " steps"],
+    steps: Numbers,
+    values: Numbers,
     *,
     higher_is_better: bool = True,
     name: str = "series",

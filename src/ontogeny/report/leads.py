@@ -44,9 +44,7 @@ def pair_figures(run: Run, found: Leads, *, name: str) -> list[Figure]:
         found: what `leads` said of them.
         name: stem of the PNG file.
     """
-    pair = clean(
-        np.asarray(run.steps, dtype=np.float64), run.alignment, run.performance, higher_is_better=run.higher_is_better
-    )
+    pair = clean(run.steps, run.alignment, run.performance, higher_is_better=run.higher_is_better)
     if pair.n < FEWEST or refuse_pair(pair) is not None:
         return []
     alt, parts = altair(), decompose(pair.steps, pair.values)
