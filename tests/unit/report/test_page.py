@@ -6,6 +6,7 @@ import html
 import re
 import shutil
 import subprocess
+import tempfile
 
 import pytest
 from tests.unit.report.test_curves import score
@@ -17,6 +18,25 @@ from ontogeny.scores import Score
 from ontogeny.series import Record
 
 EVIL = '</script><script>alert(1)</script><img src=x onerror="alert(2)">'
+
+
+def browse(page):
+    """The page after its scripts ran in Chromium without a network, and what the console said."""
+    with tempfile.TemporaryDirectory() as profile:
+        command = [
+            "chromium",
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--host-resolver-rules=MAP * ~NOTFOUND",
+            f"--user-data-dir={profile}",
+            "--enable-logging=stderr",
+            "--virtual-time-budget=20000",
+            "--dump-dom",
+            page.as_uri(),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 
 def fill(record: Record, *, layer: str = "one", roi: str = "IT") -> Record:
@@ -98,23 +118,10 @@ def test_nothing_to_report_is_said(tmp_path):
 def test_chromium_draws_every_picture_without_a_network(tmp_path):
     record = fill(Record.open(tmp_path / "run", create=True, run=EVIL), layer=EVIL)
     files = write_report(record.folder)
-    command = [
-        "chromium",
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--host-resolver-rules=MAP * ~NOTFOUND",
-        f"--user-data-dir={tmp_path / 'profile'}",
-        "--enable-logging=stderr",
-        "--virtual-time-budget=20000",
-        "--dump-dom",
-        files.html.as_uri(),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    states = re.findall(r'data-state="(\w+)"', done.stdout)
+    dom, console = browse(files.html)
+    states = re.findall(r'data-state="(\w+)"', dom)
     assert states == ["drawn"] * 3
-    assert done.stdout.count("<svg") >= 3
-    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    assert dom.count("<svg") >= 3
     assert not console, console
     text = files.html.read_text(encoding="utf-8")
     outside = re.findall(
