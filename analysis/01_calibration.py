@@ -45,14 +45,18 @@ def one(kind: str, n: int, seed: int) -> dict[str, float]:
         out["trend: a leads"] = trend.p_alignment_leads < ALPHA
         out["trend: p leads"] = trend.p_performance_leads < ALPHA
         out["trend: uniform"] = trend.uniform
-        out["trend: CI covers"] = trend.ci_log10[0] <= world.lead_log10 <= trend.ci_log10[1]
+        out["trend: CI covers"] = covers(trend.ci_log10, world.lead_log10)
     if not isinstance(fluctuation, Untestable):
         out["fluctuation: a leads"] = fluctuation.p_alignment_leads < ALPHA
         out["fluctuation: p leads"] = fluctuation.p_performance_leads < ALPHA
-        low, high = fluctuation.ci_checkpoints
-        out["fluctuation: CI covers"] = low <= world.lead_checkpoints <= high
+        out["fluctuation: CI covers"] = covers(fluctuation.ci_checkpoints, world.lead_checkpoints)
         out["fluctuation: identified"] = fluctuation.identified
     return out | usual(world.steps, world.alignment, world.performance, seed)
+
+
+def covers(interval: tuple[float, float], truth: float) -> float:
+    """Whether an interval holds the truth; NaN where there is none."""
+    return float(interval[0] <= truth <= interval[1]) if np.isfinite(truth) else float("nan")
 
 
 def one_study(kind: str, n: int, runs: int, seed: int) -> dict[str, float]:
@@ -74,7 +78,7 @@ def one_study(kind: str, n: int, runs: int, seed: int) -> dict[str, float]:
         out[f"{name}: a leads"] = not refused and lead.p_alignment_leads < ALPHA
         out[f"{name}: p leads"] = not refused and lead.p_performance_leads < ALPHA
         if not refused:
-            out[f"{name}: CI covers"] = lead.ci[0] <= truth <= lead.ci[1]
+            out[f"{name}: CI covers"] = covers(lead.ci, truth)
     out["trend: refused"] = isinstance(found.trend, Untestable)
     return out
 

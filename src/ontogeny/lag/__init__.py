@@ -10,7 +10,8 @@ when.py         rise_time(): half point of one series
     trend.py        two timings -> TrendLead
     surrogates.py   detrended pairs and their flips            fluctuation.py   -> FluctuationLead
     replicas.py     pairs like one's own in which nothing leads
-    results.py      what comes out
+    pool.py         leads of several runs -> one             results.py      what comes out
+    words.py        results -> lines for a terminal
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from ontogeny.lag.inputs import Run, paired, run_from_record, run_leads, runs_fr
 from ontogeny.lag.maps import LeadMap, leads_map
 from ontogeny.lag.pair import leads
 from ontogeny.lag.placebo import Placebo, placebo
-from ontogeny.lag.results import FluctuationLead, Granger, Leads, RiseTime, TrendLead, Untestable
-from ontogeny.lag.runs import PooledLead, RunsLeads, leads_over_runs
+from ontogeny.lag.results import FluctuationLead, Granger, Leads, PooledLead, RiseTime, TrendLead, Untestable
+from ontogeny.lag.runs import RunsLeads, leads_over_runs
 from ontogeny.lag.when import rise_time
 
 __all__ = [

@@ -37,8 +37,8 @@ def fluctuation_lead(
     observed, null = test
     p_a, p_p = tail(null, observed), tail(-null, -observed)
     reach = searched(residuals.shape[1])
-    shift, interval = peak_shift(residuals), _interval(residuals, rng)
-    interval = (min(interval[0], shift), max(interval[1], shift))
+    shift = peak_shift(residuals)
+    interval = _interval(residuals, shift, rng)
     identified = interval[1] - interval[0] < reach
     return FluctuationLead(
         checkpoints=shift,
@@ -71,8 +71,11 @@ def _shifts(n: int) -> Float[np.ndarray, " shifts"]:
     return np.arange(-searched(n), searched(n) + _FINE / 2, _FINE)
 
 
-def _interval(residuals: Float[np.ndarray, "2 steps"], rng: np.random.Generator) -> tuple[float, float]:
-    """Percentile interval of the peak over resampled circular blocks of the pair (Politis and Romano 1992)."""
+def _interval(residuals: Float[np.ndarray, "2 steps"], shift: float, rng: np.random.Generator) -> tuple[float, float]:
+    """95 % interval of the peak over resampled circular blocks of the pair (Politis and Romano 1992).
+
+    As far to both sides as the percentiles reach to either: percentiles alone covered 91 % where one series follows.
+    """
     n = residuals.shape[1]
     block = max(6, round(2 * n ** (1 / 3)))
     starts = rng.integers(0, n, size=(_RESAMPLES, -(-n // block)))
@@ -80,4 +83,5 @@ def _interval(residuals: Float[np.ndarray, "2 steps"], rng: np.random.Generator)
     shifts = _shifts(n)
     peaks = shifts[cross_correlation(residuals[0][rows], residuals[1][rows], shifts).argmax(axis=1)]
     low, high = np.percentile(peaks, [2.5, 97.5])
-    return float(low), float(high)
+    wide = float(max(shift - low, high - shift))
+    return max(shift - wide, -searched(n)), min(shift + wide, searched(n))

@@ -11,8 +11,10 @@ __all__ = [
     "FluctuationLead",
     "Granger",
     "Leads",
+    "PooledLead",
     "Quantile",
     "Rate",
+    "Repairing",
     "RiseTime",
     "TrendLead",
     "Untestable",
@@ -135,7 +137,7 @@ class FluctuationLead:
     Args:
         checkpoints: shift that maximises the cross-correlation; positive: alignment is earlier. It describes the
             cross-correlation, not a mechanism.
-        ci_checkpoints: 95 % percentile interval, circular block bootstrap of residual pairs.
+        ci_checkpoints: 95 % interval, circular block bootstrap of residual pairs, within the range that was searched.
         identified: whether the interval is narrower than half of the range that was searched.
         p_alignment_leads: one-sided, from conjugate-flip surrogates.
         p_performance_leads: one-sided.
@@ -239,6 +241,52 @@ class Leads:
         for name in ("trend", "fluctuation"):
             out[name]["verdict"] = getattr(self, name).verdict
         return out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PooledLead:
+    """A lead over runs.
+
+    Args:
+        mean: in `unit`; over groups, each the mean of its runs. Positive: alignment is earlier.
+        ci: 95 % t interval.
+        unit: "log10 steps" or "checkpoints".
+        values: one a run, in the order of `runs`.
+        runs: names.
+        p_alignment_leads: one-sided.
+        p_performance_leads: one-sided.
+        test: which test, and what it assumes.
+        verdict: at 5 % two-sided.
+    """
+
+    mean: float
+    ci: tuple[float, float]
+    unit: str
+    values: tuple[float, ...]
+    runs: tuple[str, ...]
+    p_alignment_leads: float
+    p_performance_leads: float
+    test: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repairing:
+    """Placebo of the fluctuation lead: alignment of one run with performance of another.
+
+    Whatever all runs share (data order, learning-rate steps) stays in it; it says nothing about the trend lead.
+
+    Args:
+        observed: mean antisymmetric correlation of the true pairs.
+        pairings: how many other pairings were tried.
+        share_above: of them that are as large.
+        share_below: of them that are as small.
+    """
+
+    observed: float
+    pairings: int
+    share_above: float
+    share_below: float
 
 
 def plain(value: Any) -> Any:

@@ -11,71 +11,22 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
 
 from ontogeny.errors import LagError
 from ontogeny.lag.decompose import Decomposed, decompose
 from ontogeny.lag.fluctuation import peak_shift
 from ontogeny.lag.gates import Pair, autocorrelation, clean, refuse_pair
 from ontogeny.lag.inputs import Run, run_leads
-from ontogeny.lag.results import Leads, TrendLead, Untestable, Verdict, plain
+from ontogeny.lag.pool import pool
+from ontogeny.lag.results import Leads, PooledLead, Repairing, TrendLead, Untestable, plain
 from ontogeny.lag.surrogates import cross_correlation
 from ontogeny.lag.timing import common_shapes
 
-__all__ = ["OneRun", "PooledLead", "Repairing", "RunsLeads", "leads_over_runs"]
+__all__ = ["OneRun", "RunsLeads", "leads_over_runs"]
 
-_ALPHA = 0.05
 _FEWEST_RUNS = 3
-_EXACT = 12
 _REACH = 3
 _FEWEST_REPAIRED = 5
-_FEWEST_FLIPPED = 6
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PooledLead:
-    """A lead over runs.
-
-    Args:
-        mean: in `unit`; over groups, each the mean of its runs. Positive: alignment is earlier.
-        ci: 95 % t interval.
-        unit: "log10 steps" or "checkpoints".
-        values: one a run, in the order of `runs`.
-        runs: names.
-        p_alignment_leads: one-sided.
-        p_performance_leads: one-sided.
-        test: which test, and what it assumes.
-        verdict: at 5 % two-sided.
-    """
-
-    mean: float
-    ci: tuple[float, float]
-    unit: str
-    values: tuple[float, ...]
-    runs: tuple[str, ...]
-    p_alignment_leads: float
-    p_performance_leads: float
-    test: str
-    verdict: Verdict
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Repairing:
-    """Placebo of the fluctuation lead: alignment of one run with performance of another.
-
-    Whatever all runs share (data order, learning-rate steps) stays in it; it says nothing about the trend lead.
-
-    Args:
-        observed: mean antisymmetric correlation of the true pairs.
-        pairings: how many other pairings were tried.
-        share_above: of them that are as large.
-        share_below: of them that are as small.
-    """
-
-    observed: float
-    pairings: int
-    share_above: float
-    share_below: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +121,10 @@ def _usable(run: Run) -> _Usable | None:
     return None if refuse_pair(pair) else _Usable(run=run, pair=pair, parts=decompose(pair.steps, pair.values))
 
 
+def _pool(values: Float[np.ndarray, "runs definitions"], known: Sequence[_Usable], unit: str, seed: int) -> PooledLead:
+    return pool(values, [k.run.name for k in known], [k.run.group for k in known], unit=unit, seed=seed)
+
+
 def _too_few(count: int, what: str) -> Untestable:
     if count == 2:
         return Untestable(reason=f"two runs with a testable {what}: both are shown, two give no test")
@@ -243,67 +198,6 @@ def _antisymmetric(a: Float[np.ndarray, " steps"], p: Float[np.ndarray, " steps"
     shifts = np.arange(1, _REACH + 1, dtype=np.float64)
     both = cross_correlation(a[None], p[None], np.concatenate([shifts, -shifts]))[0]
     return float(both[:_REACH].sum() - both[_REACH:].sum())
-
-
-def _pool(values: Float[np.ndarray, "runs definitions"], known: Sequence[_Usable], unit: str, seed: int) -> PooledLead:
-    """Mean over groups with its t interval; sign flips from 6 runs on. Several definitions must agree."""
-    groups = [k.run.group for k in known]
-    cases = [_mean_interval(column, groups) for column in values.T]
-    tails = [case[3:] for case in cases]
-    name, assumed = "t", "leads normal over runs"
-    if len(known) >= _FEWEST_FLIPPED:
-        tails = [_sign_flips(column, groups, seed) for column in values.T]
-        name, assumed = "sign flips", "leads symmetric about 0"
-    p_a, p_p = max(t[0] for t in tails), max(t[1] for t in tails)
-    in_groups = f" in {len(set(groups))} groups" if len(set(groups)) > 1 else ""
-    verdict: Verdict = (
-        "alignment leads" if p_a < _ALPHA / 2 else "performance leads" if p_p < _ALPHA / 2 else "no lead detected"
-    )
-    return PooledLead(
-        mean=cases[0][0],
-        ci=(min(c[1] for c in cases), max(c[2] for c in cases)),
-        unit=unit,
-        values=tuple(float(v) for v in values[:, 0]),
-        runs=tuple(k.run.name for k in known),
-        p_alignment_leads=p_a,
-        p_performance_leads=p_p,
-        test=f"{name} over {len(known)} runs{in_groups} ({assumed})",
-        verdict=verdict,
-    )
-
-
-def _weights(groups: Sequence[str]) -> tuple[Float[np.ndarray, " runs"], bool]:
-    """Weights of the mean over groups of group means; and whether groups hold replicates."""
-    sizes = Counter(groups)
-    weights = np.asarray([1 / (len(sizes) * sizes[g]) for g in groups])
-    return weights, len(sizes) > 1 and min(sizes.values()) > 1
-
-
-def _mean_interval(
-    values: Float[np.ndarray, " runs"], groups: Sequence[str]
-) -> tuple[float, float, float, float, float]:
-    """Mean, 95 % interval and one-sided p of t; the spread is that within groups where they hold replicates."""
-    weights, blocked = _weights(groups)
-    mean = float(weights @ values)
-    centre = np.asarray([values[[g == h for h in groups]].mean() for g in groups]) if blocked else values.mean()
-    df = len(values) - (len(set(groups)) if blocked else 1)
-    spread = float(np.sum((values - centre) ** 2)) / df
-    error = float(np.sqrt(max(spread, 1e-300) * (weights**2).sum()))
-    wide = float(stats.t.isf(_ALPHA / 2, df)) * error
-    return mean, mean - wide, mean + wide, float(stats.t.sf(mean / error, df)), float(stats.t.cdf(mean / error, df))
-
-
-def _sign_flips(values: Float[np.ndarray, " runs"], groups: Sequence[str], seed: int) -> tuple[float, float]:
-    """One-sided p both ways; all sign patterns up to 12 runs, else 9999 at random."""
-    weighed = _weights(groups)[0] * values
-    if len(values) <= _EXACT:
-        signs = np.asarray(list(product((1.0, -1.0), repeat=len(values))))
-    else:
-        drawn = np.random.default_rng(seed).choice(np.asarray([-1.0, 1.0]), size=(9999, len(values)))
-        signs = np.concatenate([np.ones((1, len(values))), drawn])
-    null, tolerance = signs @ weighed, 1e-12 * float(np.abs(weighed).sum())
-    above, below = (null >= weighed.sum() - tolerance).mean(), (null <= weighed.sum() + tolerance).mean()
-    return float(above), float(below)
 
 
 def _repaired(known: Sequence[_Usable], common: Float[np.ndarray, " steps"] | None, seed: int) -> Repairing | None:

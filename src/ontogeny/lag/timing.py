@@ -20,9 +20,9 @@ __all__ = ["QUANTILES", "ShapeTiming", "Timing", "common_shapes", "determined", 
 
 QUANTILES = (0.25, 0.5, 0.75)
 _PHI = np.arange(0, 0.96, 0.05)
-_ADMIT_EXTRA = 14.0
+_ADMIT_EXTRA = (9.0, 130.0)
 _RIVALS = 6.0
-_WHITE = 5.0
+_WHITE = 20.0
 
 Three = Float[np.ndarray, "3"]
 
@@ -76,8 +76,8 @@ class Timing:
 def timing(fits: Sequence[Rise]) -> Timing:
     """Crossings of one series' fits, and which of them have to be heard.
 
-    An extra (bump, second rise) is admitted when it lowers -2 log likelihood by more than 14 for its three parameters.
-    Then the plain rise and every extra within 6 of the best count, since none of them is known to be right.
+    An extra (bump, second rise) is admitted when it lowers -2 log likelihood by more than 9 + 130 / n for its three
+    parameters. Then the plain rise and every extra within 6 of the best count, since none of them is known to be right.
     """
     timed = [_shape_timing(rise) for rise in fits]
     phi = min(t.phi for t in timed)
@@ -101,7 +101,7 @@ def _scored(found: ShapeTiming, phi: float) -> ShapeTiming:
     n = len(left)
     white = np.concatenate([left[:1] * np.sqrt(1 - phi**2), left[1:] - phi * left[:-1]])
     deviance = n * np.log(max(float(white @ white), 1e-300) / n) - np.log(1 - phi**2)
-    extra = 0.0 if found.rise.shape == "one rise" else _ADMIT_EXTRA
+    extra = 0.0 if found.rise.shape == "one rise" else _ADMIT_EXTRA[0] + _ADMIT_EXTRA[1] / n
     return ShapeTiming(
         rise=found.rise,
         u=found.u,
@@ -156,7 +156,7 @@ def _variances(
 
     The estimate is that of ordinary least squares; its variance for each coefficient is exact for the linearised curve.
     Coefficients are weighed by their restricted likelihood (Harville 1974) and a prior that holds white noise possible:
-    1 - 5 / n on 0, the rest even on (0, .95].
+    n / (n + 20) on 0, the rest even on (0, .95].
     """
     n, jacobian = len(rise.u), rise.jacobian
     norms = np.linalg.norm(jacobian, axis=0)
@@ -169,7 +169,7 @@ def _variances(
     linear = basis.T @ (precision @ rise.residuals)[..., None]
     rss = rise.residuals @ precision @ rise.residuals - (linear * np.linalg.solve(gram, linear)).sum(axis=(1, 2))
     scale = np.maximum(rss, 1e-300) / (n - p)
-    white = 1 - _WHITE / n
+    white = n / (n + _WHITE)
     prior = np.log(np.where(_PHI == 0, white, (1 - white) / (len(_PHI) - 1)))
     weight = prior - 0.5 * logdet - 0.5 * np.linalg.slogdet(gram)[1] - (n - p) / 2 * np.log(scale)
     weight = np.exp(weight - weight.max())

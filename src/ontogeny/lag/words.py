@@ -10,11 +10,12 @@ from ontogeny.lag.results import (
     DirectedTest,
     FluctuationLead,
     Leads,
+    PooledLead,
     Rate,
     TrendLead,
     Untestable,
 )
-from ontogeny.lag.runs import PooledLead, RunsLeads
+from ontogeny.lag.runs import RunsLeads
 
 __all__ = ["GLOSSARY", "lead_row", "map_lines", "pair_lines", "placebo_lines", "runs_lines", "short"]
 

@@ -53,7 +53,8 @@ class PlantedLead:
         steps: optimizer updates, rising.
         alignment: one value a step.
         performance: one value a step, higher is better.
-        lead_log10: log10 of performance's half-gain step + 1 less that of alignment (noise-free).
+        lead_log10: log10 of performance's half-gain step + 1 less that of alignment (noise-free);
+            NaN for random walks, which have no such point.
         lead_checkpoints: by how many checkpoints fluctuations of alignment are earlier, 0 where they are not.
     """
 
@@ -73,7 +74,7 @@ def pythia_steps(n: int) -> Int[np.ndarray, " steps"]:
     if n >= 30:
         late = np.linspace(np.log10(1001), np.log10(143001), n - 11)
         even = np.log10(np.linspace(1001, 143001, n - 11))
-        chosen = np.unique(_nearest(every, 0.85 * late + 0.15 * even))
+        chosen = np.unique(_nearest(every, 0.7 * late + 0.3 * even))
         picked = set(every[:11].tolist()) | set(every[chosen].tolist())
     else:
         picked = set(every[np.unique(_nearest(every, np.linspace(0, wanted[-1], n)))].tolist())
@@ -223,7 +224,7 @@ def _fluctuations(kind: str, rng: np.random.Generator, n: int, lead: int) -> tup
 def _walks(rng: np.random.Generator, steps: Int[np.ndarray, " steps"], *, drift: bool) -> PlantedLead:
     n = len(steps)
     a, p = (np.cumsum(rng.standard_normal(n) + (0.3 if drift else 0.0)) for _ in range(2))
-    return PlantedLead(steps=steps, alignment=a, performance=p, lead_log10=0.0, lead_checkpoints=0)
+    return PlantedLead(steps=steps, alignment=a, performance=p, lead_log10=float("nan"), lead_checkpoints=0)
 
 
 def _smoothed(values: Curve, keep: float = 0.5) -> Curve:

@@ -199,7 +199,8 @@ def test_published_tables_are_there_with_their_caveats():
 
 def test_planted_leads_are_what_they_say():
     for kind in NULLS:
-        assert planted_lead(kind, 30, seed=5).lead_log10 == pytest.approx(0.0, abs=0.02), kind
+        lead = planted_lead(kind, 30, seed=5).lead_log10
+        assert np.isnan(lead) if "walk" in kind else lead == pytest.approx(0.0, abs=0.02), kind
         assert planted_lead(kind, 30, seed=5).lead_checkpoints == 0
     for seed in range(5):
         led = planted_lead("lead_trend", 30, seed=seed)

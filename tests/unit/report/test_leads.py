@@ -64,7 +64,7 @@ def test_runs_are_dots_and_a_pooled_one(tmp_path):
 def test_a_map_shows_leads_and_refusals(tmp_path):
     cells = [
         ("V1", "one", planted_lead("lead_trend", 30, seed=1)),
-        ("IT", "one", planted_lead("null_walk", 30, seed=1)),
+        ("IT", "one", noise()),
     ]
     found = leads_map(record_of(tmp_path / "r", cells), surrogates=19)
     figure = map_figure(found, "run")

@@ -1,0 +1,94 @@
+"""Leads of several runs -> one, with its test: the run is the unit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+
+from ontogeny.lag.results import PooledLead, Verdict
+
+__all__ = ["pool"]
+
+_ALPHA = 0.05
+_FEWEST_FLIPPED = 6
+_EXACT = 12
+
+
+def pool(
+    values: Float[np.ndarray, "runs definitions"],
+    names: Sequence[str],
+    groups: Sequence[str],
+    *,
+    unit: str,
+    seed: int = 0,
+) -> PooledLead:
+    """Mean over groups with its t interval; sign flips from 6 runs on. Several definitions of a lead must agree.
+
+    Args:
+        values: leads, one row a run; the first definition is the one whose values are reported.
+        names: of the runs.
+        groups: of the runs; blocks where each holds several runs.
+        unit: of the values.
+        seed: of sign patterns, where there are more than 4096.
+    """
+    cases = [_mean_interval(column, groups) for column in values.T]
+    tails = [case[3:] for case in cases]
+    name, assumed = "t", "leads normal over runs"
+    if len(names) >= _FEWEST_FLIPPED:
+        tails = [_sign_flips(column, groups, seed) for column in values.T]
+        name, assumed = "sign flips", "leads symmetric about 0"
+    p_a, p_p = max(t[0] for t in tails), max(t[1] for t in tails)
+    in_groups = f" in {len(set(groups))} groups" if len(set(groups)) > 1 else ""
+    verdict: Verdict = (
+        "alignment leads" if p_a < _ALPHA / 2 else "performance leads" if p_p < _ALPHA / 2 else "no lead detected"
+    )
+    return PooledLead(
+        mean=cases[0][0],
+        ci=(min(c[1] for c in cases), max(c[2] for c in cases)),
+        unit=unit,
+        values=tuple(float(v) for v in values[:, 0]),
+        runs=tuple(names),
+        p_alignment_leads=p_a,
+        p_performance_leads=p_p,
+        test=f"{name} over {len(names)} runs{in_groups} ({assumed})",
+        verdict=verdict,
+    )
+
+
+def _weights(groups: Sequence[str]) -> tuple[Float[np.ndarray, " runs"], bool]:
+    """Weights of the mean over groups of group means; and whether groups hold replicates."""
+    sizes = Counter(groups)
+    weights = np.asarray([1 / (len(sizes) * sizes[g]) for g in groups])
+    return weights, len(sizes) > 1 and min(sizes.values()) > 1
+
+
+def _mean_interval(
+    values: Float[np.ndarray, " runs"], groups: Sequence[str]
+) -> tuple[float, float, float, float, float]:
+    """Mean, 95 % interval and one-sided p of t; the spread is that within groups where they hold replicates."""
+    weights, blocked = _weights(groups)
+    mean = float(weights @ values)
+    centre = np.asarray([values[[g == h for h in groups]].mean() for g in groups]) if blocked else values.mean()
+    df = len(values) - (len(set(groups)) if blocked else 1)
+    spread = float(np.sum((values - centre) ** 2)) / df
+    error = float(np.sqrt(max(spread, 1e-300) * (weights**2).sum()))
+    wide = float(stats.t.isf(_ALPHA / 2, df)) * error
+    return mean, mean - wide, mean + wide, float(stats.t.sf(mean / error, df)), float(stats.t.cdf(mean / error, df))
+
+
+def _sign_flips(values: Float[np.ndarray, " runs"], groups: Sequence[str], seed: int) -> tuple[float, float]:
+    """One-sided p both ways; all sign patterns up to 12 runs, else 9999 at random."""
+    weighed = _weights(groups)[0] * values
+    if len(values) <= _EXACT:
+        signs = np.asarray(list(product((1.0, -1.0), repeat=len(values))))
+    else:
+        drawn = np.random.default_rng(seed).choice(np.asarray([-1.0, 1.0]), size=(9999, len(values)))
+        signs = np.concatenate([np.ones((1, len(values))), drawn])
+    null, tolerance = signs @ weighed, 1e-12 * float(np.abs(weighed).sum())
+    above, below = (null >= weighed.sum() - tolerance).mean(), (null <= weighed.sum() + tolerance).mean()
+    return float(above), float(below)
