@@ -1,0 +1,79 @@
+"""The numbered scripts of analysis/ run, in tiny form, and say what they say elsewhere."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ontogeny import load_published
+
+ANALYSIS = Path(__file__).resolve().parents[2] / "analysis"
+
+
+def read(path):
+    return list(csv.DictReader(path.read_text().splitlines()))
+
+
+@pytest.fixture
+def script(monkeypatch):
+    def load(name):
+        spec = importlib.util.spec_from_file_location(f"analysis_{name}", ANALYSIS / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, spec.name, module)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+def test_calibration_prints_a_table_and_writes_its_cells(script, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "cells.csv"
+    options = ["--seeds", "2", "--n", "30", "--kinds", "null_white", "lead_trend", "--jobs", "1", "--out", str(out)]
+    monkeypatch.setattr(sys, "argv", ["01_calibration.py", *options])
+    script("01_calibration").main()
+    text = capsys.readouterr().out
+    assert "| Granger levels |" in text
+    assert "pooled nulls" in text
+    rows = read(out)
+    assert {row["kind"] for row in rows} == {"null_white", "lead_trend"}
+    assert all(0 <= float(row["rate"]) <= 1 for row in rows)
+
+
+def test_the_usual_tests_of_the_study_are_those_of_statsmodels(script):
+    from statsmodels.tsa.stattools import grangercausalitytests
+
+    study = script("01_calibration")
+    rng = np.random.default_rng(0)
+    a, p = rng.standard_normal((2, 40)).cumsum(axis=1)
+    theirs = grangercausalitytests(np.stack([p, a], axis=1), [2])[2][0]["ssr_ftest"][1]
+    assert study.granger_p(a, p, lags=2) == pytest.approx(theirs, rel=1e-8)
+
+
+def test_what_the_published_series_allow(script, tmp_path, monkeypatch, capsys):
+    module = script("02_published_series")
+    monkeypatch.setattr(module, "HERE", tmp_path)
+    module.main()
+    text = capsys.readouterr().out
+    rows = read(tmp_path / "tables" / "published_correlations.csv")
+    assert len(rows) == 42
+    assert {row["n"] for row in rows} == {"11"}
+    found = (
+        load_published("shen2026").to_pandas("pythia_alignment"),
+        load_published("shen2026").to_pandas("pythia_benchmarks"),
+    )
+    one = found[0][found[0].model == "pythia-410m"].merge(
+        found[1].query("model == 'pythia-410m' and task == 'sciq' and metric == 'acc'"), on="step"
+    )
+    printed = next(row for row in rows if (row["task"], row["model"]) == ("sciq", "pythia-410m"))
+    assert float(printed["r"]) == pytest.approx(np.corrcoef(one.alignment, one.value)[0, 1])
+    assert "42 of 42 pairs: refused: too few checkpoints: 11" in text
+    assert "mixnet_xl, raw weights' accuracy: refused: too few checkpoints: 8" in text
+    times = read(tmp_path / "tables" / "published_half_times.csv")
+    led = [float(row["log10"]) for row in times if row["task"] == "lambada_openai" and row["metric"] == "acc"]
+    assert len(led) == 6
+    assert min(led) > 0.3
