@@ -36,14 +36,14 @@ def train(folder: Path, *, seed: int, steps: int, real: bool) -> Record:
             return record
     except OntogenyError:
         pass
-    train_vision(folder, real=real, steps=steps, seed=seed)
+    train_vision(folder, real=real, steps=steps, seed=seed, schedule="log:10")
     return Record.open(folder)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=4000, help="long enough to see the plateaus")
+    parser.add_argument("--steps", type=int, default=5000, help="long enough to see the plateaus")
     parser.add_argument("--data", choices=("auto", "real", "planted"), default="auto")
     parser.add_argument("--record", type=Path, default=Path("runs/seeds"), help="folder of one record a seed")
     options = parser.parse_args(argv)

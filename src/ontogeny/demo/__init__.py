@@ -17,7 +17,7 @@ from ontogeny.demo.vision import train_vision
 from ontogeny.errors import ConfigError, DatasetNotFoundError
 from ontogeny.lag.words import short
 from ontogeny.report.curves import RunFacts
-from ontogeny.report.leads import record_leads
+from ontogeny.report.which_first import record_leads
 from ontogeny.series import Record
 
 __all__ = ["demo_leads", "real_or_planted", "run_demo"]

@@ -91,7 +91,9 @@ def pixels(image: Any) -> Tensor:
     return (array - 0.5) / 0.25
 
 
-def train_vision(record: Path, *, real: bool, steps: int, seed: int = 0, progress: bool = True) -> Monitor:
+def train_vision(
+    record: Path, *, real: bool, steps: int, seed: int = 0, schedule: str = "log:6", progress: bool = True
+) -> Monitor:
     """Train the CNN once, with its record.
 
     Args:
@@ -99,6 +101,7 @@ def train_vision(record: Path, *, real: bool, steps: int, seed: int = 0, progres
         real: CIFAR-10 and human IT, or the planted vision world.
         steps: optimizer updates.
         seed: of weights and data order.
+        schedule: when it is probed.
         progress: show a bar.
 
     Returns:
@@ -110,7 +113,7 @@ def train_vision(record: Path, *, real: bool, steps: int, seed: int = 0, progres
         "kriegeskorte2008" if real else "planted-vision",
         record=record,
         transform=pixels,
-        schedule="log:6",
+        schedule=schedule,
         task=task,
     )
     pl.seed_everything(seed, verbose=False)

@@ -63,7 +63,8 @@ def pair_lines(title: str, found: Leads) -> list[str]:
             ("A -> P", found.naive_granger.alignment_to_performance),
             ("P -> A", found.naive_granger.performance_to_alignment),
         )
-        out += _labelled("Granger, usual", [f"{name}: {_granger(test)}" for name, test in tests])
+        lines = [f"{name}: {_granger(test)}" for name, test in tests]
+        out += _labelled("Granger, usual", [*lines, found.naive_granger.null])
     out += _labelled("warnings", list(found.warnings) or ["none"])
     return out
 

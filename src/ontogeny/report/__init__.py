@@ -2,7 +2,8 @@
 
 curves.py      a record -> panels of curves, averaged over subjects
 alignment.py   panels -> pictures (Altair)
-leads.py       which moves first -> pictures
+which_first.py leads of a record's curves, and of several records
+leads.py       leads -> pictures
 words.py       panels -> sentences and tables
 page.py        all of it -> one HTML file without a network
 figures.py     Figure, and the axes that pictures share
@@ -21,8 +22,8 @@ from ontogeny.errors import RecordError
 from ontogeny.report.alignment import run_figures
 from ontogeny.report.curves import RunFacts
 from ontogeny.report.figures import Figure
-from ontogeny.report.leads import lead_table, lead_warnings, record_lead_figures, record_leads
 from ontogeny.report.page import Section, page
+from ontogeny.report.which_first import lead_figures, lead_table, lead_warnings, pooled_leads, record_leads
 from ontogeny.series import Record
 
 __all__ = ["Figure", "ReportFiles", "find_records", "write_pngs", "write_report"]
@@ -79,8 +80,10 @@ def write_report(
     pictures = target / "figures"
     pictures.mkdir(parents=True, exist_ok=True)
     html = target / "report.html"
-    html.write_text(page(sections, title=Path(path).resolve().name), encoding="utf-8")
-    pngs = write_pngs([f for s in sections for f in (*s.figures, *s.lead_figures)], pictures, progress=progress)
+    pooled = pooled_leads([section.facts for section in sections])
+    html.write_text(page(sections, pooled, title=Path(path).resolve().name), encoding="utf-8")
+    figures = [*(f for s in sections for f in (*s.figures, *s.lead_figures)), *pooled[1]]
+    pngs = write_pngs(figures, pictures, progress=progress)
     return ReportFiles(html=html, pngs=pngs)
 
 
@@ -91,7 +94,7 @@ def _section(facts: RunFacts) -> Section:
         figures=run_figures(facts),
         leads=lead_table(found),
         lead_warnings=lead_warnings(found),
-        lead_figures=record_lead_figures(facts, found),
+        lead_figures=lead_figures(facts, found),
     )
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from ontogeny.lag import Leads, Run, TrendLead, Untestable, run_from_record, run_leads
+from ontogeny.lag import Leads, Run, TrendLead, Untestable
 from ontogeny.lag.decompose import Decomposed, decompose
 from ontogeny.lag.fluctuation import searched
 from ontogeny.lag.gates import FEWEST, Pair, clean, refuse_pair
@@ -16,20 +15,10 @@ from ontogeny.lag.maps import LeadMap
 from ontogeny.lag.runs import RunsLeads
 from ontogeny.lag.surrogates import cross_correlation, flip_signs, flipped
 from ontogeny.lag.timing import QUANTILES
-from ontogeny.lag.words import lead_row, short
-from ontogeny.report.curves import Panel, RunFacts
+from ontogeny.lag.words import short
 from ontogeny.report.figures import Figure, altair, file_stem, finished, step_axis
 
-__all__ = [
-    "PairFound",
-    "lead_table",
-    "lead_warnings",
-    "map_figure",
-    "pair_figures",
-    "record_lead_figures",
-    "record_leads",
-    "runs_figure",
-]
+__all__ = ["map_figure", "pair_figures", "runs_figure"]
 
 _COLOURS = {"alignment": "#1f6fb4", "performance": "#c0392b"}
 _WIDE = 430
@@ -255,64 +244,3 @@ def map_figure(found: LeadMap, title: str, *, name: str = "lag-map") -> Figure:
     return Figure(
         name=file_stem(name), title=f"{title}: leads by ROI and layer", caption=caption, chart=finished(chart)
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairFound:
-    """One curve of a record against one task, and what was found."""
-
-    panel: Panel
-    task: str
-    run: Run
-    leads: Leads
-
-
-def record_leads(facts: RunFacts) -> list[PairFound]:
-    """Leads of each panel's declared layer over each task.
-
-    The layer is the one with the highest alignment at the last step, which carries no timing. At most 40 pairs.
-    """
-    tasks = list(dict.fromkeys(score.metric for score in facts.task))
-    out = []
-    for panel in [p for p in facts.panels if p.rows][: _MOST_PAIRS // max(1, len(tasks))]:
-        at = panel.at(panel.steps[-1])
-        layer = max(at, key=lambda name: at[name])
-        for task in tasks:
-            run = run_from_record(
-                facts.record,
-                task=task,
-                benchmark=panel.benchmark,
-                metric=panel.metric,
-                roi=panel.roi,
-                pooling=panel.pooling,
-                layer=layer,
-            )
-            out.append(PairFound(panel=panel, task=task, run=run, leads=run_leads(run)))
-    return out
-
-
-def lead_table(found: Sequence[PairFound]) -> list[dict[str, str]]:
-    """One row a pair, for the page."""
-    return [{"curve": pair.run.name, **lead_row(pair.leads)} for pair in found]
-
-
-def lead_warnings(found: Sequence[PairFound]) -> list[str]:
-    """What to know beside the table, each sentence once, with the curves it is about."""
-    about: dict[str, list[str]] = {}
-    for pair in found:
-        for text in pair.leads.warnings:
-            about.setdefault(text, []).append(pair.run.name)
-    return [_about(text, names) for text, names in about.items()]
-
-
-def _about(text: str, names: Sequence[str]) -> str:
-    more = f", and {len(names) - 1} more" if names[1:] else ""
-    return f"{text} ({names[0]}{more})"
-
-
-def record_lead_figures(facts: RunFacts, found: Sequence[PairFound]) -> list[Figure]:
-    """The first pair of each benchmark and metric, drawn."""
-    first: dict[str, PairFound] = {}
-    for pair in found:
-        first.setdefault(file_stem(facts.record.run, pair.panel.benchmark, pair.panel.metric, "lead"), pair)
-    return [figure for name, pair in first.items() for figure in pair_figures(pair.run, pair.leads, name=name)]

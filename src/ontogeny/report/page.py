@@ -62,11 +62,14 @@ class Section:
     lead_figures: Sequence[Figure]
 
 
-def page(sections: Sequence[Section], *, title: str) -> str:
+def page(
+    sections: Sequence[Section], pooled: tuple[Sequence[Mapping[str, str]], Sequence[Figure]] = ((), ()), *, title: str
+) -> str:
     """The whole page.
 
     Args:
         sections: records with their pictures, in the order of the page.
+        pooled: leads over all records, and their pictures; empty where the records are not runs of one kind.
         title: heading; escaped, as is everything that comes out of a record.
     """
     origin = first_line([section.facts for section in sections])
@@ -76,6 +79,7 @@ def page(sections: Sequence[Section], *, title: str) -> str:
         f"<h1>{escape(title)}</h1>",
         "<p>Alignment of a model's layers with brain responses while it trains, beside its task at the same weights. "
         "Hover for values; the three dots of a picture save it.</p>",
+        *_pooled(*pooled),
         *(part for section in sections for part in _run(section)),
         "<h2>Words</h2><dl>",
         *(f"<dt>{escape(word)}</dt><dd>{escape(text)}</dd>" for word, text in sorted((GLOSSARY | LEAD_WORDS).items())),
@@ -113,6 +117,19 @@ def _run(section: Section) -> list[str]:
     if refused:
         out += ["<h3>What could not be measured, and why</h3>", _table(refused)]
     return [*out, *_provenance(facts)]
+
+
+def _pooled(rows: Sequence[Mapping[str, str]], figures: Sequence[Figure]) -> list[str]:
+    """Several runs of one kind, first on the page: they carry what a single one cannot."""
+    if not rows:
+        return []
+    return [
+        "<h2>All runs: which moves first?</h2>",
+        "<p>The run is the unit. All runs are compared with the same brain data, so this speaks of further runs of "
+        "this kind, not of further subjects.</p>",
+        _table(rows),
+        *(_figure(figure) for figure in figures),
+    ]
 
 
 def _leads(section: Section) -> list[str]:

@@ -24,7 +24,7 @@ def run_of(kind, n=30, **options):
 
 def noise():
     """A pair whose alignment does not rise."""
-    return replace(planted_lead("lead_trend", 30, seed=1), alignment=np.random.default_rng(0).standard_normal(30))
+    return replace(planted_lead("lead_trend", 30, seed=1), alignment=0.01 * np.random.default_rng(0).standard_normal(30))
 
 
 def test_a_pair_is_drawn_with_its_fits_bands_and_verdict(tmp_path):
@@ -84,3 +84,16 @@ def test_the_page_says_which_moves_first(tmp_path):
     assert "Which moves first?" in text
     assert "alignment leads: +0." in text
     assert "A lead is precedence, not cause" in text
+
+
+def test_a_folder_of_seeds_is_pooled_and_several_layers_are_a_map(tmp_path):
+    for run in range(3):
+        worlds = [planted_lead("lead_trend", 30, seed=1, lead=2, run=run), noise()]
+        record_of(tmp_path / "runs" / f"seed{run}", [("IT", "head", worlds[0]), ("IT", "stem", worlds[1])])
+    files = write_report(tmp_path / "runs")
+    names = {png.name for png in files.pngs}
+    assert {"all-runs-b-rsa-IT-unnamed-loss-lead.png", "run-b-rsa-lead-map.png", "run-b-rsa-lead.png"} <= names
+    text = files.html.read_text(encoding="utf-8")
+    assert "All runs: which moves first?" in text
+    assert text.index("All runs: which moves first?") < text.index("Which moves first?</h3>")
+    assert "rsa, IT, head against held-out loss" in text
