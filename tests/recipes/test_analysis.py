@@ -71,8 +71,11 @@ def test_what_the_published_series_allow(script, tmp_path, monkeypatch, capsys):
     )
     printed = next(row for row in rows if (row["task"], row["model"]) == ("sciq", "pythia-410m"))
     assert float(printed["r"]) == pytest.approx(np.corrcoef(one.alignment, one.value)[0, 1])
-    assert "42 of 42 pairs: refused: too few checkpoints: 11" in text
-    assert "mixnet_xl, raw weights' accuracy: refused: too few checkpoints: 8" in text
+    assert (
+        "42 pairs (pythia-70m lambada_openai ... pythia-2.8b arc_challenge): refused: too few checkpoints: 11" in text
+    )
+    assert "8 pairs (mixnet_s EMA top-1 ... mixnet_xl raw top-1): refused: too few checkpoints: 8" in text
+    assert (tmp_path / "figures" / "published-half-times.png").stat().st_size > 5000
     times = read(tmp_path / "tables" / "published_half_times.csv")
     led = [float(row["log10"]) for row in times if row["task"] == "lambada_openai" and row["metric"] == "acc"]
     assert len(led) == 6

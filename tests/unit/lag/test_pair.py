@@ -187,7 +187,8 @@ def test_planted_leads_are_found_and_planted_dips_are_not_taken_for_them():
     worlds = [planted_lead("lead_latent", 60, seed=s) for s in range(12)]
     found = [leads(w.steps, w.alignment, w.performance, surrogates=199).fluctuation for w in worlds]
     assert all(isinstance(lead, FluctuationLead) for lead in found)
-    assert sum(lead.verdict == "alignment leads" for lead in found) >= 9
+    assert sum(lead.p_alignment_leads < 0.05 for lead in found) >= 7  # 9 of 10 are found (analysis/01_calibration.py)
+    assert not any(lead.verdict == "performance leads" for lead in found)
     assert np.median([lead.checkpoints for lead in found]) == pytest.approx(1.0, abs=0.3)
     assert sum(lead.identified for lead in found) >= 7
     dips = [planted_lead("null_dip", 60, seed=s) for s in range(12)]

@@ -24,7 +24,9 @@ def run_of(kind, n=30, **options):
 
 def noise():
     """A pair whose alignment does not rise."""
-    return replace(planted_lead("lead_trend", 30, seed=1), alignment=0.01 * np.random.default_rng(0).standard_normal(30))
+    return replace(
+        planted_lead("lead_trend", 30, seed=1), alignment=0.01 * np.random.default_rng(0).standard_normal(30)
+    )
 
 
 def test_a_pair_is_drawn_with_its_fits_bands_and_verdict(tmp_path):
