@@ -200,7 +200,7 @@ def draw(rows: Sequence[Mapping[str, object]]) -> None:
     ]
     grid = alt.vconcat(*(alt.hconcat(*panels[i : i + 3]) for i in range(0, len(panels), 3)))
     (HERE / "figures").mkdir(exist_ok=True)
-    grid.save(str(HERE / "figures" / "published-half-times.png"), scale_factor=1.5)
+    grid.save(str(HERE / "figures" / "published-half-times.png"), scale_factor=1.0)
 
 
 def pooled(values: np.ndarray) -> str:
