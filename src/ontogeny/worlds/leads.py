@@ -54,7 +54,7 @@ class PlantedLead:
         alignment: one value a step.
         performance: one value a step, higher is better.
         lead_log10: log10 of performance's half-gain step + 1 less that of alignment (noise-free);
-            NaN for random walks, which have no such point.
+            NaN for random walks, which have no such point, and for artefacts.
         lead_checkpoints: by how many checkpoints fluctuations of alignment are earlier, 0 where they are not.
     """
 
@@ -162,7 +162,7 @@ def planted_lead(kind: str, n: int = 30, *, seed: int = 0, lead: int = 1, run: i
         steps=steps,
         alignment=levels[0] + gains[0] * a,
         performance=levels[1] + gains[1] * p,
-        lead_log10=half_point(shape_p) - half_point(shape_a),
+        lead_log10=float("nan") if kind.startswith("artefact") else half_point(shape_p) - half_point(shape_a),
         lead_checkpoints=k,
     )
 
