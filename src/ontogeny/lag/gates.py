@@ -195,8 +195,8 @@ def warn(pair: Pair, timings: tuple[Timing, ...], *, smoothed: bool, thresholded
         out += _about_shape(name, timed)
     if FEWEST_FLUCTUATION <= pair.n < _LOW_POWER:
         out.append(
-            f"{pair.n} checkpoints of one run: a fluctuation lead of one checkpoint is found in about half of such series at "
-            "30 checkpoints, in nine of ten at 60. Several runs are better than a longer one."
+            f"{pair.n} checkpoints of one run: a fluctuation lead of one checkpoint is found in about half of such "
+            "series at 30 checkpoints, in nine of ten at 60. Several runs are better than a longer one."
         )
     return tuple(out)
 
