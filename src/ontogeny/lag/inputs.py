@@ -157,18 +157,7 @@ def runs_from_table(
     Raises:
         LagError: the file cannot be read, lacks a column, or holds text where numbers should be.
     """
-    table = _read(Path(path))
-    for name in (step, alignment, performance, *(c for c in (run, group) if c)):
-        if name not in table.columns:
-            raise LagError(f"{path} has no column {name!r}. {nearest(name, [str(c) for c in table.columns])}")
-    numbers = table[[step, alignment, performance]].apply(require("pandas", "tables").to_numeric, errors="coerce")
-    broken = numbers.isna() & table[[step, alignment, performance]].notna()
-    if broken.to_numpy().any():
-        column = str(broken.any().idxmax())
-        raise LagError(
-            f"{path}, column {column!r} holds text where a number should be: {table[column][broken[column]].iloc[0]!r}"
-        )
-    table = table.assign(**{name: numbers[name] for name in numbers})
+    table = _numbers(_read(Path(path)), Path(path), [step, alignment, performance], [c for c in (run, group) if c])
     parts = [("", table)] if run is None else list(table.groupby(run, sort=False))
     higher = not _is(performance, _LOWER) if higher_is_better is None else higher_is_better
     return [
@@ -183,6 +172,20 @@ def runs_from_table(
         )
         for name, part in parts
     ]
+
+
+def _numbers(table: Any, path: Path, numbers: list[str], texts: list[str]) -> Any:
+    """The table with numbers where they should be; a missing value stays one, text is an error."""
+    for name in (*numbers, *texts):
+        if name not in table.columns:
+            raise LagError(f"{path} has no column {name!r}. {nearest(name, [str(c) for c in table.columns])}")
+    read = table[numbers].apply(require("pandas", "tables").to_numeric, errors="coerce")
+    broken = read.isna() & table[numbers].notna()
+    for name in numbers:
+        if broken[name].any():
+            bad = table[name][broken[name]].iloc[0]
+            raise LagError(f"{path}, column {name!r} holds text where a number should be: {bad!r}")
+    return table.assign(**{name: read[name] for name in numbers})
 
 
 def _read(path: Path) -> Any:

@@ -131,21 +131,25 @@ def map_of_runs(
     whole = np.isfinite(np.stack([r.alignment for r in runs])).all(axis=0)
     pairs = [_pair(run, whole) for run in runs]
     refusals = [refuse_pair(pair) for pair in pairs]
+    trends: list[TrendLead | Untestable | None] = [*refusals]
+    fluctuations: list[FluctuationLead | Untestable | None] = [*refusals]
     known = [i for i, refused in enumerate(refusals) if refused is None]
-    trends: list[TrendLead | Untestable] = [r or Untestable(reason="") for r in refusals]
-    fluctuations: list[FluctuationLead | Untestable] = list(trends)  # type: ignore[arg-type]
-    wanted: dict[int, float] = {}
+    max_t: dict[int, float] = {}
     if known:
         values = np.stack([pairs[known[0]].values[1], *(pairs[i].values[0] for i in known)])
         parts = decompose(pairs[known[0]].steps, values)
+        few = refuse_fluctuation(pairs[known[0]])
+        tested, max_t = ([few] * len(known), {}) if few else _fluctuations(parts, known, surrogates, seed)
         for row, i in enumerate(known, 1):
             times = parts.timings[row], parts.timings[0]
             trends[i] = refuse_trend(*times) or trend_lead(*times)
-        refused = refuse_fluctuation(pairs[known[0]])
-        found, wanted = ([refused] * len(known), {}) if refused else _fluctuations(parts, known, surrogates, seed)
-        for i, lead in zip(known, found, strict=True):
-            fluctuations[i] = lead
-    return LeadMap(cells=_cells(cells, trends, fluctuations, wanted), task=task, n=pairs[0].n, grid=pairs[0].grid)
+            fluctuations[i] = tested[row - 1]
+    return LeadMap(
+        cells=_cells(cells, [t for t in trends if t], [f for f in fluctuations if f], max_t),
+        task=task,
+        n=pairs[0].n,
+        grid=pairs[0].grid,
+    )
 
 
 def _pair(run: Run, whole: np.ndarray) -> Pair:
