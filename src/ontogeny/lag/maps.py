@@ -144,11 +144,8 @@ def map_of_runs(
             times = parts.timings[row], parts.timings[0]
             trends[i] = refuse_trend(*times) or trend_lead(*times)
             fluctuations[i] = tested[row - 1]
-    return LeadMap(
-        cells=_cells(cells, [t for t in trends if t], [f for f in fluctuations if f], max_t),
-        task=task,
-        n=pairs[0].n,
-        grid=pairs[0].grid,
+    found = _cells(cells, [t for t in trends if t], [f for f in fluctuations if f], max_t)
+    return LeadMap(cells=found, task=task, n=pairs[0].n, grid=pairs[0].grid)
     )
 
 

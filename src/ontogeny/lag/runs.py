@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from itertools import product
 from typing import Any
 
@@ -76,11 +76,12 @@ class _Usable:
     parts: Decomposed
 
 
-def leads_over_runs(runs: Sequence[Run], *, seed: int = 0, surrogates: int = 999) -> RunsLeads:
+def leads_over_runs(runs: Sequence[Run | Mapping[str, Any]], *, seed: int = 0, surrogates: int = 999) -> RunsLeads:
     """Which moves first over several training runs; it generalises to further runs, not to further subjects.
 
     Args:
-        runs: seeds or sizes of one kind of training. Runs of one group are replicates; groups are blocks.
+        runs: seeds or sizes of one kind of training, as `Run` or as a dict of its fields. Runs of one group are
+            replicates; groups are blocks.
         seed: of everything random.
         surrogates: flips for each run's own fluctuation test.
 
@@ -89,6 +90,7 @@ def leads_over_runs(runs: Sequence[Run], *, seed: int = 0, surrogates: int = 999
     """
     if not runs:
         raise LagError("no runs to pool; a run is a Run(name=..., steps=..., alignment=..., performance=...)")
+    runs = [run if isinstance(run, Run) else _run(run) for run in runs]
     doubled = [name for name, count in Counter(run.name for run in runs).items() if count > 1]
     if doubled:
         raise LagError(f"two runs are called {doubled[0]!r}; every run needs its own name")
@@ -109,6 +111,14 @@ def leads_over_runs(runs: Sequence[Run], *, seed: int = 0, surrogates: int = 999
         warnings=_warnings(own, common),
         assumptions=_assumptions(known),
     )
+
+
+def _run(given: Mapping[str, Any]) -> Run:
+    try:
+        return Run(**given)
+    except TypeError as error:
+        names = ", ".join(f.name for f in fields(Run))
+        raise LagError(f"a run is a Run or a dict with its fields ({names}): {error}") from error
 
 
 def _usable(run: Run) -> _Usable | None:

@@ -69,6 +69,13 @@ def test_groups_are_blocks_where_they_hold_replicates():
     assert "groups serve as replicates" in leads_over_runs(alone, surrogates=19).assumptions[-1]
 
 
+def test_runs_may_be_dicts(five):
+    runs = [{f: getattr(r, f) for f in ("name", "steps", "alignment", "performance")} for r in runs_of("lead_both", 5)]
+    assert leads_over_runs(runs, surrogates=19).trend == five.trend
+    with pytest.raises(LagError, match="a dict with its fields .name, steps, alignment"):
+        leads_over_runs([{**runs[0], "colour": "red"}])
+
+
 def test_too_few_runs_are_shown_but_not_tested():
     found = leads_over_runs(runs_of("lead_trend", 2), surrogates=19)
     assert isinstance(found.trend, Untestable)
