@@ -146,7 +146,6 @@ def map_of_runs(
             fluctuations[i] = tested[row - 1]
     found = _cells(cells, [t for t in trends if t], [f for f in fluctuations if f], max_t)
     return LeadMap(cells=found, task=task, n=pairs[0].n, grid=pairs[0].grid)
-    )
 
 
 def _pair(run: Run, whole: np.ndarray) -> Pair:
