@@ -88,23 +88,13 @@ def leads_over_runs(runs: Sequence[Run | Mapping[str, Any]], *, seed: int = 0, s
     Raises:
         LagError: no runs, or two of one name.
     """
-    if not runs:
-        raise LagError("no runs to pool; a run is a Run(name=..., steps=..., alignment=..., performance=...)")
-    runs = [run if isinstance(run, Run) else _run(run) for run in runs]
-    doubled = [name for name, count in Counter(run.name for run in runs).items() if count > 1]
-    if doubled:
-        raise LagError(f"two runs are called {doubled[0]!r}; every run needs its own name")
-    own = tuple(OneRun(name=r.name, group=r.group, leads=run_leads(r, seed=seed, surrogates=surrogates)) for r in runs)
-    usable = [_usable(run) for run in runs]
-    tested = [
-        (part, one.leads.trend)
-        for part, one in zip(usable, own, strict=True)
-        if part is not None and isinstance(one.leads.trend, TrendLead)
-    ]
-    known = [part for part in usable if part is not None]
+    given = _named_once(runs)
+    own = tuple(OneRun(name=r.name, group=r.group, leads=run_leads(r, seed=seed, surrogates=surrogates)) for r in given)
+    known = [part for part in map(_usable, given) if part is not None]
+    with_trend = {one.name for one in own if isinstance(one.leads.trend, TrendLead)}
     common = _common_steps(known)
     return RunsLeads(
-        trend=_pooled_trend([part for part, _ in tested], seed),
+        trend=_pooled_trend([part for part in known if part.run.name in with_trend], seed),
         fluctuation=_pooled_fluctuation(known, common, seed),
         runs=own,
         repairing=_repaired(known, common, seed),
@@ -113,12 +103,19 @@ def leads_over_runs(runs: Sequence[Run | Mapping[str, Any]], *, seed: int = 0, s
     )
 
 
-def _run(given: Mapping[str, Any]) -> Run:
+def _named_once(runs: Sequence[Run | Mapping[str, Any]]) -> list[Run]:
+    """All as `Run`, each under its own name."""
+    if not runs:
+        raise LagError("no runs to pool; a run is a Run(name=..., steps=..., alignment=..., performance=...)")
     try:
-        return Run(**given)
+        out = [run if isinstance(run, Run) else Run(**run) for run in runs]
     except TypeError as error:
         names = ", ".join(f.name for f in fields(Run))
         raise LagError(f"a run is a Run or a dict with its fields ({names}): {error}") from error
+    doubled = [name for name, count in Counter(run.name for run in out).items() if count > 1]
+    if doubled:
+        raise LagError(f"two runs are called {doubled[0]!r}; every run needs its own name")
+    return out
 
 
 def _usable(run: Run) -> _Usable | None:
