@@ -26,6 +26,7 @@ def pool(
     *,
     unit: str,
     seed: int = 0,
+    less_mean: bool = False,
 ) -> PooledLead:
     """Mean over groups with its t interval; sign flips from 6 runs on. Several definitions of a lead must agree.
 
@@ -35,11 +36,15 @@ def pool(
         groups: of the runs; blocks where each holds several runs.
         unit: of the values.
         seed: of sign patterns, where there are more than 4096.
+        less_mean: whether the mean over runs was taken away from the series. The leads of R runs then hang together:
+            the variance of their mean is (R - 1) / (R - 2) times what their spread says, and signs may not be flipped.
     """
-    cases = [_mean_interval(column, groups) for column in values.T]
+    known = len(values)
+    wider = np.sqrt((known - 1) / (known - 2)) if less_mean else 1.0
+    cases = [_mean_interval(column, groups, float(wider)) for column in values.T]
     tails = [case[3:] for case in cases]
     name, assumed = "t", "leads normal over runs"
-    if len(names) >= _FEWEST_FLIPPED:
+    if known >= _FEWEST_FLIPPED and not less_mean:
         tails = [_sign_flips(column, groups, seed) for column in values.T]
         name, assumed = "sign flips", "leads symmetric about 0"
     p_a, p_p = max(t[0] for t in tails), max(t[1] for t in tails)
@@ -68,7 +73,7 @@ def _weights(groups: Sequence[str]) -> tuple[Float[np.ndarray, " runs"], bool]:
 
 
 def _mean_interval(
-    values: Float[np.ndarray, " runs"], groups: Sequence[str]
+    values: Float[np.ndarray, " runs"], groups: Sequence[str], wider: float
 ) -> tuple[float, float, float, float, float]:
     """Mean, 95 % interval and one-sided p of t; the spread is that within groups where they hold replicates."""
     weights, blocked = _weights(groups)
@@ -76,7 +81,7 @@ def _mean_interval(
     centre = np.asarray([values[[g == h for h in groups]].mean() for g in groups]) if blocked else values.mean()
     df = len(values) - (len(set(groups)) if blocked else 1)
     spread = float(np.sum((values - centre) ** 2)) / df
-    error = float(np.sqrt(max(spread, 1e-300) * (weights**2).sum()))
+    error = wider * float(np.sqrt(max(spread, 1e-300) * (weights**2).sum()))
     wide = float(stats.t.isf(_ALPHA / 2, df)) * error
     return mean, mean - wide, mean + wide, float(stats.t.sf(mean / error, df)), float(stats.t.cdf(mean / error, df))
 

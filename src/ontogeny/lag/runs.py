@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import product
 from typing import Any
 
@@ -20,13 +20,14 @@ from ontogeny.lag.inputs import Run, run_leads
 from ontogeny.lag.pool import pool
 from ontogeny.lag.results import Leads, PooledLead, Repairing, TrendLead, Untestable, plain
 from ontogeny.lag.surrogates import cross_correlation
-from ontogeny.lag.timing import common_shapes
+from ontogeny.lag.timing import ShapeTiming, common_shapes
 
 __all__ = ["OneRun", "RunsLeads", "leads_over_runs"]
 
 _FEWEST_RUNS = 3
 _REACH = 3
 _FEWEST_REPAIRED = 5
+_FEWEST_STEPS = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,8 +129,16 @@ def _usable(run: Run) -> _Usable | None:
     return None if refuse_pair(pair) else _Usable(run=run, pair=pair, parts=decompose(pair.steps, pair.values))
 
 
-def _pool(values: Float[np.ndarray, "runs definitions"], known: Sequence[_Usable], unit: str, seed: int) -> PooledLead:
-    return pool(values, [k.run.name for k in known], [k.run.group for k in known], unit=unit, seed=seed)
+def _pool(
+    values: Float[np.ndarray, "runs definitions"],
+    known: Sequence[_Usable],
+    unit: str,
+    seed: int,
+    *,
+    less_mean: bool = False,
+) -> PooledLead:
+    names, groups = [k.run.name for k in known], [k.run.group for k in known]
+    return pool(values, names, groups, unit=unit, seed=seed, less_mean=less_mean)
 
 
 def _too_few(count: int, what: str) -> Untestable:
@@ -145,16 +154,25 @@ def _pooled_trend(known: Sequence[_Usable], seed: int) -> PooledLead | Untestabl
 
 
 def _trend_leads(known: Sequence[_Usable]) -> Float[np.ndarray, "runs definitions"]:
-    """Each run's lead. Runs of a group share their shapes; a column for each pair of shapes that has to be heard."""
+    """Each run's lead, a column for each definition that has to agree; runs of a group share their shapes."""
     rows: dict[str, list[float]] = {}
     for group in dict.fromkeys(part.run.group for part in known):
         own = [part for part in known if part.run.group == group]
         shapes = [common_shapes([part.parts.timings[i] for part in own]) for i in (0, 1)]
         for a, p in product(*shapes):
             for part, x, y in zip(own, a, p, strict=True):
-                rows.setdefault(part.run.name, []).append(float(y.u[1] - x.u[1]))
+                rows.setdefault(part.run.name, []).extend(_definitions(part, x, y))
     most = max(len(row) for row in rows.values())
     return np.asarray([[row[min(k, len(row) - 1)] for k in range(most)] for row in (rows[u.run.name] for u in known)])
+
+
+def _definitions(part: _Usable, a: ShapeTiming, p: ShapeTiming) -> list[float]:
+    """The lead of one run by its shapes; where one of them has an extra, by the main rises and by one rise each too."""
+    lead = float(p.u[1] - a.u[1])
+    if {a.rise.shape, p.rise.shape} == {"one rise"}:
+        return [lead] * 3
+    one_a, one_p = (timed.one_rise for timed in part.parts.timings)
+    return [lead, p.half[0] - a.half[0], float(one_p.u[1] - one_a.u[1])]
 
 
 def _pooled_fluctuation(
@@ -162,16 +180,13 @@ def _pooled_fluctuation(
 ) -> PooledLead | Untestable:
     if len(known) < _FEWEST_RUNS:
         return _too_few(len(known), "fluctuation")
-    left = _residuals(known, common)
-    lags = [_antisymmetric(a, p) for a, p in left]
-    test = _pool(np.asarray(lags)[:, None], known, "correlation", seed)
-    shifts = _pool(np.asarray([peak_shift(np.stack(pair)) for pair in left])[:, None], known, "checkpoints", seed)
-    return PooledLead(
-        mean=shifts.mean,
-        ci=shifts.ci,
-        unit=shifts.unit,
-        values=shifts.values,
-        runs=shifts.runs,
+    left, less_mean = _residuals(known, common)
+    lags = np.asarray([[_antisymmetric(a, p)] for a, p in left])
+    shifts = np.asarray([[peak_shift(pair)] for pair in left])
+    test = _pool(lags, known, "correlation", seed, less_mean=less_mean)
+    size = _pool(shifts, known, "checkpoints", seed, less_mean=less_mean)
+    return replace(
+        size,
         p_alignment_leads=test.p_alignment_leads,
         p_performance_leads=test.p_performance_leads,
         test=f"{test.test}, of the antisymmetric cross-correlation at 1 to {_REACH} checkpoints",
@@ -189,13 +204,13 @@ def _common_steps(known: Sequence[_Usable]) -> Float[np.ndarray, " steps"] | Non
 
 def _residuals(
     known: Sequence[_Usable], common: Float[np.ndarray, " steps"] | None
-) -> list[tuple[np.ndarray, np.ndarray]]:
+) -> tuple[list[Float[np.ndarray, "2 steps"]], bool]:
     """Detrended pairs; less the mean over runs where at least 5 share a grid of 30 (what all runs do is not chance)."""
-    if common is not None and len(known) >= _FEWEST_REPAIRED and len(common) >= 30:
-        stacked = np.stack([k.parts.residuals for k in known])
-        stacked = stacked - stacked.mean(axis=0)
-        return [(a, p) for a, p in stacked]
-    return [(k.parts.residuals[0], k.parts.residuals[1]) for k in known]
+    left = [k.parts.residuals for k in known]
+    if common is None or len(known) < _FEWEST_REPAIRED or len(common) < _FEWEST_STEPS:
+        return left, False
+    mean = np.stack(left).mean(axis=0)
+    return [pair - mean for pair in left], True
 
 
 def _antisymmetric(a: Float[np.ndarray, " steps"], p: Float[np.ndarray, " steps"]) -> float:
