@@ -4,66 +4,35 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import sys
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 from torch import nn
+from tqdm import tqdm
 
-from ontogeny.benchmark import Benchmark, PreparedBenchmark
+from ontogeny.benchmark import Benchmark
+from ontogeny.cost import Cost
 from ontogeny.datasets import load
 from ontogeny.doctor import examine
 from ontogeny.errors import ConfigError, RecordError
 from ontogeny.pooling import Pooling
-from ontogeny.probe import Probe, observing, same_randomness
+from ontogeny.probe import observing, same_randomness
 from ontogeny.schedule import Schedule, parse_schedule
 from ontogeny.scores import Score
 from ontogeny.series import Record
 from ontogeny.sinks import Sink, short_names
 from ontogeny.task import Task
+from ontogeny.watched import Watched
 from ontogeny.weights import weights_hash
 
 __all__ = ["Monitor", "Watched", "watch"]
 
 OnError = Literal["warn", "raise"]
-_PERMUTATIONS = 5
 _LIBRARIES = ("ontogeny", "torch", "numpy", "scipy", "transformers", "lightning")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watched:
-    """One benchmark and how the model is read on it."""
-
-    benchmark: PreparedBenchmark
-    probe: Probe
-    controls: bool = True
-
-    @classmethod
-    def of(
-        cls,
-        benchmark: Benchmark,
-        *,
-        reader: Any,
-        layers: str | Sequence[str] = "auto",
-        pooling: Pooling | Sequence[Pooling] = "",
-        batch_size: int = 64,
-        controls: bool = True,
-    ) -> Watched:
-        """Prepare a benchmark and its probe.
-
-        Args:
-            benchmark: what the model is compared with.
-            reader: see `Probe`, as are layers, pooling and batch_size.
-            layers: which layers are read.
-            pooling: one or several.
-            batch_size: stimuli a forward pass.
-            controls: score random features, permuted stimuli and the stimuli's own surface beside the layers.
-        """
-        probe = Probe(stimuli=benchmark.stimuli, reader=reader, layers=layers, pooling=pooling, batch_size=batch_size)
-        prepared = benchmark.prepare(permutations=_PERMUTATIONS if controls else 0)
-        return cls(benchmark=prepared, probe=probe, controls=controls)
 
 
 class Monitor:
@@ -75,6 +44,7 @@ class Monitor:
         schedule: "log", "every:100", "at:0,10,100" or a schedule object. Step 0 and the last step are always probed.
         task: what the model is trained for, measured on held-out data at the probed weights.
         sinks: where the numbers go beside the record.
+        budget: largest share of wall time for probes, .02 for 2 %; due probes beyond it are left out, and recorded so.
         on_error: "warn": a failing probe warns and is recorded, training goes on; "raise": it ends training.
         run: name of the run; the record folder's name where empty.
 
@@ -90,6 +60,7 @@ class Monitor:
         schedule: str | Schedule = "log",
         task: Task | None = None,
         sinks: Sequence[Sink] = (),
+        budget: float | None = None,
         on_error: OnError = "warn",
         run: str = "",
     ) -> None:
@@ -101,12 +72,14 @@ class Monitor:
         self.schedule = parse_schedule(schedule)
         self.task = task
         self.sinks = list(sinks)
+        self.cost = Cost(budget=budget)
         self.on_error = on_error
         self.record = Record.open(record, create=True, run=run)
         for w in self.watched:
             self.record.describe(w.benchmark.benchmark.name, w.benchmark.benchmark.describe(w.benchmark.fingerprint))
         self.record.note("versions", _versions())
         self._last_step: int | None = None
+        self._closed = False
 
     @same_randomness()
     def check(self, model: nn.Module) -> dict[str, tuple[str, ...]]:
@@ -132,11 +105,17 @@ class Monitor:
         Raises:
             RecordError: step 0 of the record belongs to other weights (another run wrote into this folder).
         """
+        self.cost.begin()
+        self._note_left_out(step)
         if step == self._last_step or not (force or self.schedule.due(step)):
             return []
-        first, self._last_step = self._last_step is None, step
-        if self._already(model, step, first=first):
+        before, self._last_step = self._last_step, step
+        if self._already(model, step, first=before is None):
             return []
+        if not (force or step == 0 or self.cost.affords_another()):
+            self.cost.pending, self._last_step = step, before
+            return []
+        self.cost.pending = None
         try:
             return self._probe(model, step)
         except Exception as error:
@@ -146,8 +125,16 @@ class Monitor:
             return []
 
     def finish(self, model: nn.Module, step: int) -> list[Score]:
-        """Probe the last step, unless it was probed already."""
-        return self(model, step, force=True)
+        """Probe the last step, unless it was probed already, and say what watching cost."""
+        scores = self(model, step, force=True)
+        self.close()
+        return scores
+
+    def close(self) -> None:
+        """Say once, in a line, what watching cost."""
+        if self.cost.seconds and not self._closed:
+            self._closed = True
+            tqdm.write(f"ontogeny: {self.cost.line()}; record {self.record.folder}", file=sys.stderr)
 
     def doctor(self, model: nn.Module) -> str:
         """Probe once without writing anything; say what was read, how long it took, and what to do."""
@@ -181,8 +168,19 @@ class Monitor:
             warnings.warn(f"{text}; its rows are kept", stacklevel=4)
         return True
 
+    def _note_left_out(self, step: int) -> None:
+        """Record a step that was over the budget, once it is past: the last step is read after all."""
+        if self.cost.pending not in (None, step):
+            past, self.cost.pending = self.cost.pending, None
+            note = f"left out to stay within {self.cost.budget:.1%} of wall time"
+            row = Score(run=self.record.run, step=past or 0, kind="cost", metric="left out", note=note)
+            self.cost.skipped += len(self.record.append([row]))
+
     def _probe(self, model: nn.Module, step: int) -> list[Score]:
-        written = self.record.append(self.measure(model, step))
+        rows = self.measure(model, step)
+        self.cost.seconds.append(next(r.value for r in rows if r.kind == "probe" and r.value is not None))
+        share = Score(run=self.record.run, step=step, kind="cost", metric="share of wall time", unit="share")
+        written = self.record.append([replace(share, value=self.cost.share), *rows])
         metrics = short_names(written)
         for sink in self.sinks:
             try:
@@ -245,7 +243,7 @@ def watch(
         pooling: see `Probe`.
         batch_size: stimuli a forward pass.
         controls: score random features, permuted stimuli and the stimuli's own surface beside the layers.
-        **options: see `Monitor`: schedule, task, sinks, on_error, run.
+        **options: see `Monitor`: schedule, task, sinks, budget, on_error, run.
 
     Returns:
         Call it as `monitor(model, step)` after every optimizer update, and `monitor.finish(model, step)` at the end.

@@ -11,7 +11,7 @@ from ontogeny.errors import RecordError
 
 __all__ = ["KEY", "Kind", "Score", "from_row", "to_row"]
 
-Kind = Literal["alignment", "baseline", "control", "task", "confound", "refusal", "probe"]
+Kind = Literal["alignment", "baseline", "control", "task", "confound", "refusal", "probe", "cost"]
 
 KEY = ("run", "step", "kind", "benchmark", "fingerprint", "subject", "roi", "layer", "pooling", "metric")
 
@@ -27,7 +27,8 @@ class Score:
         step: number of optimizer updates done when the weights were read.
         kind: "alignment"; "baseline" (stimulus features, no model); "control" (random features, permuted stimuli);
             "task" (held-out loss, accuracy); "confound" (participation ratio, feature norm);
-            "refusal" (no value, the reason in `note`); "probe" (the row that closes a probe: seconds).
+            "refusal" (no value, the reason in `note`); "probe" (the row that closes a probe: seconds);
+            "cost" (share of wall time that probes took so far).
         benchmark: the benchmark's name, "" for task rows.
         fingerprint: of the benchmark, "" for task rows.
         subject: whose responses.

@@ -57,7 +57,7 @@ def test_two_benchmarks_in_one_monitor(image_benchmark, tmp_path):
 
 def test_without_controls_only_the_layers_are_scored(image_benchmark, tmp_path):
     monitor = watch(image_benchmark, record=tmp_path / "r", transform=transform, controls=False)
-    assert {s.kind for s in monitor(TinyCNN(), 0)} == {"alignment", "confound", "probe"}
+    assert {s.kind for s in monitor(TinyCNN(), 0)} == {"alignment", "confound", "probe", "cost"}
 
 
 def test_arguments_that_cannot_be_used(image_benchmark, tmp_path, unchecked):

@@ -76,6 +76,8 @@ class AlignmentCallback(pl.Callback):
     @override
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._probe(trainer, pl_module, force=True)
+        if trainer.is_global_zero:
+            self.monitor.close()
 
     def _probe(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *, force: bool = False) -> None:
         step = trainer.global_step

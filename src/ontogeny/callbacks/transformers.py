@@ -74,6 +74,8 @@ class AlignmentCallback(TrainerCallback):
         # With load_best_model_at_end the model holds an older checkpoint by now, not the weights of this step.
         if not args.load_best_model_at_end:
             self._probe(state, kwargs, force=True)
+        if self.monitor is not None and state.is_world_process_zero:
+            self.monitor.close()
 
     def _probe(self, state: Any, kwargs: Mapping[str, Any], *, force: bool = False) -> None:
         if self.monitor is None or not state.is_world_process_zero:

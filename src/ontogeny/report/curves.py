@@ -69,6 +69,8 @@ class RunFacts:
     confounds: tuple[Score, ...]
     refusals: tuple[Score, ...]
     seconds: tuple[float, ...]
+    share: float | None
+    left_out: int
 
     @classmethod
     def of(cls, record: Record) -> RunFacts:
@@ -84,6 +86,8 @@ class RunFacts:
             confounds=tuple(s for s in kinds.get("confound", []) if s.value is not None),
             refusals=tuple(kinds.get("refusal", [])),
             seconds=tuple(s.value for s in kinds.get("probe", []) if s.value is not None),
+            share=next((s.value for s in reversed(kinds.get("cost", [])) if s.value is not None), None),
+            left_out=sum(s.metric == "left out" for s in kinds.get("cost", [])),
         )
 
 

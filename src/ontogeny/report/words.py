@@ -138,6 +138,7 @@ def cost(facts: RunFacts) -> str:
     if not facts.seconds:
         return "No probe was completed."
     total = sum(facts.seconds)
-    return (
-        f"Watching cost {total:.1f} s in {len(facts.seconds)} probes, half of them under {median(facts.seconds):.2f} s."
-    )
+    share = "" if facts.share is None else f", {facts.share:.1%} of wall time"
+    out = f"Watching cost {total:.1f} s in {len(facts.seconds)} probes{share}, half of them under "
+    out += f"{median(facts.seconds):.2f} s."
+    return out if not facts.left_out else f"{out} {facts.left_out} due probes were left out to stay within the budget."

@@ -1,0 +1,93 @@
+"""What watching costs, and a budget that thins the schedule by itself."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+
+import pytest
+import torch
+from tests.models import TinyCNN
+
+import ontogeny
+from ontogeny.cost import Cost
+from ontogeny.errors import ConfigError
+from ontogeny.report.curves import RunFacts
+from ontogeny.report.words import cost as said
+from ontogeny.task import Measured
+
+
+@dataclass
+class Slow:
+    """A task that takes its time."""
+
+    seconds: float
+
+    def __call__(self, model):
+        time.sleep(self.seconds)
+        return [Measured(metric="loss", value=1.0, unit="nats", n=1)]
+
+
+def tensor(image):
+    return torch.as_tensor(image).permute(2, 0, 1).float() / 255
+
+
+def watch(benchmark, folder, **options):
+    return ontogeny.watch(benchmark, record=folder, transform=tensor, layers="early", controls=False, **options)
+
+
+def train(monitor, model, steps, seconds):
+    monitor(model, 0)
+    for step in range(1, steps + 1):
+        time.sleep(seconds)
+        monitor(model, step)
+    monitor.finish(model, steps)
+
+
+def test_every_probe_records_its_share_of_the_wall_time(image_benchmark, tmp_path, capsys):
+    monitor = watch(image_benchmark, tmp_path / "r", schedule="every:2", task=Slow(0.02))
+    train(monitor, TinyCNN(), 4, 0.02)
+    shares = monitor.record.select(kind="cost", metric="share of wall time")
+    assert [s.step for s in shares] == [0, 2, 4]
+    assert all(0 < s.value <= 1 for s in shares)
+    assert shares[-1].value == pytest.approx(monitor.cost.share, abs=0.05)
+    line = capsys.readouterr().err
+    assert re.search(r"ontogeny: 3 probes, \d+\.\d % of wall time \(\d+\.\d s\); record ", line.replace("%", " %"))
+    assert line.count("ontogeny:") == 1
+    monitor.close()
+    assert not capsys.readouterr().err
+    assert re.search(r"in 3 probes, \d+\.\d% of wall time", said(RunFacts.of(monitor.record)))
+
+
+def test_a_budget_leaves_probes_out_and_the_record_says_so(image_benchmark, tmp_path, capsys):
+    monitor = watch(image_benchmark, tmp_path / "r", schedule="every:1", task=Slow(0.03), budget=0.3)
+    train(monitor, TinyCNN(), 40, 0.01)
+    probed = [s.step for s in monitor.record.select(kind="probe")]
+    left_out = monitor.record.select(kind="cost", metric="left out")
+    assert probed[0] == 0
+    assert probed[-1] == 40
+    assert 3 <= len(probed) < 30
+    assert sorted([*probed, *(s.step for s in left_out)]) == list(range(41))
+    assert left_out[0].note == "left out to stay within 30.0% of wall time"
+    assert monitor.cost.share < 0.45
+    assert f"{len(left_out)} left out to stay within 30.0%" in capsys.readouterr().err
+    assert f"{len(left_out)} due probes were left out" in said(RunFacts.of(monitor.record))
+
+
+def test_without_a_budget_nothing_is_left_out(image_benchmark, tmp_path):
+    monitor = watch(image_benchmark, tmp_path / "r", schedule="every:1", task=Slow(0.03))
+    train(monitor, TinyCNN(), 5, 0.0)
+    assert [s.step for s in monitor.record.select(kind="probe")] == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("budget", [0.0, -0.1, 2.0])
+def test_a_budget_is_a_share(budget):
+    with pytest.raises(ConfigError, match="a share of wall time above 0 and up to 1"):
+        Cost(budget=budget)
+
+
+def test_a_clock_that_was_never_started_has_no_share():
+    assert Cost().share == 0.0
+    assert Cost().affords_another()
+    assert Cost(seconds=[1.0]).line().startswith("1 probe, 0.0% of wall time (1.0 s)")
