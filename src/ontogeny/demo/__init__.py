@@ -17,7 +17,7 @@ from ontogeny.demo.vision import train_vision
 from ontogeny.errors import ConfigError, DatasetNotFoundError
 from ontogeny.lag.words import short
 from ontogeny.report.curves import RunFacts
-from ontogeny.report.which_first import record_leads
+from ontogeny.report.which_first import PairFound, record_leads
 from ontogeny.series import Record
 
 __all__ = ["demo_leads", "real_or_planted", "run_demo"]
@@ -76,18 +76,22 @@ def run_demo(
 
 
 def demo_leads(folders: Sequence[Path]) -> list[str]:
-    """Which moves first in each run, in a line a run; and what one short run can tell."""
+    """Which moves first in each run, a line for each ROI; and what one short run can tell."""
     out = ["Which moves first, alignment or held-out loss?"]
     for folder in folders:
         found = record_leads(RunFacts.of(Record.open(folder)))
-        first = next((pair for pair in found if pair.task == "loss"), None)
-        if first is not None:
-            out.append(f"  {first.run.name}: {short(first.leads.trend)}")
+        against = [pair for pair in found if pair.task == "loss"]
+        alike = [pair for pair in against if _kind(pair) == _kind(against[0])]
+        out += [f"  {pair.run.name}: {short(pair.leads.trend)}" for pair in alike]
     out.append(
-        "One short run of one seed tells little: it has few checkpoints, and its loss is still falling at the end. "
+        "One short run of one seed speaks of itself only, with few checkpoints and often no plateau. "
         "recipes/many_seeds.py trains five and pools them."
     )
     return out
+
+
+def _kind(pair: PairFound) -> tuple[str, str]:
+    return pair.panel.metric, pair.panel.pooling
 
 
 def _where(*, real: bool) -> str:
