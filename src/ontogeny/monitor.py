@@ -21,6 +21,7 @@ from ontogeny.doctor import examine
 from ontogeny.errors import ConfigError, RecordError
 from ontogeny.pooling import Pooling
 from ontogeny.probe import observing, same_randomness
+from ontogeny.saying import plain_line
 from ontogeny.schedule import Schedule, parse_schedule
 from ontogeny.scores import Score
 from ontogeny.series import Record
@@ -45,6 +46,7 @@ class Monitor:
         task: what the model is trained for, measured on held-out data at the probed weights.
         sinks: where the numbers go beside the record.
         budget: largest share of wall time for probes, .02 for 2 %; due probes beyond it are left out, and recorded so.
+        say_every: print one plain line after every so many probes; 0: none.
         on_error: "warn": a failing probe warns and is recorded, training goes on; "raise": it ends training.
         run: name of the run; the record folder's name where empty.
 
@@ -52,7 +54,7 @@ class Monitor:
         RecordError: the record holds another benchmark under the same name.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - options of one object, all keyword-only
         self,
         watched: Sequence[Watched],
         *,
@@ -61,6 +63,7 @@ class Monitor:
         task: Task | None = None,
         sinks: Sequence[Sink] = (),
         budget: float | None = None,
+        say_every: int = 0,
         on_error: OnError = "warn",
         run: str = "",
     ) -> None:
@@ -73,6 +76,7 @@ class Monitor:
         self.task = task
         self.sinks = list(sinks)
         self.cost = Cost(budget=budget)
+        self.say_every = say_every
         self.on_error = on_error
         self.record = Record.open(record, create=True, run=run)
         for w in self.watched:
@@ -181,6 +185,8 @@ class Monitor:
         self.cost.seconds.append(next(r.value for r in rows if r.kind == "probe" and r.value is not None))
         share = Score(run=self.record.run, step=step, kind="cost", metric="share of wall time", unit="share")
         written = self.record.append([replace(share, value=self.cost.share), *rows])
+        if self.say_every and len(self.cost.seconds) % self.say_every == 0:
+            tqdm.write(f"ontogeny: {plain_line(written)}", file=sys.stderr)
         metrics = short_names(written)
         for sink in self.sinks:
             try:
@@ -243,7 +249,7 @@ def watch(
         pooling: see `Probe`.
         batch_size: stimuli a forward pass.
         controls: score random features, permuted stimuli and the stimuli's own surface beside the layers.
-        **options: see `Monitor`: schedule, task, sinks, budget, on_error, run.
+        **options: see `Monitor`: schedule, task, sinks, budget, say_every, on_error, run.
 
     Returns:
         Call it as `monitor(model, step)` after every optimizer update, and `monitor.finish(model, step)` at the end.

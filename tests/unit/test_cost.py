@@ -15,6 +15,7 @@ from ontogeny.cost import Cost
 from ontogeny.errors import ConfigError
 from ontogeny.report.curves import RunFacts
 from ontogeny.report.words import cost as said
+from ontogeny.saying import plain_line
 from ontogeny.task import Measured
 
 
@@ -91,3 +92,14 @@ def test_a_clock_that_was_never_started_has_no_share():
     assert Cost().share == 0.0
     assert Cost().affords_another()
     assert Cost(seconds=[1.0]).line().startswith("1 probe, 0.0% of wall time (1.0 s)")
+
+
+def test_a_plain_line_after_every_other_probe(image_benchmark, tmp_path, capsys):
+    monitor = watch(image_benchmark, tmp_path / "r", schedule="every:1", task=Slow(0.0), say_every=2)
+    train(monitor, TinyCNN(), 4, 0.0)
+    lines = [line for line in capsys.readouterr().err.splitlines() if "too early to say which leads" in line]
+    assert len(lines) == 2
+    best = r"-?\d\.\d{3} in early \(spatial_mean\) \(-?\d+% of the ceiling\)"
+    start = f"ontogeny: step 1: IT rsa-correlation-spearman {best}, IT cka-linear-debiased {best}"
+    assert re.fullmatch(f"{start}, loss 1; too early to say which leads", lines[0])
+    assert plain_line([]) == "step 0: nothing could be scored; too early to say which leads"
