@@ -69,7 +69,7 @@ def test_scores_reach_a_running_wandb_run_on_their_own_axis(text_benchmark, tmp_
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     train(text_benchmark, tmp_path, steps=5, schedule="at:2", report_to="wandb")
-    wandb.finish()
+    wandb.teardown()  # waits until the service has written the file to its end
     rows = history(next((tmp_path / "wandb").glob("offline-run-*/*.wandb")))
     ours = {row["alignment/step"]: row[NAME] for row in rows if NAME in row}
     series = Record.open(tmp_path / "r").series(layer="transformer.h.1", roi="left")
