@@ -1,17 +1,15 @@
 """Lag: which curve moves first, alignment or performance, and how sure one can be.
 
-pair.py         leads(): one pair of series                   runs.py      leads_over_runs(): many seeds or sizes
-maps.py         leads_map(): ROI x layer of one record         placebo.py   placebo(): error rates on one's own series
-granger.py      Granger's test as people know it               inputs.py    records and tables -> runs
-when.py         rise_time(): half point of one series
+pair.py         leads(): one pair of series                   runs.py         leads_over_runs(): many seeds or sizes
+maps.py         leads_map(): ROI x layer of one record        placebo.py      placebo(): error rates on one's own series
+granger.py      Granger's test as people know it              inputs.py       records and tables -> runs
+when.py         rise_time(): half point of one series         words.py        results -> lines for a terminal
 
-    gates.py        what must hold first; warnings         decompose.py  series = rise + rest
-    rise.py         curves fitted over log step                timing.py    when they reach 25, 50, 75 % of their gain
-    trend.py        two timings -> TrendLead
-    surrogates.py   detrended pairs and their flips            fluctuation.py   -> FluctuationLead
-    replicas.py     pairs like one's own in which nothing leads
-    pool.py         leads of several runs -> one             results.py      what comes out
-    words.py        results -> lines for a terminal
+    gates.py        what must hold first; warnings                decompose.py    series = rise + rest
+    rise.py         curves fitted over log step                   timing.py       when they are half-way
+    trend.py        two timings -> TrendLead                      fluctuation.py  what is left -> FluctuationLead
+    surrogates.py   pairs flipped so that nothing leads           replicas.py     pairs like one's own, nothing leads
+    pool.py         leads of several runs -> one                  results.py      what comes out
 """
 
 from __future__ import annotations

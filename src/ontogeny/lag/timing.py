@@ -1,8 +1,8 @@
 """Timing: when a curve reaches a quarter, a half, three quarters of its gain, and how well that is known.
 
 The noise about the curve is AR(1) with an unknown coefficient. The variance of a crossing is averaged over that
-coefficient's posterior, since with 15 to 60 checkpoints no single value of it is good enough: half of the variance of
-an estimate under AR(.6) noise is missed by taking the noise as white.
+coefficient's posterior: with 15 to 60 checkpoints no single value of it is good enough (with one, 95 % intervals
+covered 88 % of planted leads under AR(.6) noise at 30 checkpoints).
 """
 
 from __future__ import annotations
