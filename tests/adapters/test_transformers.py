@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 
 import pytest
 import wandb
@@ -69,7 +70,7 @@ def test_scores_reach_a_running_wandb_run_on_their_own_axis(text_benchmark, tmp_
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     train(text_benchmark, tmp_path, steps=5, schedule="at:2", report_to="wandb")
-    wandb.teardown()  # waits until the service has written the file to its end
+    wandb.finish()
     rows = history(next((tmp_path / "wandb").glob("offline-run-*/*.wandb")))
     ours = {row["alignment/step"]: row[NAME] for row in rows if NAME in row}
     series = Record.open(tmp_path / "r").series(layer="transformer.h.1", roi="left")
@@ -77,15 +78,29 @@ def test_scores_reach_a_running_wandb_run_on_their_own_axis(text_benchmark, tmp_
     assert any("train/loss" in row for row in rows), "the trainer's own rows are not pushed out"
 
 
-def history(path) -> list[dict]:
-    """The rows of an offline run: a LevelDB log (32 kB blocks, 7 bytes before each piece) of protocol buffers."""
-    content, offset, pieces, rows = path.read_bytes(), 7, b"", []
+def history(path, seconds=30.0) -> list[dict]:
+    """The rows of an offline run, once its service has written the file to its end, which `finish` does not await."""
+    deadline = time.monotonic() + seconds
+    while True:
+        records = wandb_records(path)
+        if any(r.WhichOneof("record_type") == "exit" for r in records) or time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
+    items = [r.history.item for r in records if r.WhichOneof("record_type") == "history"]
+    return [{i.key or "/".join(i.nested_key): json.loads(i.value_json) for i in row} for row in items]
+
+
+def wandb_records(path) -> list:
+    """A LevelDB log (32 kB blocks, 7 bytes before each piece) of protocol buffers; a torn end is left out."""
+    content, offset, pieces, records = path.read_bytes(), 7, b"", []
     while offset + 7 <= len(content):
         left = 32768 - offset % 32768
         if left < 7:
             offset += left
             continue
         _, length, kind = struct.unpack_from("<IHB", content, offset)
+        if offset + 7 + length > len(content):
+            break
         pieces += content[offset + 7 : offset + 7 + length]
         offset += 7 + length
         if kind not in (1, 4):  # whole, last piece
@@ -93,10 +108,8 @@ def history(path) -> list[dict]:
         entry = wandb_internal_pb2.Record()
         entry.ParseFromString(pieces)
         pieces = b""
-        if entry.WhichOneof("record_type") == "history":
-            items = entry.history.item
-            rows.append({item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items})
-    return rows
+        records.append(entry)
+    return records
 
 
 def test_a_monitor_brings_its_own_options(text_benchmark, tmp_path):
