@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from ontogeny.datasets import load as load
     from ontogeny.features import Features as Features
     from ontogeny.monitor import Monitor as Monitor
-    from ontogeny.monitor import watch as watch
     from ontogeny.probe import Probe as Probe
     from ontogeny.published import load_published as load_published
     from ontogeny.scores import Score as Score
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from ontogeny.series import Series as Series
     from ontogeny.stimuli import StimulusSet as StimulusSet
     from ontogeny.task import HeldOutLoss as HeldOutLoss
+    from ontogeny.watching import watch as watch
 
 __version__ = "0.1.0"
 
@@ -48,7 +48,7 @@ _WHERE = {
     "StimulusSet": "stimuli",
     "load": "datasets",
     "load_published": "published",
-    "watch": "monitor",
+    "watch": "watching",
 }
 
 __all__ = [

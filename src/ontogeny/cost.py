@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
 from ontogeny.errors import ConfigError
+from ontogeny.scores import Score
 
 __all__ = ["Cost"]
+
+_SHARE = "share of wall time"
 
 
 @dataclass(slots=True, kw_only=True)
 class Cost:
-    """Seconds spent on probes, in this process, beside the seconds since training began.
+    """Seconds spent on probes beside the seconds since training began.
 
     Args:
         budget: largest share of wall time that probes may take, .02 for 2 %; None for no limit. Step 0 and the last
@@ -21,17 +25,34 @@ class Cost:
         seconds: of every probe.
         skipped: due probes that were left out.
         pending: a step that was just left out, and may still turn out to be the last.
+        earlier: wall time of this run in former processes.
     """
 
     budget: float | None = None
     seconds: list[float] = field(default_factory=list)
     skipped: int = 0
     pending: int | None = None
+    earlier: float = 0.0
     _began: float | None = None
 
     def __post_init__(self) -> None:
         if self.budget is not None and not 0 < self.budget <= 1:
             raise ConfigError(f"budget is a share of wall time above 0 and up to 1 (.02 for 2 %), got {self.budget}")
+
+    @classmethod
+    def continued(cls, budget: float | None, rows: Sequence[Score]) -> Cost:
+        """The cost of a run so far, from its record: a resumed run goes on counting.
+
+        Args:
+            budget: see `Cost`.
+            rows: of the record; the wall time until its last probe is the probes' seconds over their share.
+        """
+        seconds = [s.value for s in rows if s.kind == "probe" and s.value is not None]
+        shares = [s.value for s in rows if s.kind == "cost" and s.metric == _SHARE and s.value]
+        skipped = sum(s.kind == "cost" and s.metric == "left out" for s in rows)
+        return cls(
+            budget=budget, seconds=seconds, skipped=skipped, earlier=sum(seconds) / shares[-1] if shares else 0.0
+        )
 
     def begin(self) -> None:
         """Start the clock, at the first call."""
@@ -40,8 +61,8 @@ class Cost:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the clock started."""
-        return 0.0 if self._began is None else time.perf_counter() - self._began
+        """Seconds since the clock started, and those of former processes."""
+        return self.earlier + (0.0 if self._began is None else time.perf_counter() - self._began)
 
     @property
     def share(self) -> float:

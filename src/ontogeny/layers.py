@@ -6,6 +6,7 @@ import fnmatch
 from collections.abc import Sequence
 
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from ontogeny.errors import LayerNotFoundError, nearest
 
@@ -13,13 +14,14 @@ __all__ = ["EMBEDDINGS", "SURPRISAL", "choose_layers", "plain_model", "plain_nam
 
 EMBEDDINGS = "embeddings"
 SURPRISAL = "surprisal"
+_WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)
 
 
 def plain_model(model: nn.Module) -> nn.Module:
-    """The model inside wrappers of `torch.compile` and (distributed) data parallelism."""
+    """The model inside wrappers of `torch.compile`, (distributed) data parallelism and weight averaging."""
     while True:
         inner = getattr(model, "_orig_mod", None)
-        if inner is None and isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        if inner is None and isinstance(model, _WRAPPERS):
             inner = model.module
         if not isinstance(inner, nn.Module):
             return model

@@ -7,37 +7,46 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 from torch import nn
 from tqdm import tqdm
 
-from ontogeny.benchmark import Benchmark
+from ontogeny.background import Background, without_random_numbers
 from ontogeny.cost import Cost
-from ontogeny.datasets import load
 from ontogeny.doctor import examine
 from ontogeny.errors import ConfigError, RecordError
-from ontogeny.pooling import Pooling
-from ontogeny.probe import observing, same_randomness
+from ontogeny.probe import same_randomness
+from ontogeny.ranks import ALONE, Ranks, is_first, refuse_unreadable, these_ranks
+from ontogeny.reading import Reading, read, score
 from ontogeny.saying import plain_line
 from ontogeny.schedule import Schedule, parse_schedule
 from ontogeny.scores import Score
 from ontogeny.series import Record
-from ontogeny.sinks import Sink, short_names
+from ontogeny.sinks import Sink, finish, short_names, write
 from ontogeny.task import Task
 from ontogeny.watched import Watched
-from ontogeny.weights import weights_hash
+from ontogeny.weights import deployed_weights, weights_hash
 
-__all__ = ["Monitor", "Watched", "watch"]
+__all__ = ["Monitor", "OnError", "Weights"]
 
 OnError = Literal["warn", "raise"]
+Weights = Literal["raw", "ema"]
 _LIBRARIES = ("ontogeny", "torch", "numpy", "scipy", "transformers", "lightning")
+
+
+class _OtherRunError(RecordError):
+    """Step 0 of the record belongs to another run: said whatever `on_error` is, before anything is trained."""
 
 
 class Monitor:
     """Watches one model: `monitor(model, step)` after every optimizer update, `monitor.finish(model, step)` at the end.
+
+    In a distributed run every rank calls it: the stimuli are shared out, the first rank scores and writes.
 
     Args:
         watched: benchmarks with their probes.
@@ -47,11 +56,14 @@ class Monitor:
         sinks: where the numbers go beside the record.
         budget: largest share of wall time for probes, .02 for 2 %; due probes beyond it are left out, and recorded so.
         say_every: print one plain line after every so many probes; 0: none.
+        background: score in a thread while the model trains on; a probe waits until the one before is scored.
         on_error: "warn": a failing probe warns and is recorded, training goes on; "raise": it ends training.
+        weights: which weights the model given holds, "raw" or "ema"; goes into the record and into the names in sinks.
+        distributed: False: this process alone is watched, whatever other ranks there are.
         run: name of the run; the record folder's name where empty.
 
     Raises:
-        RecordError: the record holds another benchmark under the same name.
+        RecordError: the record holds another benchmark under the same name, or other weights than raw or averaged ones.
     """
 
     def __init__(  # noqa: PLR0913 - options of one object, all keyword-only
@@ -64,26 +76,52 @@ class Monitor:
         sinks: Sequence[Sink] = (),
         budget: float | None = None,
         say_every: int = 0,
+        background: bool = False,
         on_error: OnError = "warn",
+        weights: Weights = "raw",
+        distributed: bool = True,
         run: str = "",
     ) -> None:
         if not watched:
             raise ConfigError("a monitor needs at least one benchmark to watch")
-        if on_error not in ("warn", "raise"):
-            raise ConfigError(f"on_error is 'warn' or 'raise', got {on_error!r}")
+        for name, value, choices in (("on_error", on_error, ("warn", "raise")), ("weights", weights, ("raw", "ema"))):
+            if value not in choices:
+                raise ConfigError(f"{name} is {choices[0]!r} or {choices[1]!r}, got {value!r}")
         self.watched = tuple(watched)
         self.schedule = parse_schedule(schedule)
         self.task = task
         self.sinks = list(sinks)
-        self.cost = Cost(budget=budget)
         self.say_every = say_every
         self.on_error = on_error
-        self.record = Record.open(record, create=True, run=run)
-        for w in self.watched:
-            self.record.describe(w.benchmark.benchmark.name, w.benchmark.benchmark.describe(w.benchmark.fingerprint))
-        self.record.note("versions", _versions())
+        self.weights = weights
+        self.distributed = distributed
+        self.latest: tuple[int, Mapping[str, float]] = (-1, {})
+        self._folder = Path(record)
+        self._record = self._opened(run) if is_first() or not distributed else None
+        self.cost = Cost.continued(budget, self._record.scores if self._record else ())
+        self._background: Background[list[Score]] | None = Background() if background else None
+        self._scored_quietly = False
+        self._pending: Reading | None = None
         self._last_step: int | None = None
         self._closed = False
+
+    @property
+    def record(self) -> Record:
+        """The record; on other ranks than the first, as it lies on disk by now."""
+        return self._record if self._record is not None else Record.open(self._folder)
+
+    def _opened(self, run: str) -> Record:
+        record = Record.open(self._folder, create=True, run=run)
+        known = record.header.get("weights", self.weights)
+        if known != self.weights:
+            raise RecordError(
+                f"record {record.folder} is of {known} weights, these are {self.weights}: give them their own folder"
+            )
+        for w in self.watched:
+            record.describe(w.benchmark.benchmark.name, w.benchmark.benchmark.describe(w.benchmark.fingerprint))
+        record.note("versions", _versions())
+        record.note("weights", self.weights)
+        return record
 
     @same_randomness()
     def check(self, model: nn.Module) -> dict[str, tuple[str, ...]]:
@@ -91,54 +129,76 @@ class Monitor:
 
         Raises:
             LayerNotFoundError: a layer name that the model does not have.
+            ConfigError: the model's weights are sharded in a way that no probe can read.
         """
+        refuse_unreadable(model)
         return {w.benchmark.benchmark.name: w.probe.sites(model) for w in self.watched}
 
-    @same_randomness()
-    def __call__(self, model: nn.Module, step: int, *, force: bool = False) -> list[Score]:
+    @same_randomness(gpu=False)
+    def __call__(
+        self, model: nn.Module, step: int, *, force: bool = False, optimizers: Sequence[Any] = ()
+    ) -> list[Score]:
         """Probe if `step` is due and was not probed yet.
 
         Args:
             model: the model under training, at the weights after `step` optimizer updates.
             step: optimizer updates done.
             force: probe whatever the schedule says (the last step).
+            optimizers: of the model; a schedule-free one is asked for the weights that it would deploy.
 
         Returns:
-            The scores that were written.
+            The scores that were written; with `background` those of the probe before, if they are ready; on other
+            ranks than the first, none. `latest` has the numbers on every rank.
 
         Raises:
             RecordError: step 0 of the record belongs to other weights (another run wrote into this folder).
         """
         self.cost.begin()
-        self._note_left_out(step)
-        if step == self._last_step or not (force or self.schedule.due(step)):
-            return []
-        before, self._last_step = self._last_step, step
-        if self._already(model, step, first=before is None):
-            return []
-        if not (force or step == 0 or self.cost.affords_another()):
-            self.cost.pending, self._last_step = step, before
-            return []
-        self.cost.pending = None
         try:
-            return self._probe(model, step)
+            if step == self._last_step or not (force or self._due(step)):
+                return self._take_ready()
+            return self._visit(model, step, force=force, optimizers=optimizers)
+        except _OtherRunError:
+            raise
         except Exception as error:
             if self.on_error == "raise":
                 raise
             self._failed(step, error)
             return []
 
-    def finish(self, model: nn.Module, step: int) -> list[Score]:
+    @same_randomness(gpu=False)
+    def finish(self, model: nn.Module, step: int, *, optimizers: Sequence[Any] = ()) -> list[Score]:
         """Probe the last step, unless it was probed already, and say what watching cost."""
-        scores = self(model, step, force=True)
-        self.close()
-        return scores
+        scores = self(model, step, force=True, optimizers=optimizers)
+        return [*scores, *self.close()]
 
-    def close(self) -> None:
-        """Say once, in a line, what watching cost."""
-        if self.cost.seconds and not self._closed:
+    @same_randomness(gpu=False)
+    def flush(self, *, together: bool = True) -> list[Score]:
+        """Wait for what is being scored in the background, and write it.
+
+        Args:
+            together: every rank calls this. False: this one alone, after an exception.
+        """
+        pending = self._pending
+        try:
+            return [] if pending is None else self._take(self._ranks() if together else ALONE)
+        except Exception as error:
+            if self.on_error == "raise":
+                raise
+            self._failed(pending.step if pending else 0, error)
+            return []
+
+    @same_randomness()
+    def close(self) -> list[Score]:
+        """Write what is left, let the sinks finish, and say once, in a line, what watching cost."""
+        rows = self.flush()
+        if self._background is not None:
+            self._background.close()
+        if self._record is not None and self.cost.seconds and not self._closed:
             self._closed = True
-            tqdm.write(f"ontogeny: {self.cost.line()}; record {self.record.folder}", file=sys.stderr)
+            finish(self.sinks, self._record)
+            tqdm.write(f"ontogeny: {self.cost.line()}; record {self._record.folder}", file=sys.stderr)
+        return rows
 
     def doctor(self, model: nn.Module) -> str:
         """Probe once without writing anything; say what was read, how long it took, and what to do."""
@@ -148,74 +208,136 @@ class Monitor:
     def measure(self, model: nn.Module, step: int) -> list[Score]:
         """All rows of one probe, nothing written: alignment, controls, task, confounds and refusals."""
         start = time.perf_counter()
-        weights = weights_hash(model)
-        rows: list[Score] = []
-        for w in self.watched:
-            rows += self._one_benchmark(model, w, step, weights)
-        rows += self._task_rows(model, step, weights)
-        closing = Score(run=self.record.run, step=step, kind="probe", metric="seconds", unit="s", weights=weights)
-        return [*rows, replace(closing, value=time.perf_counter() - start)]
+        reading = read(model, step, self.watched, self.task, ranks=ALONE)
+        rows = self._score(reading)
+        return [*rows, self._seconds_row(reading, time.perf_counter() - start)]
 
-    def _already(self, model: nn.Module, step: int, *, first: bool) -> bool:
-        """Whether the record holds this step; other weights under it are warned about, or refused at step 0."""
-        known = self.record.get(Score(run=self.record.run, step=step, kind="probe", metric="seconds").key)
-        if known is None:
-            return False
-        weights = weights_hash(model)
-        if known.weights != weights:
+    def _ranks(self) -> Ranks:
+        return these_ranks() if self.distributed else ALONE
+
+    def _due(self, step: int) -> bool:
+        try:
+            return bool(self.schedule.due(step))
+        except Exception:
+            self.schedule = parse_schedule("at:0")
+            raise
+
+    @same_randomness()
+    def _visit(self, model: nn.Module, step: int, *, force: bool, optimizers: Sequence[Any]) -> list[Score]:
+        ranks, first = self._ranks(), self._last_step is None
+        verdict = ranks.once(lambda: self._verdict(step, force=force))
+        if verdict == "over the budget":
+            return []
+        self._last_step = step
+        if verdict == "known":
+            self._compare(model, step, ranks, optimizers, first=first)
+            return []
+        rows = self._take(ranks) if self._pending is not None else []
+        return [*rows, *self._probe(model, step, ranks, optimizers)]
+
+    def _verdict(self, step: int, *, force: bool) -> str:
+        """Whether to probe a due step; a step over the budget is recorded so once it is past (the last one is read)."""
+        if self.cost.pending not in (None, step):
+            past, self.cost.pending = self.cost.pending or 0, None
+            note = f"left out to stay within {self.cost.budget:.1%} of wall time"
+            row = Score(run=self.record.run, step=past, kind="cost", metric="left out", note=note)
+            self.cost.skipped += len(self.record.append([row]))
+        if self._known(step) is not None:
+            return "known"
+        if not (force or step == 0 or self.cost.affords_another()):
+            self.cost.pending = step
+            return "over the budget"
+        self.cost.pending = None
+        return "probe"
+
+    def _known(self, step: int) -> Score | None:
+        return self.record.get(Score(run=self.record.run, step=step, kind="probe", metric="seconds").key)
+
+    def _compare(self, model: nn.Module, step: int, ranks: Ranks, optimizers: Sequence[Any], *, first: bool) -> None:
+        """Warn where the record holds this step of other weights; refuse to go on where that is step 0."""
+        with deployed_weights(optimizers):
+            hashes = ranks.each(lambda: weights_hash(model))
+        known = self._known(step) if hashes else None
+        text = ""
+        if known is not None and known.weights != hashes[0]:
             text = (
                 f"record {self.record.folder} already holds step {step}, of other weights ({known.weights}, now "
-                f"{weights})"
+                f"{hashes[0]})"
             )
-            if first and step == 0:
-                raise RecordError(f"{text}: another run wrote there. Choose another record folder")
-            warnings.warn(f"{text}; its rows are kept", stacklevel=4)
-        return True
+        if not (text := str(ranks.once(lambda: text))):
+            return
+        if first and step == 0:
+            raise _OtherRunError(f"{text}: another run wrote there. Choose another record folder")
+        if ranks.first:
+            warnings.warn(f"{text}; its rows are kept", stacklevel=5)
 
-    def _note_left_out(self, step: int) -> None:
-        """Record a step that was over the budget, once it is past: the last step is read after all."""
-        if self.cost.pending not in (None, step):
-            past, self.cost.pending = self.cost.pending, None
-            note = f"left out to stay within {self.cost.budget:.1%} of wall time"
-            row = Score(run=self.record.run, step=past or 0, kind="cost", metric="left out", note=note)
-            self.cost.skipped += len(self.record.append([row]))
+    def _probe(self, model: nn.Module, step: int, ranks: Ranks, optimizers: Sequence[Any]) -> list[Score]:
+        start = time.perf_counter()
+        reading = read(model, step, self.watched, self.task, ranks=ranks, optimizers=optimizers)
+        if self._background is not None and self._scored_quietly:
+            self._pending = reading
+            if ranks.first:
+                self._background.start(partial(self._score, reading))
+            return []
 
-    def _probe(self, model: nn.Module, step: int) -> list[Score]:
-        rows = self.measure(model, step)
-        self.cost.seconds.append(next(r.value for r in rows if r.kind == "probe" and r.value is not None))
-        share = Score(run=self.record.run, step=step, kind="cost", metric="share of wall time", unit="share")
-        written = self.record.append([replace(share, value=self.cost.share), *rows])
-        if self.say_every and len(self.cost.seconds) % self.say_every == 0:
-            tqdm.write(f"ontogeny: {plain_line(written)}", file=sys.stderr)
-        metrics = short_names(written)
-        for sink in self.sinks:
-            try:
-                sink.write(step, metrics)
-            except Exception as error:  # noqa: BLE001 - a broken logger stops neither training nor other loggers
-                warnings.warn(f"{type(sink).__name__} could not log step {step}: {error}", stacklevel=4)
+        def score_and_write() -> list[Score]:
+            rows, self._scored_quietly = without_random_numbers(partial(self._score, reading))
+            return self._write(reading, rows, time.perf_counter() - start)
+
+        return self._shared(ranks, step, ranks.once(score_and_write, spread=False) or [])
+
+    def _score(self, reading: Reading) -> list[Score]:
+        names = [w.benchmark.benchmark.name for w in self.watched]
+        done = {s.benchmark for s in self.record.select(kind="control", layer="random features")}
+        return score(reading, self.watched, self.record.run, constants=set(names) - done)
+
+    def _take(self, ranks: Ranks) -> list[Score]:
+        """Wait for the thread, and write; on every rank."""
+        reading, self._pending = self._pending, None
+        start = time.perf_counter()
+
+        def write_ready() -> list[Score]:
+            assert self._background is not None  # noqa: S101 - something is pending
+            assert reading is not None  # noqa: S101 - as above
+            rows = self._background.take()
+            return self._write(reading, rows, reading.seconds + time.perf_counter() - start)
+
+        step = reading.step if reading else 0
+        return self._shared(ranks, step, ranks.once(write_ready, spread=False) or [])
+
+    def _take_ready(self) -> list[Score]:
+        """Write what is ready, between two probes; with several ranks this waits for the next one."""
+        if self._pending is None or self._background is None or not self._background.ready or self._ranks().size > 1:
+            return []
+        return self._take(ALONE)
+
+    def _shared(self, ranks: Ranks, step: int, written: list[Score]) -> list[Score]:
+        """What every rank has to know of a probe."""
+        shared = ranks.once(lambda: (short_names(written, self.weights), self._scored_quietly))
+        assert shared is not None  # noqa: S101 - the first rank gave it
+        metrics, self._scored_quietly = shared
+        self.latest = (step, metrics)
         return written
 
-    def _one_benchmark(self, model: nn.Module, w: Watched, step: int, weights: str) -> list[Score]:
-        features = w.probe(model)
-        run = self.record.run
-        scores = w.benchmark.score(features, run=run, step=step, weights=weights)
-        if not w.controls:
-            return scores
-        name = w.benchmark.benchmark.name
-        if features.values and not self.record.select(kind="control", layer="random features", benchmark=name):
-            widest = max(x.shape[1] for x in features.values.values())
-            scores += w.benchmark.constants(run=run, n_features=widest)
-        return scores
+    def _seconds_row(self, reading: Reading, seconds: float) -> Score:
+        note = f"{self.weights} weights" + (", as a schedule-free optimizer deploys them" if reading.deployed else "")
+        blank = Score(run=self.record.run, step=reading.step, kind="probe", metric="seconds", unit="s", note=note)
+        return replace(blank, weights=reading.weights, value=seconds)
 
-    def _task_rows(self, model: nn.Module, step: int, weights: str) -> list[Score]:
-        if self.task is None:
-            return []
-        with observing(model) as bare:
-            measured = self.task(bare)
-        blank = Score(run=self.record.run, step=step, kind="task", weights=weights)
-        return [replace(blank, metric=m.metric, value=m.value, unit=m.unit, n_stimuli=m.n) for m in measured]
+    def _write(self, reading: Reading, rows: list[Score], seconds: float) -> list[Score]:
+        """The rows on disk, in one piece; then the line, then the sinks."""
+        self.cost.seconds.append(seconds)
+        blank = Score(run=self.record.run, step=reading.step, kind="cost", metric="share of wall time", unit="share")
+        share = replace(blank, value=self.cost.share)
+        written = self.record.append([share, *rows, self._seconds_row(reading, seconds)])
+        if self.say_every and len(self.cost.seconds) % self.say_every == 0:
+            tqdm.write(f"ontogeny: {plain_line(written)}", file=sys.stderr)
+        write(self.sinks, reading.step, short_names(written, self.weights))
+        return written
 
     def _failed(self, step: int, error: Exception) -> None:
+        if self._record is None:
+            return
         reason = f"{type(error).__name__}: {error}"
         warnings.warn(f"the probe at step {step} failed and training goes on: {reason}", stacklevel=3)
         row = Score(run=self.record.run, step=step, kind="refusal", layer="(whole probe)", note=reason)
@@ -223,51 +345,6 @@ class Monitor:
             self.record.append([row])
         except RecordError as second:
             warnings.warn(f"nor could that be recorded: {second}", stacklevel=3)
-
-
-@same_randomness()
-def watch(
-    benchmark: str | Benchmark | Sequence[str | Benchmark],
-    *,
-    record: str | os.PathLike[str],
-    tokenizer: Any = None,
-    transform: Any = None,
-    layers: str | Sequence[str] = "auto",
-    pooling: Pooling | Sequence[Pooling] = "",
-    batch_size: int = 64,
-    controls: bool = True,
-    **options: Any,
-) -> Monitor:
-    """A monitor in one line.
-
-    Args:
-        benchmark: name (`ontogeny data list`), object, or several.
-        record: folder of the record.
-        tokenizer: for text: a Hugging Face tokenizer, or a function text -> token ids.
-        transform: for images: a function image -> tensor, best the one of your validation set.
-        layers: see `Probe`.
-        pooling: see `Probe`.
-        batch_size: stimuli a forward pass.
-        controls: score random features, permuted stimuli and the stimuli's own surface beside the layers.
-        **options: see `Monitor`: schedule, task, sinks, budget, say_every, on_error, run.
-
-    Returns:
-        Call it as `monitor(model, step)` after every optimizer update, and `monitor.finish(model, step)` at the end.
-    """
-    several = [benchmark] if isinstance(benchmark, str | Benchmark) else list(benchmark)
-    loaded = [load(b) if isinstance(b, str) else b for b in several]
-    watched = [
-        Watched.of(
-            b,
-            reader=tokenizer if b.stimuli.modality == "text" else transform,
-            layers=layers,
-            pooling=pooling,
-            batch_size=batch_size,
-            controls=controls,
-        )
-        for b in loaded
-    ]
-    return Monitor(watched, record=record, **options)
 
 
 def _versions() -> dict[str, str]:

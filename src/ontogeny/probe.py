@@ -22,6 +22,7 @@ from ontogeny.features import Features, Site
 from ontogeny.layers import EMBEDDINGS, SURPRISAL, choose_layers, plain_model
 from ontogeny.metrics.view import refusal
 from ontogeny.pooling import Pooling, first_tensor, pool, pooling_name
+from ontogeny.ranks import ALONE, Ranks, is_sharded
 from ontogeny.readers import Batch, Reader, make_reader
 from ontogeny.stimuli import StimulusSet
 
@@ -29,18 +30,22 @@ __all__ = ["Probe", "observing", "same_randomness"]
 
 
 @contextmanager
-def same_randomness() -> Iterator[None]:
-    """Put the random states of Python, numpy and torch (CPU and GPU) back at the end."""
+def same_randomness(*, gpu: bool = True) -> Iterator[None]:
+    """Put the random states of Python, numpy and torch back at the end.
+
+    Args:
+        gpu: the GPUs' too, which waits for what they are doing: not to be asked at every step.
+    """
     python, legacy, generator = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
-    gpu = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else None
+    devices = torch.cuda.get_rng_state_all() if gpu and torch.cuda.is_available() else None
     try:
         yield
     finally:
         random.setstate(python)
         np.random.set_state(legacy)  # noqa: NPY002
         torch.set_rng_state(generator)
-        if gpu is not None:
-            torch.cuda.set_rng_state_all(gpu)
+        if devices is not None:
+            torch.cuda.set_rng_state_all(devices)
 
 
 def _is_compiled(model: nn.Module) -> bool:
@@ -48,14 +53,31 @@ def _is_compiled(model: nn.Module) -> bool:
 
 
 @contextmanager
-def observing(model: nn.Module) -> Iterator[nn.Module]:
+def _without_autocast(bare: nn.Module) -> Iterator[None]:
+    """Read in the weights' own precision; accelerate wraps `forward` itself in autocast, which is looked through."""
+    patched, original = bare.__dict__.get("forward"), bare.__dict__.get("_original_forward")
+    with ExitStack() as stack:
+        for device in {p.device.type for p in bare.parameters()} | {"cpu"}:
+            stack.enter_context(torch.autocast(device, enabled=False))
+        try:
+            if patched is not None and original is not None:
+                bare.forward = original
+            yield
+        finally:
+            if patched is not None and original is not None:
+                bare.forward = patched
+
+
+@contextmanager
+def observing(model: nn.Module, ranks: Ranks = ALONE) -> Iterator[nn.Module]:
     """The bare model in eval mode, without gradients; everything is put back at the end, also after an error.
 
-    Put back: each submodule's mode, every buffer, the random states of Python, numpy and torch (CPU and GPU). Hooks
-    that a probe adds are its own to remove. Compiled models are run eagerly, autocast is off.
+    Put back: each submodule's mode, every buffer, the random states of Python, numpy and torch (CPU and GPU), FSDP2's
+    sharding. Hooks that a probe adds are its own to remove. Compiled models are run eagerly, autocast is off.
 
     Args:
-        model: any module; wrappers of DDP and `torch.compile` are looked through.
+        model: any module; wrappers of DDP, weight averaging and `torch.compile` are looked through.
+        ranks: where several read the model, all read it with the buffers of the first, which a checkpoint holds.
     """
     bare = plain_model(model)
     modes = [(module, module.training) for module in bare.modules()]
@@ -64,15 +86,17 @@ def observing(model: nn.Module) -> Iterator[nn.Module]:
         with ExitStack() as stack:
             stack.enter_context(same_randomness())
             stack.enter_context(torch.no_grad())
-            for device in {p.device.type for p in bare.parameters()} | {"cpu"}:
-                stack.enter_context(torch.autocast(device, enabled=False))
+            stack.enter_context(_without_autocast(bare))
             if _is_compiled(model) and hasattr(torch.compiler, "set_stance"):
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
+            ranks.same_buffers(bare)
             bare.eval()
             yield bare
     finally:
         for module, mode in modes:
             module.training = mode
+            if callable(reshard := getattr(module, "reshard", None)) and hasattr(module, "unshard"):  # FSDP2
+                reshard()
         with torch.no_grad():
             for buffer, before in buffers:
                 if not torch.equal(buffer, before):
@@ -124,21 +148,38 @@ class Probe:
         """
         return tuple(choose_layers(plain_model(model), self.layers))
 
-    def __call__(self, model: nn.Module) -> Features:
+    def __call__(self, model: nn.Module, ranks: Ranks = ALONE) -> Features:
         """Read the stimulus set.
 
         A layer whose output cannot be used (NaN, another batch size, the same for every stimulus) is refused by name,
         the others go on.
 
+        Args:
+            model: at the weights to be read.
+            ranks: batch i is read by rank i modulo their number, and the first gathers; a sharded model is read by all
+                together. Every rank has to call.
+
+        Returns:
+            The features; on the other ranks none.
+
         Raises:
             LayerNotFoundError: no such layer.
-            ProbeError: the model cannot be run on the stimuli.
+            ProbeError: the model cannot be run on the stimuli; on every rank, also where another one failed.
         """
         start = time.perf_counter()
-        with observing(model) as bare:
-            chosen = choose_layers(bare, self.layers)
-            collected, refused = self._read(bare, chosen)
-        values = {site: torch.cat(parts) for site, parts in collected.items() if site not in refused}
+        device = next((p.device for p in plain_model(model).parameters()), torch.device("cpu"))
+        shares = ranks.each(lambda: self._read(model, ranks))
+        collected: dict[Site, dict[int, Tensor]] = {}
+        refused: dict[Site, str] = {}
+        for share in shares:
+            for site, batches in share.vectors.items():
+                collected.setdefault(site, {}).update(batches)
+            refused.update(share.refused)
+        values = {
+            site: torch.cat([batches[i].to(device) for i in sorted(batches)])
+            for site, batches in collected.items()
+            if site not in refused
+        }
         refused.update({site: why for site, x in values.items() if (why := refusal(x)) is not None})
         return Features(
             stimulus_ids=self.stimuli.ids,
@@ -147,21 +188,26 @@ class Probe:
             seconds=time.perf_counter() - start,
         )
 
-    def _read(
-        self, model: nn.Module, chosen: Mapping[str, nn.Module | None]
-    ) -> tuple[dict[Site, list[Tensor]], dict[Site, str]]:
-        collected: dict[Site, list[Tensor]] = {}
-        refused: dict[Site, str] = {}
-        device = next((p.device for p in model.parameters()), torch.device("cpu"))
-        for batch in self._reader.batches(self.batch_size):
-            placed = batch.to(device)
-            caught, output = _forward(model, chosen, placed)
-            for site, vector in self._vectors(caught, output, placed, surprisal=SURPRISAL in chosen):
-                try:
-                    collected.setdefault(site, []).append(vector())
-                except FeatureError as error:
-                    refused.setdefault(site, str(error))
-        return collected, refused
+    def _read(self, model: nn.Module, ranks: Ranks) -> _Share:
+        """This rank's batches, pooled; on the CPU where they will travel."""
+        share = _Share()
+        with observing(model, ranks) as bare:
+            chosen = choose_layers(bare, self.layers)
+            together = is_sharded(bare)
+            device = next((p.device for p in bare.parameters()), torch.device("cpu"))
+            for index, batch in enumerate(self._reader.batches(self.batch_size)):
+                if not together and index % ranks.size != ranks.rank:
+                    continue
+                placed = batch.to(device)
+                caught, output = _forward(bare, chosen, placed)
+                for site, vector in self._vectors(caught, output, placed, surprisal=SURPRISAL in chosen):
+                    try:
+                        pooled = vector()
+                    except FeatureError as error:
+                        share.refused.setdefault(site, str(error))
+                        continue
+                    share.vectors.setdefault(site, {})[index] = pooled if ranks.size == 1 else pooled.cpu()
+        return share if ranks.first or not together else _Share()
 
     def _vectors(
         self, caught: Mapping[str, Any], output: Any, batch: Batch, *, surprisal: bool
@@ -172,6 +218,14 @@ class Probe:
                 yield Site(layer, pooling_name(how)), partial(pool, value, mask, how, n_stimuli=batch.size)
         if surprisal:
             yield Site(SURPRISAL, "mean"), partial(_surprisal, output, batch)
+
+
+@dataclass(slots=True)
+class _Share:
+    """What one rank read: site -> number of the batch -> stimuli x features, and what it had to refuse."""
+
+    vectors: dict[Site, dict[int, Tensor]] = field(default_factory=dict)
+    refused: dict[Site, str] = field(default_factory=dict)
 
 
 def _forward(model: nn.Module, chosen: Mapping[str, nn.Module | None], batch: Batch) -> tuple[dict[str, Any], Any]:
@@ -210,7 +264,10 @@ def _listen(name: str, module: nn.Module, caught: dict[str, Any]) -> torch.utils
 def _copy(output: Any) -> Any:
     """Copied at once: later in-place operations of the model would overwrite it."""
     tensor = first_tensor(output)
-    return output if tensor is None else tensor.detach().clone()
+    if tensor is None:
+        return output
+    whole = tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+    return whole.detach().clone()
 
 
 def _surprisal(output: Any, batch: Batch) -> Tensor:

@@ -63,15 +63,16 @@ class Record:
     Use `Record.open(path)`; a record that is not there yet is made by `Record.open(path, create=True, run=...)`.
     """
 
-    def __init__(self, folder: Path, header: dict[str, Any], scores: list[Score]) -> None:
+    def __init__(self, folder: Path, header: dict[str, Any], file: _File) -> None:
         self.folder = folder
         self.header = header
-        self._scores = scores
-        self._keys = {score.key: score for score in scores}
+        self._file = file
+        self._keys = {score.key: score for score in reversed(file.scores)}
+        self._scores = list(self._keys.values())[::-1]
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, create: bool = False, run: str = "") -> Record:
-        """Open a record's folder; drop a torn last line with a warning.
+        """Open a record's folder; drop a torn last line with a warning. Opening changes nothing on disk.
 
         Args:
             path: the record's folder.
@@ -89,10 +90,8 @@ class Record:
             folder.mkdir(parents=True, exist_ok=True)
             header = {"schema": SCHEMA, "run": run or folder.resolve().name, "benchmarks": {}, "versions": {}}
             _write_json(header_file, header)
-            return cls(folder, header, [])
-        header = _read_header(header_file)
-        scores = _read_scores(folder / "scores.jsonl")
-        return cls(folder, header, list({score.key: score for score in reversed(scores)}.values())[::-1])
+            return cls(folder, header, _read_scores(folder / "scores.jsonl"))
+        return cls(folder, _read_header(header_file), _read_scores(folder / "scores.jsonl"))
 
     @property
     def run(self) -> str:
@@ -140,7 +139,8 @@ class Record:
             The scores that were written.
 
         Raises:
-            RecordError: the disk is full or the file cannot be written. Nothing is half-written then.
+            RecordError: the disk is full or the file cannot be written (nothing is half-written then), or another
+                process wrote there since the record was opened.
         """
         new: dict[tuple[Any, ...], Score] = {}
         for score in scores:
@@ -149,7 +149,7 @@ class Record:
         if not new:
             return []
         text = "".join(json.dumps(to_row(s), allow_nan=False, ensure_ascii=False) + "\n" for s in new.values())
-        _append_text(self.folder / "scores.jsonl", text)
+        self._file.append(text)
         self._scores.extend(new.values())
         self._keys.update(new)
         return list(new.values())
@@ -248,18 +248,46 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
         raise RecordError(f"cannot write {path}: {error}; free some disk space or choose another folder") from error
 
 
-def _append_text(path: Path, text: str) -> None:
-    """Append whole lines, or leave the file as it was."""
-    size = path.stat().st_size if path.exists() else 0
+@dataclass(slots=True, kw_only=True)
+class _File:
+    """scores.jsonl, as far as this process knows it."""
+
+    path: Path
+    scores: Sequence[Score]
+    whole: int
+    torn: int
+
+    def append(self, text: str) -> None:
+        """Append whole lines behind the last whole one, or leave the file as it was."""
+        data = text.encode()
+        try:
+            size = self.path.stat().st_size if self.path.exists() else 0
+            if size not in (self.whole, self.whole + self.torn):
+                raise RecordError(
+                    f"{self.path} has {size} bytes, {self.whole} were expected: another process wrote there since it "
+                    "was opened. Give each run its own record folder"
+                )
+            if size > self.whole:
+                os.truncate(self.path, self.whole)
+            self.torn = 0
+            _append_or_undo(self.path, data, self.whole)
+        except OSError as error:
+            raise RecordError(
+                f"cannot write {self.path}: {error}; free some disk space or choose another folder"
+            ) from error
+        self.whole += len(data)
+
+
+def _append_or_undo(path: Path, data: bytes, size: int) -> None:
     try:
         with path.open("ab") as handle:
-            handle.write(text.encode())
+            handle.write(data)
             handle.flush()
             os.fsync(handle.fileno())
-    except OSError as error:
+    except OSError:
         if path.exists():
             os.truncate(path, size)
-        raise RecordError(f"cannot write {path}: {error}; free some disk space or choose another folder") from error
+        raise
 
 
 def _read_header(path: Path) -> dict[str, Any]:
@@ -274,18 +302,15 @@ def _read_header(path: Path) -> dict[str, Any]:
     return header
 
 
-def _read_scores(path: Path) -> list[Score]:
-    if not path.exists():
-        return []
-    content = path.read_bytes()
+def _read_scores(path: Path) -> _File:
+    content = path.read_bytes() if path.exists() else b""
     whole, newline, torn = content.rpartition(b"\n")
     if torn:
         warnings.warn(f"{path}: dropped a torn last line of {len(torn)} bytes", stacklevel=3)
-        os.truncate(path, len(whole) + len(newline))
     scores = []
     for number, line in enumerate(whole.splitlines(), 1):
         try:
             scores.append(from_row(json.loads(line)))
         except ValueError as error:
             raise RecordError(f"{path}, line {number} is not JSON ({error}); restore the file from a copy") from error
-    return scores
+    return _File(path=path, scores=scores, whole=len(whole) + len(newline), torn=len(torn))

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ontogeny.addresses import object_at
 from ontogeny.errors import ProbeError
 from ontogeny.pooling import first_tensor
 
@@ -46,14 +47,18 @@ class HeldOutLoss:
     cross-entropy in nats. For anything else pass `loss`.
 
     Args:
-        batches: the held-out data, a list of batches: fixed, so that the curve moves only when the model does.
+        batches: the held-out data, a list of batches: fixed, so that the curve moves only when the model does; or an
+            address "module:attribute" of such a list, or of a function that makes it (for YAML).
         loss: (model, batch) -> loss of each case (a tensor), instead of the two forms above.
     """
 
-    batches: Sequence[Any]
+    batches: Sequence[Any] | str
     loss: LossFunction | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.batches, str):
+            found = object_at(self.batches)
+            object.__setattr__(self, "batches", found() if callable(found) else found)
         if not len(self.batches):
             raise ProbeError("HeldOutLoss got no batches; hold some data out")
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from tests.models import TinyModule, image_data, image_loader, tiny_gpt, token_rows, tokenizer, transform
 from torch import nn
-from transformers import Trainer, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from ontogeny import HeldOutLoss
 from ontogeny.callbacks.lightning import AlignmentCallback as LightningCallback
@@ -122,16 +122,7 @@ def test_the_last_step_is_read_before_an_older_checkpoint_is_put_back(text_bench
     )
     seen = {}
 
-    class Keep(TransformersCallback):
-        def __init__(self):
-            pass
-
-        def on_train_begin(self, args, state, control, **kwargs):
-            pass
-
-        def on_train_end(self, args, state, control, **kwargs):
-            pass
-
+    class Keep(TrainerCallback):
         def on_step_end(self, args, state, control, **kwargs):
             seen[state.global_step] = weights_hash(kwargs["model"])
 

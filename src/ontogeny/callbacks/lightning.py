@@ -7,15 +7,23 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from typing_extensions import override
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import Logger, WandbLogger
+from torch import nn
+from typing_extensions import Unpack, override
 
 from ontogeny.benchmark import Benchmark
-from ontogeny.monitor import Monitor, watch
+from ontogeny.errors import ConfigError
+from ontogeny.monitor import Monitor
+from ontogeny.ranks import refuse_unreadable
+from ontogeny.sinks import Sink
+from ontogeny.sinks.wandb import WandbSink
+from ontogeny.watching import Options, watch
 
 __all__ = ["AlignmentCallback"]
 
@@ -23,87 +31,187 @@ __all__ = ["AlignmentCallback"]
 class AlignmentCallback(pl.Callback):
     """Probe the module under training and write its alignment beside the task at the same weights.
 
-    Steps are optimizer updates (`trainer.global_step`): accumulated micro-batches and sanity validation do not count.
-    Step 0 is read before the first update. Raw weights are read, not their moving average.
+    Steps are optimizer updates (`trainer.global_step`): accumulated micro-batches and sanity validation do not count;
+    in manual optimization each optimizer's update does. Step 0 is read before the first update. Raw weights are read
+    unless `weights="ema"` asks for those of Lightning's `WeightAveraging`, which then stands before this callback.
 
-    Logged, at `step=trainer.global_step`, to every logger and to `trainer.callback_metrics` (so that `ModelCheckpoint`
-    and `EarlyStopping` can monitor them): `alignment/<roi>.<metric>.<layer>.<pooling>` and `task/<metric>`.
+    Logged to every logger and to `trainer.callback_metrics` on every rank, so that `ModelCheckpoint(monitor=...)` and
+    `EarlyStopping` can watch them: `alignment/<roi>`, `alignment/mean`, `task/<metric>` and each curve's own name (see
+    `ontogeny.sinks.short_names`). Where one of them is watched, the weights about to be judged are probed, due or not.
 
     Args:
         benchmark: name, object, several, or a `Monitor` built by hand.
         record: folder of the record.
-        **options: see `ontogeny.watch`: tokenizer, transform, layers, pooling, schedule, task, controls, on_error, ...
+        **options: see `ontogeny.watching.Options`: tokenizer, transform, layers, pooling, schedule, task, budget, ...
+
+    Raises:
+        TypeError: options beside a `Monitor`, which brings its own.
     """
 
     def __init__(
         self,
-        benchmark: str | Benchmark | Monitor | Sequence[str | Benchmark],
+        benchmark: str | list[str] | Benchmark | list[Benchmark] | Monitor,
         *,
         record: str | os.PathLike[str] = "runs/alignment",
-        **options: Any,
+        **options: Unpack[Options],
     ) -> None:
         super().__init__()
         if isinstance(benchmark, Monitor) and options:
             raise TypeError(f"a Monitor brings its own options; got {sorted(options)} beside it")
         self._make = (benchmark, record, options)
         self._monitor = benchmark if isinstance(benchmark, Monitor) else None
+        self._sinks: list[Sink] = []
         self._seen = -1
 
     @property
     def monitor(self) -> Monitor:
-        """The monitor; made when first asked for, on the rank that writes."""
+        """The monitor; made when first asked for."""
         if self._monitor is None:
             benchmark, record, options = self._make
             assert not isinstance(benchmark, Monitor)  # noqa: S101 - set in __init__
             self._monitor = watch(benchmark, record=record, **options)
         return self._monitor
 
+    @property
+    @override
+    def state_key(self) -> str:
+        return str(self._generate_state_key(record=str(self._make[1])))
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        step = self._monitor.latest[0] if self._monitor is not None else -1
+        return {"record": str(self._make[1]), "last_probe": step}
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        last = int(state_dict.get("last_probe", -1))
+        if last >= 0 and not any(s.step >= last for s in self.monitor.record.select(kind="probe")):
+            warnings.warn(
+                f"the checkpoint was saved after a probe at step {last}, which record {self.monitor.record.folder} "
+                "does not hold: its curve will have a gap. Was the record moved or deleted?",
+                stacklevel=2,
+            )
+
     @override
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        if stage == "fit" and trainer.is_global_zero:
+        if stage == "fit":
+            self._average(trainer)
             self.monitor.check(pl_module)
 
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        for model in (trainer.model, pl_module):
+            if isinstance(model, nn.Module):
+                refuse_unreadable(model)
+        if trainer.is_global_zero:
+            self._sinks = [_sink(logger) for logger in trainer.loggers]
+            self.monitor.sinks.extend(self._sinks)
         self._probe(trainer, pl_module)
 
     @override
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self._probe(trainer, pl_module, force=trainer.global_step >= trainer.estimated_stepping_batches)
+        last = trainer.global_step >= trainer.estimated_stepping_batches
+        self._probe(trainer, pl_module, force=last or self._judged_now(trainer))
+
+    @override
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not trainer.sanity_checking and _watchers(trainer):
+            self._probe(trainer, pl_module, force=True)
+
+    @override
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self.monitor.flush()
 
     @override
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._probe(trainer, pl_module, force=True)
-        if trainer.is_global_zero:
-            self.monitor.close()
+        if not self._replaced(trainer):
+            self._probe(trainer, pl_module, force=True)
+        self.monitor.close()
+        self._detach()
+
+    @override
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        if self._monitor is not None:
+            self._monitor.flush(together=False)
+        self._detach()
 
     def _probe(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *, force: bool = False) -> None:
         step = trainer.global_step
-        if not trainer.is_global_zero or (step == self._seen and not force):
-            return
-        self._seen = step
-        sink = _Loggers(trainer)
-        self.monitor.sinks.append(sink)
-        try:
-            self.monitor(pl_module, step, force=force)
-        finally:
-            self.monitor.sinks.remove(sink)
+        if step != self._seen or force:
+            self._seen = step
+            model = self._average(trainer) or pl_module
+            self.monitor(model, step, force=force, optimizers=trainer.optimizers)
+        for name, value in self.monitor.latest[1].items():
+            trainer.callback_metrics[name] = torch.tensor(value)
+
+    def _judged_now(self, trainer: pl.Trainer) -> bool:
+        """Whether a callback is about to judge these weights by one of our numbers."""
+        watchers = _watchers(trainer)
+        every = [n for w in watchers if isinstance(w, ModelCheckpoint) and (n := w._every_n_train_steps)]
+        stepped = trainer.global_step != self._seen
+        return (
+            bool(watchers) and stepped and (trainer.is_last_batch or any(trainer.global_step % n == 0 for n in every))
+        )
+
+    def _average(self, trainer: pl.Trainer) -> nn.Module | None:
+        """The averaged model, where it is wanted.
+
+        Raises:
+            ConfigError: there is none, or it is updated only after this callback has run.
+        """
+        if self.monitor.weights == "raw":
+            return None
+        order: list[Any] = list(trainer.callbacks)
+        average = next((c for c in order[: order.index(self)] if hasattr(c, "_average_model")), None)
+        if average is None:
+            raise ConfigError(
+                "weights='ema' reads the model of Lightning's WeightAveraging or EMAWeightAveraging callback: put one "
+                "into the trainer's callbacks, before AlignmentCallback"
+            )
+        return average._average_model.module if average._average_model is not None else None
+
+    def _replaced(self, trainer: pl.Trainer) -> bool:
+        """Whether weight averaging has put its weights in place of the raw ones of the last step, for good."""
+        order: list[Any] = list(trainer.callbacks)
+        average = any(hasattr(c, "_average_model") for c in order[: order.index(self)])
+        gone = average and self.monitor.weights == "raw" and self._seen != trainer.global_step
+        if gone and trainer.is_global_zero:
+            warnings.warn(
+                f"the raw weights of the last step ({trainer.global_step}) were not read: weight averaging had "
+                "replaced them. Put AlignmentCallback before it in the trainer's callbacks",
+                stacklevel=2,
+            )
+        return gone
+
+    def _detach(self) -> None:
+        for sink in self._sinks:
+            if sink in self.monitor.sinks:
+                self.monitor.sinks.remove(sink)
+        self._sinks = []
 
 
-class _Loggers:
-    """The trainer's loggers and callback metrics, as a sink."""
+def _watchers(trainer: pl.Trainer) -> list[Any]:
+    """Callbacks that stop or choose by one of our numbers."""
+    ours = ("alignment/", "alignment_ema/", "task/", "task_ema/")
+    every: list[Any] = list(trainer.callbacks)
+    return [c for c in every if str(getattr(c, "monitor", None) or "").startswith(ours)]
 
-    def __init__(self, trainer: pl.Trainer) -> None:
-        self.trainer = trainer
+
+def _sink(logger: Logger) -> Sink:
+    return WandbSink(run=logger.experiment) if isinstance(logger, WandbLogger) else _LoggerSink(logger)
+
+
+class _LoggerSink:
+    """One of the trainer's loggers."""
+
+    def __init__(self, logger: Logger) -> None:
+        self.logger = logger
+        self.name = type(logger).__name__
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Log one probe; each logger apart, so that a broken one does not silence the others."""
-        for name, value in metrics.items():
-            self.trainer.callback_metrics[name] = torch.tensor(value)
-        for logger in self.trainer.loggers:
-            try:
-                logger.log_metrics(dict(metrics), step=step)
-            except Exception as error:  # noqa: BLE001 - a broken logger stops neither training nor other loggers
-                warnings.warn(f"{type(logger).__name__} could not log step {step}: {error}", stacklevel=2)
+        """Log one probe at the step of its weights."""
+        self.logger.log_metrics(dict(metrics), step=step)

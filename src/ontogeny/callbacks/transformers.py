@@ -6,15 +6,17 @@ trainer.add_callback(AlignmentCallback("tuckute2024", record="runs/a"))
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from transformers import TrainerCallback
-from typing_extensions import override
+from typing_extensions import Unpack, override
 
 from ontogeny.benchmark import Benchmark
-from ontogeny.monitor import Monitor, watch
+from ontogeny.monitor import Monitor
+from ontogeny.sinks import Sink
+from ontogeny.sinks.wandb import WandbSink
+from ontogeny.watching import Options, watch
 
 __all__ = ["AlignmentCallback"]
 
@@ -26,26 +28,33 @@ class AlignmentCallback(TrainerCallback):
     trainer's `processing_class` unless one is given.
 
     Logged: to a running Weights & Biases run, on its own axis `alignment/step`; and, after `callback.bind(trainer)`,
-    through `trainer.log`, so that every `report_to` target and `trainer_state.json` have the numbers too.
+    through `trainer.log`, so that every `report_to` target and `trainer_state.json` have the numbers too. The metrics
+    of an evaluation get `eval_alignment/<roi>`, `eval_alignment/mean` and so on, so that
+    `metric_for_best_model="alignment/mean"` works on every rank ("alignment" alone is the same); the weights it judges
+    are then probed, due or not.
 
     Args:
         benchmark: name, object, several, or a `Monitor` built by hand.
         record: folder of the record.
-        **options: see `ontogeny.watch`: tokenizer, transform, layers, pooling, schedule, task, controls, on_error, ...
+        **options: see `ontogeny.watching.Options`: tokenizer, transform, layers, pooling, schedule, task, budget, ...
+
+    Raises:
+        TypeError: options beside a `Monitor`, which brings its own.
     """
 
     def __init__(
         self,
-        benchmark: str | Benchmark | Monitor | Sequence[str | Benchmark],
+        benchmark: str | list[str] | Benchmark | list[Benchmark] | Monitor,
         *,
         record: str | os.PathLike[str] = "runs/alignment",
-        **options: Any,
+        **options: Unpack[Options],
     ) -> None:
         if isinstance(benchmark, Monitor) and options:
             raise TypeError(f"a Monitor brings its own options; got {sorted(options)} beside it")
         self._make = (benchmark, record, options)
         self.monitor = benchmark if isinstance(benchmark, Monitor) else None
         self._trainer: Any = None
+        self._sinks: list[Sink] = []
 
     def bind(self, trainer: Any) -> AlignmentCallback:
         """Let the numbers go through `trainer.log` too; returns the callback."""
@@ -54,13 +63,15 @@ class AlignmentCallback(TrainerCallback):
 
     @override
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if not state.is_world_process_zero:
-            return
         if self.monitor is None:
             benchmark, record, options = self._make
-            options = {**options, "tokenizer": options.get("tokenizer") or kwargs.get("processing_class")}
             assert not isinstance(benchmark, Monitor)  # noqa: S101 - set in __init__
+            options["tokenizer"] = options.get("tokenizer") or kwargs.get("processing_class")
             self.monitor = watch(benchmark, record=record, **options)
+        self._detach()
+        if state.is_world_process_zero:
+            self._sinks = [WandbSink(), *([_TrainerLog(self._trainer)] if self._trainer is not None else [])]
+            self.monitor.sinks.extend(self._sinks)
         self.monitor.check(kwargs["model"])
         self._probe(state, kwargs)
 
@@ -70,42 +81,54 @@ class AlignmentCallback(TrainerCallback):
         self._probe(state, kwargs, force=last)
 
     @override
+    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.monitor is None:
+            return
+        judged = (args.metric_for_best_model or "").removeprefix("eval_").partition("/")[0]
+        if judged in ("alignment", "task"):
+            self._probe(state, kwargs, force=True)
+        step, numbers = self.monitor.latest
+        metrics: dict[str, float] | None = kwargs.get("metrics")
+        if metrics is None or step != state.global_step:
+            return
+        metrics.update({f"eval_{name}": value for name, value in numbers.items()})
+        if "alignment/mean" in numbers:
+            metrics["eval_alignment"] = numbers["alignment/mean"]
+
+    @override
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.monitor is not None:
+            self.monitor.flush()
+
+    @override
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         # With load_best_model_at_end the model holds an older checkpoint by now, not the weights of this step.
         if not args.load_best_model_at_end:
             self._probe(state, kwargs, force=True)
-        if self.monitor is not None and state.is_world_process_zero:
+        if self.monitor is not None:
             self.monitor.close()
+        self._detach()
 
     def _probe(self, state: Any, kwargs: Mapping[str, Any], *, force: bool = False) -> None:
-        if self.monitor is None or not state.is_world_process_zero:
-            return
-        sink = _Trackers(self._trainer)
-        optimizer = kwargs.get("optimizer")
-        switch = hasattr(optimizer, "eval") and hasattr(optimizer, "train")
-        self.monitor.sinks.append(sink)
-        try:
-            if switch and optimizer is not None:
-                optimizer.eval()
-            self.monitor(kwargs["model"], state.global_step, force=force)
-        finally:
-            if switch and optimizer is not None:
-                optimizer.train()
-            self.monitor.sinks.remove(sink)
+        if self.monitor is not None:
+            optimizer = kwargs.get("optimizer")
+            optimizers = [] if optimizer is None else [optimizer]
+            self.monitor(kwargs["model"], state.global_step, force=force, optimizers=optimizers)
+
+    def _detach(self) -> None:
+        if self.monitor is not None:
+            self.monitor.sinks[:] = [sink for sink in self.monitor.sinks if sink not in self._sinks]
+        self._sinks = []
 
 
-class _Trackers:
-    """A running Weights & Biases run, and `trainer.log` where a trainer is bound."""
+class _TrainerLog:
+    """`trainer.log`, which gives the numbers to every `report_to` target and to `trainer_state.json`."""
+
+    name = "trainer.log"
 
     def __init__(self, trainer: Any) -> None:
         self.trainer = trainer
 
-    def write(self, step: int, metrics: Mapping[str, float]) -> None:
+    def write(self, step: int, metrics: Mapping[str, float]) -> None:  # noqa: ARG002 - the trainer adds its own
         """Log one probe."""
-        if self.trainer is not None:
-            self.trainer.log(dict(metrics))
-        run = getattr(sys.modules.get("wandb"), "run", None)
-        if run is not None:
-            run.define_metric("alignment/step", hidden=True)
-            run.define_metric("alignment/*", step_metric="alignment/step")
-            run.log({**metrics, "alignment/step": step, "train/global_step": step})
+        self.trainer.log(dict(metrics))

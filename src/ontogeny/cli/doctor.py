@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from ontogeny.errors import ConfigError
+from ontogeny.addresses import object_at
 
-__all__ = ["add_parser", "object_at"]
+__all__ = ["add_parser"]
 
 _ABOUT = """\
 Before training: which layers would be read and how large they are, whether stimuli and responses pair up, ceilings,
@@ -38,27 +37,10 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=_run)
 
 
-def object_at(address: str) -> Any:
-    """The object at "module:attribute", looked for in the current folder too.
-
-    Raises:
-        ConfigError: no such module or attribute.
-    """
-    module, _, attribute = address.partition(":")
-    if not module or not attribute:
-        raise ConfigError(f"expected module:attribute, got {address!r}")
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"cannot load {address!r}: {error}") from error
-
-
 def _run(arguments: argparse.Namespace) -> int:
     from ontogeny.datasets import load
     from ontogeny.doctor import describe_benchmark
-    from ontogeny.monitor import watch
+    from ontogeny.watching import watch
 
     if arguments.model is None:
         sys.stdout.write("\n".join(describe_benchmark(load(arguments.benchmark).prepare())) + "\n")

@@ -1,19 +1,23 @@
 """Sinks: where the scores of a probe go beside the record.
 
 A sink is anything with `write(step, metrics)`; `metrics` maps short names (`alignment/...`, `task/...`) to numbers.
-Trainers' loggers are sinks that their callbacks make; a broken sink warns and never stops training nor another sink.
+One that also has `finish(record)` is given the whole record when training ends, for tables and charts. Trainers'
+loggers are sinks that their callbacks make. A broken sink warns and never stops training nor another sink.
 """
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from ontogeny.scores import Score
+from ontogeny.series import Record
 
-__all__ = ["Sink", "short_names"]
+__all__ = ["FinishingSink", "Sink", "finish", "short_names", "write"]
 
 
 @runtime_checkable
@@ -25,16 +29,75 @@ class Sink(Protocol):
         ...
 
 
-def short_names(scores: Sequence[Score]) -> dict[str, float]:
-    """One number a curve, averaged over subjects: "alignment/<roi>.<metric>.<layer>.<pooling>", "task/<metric>"."""
-    grouped: dict[str, list[float]] = {}
-    for score in scores:
-        if score.value is None or score.kind not in ("alignment", "task"):
-            continue
-        if score.kind == "task":
-            name = f"task/{score.metric}"
-        else:
-            parts = (score.roi, score.metric, score.layer, score.pooling)
-            name = "alignment/" + ".".join(part.replace("/", "-") for part in parts if part)
-        grouped.setdefault(name, []).append(score.value)
-    return {name: float(np.mean(values)) for name, values in grouped.items()}
+@runtime_checkable
+class FinishingSink(Sink, Protocol):
+    """A sink that makes something of the whole record."""
+
+    def finish(self, record: Record) -> None:
+        """Called once, when training ends."""
+        ...
+
+
+def write(sinks: Sequence[Sink], step: int, metrics: Mapping[str, float]) -> None:
+    """Give one probe's numbers to every sink; one that fails warns."""
+    for sink in sinks:
+        try:
+            sink.write(step, metrics)
+        except Exception as error:  # noqa: BLE001 - a broken logger stops neither training nor other loggers
+            warnings.warn(f"{sink_name(sink)} could not log step {step}: {error}", stacklevel=4)
+
+
+def finish(sinks: Sequence[Sink], record: Record) -> None:
+    """Let every sink that wants to finish; one that fails warns."""
+    for sink in sinks:
+        try:
+            if isinstance(sink, FinishingSink):
+                sink.finish(record)
+        except Exception as error:  # noqa: BLE001 - as above
+            warnings.warn(f"{sink_name(sink)} could not finish: {error}", stacklevel=4)
+
+
+def sink_name(sink: Sink) -> str:
+    """How a sink is called in a warning: the logger that it stands for, where it says so."""
+    return str(getattr(sink, "name", type(sink).__name__))
+
+
+def short_names(scores: Sequence[Score], weights: str = "raw") -> dict[str, float]:
+    """One number a curve of one probe, averaged over subjects.
+
+    "alignment/<roi>" is the layer that scores best at this step, by the benchmark's first metric; "alignment/mean" the
+    mean of these over ROIs: good for stopping and for choosing a checkpoint, a little too high as an estimate, since
+    the best of several is chosen. "alignment/<roi>.<metric>.<layer>.<pooling>" is each curve, "task/<metric>" the task.
+    Names of several benchmarks begin with the benchmark; those of averaged weights with "alignment_ema/", "task_ema/".
+
+    Args:
+        scores: rows of one probe.
+        weights: "raw" or "ema".
+    """
+    suffix = "" if weights == "raw" else f"_{weights}"
+    aligned = [s for s in scores if s.kind == "alignment" and s.value is not None]
+    several = len({s.benchmark for s in aligned}) > 1
+    curves: dict[tuple[str, ...], list[Score]] = {}
+    for score in aligned:
+        roi = f"{score.benchmark}.{score.roi}" if several else score.roi
+        curves.setdefault((roi, score.metric, score.layer, score.pooling), []).append(score)
+    means = {key: float(np.mean([s.value for s in rows if s.value is not None])) for key, rows in curves.items()}
+    names = {f"alignment{suffix}/{_plain(name)}": value for name, value in _best(means).items()}
+    names |= {f"alignment{suffix}/{_plain('.'.join(p for p in key if p))}": value for key, value in means.items()}
+    tasks = [s for s in scores if s.kind == "task"]
+    return names | {f"task{suffix}/{_plain(s.metric)}": s.value for s in tasks if s.value is not None}
+
+
+def _best(means: Mapping[tuple[str, ...], float]) -> dict[str, float]:
+    """ROI -> its best layer by its first metric, and the mean over ROIs."""
+    first: dict[str, str] = {}
+    best: dict[str, float] = {}
+    for (roi, metric, *_), value in means.items():
+        if first.setdefault(roi, metric) == metric:
+            best[roi] = max(best.get(roi, value), value)
+    return {"mean": float(np.mean(list(best.values()))), **best} if best else {}
+
+
+def _plain(name: str) -> str:
+    """Letters, digits and `_-. ` only, which every tracker takes as one level of a name."""
+    return re.sub(r"[^\w\-. ]", "-", name)

@@ -1,0 +1,106 @@
+"""Reading: all that one probe takes from the model; once it is taken, the model may train on while it is scored."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import nn
+
+from ontogeny.features import Features
+from ontogeny.probe import observing
+from ontogeny.ranks import Ranks, is_sharded
+from ontogeny.scores import Score
+from ontogeny.task import Measured, Task
+from ontogeny.watched import Watched
+from ontogeny.weights import deployed_weights, weights_hash
+
+__all__ = ["Reading", "read", "score"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One probe's readings, on the rank that scores; on the others the step alone.
+
+    Args:
+        step: optimizer updates done.
+        weights: hash of the weights that were read.
+        deployed: whether they are those that a schedule-free optimizer would deploy.
+        features: one a watched benchmark.
+        task: held-out values at the same weights.
+        seconds: how long reading took.
+    """
+
+    step: int
+    weights: str = ""
+    deployed: bool = False
+    features: tuple[Features, ...] = ()
+    task: tuple[Measured, ...] = ()
+    seconds: float = 0.0
+
+
+def read(
+    model: nn.Module,
+    step: int,
+    watched: Sequence[Watched],
+    task: Task | None,
+    *,
+    ranks: Ranks,
+    optimizers: Sequence[Any] = (),
+) -> Reading:
+    """Read the model by every rank together.
+
+    Raises:
+        ProbeError: the model cannot be read; on every rank, also where another one failed.
+    """
+    start = time.perf_counter()
+    with deployed_weights(optimizers) as deployed:
+        hashes = ranks.each(lambda: weights_hash(model))
+        features = tuple(w.probe(model, ranks) for w in watched)
+        measured = _measure(model, task, ranks)
+    if not hashes:
+        return Reading(step=step)
+    return Reading(
+        step=step,
+        weights=hashes[0],
+        deployed=deployed,
+        features=features,
+        task=measured,
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _measure(model: nn.Module, task: Task | None, ranks: Ranks) -> tuple[Measured, ...]:
+    """By the first rank alone, but for a sharded model, whose forward pass needs all."""
+    if task is None:
+        return ()
+
+    def measure() -> tuple[Measured, ...]:
+        with observing(model) as bare:
+            return tuple(task(bare))
+
+    if is_sharded(model):
+        return next(iter(ranks.each(measure)), ())
+    return ranks.once(measure, spread=False) or ()
+
+
+def score(reading: Reading, watched: Sequence[Watched], run: str, *, constants: Collection[str]) -> list[Score]:
+    """All rows of a reading, and those of the task. No random number is drawn from a global state.
+
+    Args:
+        reading: what was read.
+        watched: in the order of reading.
+        run: name of the run.
+        constants: benchmarks of which the rows that no model moves (random features, surface) are wanted too.
+    """
+    rows: list[Score] = []
+    for w, features in zip(watched, reading.features, strict=True):
+        rows += w.benchmark.score(features, run=run, step=reading.step, weights=reading.weights)
+        if features.values and w.controls and w.benchmark.benchmark.name in constants:
+            widest = max(x.shape[1] for x in features.values.values())
+            rows += w.benchmark.constants(run=run, n_features=widest)
+    blank = Score(run=run, step=reading.step, kind="task", weights=reading.weights)
+    rows += [replace(blank, metric=m.metric, value=m.value, unit=m.unit, n_stimuli=m.n) for m in reading.task]
+    return rows
