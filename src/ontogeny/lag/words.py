@@ -19,6 +19,8 @@ from ontogeny.lag.runs import RunsLeads
 
 __all__ = ["GLOSSARY", "lead_row", "map_lines", "pair_lines", "placebo_lines", "runs_lines", "short"]
 
+_DECADES = 99.0  # an interval that reaches further is not pinned down; a float could not hold it
+
 GLOSSARY = {
     "trend lead": "which curve first reaches half of its own gain, in log10 steps and checkpoints; +: alignment",
     "fluctuation lead": "whether what is left after the rises moves earlier in one curve, in checkpoints",
@@ -74,11 +76,12 @@ def _trend(lead: TrendLead | Untestable) -> list[str]:
         return [short(lead)]
     a, p = lead.t50.alignment, lead.t50.performance
     faster = f"{lead.factor:.2f} times fewer" if lead.log10 >= 0 else f"{1 / lead.factor:.2f} times more"
-    low, high = (10**edge for edge in lead.ci_log10)
+    low, high = (10 ** min(edge, _DECADES) for edge in lead.ci_log10)
+    factors = _interval((low, high), ".2f" if high < 1e6 else ".3g")
     sides = ", ".join(f"{q.share:.0%}: {q.log10:+.2f} {_interval(q.ci_log10, '+.2f')}" for q in (lead.t25, lead.t75))
     return [
         short(lead),
-        f"alignment needs {faster} steps to half of its gain (factor {_interval((low, high), '.2f')})",
+        f"alignment needs {faster} steps to half of its gain (factor {factors})",
         f"half of its gain: alignment at step {_step(a)}, performance at step {_step(p)}",
         f"uniform: {'yes' if lead.uniform else 'no'} ({sides}); shapes: {lead.shapes[0]}, {lead.shapes[1]}",
     ]

@@ -233,3 +233,9 @@ def test_words_say_what_was_found(pair):
     assert "of replicates without a lead" in text
     assert "times fewer steps" in text
     assert short(Untestable(reason="because")) == "refused: because"
+
+
+def test_an_interval_of_hundreds_of_decades_can_be_said(pair):
+    found = leads(*pair, surrogates=19)
+    wide = replace(found, trend=replace(found.trend, ci_log10=(-400.0, 400.0)))
+    assert any("(factor [0, 1e+99])" in line for line in pair_lines("pair", wide))

@@ -1,0 +1,172 @@
+"""Two real processes: stimuli are shared out, scored once, equal to one process; nobody is left waiting."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from tests import benchmarks
+from tests.models import TinyModule, image_data, tiny_gpt, token_rows, tokenizer, transform
+from torch import nn
+
+from ontogeny import HeldOutLoss, Record, watch
+from ontogeny.errors import ConfigError
+from ontogeny.ranks import is_first, refuse_unreadable
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.slow
+
+
+def launch(*command: str) -> None:
+    """Run it to its end; one that hangs is ended, and fails."""
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def lightning(folder: Path, kind: str) -> list[dict]:
+    launch(sys.executable, "-m", "tests.distributed.lightning_run", str(folder), kind)
+    return reports(folder)
+
+
+def torchrun(module: str, folder: Path, kind: str) -> list[dict]:
+    launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    launch(*launcher, "-m", f"tests.distributed.{module}", str(folder), kind)
+    return reports(folder)
+
+
+def reports(folder: Path) -> list[dict]:
+    return [json.loads((folder / f"rank{rank}.json").read_text()) for rank in (0, 1)]
+
+
+def same_as_one_process(record: Record, folder: Path, model: nn.Module, monitor, steps: list[int]) -> None:
+    """Every row of the two processes' record, against one process that reads the saved weights."""
+    assert [s.step for s in record.select(kind="probe")] == steps
+    for step in steps:
+        if not (folder / f"step{step}.pt").exists():
+            continue
+        state = torch.load(folder / f"step{step}.pt", weights_only=True)
+        model.load_state_dict(state)
+        alone = {s.key[1:]: s for s in monitor.measure(model, step) if s.kind in ("alignment", "task", "confound")}
+        together = {
+            s.key[1:]: s for s in record.scores if s.step == step and s.kind in ("alignment", "task", "confound")
+        }
+        assert together.keys() == alone.keys()
+        assert len(alone) > 8
+        for key, score in together.items():
+            assert score.value == pytest.approx(alone[key].value, abs=1e-6), key
+            assert score.weights == alone[key].weights
+
+
+def test_lightning_ddp_scores_as_one_process_does_and_no_loss_moves(tmp_path):
+    watched, bare = lightning(tmp_path / "a", "watch"), lightning(tmp_path / "b", "none")
+    assert [r["losses"] for r in watched] == [r["losses"] for r in bare]
+    assert watched[0]["losses"] != watched[1]["losses"]
+    numbers = [{k: v for k, v in r["metrics"].items() if k.startswith(("alignment", "task"))} for r in watched]
+    assert numbers[0] == numbers[1]
+    assert "alignment/IT" in numbers[1]
+    assert watched[0]["best"]
+    assert watched[0]["best"] == watched[1]["best"]
+    task = HeldOutLoss(batches=[tuple(image_data(32, seed=9).tensors)])
+    monitor = watch(benchmarks.image_benchmark(n=20), record=tmp_path / "r", transform=transform, task=task)
+    same_as_one_process(
+        Record.open(tmp_path / "a" / "record"), tmp_path / "a", TinyModule(), monitor, [0, 2, 4, 6, 8, 10, 12]
+    )
+
+
+def test_lightning_ddp_goes_on_when_one_rank_fails(tmp_path):
+    first, second = lightning(tmp_path, "break")
+    assert first["step"] == second["step"] == 12
+    record = Record.open(tmp_path / "record")
+    assert [s.step for s in record.select(kind="probe")] == [0]
+    notes = {s.step: s.note for s in record.select(kind="refusal")}
+    assert list(notes) == [2, 4, 6, 8, 10, 12]
+    assert "rank 1 of 2: ProbeError" in notes[2]
+    assert "this rank ran out of memory, say" in notes[2]
+
+
+def test_the_hugging_face_trainer_under_torchrun(tmp_path):
+    watched = torchrun("transformers_run", tmp_path / "a", "watch")
+    bare = torchrun("transformers_run", tmp_path / "b", "none")
+    assert watched[0]["losses"] == bare[0]["losses"]
+    assert watched[0]["latest"] == watched[1]["latest"]
+    assert watched[0]["best"] == watched[1]["best"]
+    assert watched[0]["weights"] == watched[1]["weights"]
+    record = Record.open(tmp_path / "a" / "record")
+    curve = record.series(roi="left", layer="transformer.h.1")
+    assert curve.steps.tolist() == [0, 2, 3, 4, 6]
+    best = max((max(s.value for s in record.select(kind="alignment", roi="left", step=k)), k) for k in (2, 4, 6))
+    assert watched[0]["best"] == pytest.approx(list(best))
+    task = HeldOutLoss(batches=[{"input_ids": torch.stack([row["input_ids"] for row in token_rows(8, seed=9)])}])
+    monitor = watch(
+        benchmarks.text_benchmark(), record=tmp_path / "r", tokenizer=tokenizer, pooling="mean", task=task, batch_size=7
+    )
+    same_as_one_process(record, tmp_path / "a", tiny_gpt(), monitor, [0, 2, 3, 4, 6])
+
+
+@pytest.mark.parametrize("kind", ["ddp", "fsdp2", "background"])
+def test_a_plain_loop_on_two_ranks(kind, tmp_path):
+    first, second = torchrun("plain_run", tmp_path, kind)
+    assert first["error"] == second["error"] == ""
+    assert first["latest"] == second["latest"]
+    assert first["latest"][0] == 5
+    task = HeldOutLoss(batches=[{"input_ids": torch.stack([row["input_ids"] for row in token_rows(8, seed=9)])}])
+    monitor = watch(
+        benchmarks.text_benchmark(), record=tmp_path / "r", tokenizer=tokenizer, pooling="mean", task=task, batch_size=7
+    )
+    same_as_one_process(Record.open(tmp_path / "record"), tmp_path, tiny_gpt(), monitor, [0, 2, 4, 5])
+
+
+def test_a_failing_probe_ends_training_on_every_rank_if_asked_to(tmp_path):
+    first, second = torchrun("plain_run", tmp_path, "raise")
+    assert "rank 1 of 2" in first["error"]
+    assert "ran out of memory, say" in first["error"]
+    assert "ran out of memory, say" in second["error"]
+
+
+def test_ranks_that_train_models_of_their_own_are_watched_apart(tmp_path):
+    first, second = torchrun("plain_run", tmp_path, "alone")
+    assert first["latest"] != second["latest"]
+    for rank in (0, 1):
+        assert [s.step for s in Record.open(tmp_path / f"record{rank}").select(kind="probe")] == [0, 2, 4, 5]
+
+
+class FullyShardedDataParallel(nn.Module):
+    """Named like torch's, which cannot be made without a process group."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(2, 2)
+
+
+def test_models_whose_weights_are_never_whole_are_refused():
+    with pytest.raises(ConfigError, match=r"under FSDP1 .* cannot be read while it trains.*Use DDP or FSDP2"):
+        refuse_unreadable(nn.Sequential(FullyShardedDataParallel()))
+    model = nn.Linear(2, 2)
+    model.weight.ds_id = 0
+    with pytest.raises(ConfigError, match="DeepSpeed ZeRO stage 3"):
+        refuse_unreadable(model)
+
+
+@pytest.mark.parametrize(
+    ("variables", "first"),
+    [
+        ({}, True),
+        ({"RANK": "1", "LOCAL_RANK": "0"}, False),
+        ({"LOCAL_RANK": "0", "NODE_RANK": "1"}, False),
+        ({"LOCAL_RANK": "0"}, True),
+        ({"SLURM_PROCID": "3"}, False),
+    ],
+)
+def test_the_launchers_environment_says_who_writes(variables, first, monkeypatch):
+    for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert is_first() is first

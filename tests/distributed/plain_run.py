@@ -1,0 +1,92 @@
+"""Two processes of a plain loop on the CPU: `torchrun --nproc-per-node 2 -m tests.distributed.plain_run FOLDER KIND`.
+
+KIND is "ddp", "fsdp2" (sharded weights), "raise" (a probe fails on rank 1 and on_error asks to stop), "alone" (each
+process trains its own model) or "background".
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.nn.parallel import DistributedDataParallel
+
+from ontogeny import HeldOutLoss, watch
+from tests.benchmarks import text_benchmark
+from tests.models import tiny_gpt, token_rows, tokenizer
+
+
+def breaks(module, args):
+    if dist.get_rank() == 1 and not module.training:
+        raise RuntimeError("this rank ran out of memory, say")
+
+
+def shard(model, rank):
+    mesh = init_device_mesh("cpu", (2,))
+    for block in model.transformer.h:
+        fully_shard(block, mesh=mesh)
+    return fully_shard(model, mesh=mesh)
+
+
+def main(folder: str, kind: str) -> None:
+    dist.init_process_group("gloo")
+    rank = dist.get_rank()
+    out = Path(folder)
+    out.mkdir(parents=True, exist_ok=True)
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    torch.set_num_threads(1)
+    model = tiny_gpt(dropout=0.0)
+    if kind == "raise":
+        model.transformer.h[0].register_forward_pre_hook(breaks)
+    trained = {"fsdp2": lambda: shard(model, rank), "alone": lambda: model}.get(
+        kind, lambda: DistributedDataParallel(model)
+    )()
+    held_out = torch.stack([row["input_ids"] for row in token_rows(8, seed=9)])
+    monitor = watch(
+        text_benchmark(),
+        record=out / (f"record{rank}" if kind == "alone" else "record"),
+        tokenizer=tokenizer,
+        pooling="mean",
+        schedule="every:2",
+        batch_size=7,
+        task=HeldOutLoss(batches=[{"input_ids": held_out}]),
+        on_error="raise" if kind == "raise" else "warn",
+        distributed=kind != "alone",
+        background=kind == "background",
+    )
+    monitor.check(trained)
+    optimizer = torch.optim.AdamW(trained.parameters(), lr=0.02)
+    rows = torch.stack([row["input_ids"] for row in token_rows(64, seed=rank)])
+    said, losses = "", []
+    try:
+        monitor(trained, 0)
+        for step in range(1, 6):
+            batch = rows[8 * step : 8 * step + 8]
+            loss = trained(input_ids=batch, labels=batch).loss
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            losses.append(loss.item())
+            monitor(trained, step)
+            if kind != "alone":
+                state = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+                if rank == 0:
+                    torch.save(state, out / f"step{step}.pt")
+        monitor.finish(trained, 5)
+    except RuntimeError as error:
+        said = str(error)
+    report = {"latest": list(monitor.latest), "error": said, "losses": losses}
+    (out / f"rank{rank}.json").write_text(json.dumps(report))
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
