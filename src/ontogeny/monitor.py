@@ -343,7 +343,7 @@ class Monitor:
         row = Score(run=self.record.run, step=step, kind="refusal", layer="(whole probe)", note=reason)
         try:
             self.record.append([row])
-        except RecordError as second:
+        except Exception as second:  # noqa: BLE001 - the record of a failure must not end training either
             warnings.warn(f"nor could that be recorded: {second}", stacklevel=3)
 
 
