@@ -178,7 +178,8 @@ class AlignmentCallback(pl.Callback):
         """Whether weight averaging has put its weights in place of the raw ones of the last step, for good."""
         order: list[Any] = list(trainer.callbacks)
         average = any(hasattr(c, "_average_model") for c in order[: order.index(self)])
-        gone = average and self.monitor.weights == "raw" and self._seen != trainer.global_step
+        self.monitor.flush()
+        gone = average and self.monitor.weights == "raw" and self.monitor.latest[0] != trainer.global_step
         if gone and trainer.is_global_zero:
             warnings.warn(
                 f"the raw weights of the last step ({trainer.global_step}) were not read: weight averaging had "
