@@ -36,6 +36,10 @@ __all__ = ["Monitor", "OnError", "Weights"]
 
 OnError = Literal["warn", "raise"]
 Weights = Literal["raw", "ema"]
+_DRAWS = (
+    "a metric drew from a global random state, which training would feel from another thread: scoring stays in the "
+    "foreground. Let the metric draw from numpy.random.default_rng(seed)"
+)
 _LIBRARIES = ("ontogeny", "torch", "numpy", "scipy", "transformers", "lightning")
 
 
@@ -232,8 +236,7 @@ class Monitor:
         if verdict == "known":
             self._compare(model, step, ranks, optimizers, first=first)
             return []
-        rows = self._take(ranks) if self._pending is not None else []
-        return [*rows, *self._probe(model, step, ranks, optimizers)]
+        return [*self.flush(), *self._probe(model, step, ranks, optimizers)]
 
     def _verdict(self, step: int, *, force: bool) -> str:
         """Whether to probe a due step; a step over the budget is recorded so once it is past (the last one is read)."""
@@ -282,6 +285,8 @@ class Monitor:
 
         def score_and_write() -> list[Score]:
             rows, self._scored_quietly = without_random_numbers(partial(self._score, reading))
+            if self._background is not None and not self._scored_quietly:
+                warnings.warn(_DRAWS, stacklevel=5)
             return self._write(reading, rows, time.perf_counter() - start)
 
         return self._shared(ranks, step, ranks.once(score_and_write, spread=False) or [])
@@ -309,7 +314,7 @@ class Monitor:
         """Write what is ready, between two probes; with several ranks this waits for the next one."""
         if self._pending is None or self._background is None or not self._background.ready or self._ranks().size > 1:
             return []
-        return self._take(ALONE)
+        return self.flush()
 
     def _shared(self, ranks: Ranks, step: int, written: list[Score]) -> list[Score]:
         """What every rank has to know of a probe."""

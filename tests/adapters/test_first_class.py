@@ -186,14 +186,17 @@ def test_the_state_of_the_callback_is_plain_and_a_lost_record_is_noticed(image_b
 
 
 def test_a_checkpoint_from_before_the_callback_was_added_resumes(image_benchmark, tmp_path):
-    keep = ModelCheckpoint(tmp_path / "c", save_last=True, every_n_train_steps=3)
-    fit([keep], max_steps=3)
+    def keep():
+        return ModelCheckpoint(tmp_path / "c", save_last=True, every_n_train_steps=6)
+
+    fit([keep()], max_steps=6)
     ours = lightning(image_benchmark, tmp_path, schedule="every:2")
-    pl.seed_everything(4, verbose=False)
-    options = {"logger": False, "enable_progress_bar": False, "enable_checkpointing": False, "max_steps": 6}
-    trainer = pl.Trainer(accelerator="cpu", callbacks=[ours], **options)
-    trainer.fit(TinyModule(), image_loader(), ckpt_path=tmp_path / "c" / "last.ckpt")
-    assert [s.step for s in ours.monitor.record.select(kind="probe")] == [4, 6]
+    trainer = pl.Trainer(
+        accelerator="cpu", logger=False, enable_progress_bar=False, callbacks=[ours, keep()], max_steps=9
+    )
+    with pytest.warns(UserWarning, match="Checkpoint directory .* is not empty"):
+        trainer.fit(TinyModule(), image_loader(), ckpt_path=tmp_path / "c" / "last.ckpt")
+    assert [s.step for s in ours.monitor.record.select(kind="probe")] == [6, 8, 9]
 
 
 def train(benchmark, folder, *callbacks, **options):
