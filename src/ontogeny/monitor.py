@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import logging
 import os
 import sys
 import time
@@ -36,6 +37,7 @@ __all__ = ["Monitor", "OnError", "Weights"]
 
 OnError = Literal["warn", "raise"]
 Weights = Literal["raw", "ema"]
+_LOG = logging.getLogger("ontogeny")
 _DRAWS = (
     "a metric drew from a global random state, which training would feel from another thread: scoring stays in the "
     "foreground. Let the metric draw from numpy.random.default_rng(seed)"
@@ -59,7 +61,7 @@ class Monitor:
         task: what the model is trained for, measured on held-out data at the probed weights.
         sinks: where the numbers go beside the record.
         budget: largest share of wall time for probes, .02 for 2 %; due probes beyond it are left out, and recorded so.
-        say_every: print one plain line after every so many probes; 0: none.
+        say_every: print, and log (logger "ontogeny"), one plain line after every so many probes; 0: none.
         background: score in a thread while the model trains on; a probe waits until the one before is scored.
         on_error: "warn": a failing probe warns and is recorded, training goes on; "raise": it ends training.
         weights: which weights the model given holds, "raw" or "ema"; goes into the record and into the names in sinks.
@@ -336,7 +338,9 @@ class Monitor:
         share = replace(blank, value=self.cost.share)
         written = self.record.append([share, *rows, self._seconds_row(reading, seconds)])
         if self.say_every and len(self.cost.seconds) % self.say_every == 0:
-            tqdm.write(f"ontogeny: {plain_line(written)}", file=sys.stderr)
+            line = plain_line(written)
+            tqdm.write(f"ontogeny: {line}", file=sys.stderr)
+            _LOG.info(line)
         write(self.sinks, reading.step, short_names(written, self.weights))
         return written
 

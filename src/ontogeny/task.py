@@ -62,7 +62,7 @@ class HeldOutLoss:
         if not len(self.batches):
             raise ProbeError("HeldOutLoss got no batches; hold some data out")
 
-    def __call__(self, model: nn.Module) -> list[Measured]:
+    def __call__(self, model: nn.Module) -> Sequence[Measured]:
         """Measure at the model's present weights.
 
         Raises:

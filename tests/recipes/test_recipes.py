@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from ontogeny import Record
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 
 TINY = {
+    "accelerate_loop": ["--steps", "3", "--sentences", "300"],
+    "ddp_loop": ["--steps", "3", "--images", "256"],
+    "wandb_run": ["--steps", "3", "--images", "128"],
     "lightning_run": ["--steps", "3", "--images", "128"],
     "transformers_run": ["--steps", "3", "--sentences", "300"],
     "plain_loop": ["--steps", "3", "--images", "600"],
@@ -21,24 +25,36 @@ TINY = {
 }
 
 
+CONFIGURED = {"lightning_cli", "transformers_arguments"}  # in test_configs.py
+
+
 def test_every_recipe_is_tested_and_short():
     found = {path.stem: len(path.read_text().splitlines()) for path in RECIPES.glob("*.py")}
-    assert found.keys() == TINY.keys()
+    assert found.keys() == TINY.keys() | CONFIGURED
     assert max(found.values()) <= 120
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TINY)
-def test_the_recipe_runs(name, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    spec = importlib.util.spec_from_file_location(name, RECIPES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, name, module)
-    spec.loader.exec_module(module)
-    module.main([*TINY[name], "--record", str(tmp_path / "record")])
+def test_the_recipe_runs(name, tmp_path):
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*(launcher if name in ("ddp_loop", "accelerate_loop") else []), str(RECIPES / f"{name}.py")]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline", "WANDB_SILENT": "true"}
+    done = subprocess.run(
+        [sys.executable, *command, *TINY[name], "--record", str(tmp_path / "record")],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout
     record = Record.open(tmp_path / "record" / ("seed1" if name == "many_seeds" else ""))
     steps = sorted({s.step for s in record.select(kind="probe")})
     assert steps == ([0] if name == "own_metric" else [0, 1, 2, 3])
-    assert capsys.readouterr().out
     if name == "own_metric":
         assert record.select(metric="distance-correlation")
+    if name == "wandb_run":
+        assert list((tmp_path / "wandb").glob("offline-run-*/*.wandb"))

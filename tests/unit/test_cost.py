@@ -94,12 +94,31 @@ def test_a_clock_that_was_never_started_has_no_share():
     assert Cost(seconds=[1.0]).line().startswith("1 probe, 0.0% of wall time (1.0 s)")
 
 
-def test_a_plain_line_after_every_other_probe(image_benchmark, tmp_path, capsys):
+def test_a_plain_line_after_every_other_probe(image_benchmark, tmp_path, capsys, caplog):
+    caplog.set_level("INFO", logger="ontogeny")
     monitor = watch(image_benchmark, tmp_path / "r", schedule="every:1", task=Slow(0.0), say_every=2)
     train(monitor, TinyCNN(), 4, 0.0)
     lines = [line for line in capsys.readouterr().err.splitlines() if "too early to say which leads" in line]
     assert len(lines) == 2
-    best = r"-?\d\.\d{3} in early \(spatial_mean\) \(-?\d+% of the ceiling\)"
-    start = f"ontogeny: step 1: IT rsa-correlation-spearman {best}, IT cka-linear-debiased {best}"
-    assert re.fullmatch(f"{start}, loss 1; too early to say which leads", lines[0])
+    best = r"IT -?\d\.\d{3} in early spatial_mean \(-?\d+% of the ceiling; rsa-correlation-spearman\)"
+    assert re.fullmatch(f"ontogeny: step 1: {best}, loss 1; too early to say which leads", lines[0])
+    assert [r.message for r in caplog.records if r.name == "ontogeny"] == [x.removeprefix("ontogeny: ") for x in lines]
     assert plain_line([]) == "step 0: nothing could be scored; too early to say which leads"
+
+
+def test_a_plain_line_stays_short_with_many_rois():
+    from ontogeny.scores import Score
+
+    blank = {"run": "r", "step": 3, "kind": "alignment", "layer": "l", "metric": "ridge", "value": 0.25}
+    line = plain_line([Score(**blank, roi=f"area {i}") for i in range(180)])
+    assert line.startswith("step 3: area 0 0.250 in l (ridge), area 1")
+    assert "and 176 more ROIs" in line
+
+
+def test_a_resumed_run_goes_on_counting(image_benchmark, tmp_path):
+    monitor = watch(image_benchmark, tmp_path / "r", schedule="every:1", task=Slow(0.02), budget=0.5)
+    train(monitor, TinyCNN(), 5, 0.05)
+    again = watch(image_benchmark, tmp_path / "r", schedule="every:1", task=Slow(0.02), budget=0.5)
+    assert len(again.cost.seconds) == len(monitor.cost.seconds)
+    assert again.cost.skipped == monitor.cost.skipped
+    assert again.cost.earlier == pytest.approx(monitor.cost.elapsed, rel=0.2)
