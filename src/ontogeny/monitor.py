@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import logging
 import os
-import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from torch import nn
-from tqdm import tqdm
 
 from ontogeny.background import Background, without_random_numbers
 from ontogeny.cost import Cost
@@ -24,25 +19,23 @@ from ontogeny.errors import ConfigError, RecordError
 from ontogeny.probe import same_randomness
 from ontogeny.ranks import ALONE, Ranks, is_first, refuse_unreadable, these_ranks
 from ontogeny.reading import Reading, read, score
-from ontogeny.saying import plain_line
 from ontogeny.schedule import Schedule, parse_schedule
 from ontogeny.scores import Score
 from ontogeny.series import Record
-from ontogeny.sinks import Sink, finish, short_names, write
+from ontogeny.sinks import Sink, short_names
 from ontogeny.task import Task
 from ontogeny.watched import Watched
 from ontogeny.weights import deployed_weights, weights_hash
+from ontogeny.writing import Writer, seconds_row
 
 __all__ = ["Monitor", "OnError", "Weights"]
 
 OnError = Literal["warn", "raise"]
 Weights = Literal["raw", "ema"]
-_LOG = logging.getLogger("ontogeny")
 _DRAWS = (
     "a metric drew from a global random state, which training would feel from another thread: scoring stays in the "
     "foreground. Let the metric draw from numpy.random.default_rng(seed)"
 )
-_LIBRARIES = ("ontogeny", "torch", "numpy", "scipy", "transformers", "lightning")
 
 
 class _OtherRunError(RecordError):
@@ -97,37 +90,36 @@ class Monitor:
         self.schedule = parse_schedule(schedule)
         self.task = task
         self.sinks = list(sinks)
-        self.say_every = say_every
         self.on_error = on_error
         self.weights = weights
         self.distributed = distributed
         self.latest: tuple[int, Mapping[str, float]] = (-1, {})
         self._folder = Path(record)
-        self._record = self._opened(run) if is_first() or not distributed else None
-        self.cost = Cost.continued(budget, self._record.scores if self._record else ())
+        self._open = partial(
+            Writer,
+            self.watched,
+            record,
+            sinks=self.sinks,
+            run=run,
+            weights=weights,
+            budget=budget,
+            say_every=say_every,
+        )
+        self._writer = self._open() if is_first() or not distributed else None
         self._background: Background[list[Score]] | None = Background() if background else None
         self._scored_quietly = False
         self._pending: Reading | None = None
         self._last_step: int | None = None
-        self._closed = False
 
     @property
     def record(self) -> Record:
         """The record; on other ranks than the first, as it lies on disk by now."""
-        return self._record if self._record is not None else Record.open(self._folder)
+        return self._writer.record if self._writer is not None else Record.open(self._folder)
 
-    def _opened(self, run: str) -> Record:
-        record = Record.open(self._folder, create=True, run=run)
-        known = record.header.get("weights", self.weights)
-        if known != self.weights:
-            raise RecordError(
-                f"record {record.folder} is of {known} weights, these are {self.weights}: give them their own folder"
-            )
-        for w in self.watched:
-            record.describe(w.benchmark.benchmark.name, w.benchmark.benchmark.describe(w.benchmark.fingerprint))
-        record.note("versions", _versions())
-        record.note("weights", self.weights)
-        return record
+    @property
+    def cost(self) -> Cost:
+        """What watching has cost so far; on other ranks than the first, as the record has it."""
+        return self._writer.cost if self._writer is not None else Cost.continued(None, self.record.scores)
 
     @same_randomness()
     def check(self, model: nn.Module) -> dict[str, tuple[str, ...]]:
@@ -159,16 +151,15 @@ class Monitor:
         Raises:
             RecordError: step 0 of the record belongs to other weights (another run wrote into this folder).
         """
-        self.cost.begin()
         try:
+            if self._writer is not None:
+                self._writer.cost.begin()
             if step == self._last_step or not (force or self._due(step)):
                 return self._take_ready()
             return self._visit(model, step, force=force, optimizers=optimizers)
         except _OtherRunError:
             raise
-        except Exception as error:
-            if self.on_error == "raise":
-                raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, training goes on, unless asked otherwise
             self._failed(step, error)
             return []
 
@@ -185,13 +176,13 @@ class Monitor:
         Args:
             together: every rank calls this. False: this one alone, after an exception.
         """
-        pending = self._pending
+        reading, self._pending = self._pending, None
+        if reading is None:
+            return []
         try:
-            return [] if pending is None else self._take(self._ranks() if together else ALONE)
-        except Exception as error:
-            if self.on_error == "raise":
-                raise
-            self._failed(pending.step if pending else 0, error)
+            return self._take(reading, self._ranks() if together else ALONE)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._failed(reading.step, error)
             return []
 
     @same_randomness()
@@ -200,10 +191,8 @@ class Monitor:
         rows = self.flush()
         if self._background is not None:
             self._background.close()
-        if self._record is not None and self.cost.seconds and not self._closed:
-            self._closed = True
-            finish(self.sinks, self._record)
-            tqdm.write(f"ontogeny: {self.cost.line()}; record {self._record.folder}", file=sys.stderr)
+        if self._writer is not None:
+            self._writer.finish()
         return rows
 
     def doctor(self, model: nn.Module) -> str:
@@ -216,7 +205,8 @@ class Monitor:
         start = time.perf_counter()
         reading = read(model, step, self.watched, self.task, ranks=ALONE)
         rows = self._score(reading)
-        return [*rows, self._seconds_row(reading, time.perf_counter() - start)]
+        seconds = time.perf_counter() - start
+        return [*rows, seconds_row(reading, seconds, run=self.record.run, weights=self.weights)]
 
     def _ranks(self) -> Ranks:
         return these_ranks() if self.distributed else ALONE
@@ -231,7 +221,7 @@ class Monitor:
     @same_randomness()
     def _visit(self, model: nn.Module, step: int, *, force: bool, optimizers: Sequence[Any]) -> list[Score]:
         ranks, first = self._ranks(), self._last_step is None
-        verdict = ranks.once(lambda: self._verdict(step, force=force))
+        verdict = ranks.once(lambda: self._the_writer.verdict(step, force=force))
         if verdict == "over the budget":
             return []
         self._last_step = step
@@ -240,41 +230,15 @@ class Monitor:
             return []
         return [*self.flush(), *self._probe(model, step, ranks, optimizers)]
 
-    def _verdict(self, step: int, *, force: bool) -> str:
-        """Whether to probe a due step; a step over the budget is recorded so once it is past (the last one is read)."""
-        if self.cost.pending not in (None, step):
-            past, self.cost.pending = self.cost.pending or 0, None
-            note = f"left out to stay within {self.cost.budget:.1%} of wall time"
-            row = Score(run=self.record.run, step=past, kind="cost", metric="left out", note=note)
-            self.cost.skipped += len(self.record.append([row]))
-        if self._known(step) is not None:
-            return "known"
-        if not (force or step == 0 or self.cost.affords_another()):
-            self.cost.pending = step
-            return "over the budget"
-        self.cost.pending = None
-        return "probe"
-
-    def _known(self, step: int) -> Score | None:
-        return self.record.get(Score(run=self.record.run, step=step, kind="probe", metric="seconds").key)
-
     def _compare(self, model: nn.Module, step: int, ranks: Ranks, optimizers: Sequence[Any], *, first: bool) -> None:
         """Warn where the record holds this step of other weights; refuse to go on where that is step 0."""
         with deployed_weights(optimizers):
             hashes = ranks.each(lambda: weights_hash(model))
-        known = self._known(step) if hashes else None
-        text = ""
-        if known is not None and known.weights != hashes[0]:
-            text = (
-                f"record {self.record.folder} already holds step {step}, of other weights ({known.weights}, now "
-                f"{hashes[0]})"
-            )
-        if not (text := str(ranks.once(lambda: text))):
-            return
-        if first and step == 0:
+        text = ranks.once(lambda: self._the_writer.other_weights(step, hashes[0]))
+        if text and first and step == 0:
             raise _OtherRunError(f"{text}: another run wrote there. Choose another record folder")
-        if ranks.first:
-            warnings.warn(f"{text}; its rows are kept", stacklevel=5)
+        if text and ranks.first:
+            warnings.warn(f"{text}; its rows are kept", stacklevel=7)
 
     def _probe(self, model: nn.Module, step: int, ranks: Ranks, optimizers: Sequence[Any]) -> list[Score]:
         start = time.perf_counter()
@@ -288,35 +252,31 @@ class Monitor:
         def score_and_write() -> list[Score]:
             rows, self._scored_quietly = without_random_numbers(partial(self._score, reading))
             if self._background is not None and not self._scored_quietly:
-                warnings.warn(_DRAWS, stacklevel=5)
-            return self._write(reading, rows, time.perf_counter() - start)
+                warnings.warn(_DRAWS, stacklevel=8)
+            return self._the_writer.write(reading, rows, time.perf_counter() - start)
 
         return self._shared(ranks, step, ranks.once(score_and_write, spread=False) or [])
 
-    def _score(self, reading: Reading) -> list[Score]:
-        names = [w.benchmark.benchmark.name for w in self.watched]
-        done = {s.benchmark for s in self.record.select(kind="control", layer="random features")}
-        return score(reading, self.watched, self.record.run, constants=set(names) - done)
-
-    def _take(self, ranks: Ranks) -> list[Score]:
+    def _take(self, reading: Reading, ranks: Ranks) -> list[Score]:
         """Wait for the thread, and write; on every rank."""
-        reading, self._pending = self._pending, None
         start = time.perf_counter()
 
         def write_ready() -> list[Score]:
-            assert self._background is not None  # noqa: S101 - something is pending
-            assert reading is not None  # noqa: S101 - as above
+            assert self._background is not None  # noqa: S101 - the reading was given to it
             rows = self._background.take()
-            return self._write(reading, rows, reading.seconds + time.perf_counter() - start)
+            return self._the_writer.write(reading, rows, reading.seconds + time.perf_counter() - start)
 
-        step = reading.step if reading else 0
-        return self._shared(ranks, step, ranks.once(write_ready, spread=False) or [])
+        return self._shared(ranks, reading.step, ranks.once(write_ready, spread=False) or [])
 
     def _take_ready(self) -> list[Score]:
         """Write what is ready, between two probes; with several ranks this waits for the next one."""
-        if self._pending is None or self._background is None or not self._background.ready or self._ranks().size > 1:
-            return []
-        return self.flush()
+        ready = self._background is not None and self._background.ready and self._ranks().size == 1
+        return self.flush() if ready else []
+
+    def _score(self, reading: Reading) -> list[Score]:
+        names = {w.benchmark.benchmark.name for w in self.watched}
+        done = {s.benchmark for s in self.record.select(kind="control", layer="random features")}
+        return score(reading, self.watched, self.record.run, constants=names - done)
 
     def _shared(self, ranks: Ranks, step: int, written: list[Score]) -> list[Score]:
         """What every rank has to know of a probe."""
@@ -326,41 +286,15 @@ class Monitor:
         self.latest = (step, metrics)
         return written
 
-    def _seconds_row(self, reading: Reading, seconds: float) -> Score:
-        note = f"{self.weights} weights" + (", as a schedule-free optimizer deploys them" if reading.deployed else "")
-        blank = Score(run=self.record.run, step=reading.step, kind="probe", metric="seconds", unit="s", note=note)
-        return replace(blank, weights=reading.weights, value=seconds)
-
-    def _write(self, reading: Reading, rows: list[Score], seconds: float) -> list[Score]:
-        """The rows on disk, in one piece; then the line, then the sinks."""
-        self.cost.seconds.append(seconds)
-        blank = Score(run=self.record.run, step=reading.step, kind="cost", metric="share of wall time", unit="share")
-        share = replace(blank, value=self.cost.share)
-        written = self.record.append([share, *rows, self._seconds_row(reading, seconds)])
-        if self.say_every and len(self.cost.seconds) % self.say_every == 0:
-            line = plain_line(written)
-            tqdm.write(f"ontogeny: {line}", file=sys.stderr)
-            _LOG.info(line)
-        write(self.sinks, reading.step, short_names(written, self.weights))
-        return written
+    @property
+    def _the_writer(self) -> Writer:
+        """Asked for on the first rank alone; made now where no launcher had said that this is the first."""
+        if self._writer is None:
+            self._writer = self._open()
+        return self._writer
 
     def _failed(self, step: int, error: Exception) -> None:
-        if self._record is None:
-            return
-        reason = f"{type(error).__name__}: {error}"
-        warnings.warn(f"the probe at step {step} failed and training goes on: {reason}", stacklevel=3)
-        row = Score(run=self.record.run, step=step, kind="refusal", layer="(whole probe)", note=reason)
-        try:
-            self.record.append([row])
-        except Exception as second:  # noqa: BLE001 - the record of a failure must not end training either
-            warnings.warn(f"nor could that be recorded: {second}", stacklevel=3)
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in _LIBRARIES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+        if self.on_error == "raise":
+            raise error
+        if self._writer is not None:
+            self._writer.failed(step, error)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -23,7 +22,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ontogeny.errors import RecordError, nearest, require
-from ontogeny.scores import KEY, Score, from_row, to_row
+from ontogeny.lines import Lines, read_lines
+from ontogeny.scores import KEY, Score, to_row
 
 __all__ = ["SCHEMA", "Record", "Series"]
 
@@ -63,7 +63,7 @@ class Record:
     Use `Record.open(path)`; a record that is not there yet is made by `Record.open(path, create=True, run=...)`.
     """
 
-    def __init__(self, folder: Path, header: dict[str, Any], file: _File) -> None:
+    def __init__(self, folder: Path, header: dict[str, Any], file: Lines) -> None:
         self.folder = folder
         self.header = header
         self._file = file
@@ -90,8 +90,8 @@ class Record:
             folder.mkdir(parents=True, exist_ok=True)
             header = {"schema": SCHEMA, "run": run or folder.resolve().name, "benchmarks": {}, "versions": {}}
             _write_json(header_file, header)
-            return cls(folder, header, _read_scores(folder / "scores.jsonl"))
-        return cls(folder, _read_header(header_file), _read_scores(folder / "scores.jsonl"))
+            return cls(folder, header, read_lines(folder / "scores.jsonl"))
+        return cls(folder, _read_header(header_file), read_lines(folder / "scores.jsonl"))
 
     @property
     def run(self) -> str:
@@ -248,48 +248,6 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
         raise RecordError(f"cannot write {path}: {error}; free some disk space or choose another folder") from error
 
 
-@dataclass(slots=True, kw_only=True)
-class _File:
-    """scores.jsonl, as far as this process knows it."""
-
-    path: Path
-    scores: Sequence[Score]
-    whole: int
-    torn: int
-
-    def append(self, text: str) -> None:
-        """Append whole lines behind the last whole one, or leave the file as it was."""
-        data = text.encode()
-        try:
-            size = self.path.stat().st_size if self.path.exists() else 0
-            if size not in (self.whole, self.whole + self.torn):
-                raise RecordError(
-                    f"{self.path} has {size} bytes, {self.whole} were expected: another process wrote there since it "
-                    "was opened. Give each run its own record folder"
-                )
-            if size > self.whole:
-                os.truncate(self.path, self.whole)
-            self.torn = 0
-            _append_or_undo(self.path, data, self.whole)
-        except OSError as error:
-            raise RecordError(
-                f"cannot write {self.path}: {error}; free some disk space or choose another folder"
-            ) from error
-        self.whole += len(data)
-
-
-def _append_or_undo(path: Path, data: bytes, size: int) -> None:
-    try:
-        with path.open("ab") as handle:
-            handle.write(data)
-            handle.flush()
-            os.fsync(handle.fileno())
-    except OSError:
-        if path.exists():
-            os.truncate(path, size)
-        raise
-
-
 def _read_header(path: Path) -> dict[str, Any]:
     try:
         header = json.loads(path.read_text(encoding="utf-8"))
@@ -300,17 +258,3 @@ def _read_header(path: Path) -> dict[str, Any]:
     if header["schema"] > SCHEMA:
         raise RecordError(f"{path} has schema {header['schema']}, this ontogeny reads up to {SCHEMA}; upgrade ontogeny")
     return header
-
-
-def _read_scores(path: Path) -> _File:
-    content = path.read_bytes() if path.exists() else b""
-    whole, newline, torn = content.rpartition(b"\n")
-    if torn:
-        warnings.warn(f"{path}: dropped a torn last line of {len(torn)} bytes", stacklevel=3)
-    scores = []
-    for number, line in enumerate(whole.splitlines(), 1):
-        try:
-            scores.append(from_row(json.loads(line)))
-        except ValueError as error:
-            raise RecordError(f"{path}, line {number} is not JSON ({error}); restore the file from a copy") from error
-    return _File(path=path, scores=scores, whole=len(whole) + len(newline), torn=len(torn))

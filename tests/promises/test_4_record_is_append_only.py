@@ -155,3 +155,25 @@ def test_a_full_disk_leaves_whole_lines_and_training_goes_on(image_benchmark, tm
     assert (tmp_path / "r" / "scores.jsonl").read_bytes() == before
     assert monitor(model, 2)
     assert [s.step for s in Record.open(tmp_path / "r").select(kind="probe")] == [0, 2]
+
+
+def test_a_reader_changes_nothing_while_a_run_writes(tmp_path):
+    """A report of a running training may come in the middle of a line."""
+    record = Record.open(tmp_path / "r", create=True)
+    record.append([score(0)])
+    file = tmp_path / "r" / "scores.jsonl"
+    whole = file.read_bytes()
+    file.write_bytes(whole + whole[:30])
+    with pytest.warns(UserWarning, match="dropped a torn last line of 30 bytes"):
+        assert len(Record.open(tmp_path / "r").scores) == 1
+    assert file.read_bytes() == whole + whole[:30]
+
+
+def test_two_runs_that_write_into_one_record_are_noticed(tmp_path):
+    first = Record.open(tmp_path / "r", create=True)
+    first.append([score(0)])
+    second = Record.open(tmp_path / "r")
+    first.append([score(1)])
+    with pytest.raises(RecordError, match="another process wrote there since it was opened. Give each run its own"):
+        second.append([score(2)])
+    assert [s.step for s in Record.open(tmp_path / "r").scores] == [0, 1]
