@@ -176,14 +176,25 @@ def train_transformers(how, callbacks, folder):
     return trainer.rows, logged, model.state_dict(), trainer.optimizer.state_dict(), modes, states()
 
 
+class Draws:
+    """A task that draws from every global random state, as users' own may."""
+
+    def __init__(self, task):
+        self.task = task
+
+    def __call__(self, model):
+        random.random(), np.random.rand(), torch.rand(3)
+        return self.task(model)
+
+
 def watched(kind, how, folder):
     options = {"record": folder / "record", "schedule": "every:2", "say_every": 2, "background": how["background"]}
     if kind == "lightning":
-        task = HeldOutLoss(batches=[tuple(image_data(20, seed=3).tensors)])
+        task = Draws(HeldOutLoss(batches=[tuple(image_data(20, seed=3).tensors)]))
         weights = "ema" if how["average"] == "ema" else "raw"
         return LightningCallback(image_benchmark(), transform=transform, task=task, weights=weights, **options)
     rows = torch.stack([r["input_ids"] for r in token_rows(8, seed=5)])
-    task = HeldOutLoss(batches=[{"input_ids": rows}])
+    task = Draws(HeldOutLoss(batches=[{"input_ids": rows}]))
     return TransformersCallback(
         text_benchmark(),
         tokenizer=tokenizer,
