@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ontogeny.report.curves import RunFacts, mean_of, panels
+from ontogeny.panels import mean_of, panels
+from ontogeny.report.curves import RunFacts
 from ontogeny.scores import Score
 from ontogeny.series import Record
 
