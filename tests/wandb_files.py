@@ -46,19 +46,15 @@ def config(folder: Path) -> dict[str, Any]:
     """What is in the run's configuration, nested keys joined by slashes."""
     out: dict[str, Any] = {}
     for record in settled(folder):
-        if record.WhichOneof("record_type") == "config":
-            out |= _items(record.config.update)
+        kind = record.WhichOneof("record_type")
+        if kind in ("config", "run"):
+            out |= _items((record.config if kind == "config" else record.run.config).update)
     return out
 
 
 def metrics(folder: Path) -> list[Any]:
     """The `define_metric` entries, in order."""
     return [r.metric for r in settled(folder) if r.WhichOneof("record_type") == "metric"]
-
-
-def media(folder: Path, entry: dict[str, Any]) -> Path:
-    """The file that a logged table or picture points to."""
-    return folder / "files" / entry["path"]
 
 
 def _items(items: Any) -> dict[str, Any]:

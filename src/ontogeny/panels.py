@@ -11,7 +11,7 @@ import numpy as np
 
 from ontogeny.scores import Score
 
-__all__ = ["Panel", "mean_of", "panels"]
+__all__ = ["Panel", "curve_names", "mean_of", "panels"]
 
 SURPRISAL = "surprisal"
 
@@ -68,13 +68,20 @@ def panels(scores: Sequence[Score]) -> tuple[Panel, ...]:
     groups: dict[tuple[str, str, str, str], list[Score]] = {}
     stated: dict[tuple[str, str, str], list[Score]] = {}
     for s in scores:
-        if s.value is None:
+        if s.value is None or not math.isfinite(s.value):
             continue
         if s.kind == "alignment" or (s.kind == "control" and s.layer == "permuted stimuli"):
             groups.setdefault((s.benchmark, s.metric, s.roi, s.pooling), []).append(s)
         elif s.kind in ("baseline", "control"):
             stated.setdefault((s.benchmark, s.metric, s.roi), []).append(s)
     return tuple(_panel(group, stated.get(key[:3], [])) for key, group in groups.items())
+
+
+def curve_names(found: Sequence[Panel]) -> list[str]:
+    """A short name a panel, the same in every run: "<roi>.<metric>.<pooling>", of several benchmarks theirs first."""
+    several = len({panel.benchmark for panel in found}) > 1
+    parts = [(p.benchmark if several else "", p.roi, p.metric, p.pooling) for p in found]
+    return [".".join(part for part in one if part) for one in parts]
 
 
 def _panel(group: Sequence[Score], stated: Sequence[Score]) -> Panel:
