@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import struct
-import time
-
 import pytest
 import wandb
 from tests.models import tiny_gpt, token_rows, tokenizer
+from tests.wandb_files import history, run_folder
 from transformers import Trainer, TrainingArguments
-from wandb.proto import wandb_internal_pb2
 
 from ontogeny import HeldOutLoss, Record
 from ontogeny.callbacks.transformers import AlignmentCallback
@@ -71,45 +67,11 @@ def test_scores_reach_a_running_wandb_run_on_their_own_axis(text_benchmark, tmp_
     monkeypatch.setenv("WANDB_SILENT", "true")
     train(text_benchmark, tmp_path, steps=5, schedule="at:2", report_to="wandb")
     wandb.finish()
-    rows = history(next((tmp_path / "wandb").glob("offline-run-*/*.wandb")))
+    rows = history(run_folder(tmp_path))
     ours = {row["alignment/step"]: row[NAME] for row in rows if NAME in row}
     series = Record.open(tmp_path / "r").series(layer="transformer.h.1", roi="left")
     assert ours == pytest.approx(dict(zip(series.steps.tolist(), series.values.tolist(), strict=True)))
     assert any("train/loss" in row for row in rows), "the trainer's own rows are not pushed out"
-
-
-def history(path, seconds=30.0) -> list[dict]:
-    """The rows of an offline run, once its service has written the file to its end, which `finish` does not await."""
-    deadline = time.monotonic() + seconds
-    while True:
-        records = wandb_records(path)
-        if any(r.WhichOneof("record_type") == "exit" for r in records) or time.monotonic() > deadline:
-            break
-        time.sleep(0.1)
-    items = [r.history.item for r in records if r.WhichOneof("record_type") == "history"]
-    return [{i.key or "/".join(i.nested_key): json.loads(i.value_json) for i in row} for row in items]
-
-
-def wandb_records(path) -> list:
-    """A LevelDB log (32 kB blocks, 7 bytes before each piece) of protocol buffers; a torn end is left out."""
-    content, offset, pieces, records = path.read_bytes(), 7, b"", []
-    while offset + 7 <= len(content):
-        left = 32768 - offset % 32768
-        if left < 7:
-            offset += left
-            continue
-        _, length, kind = struct.unpack_from("<IHB", content, offset)
-        if offset + 7 + length > len(content):
-            break
-        pieces += content[offset + 7 : offset + 7 + length]
-        offset += 7 + length
-        if kind not in (1, 4):  # whole, last piece
-            continue
-        entry = wandb_internal_pb2.Record()
-        entry.ParseFromString(pieces)
-        pieces = b""
-        records.append(entry)
-    return records
 
 
 def test_a_monitor_brings_its_own_options(text_benchmark, tmp_path):

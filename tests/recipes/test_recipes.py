@@ -40,6 +40,7 @@ def test_the_recipe_runs(name, tmp_path):
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command = [*(launcher if name in ("ddp_loop", "accelerate_loop") else []), str(RECIPES / f"{name}.py")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline", "WANDB_SILENT": "true"}
+    environment.pop("WANDB_SERVICE", None)  # of a run that another test made in this process
     done = subprocess.run(
         [sys.executable, *command, *TINY[name], "--record", str(tmp_path / "record")],
         cwd=tmp_path,

@@ -19,6 +19,7 @@ from typing_extensions import Unpack, override
 
 from ontogeny.benchmark import Benchmark
 from ontogeny.errors import ConfigError
+from ontogeny.lag import record_shares
 from ontogeny.monitor import Monitor
 from ontogeny.ranks import refuse_unreadable
 from ontogeny.sinks import Sink
@@ -203,7 +204,9 @@ def _watchers(trainer: pl.Trainer) -> list[Any]:
 
 
 def _sink(logger: Logger) -> Sink:
-    return WandbSink(run=logger.experiment) if isinstance(logger, WandbLogger) else _LoggerSink(logger)
+    if isinstance(logger, WandbLogger):
+        return WandbSink(logger.experiment, leads=record_shares, also=["trainer/global_step"])
+    return _LoggerSink(logger)
 
 
 class _LoggerSink:

@@ -13,6 +13,7 @@ from transformers import TrainerCallback
 from typing_extensions import Unpack, override
 
 from ontogeny.benchmark import Benchmark
+from ontogeny.lag import record_shares
 from ontogeny.monitor import Monitor
 from ontogeny.sinks import Sink
 from ontogeny.sinks.wandb import WandbSink
@@ -70,7 +71,8 @@ class AlignmentCallback(TrainerCallback):
             self.monitor = watch(benchmark, record=record, **options)
         self._detach()
         if state.is_world_process_zero:
-            self._sinks = [WandbSink(), *([_TrainerLog(self._trainer)] if self._trainer is not None else [])]
+            wandb = WandbSink(leads=record_shares, also=["train/global_step"])
+            self._sinks = [wandb, *([_TrainerLog(self._trainer)] if self._trainer is not None else [])]
             self.monitor.sinks.extend(self._sinks)
         self.monitor.check(kwargs["model"])
         self._probe(state, kwargs)

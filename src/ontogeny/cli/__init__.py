@@ -5,6 +5,7 @@ ontogeny doctor    what would be read, does it fit, what does it cost
 ontogeny data      list, get, show and verify data sets
 ontogeny report    pictures and one offline page from a record
 ontogeny lag       which moves first, alignment or performance
+ontogeny wandb     charts, pages and records on Weights & Biases
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 from collections.abc import Sequence
 
 from ontogeny import __version__
-from ontogeny.cli import data, demo, doctor, lag, report
+from ontogeny.cli import data, demo, doctor, lag, report, wandb
 from ontogeny.errors import OntogenyError
 
 __all__ = ["main"]
@@ -26,6 +27,7 @@ start here:
   ontogeny doctor tuckute2024 --model my_module:make_model --tokenizer my_module:tokenizer
   ontogeny report runs/a                 pictures and one offline page from a record
   ontogeny lag runs/a --roi IT --layer head --metric rsa-correlation-spearman
+  ontogeny wandb log runs/a --project brains
 
 in a training script:
   from ontogeny.callbacks.lightning import AlignmentCallback      # or .transformers
@@ -43,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"ontogeny {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for verb in (demo, doctor, data, report, lag):
+    for verb in (demo, doctor, data, report, lag, wandb):
         verb.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:

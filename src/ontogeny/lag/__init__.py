@@ -4,6 +4,7 @@ pair.py         leads(): one pair of series                   runs.py         le
 maps.py         leads_map(): ROI x layer of one record        placebo.py      placebo(): error rates on one's own series
 granger.py      Granger's test as people know it              inputs.py       records and tables -> runs
 when.py         rise_time(): half point of one series         words.py        results -> lines for a terminal
+shares.py       shares(): a pair in units of its gains, to be drawn
 
     gates.py        what must hold first; warnings                decompose.py    series = rise + rest
     rise.py         curves fitted over log step                   timing.py       when they are half-way
@@ -21,6 +22,7 @@ from ontogeny.lag.pair import leads
 from ontogeny.lag.placebo import Placebo, placebo
 from ontogeny.lag.results import FluctuationLead, Granger, Leads, PooledLead, RiseTime, TrendLead, Untestable
 from ontogeny.lag.runs import RunsLeads, leads_over_runs
+from ontogeny.lag.shares import Shares, record_shares, shares
 from ontogeny.lag.when import rise_time
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "RiseTime",
     "Run",
     "RunsLeads",
+    "Shares",
     "TrendLead",
     "Untestable",
     "granger",
@@ -41,8 +44,10 @@ __all__ = [
     "leads_over_runs",
     "paired",
     "placebo",
+    "record_shares",
     "rise_time",
     "run_from_record",
     "run_leads",
     "runs_from_table",
+    "shares",
 ]

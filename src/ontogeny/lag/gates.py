@@ -18,6 +18,7 @@ __all__ = [
     "Pair",
     "autocorrelation",
     "clean",
+    "refuse_flat",
     "refuse_fluctuation",
     "refuse_pair",
     "refuse_rise",
@@ -110,14 +111,14 @@ def refuse_series(pair: Pair, names: Sequence[str]) -> Untestable | None:
 
 def refuse_rise(name: str, timed: Timing) -> Untestable | None:
     """Why a series has no half point to speak of, if so; judged on one rise."""
-    return _flat(name, timed) or _open_ended(name, timed)
+    return refuse_flat(name, timed) or _open_ended(name, timed)
 
 
 def refuse_trend(alignment: Timing, performance: Timing) -> Untestable | None:
     """Why the trend lead cannot be tested, if so."""
     both = tuple(zip(_NAMES, (alignment, performance), strict=True))
     for name, timed in both:
-        if refused := _flat(name, timed):
+        if refused := refuse_flat(name, timed):
             return refused
     if alignment.one_rise.rise.gain * performance.one_rise.rise.gain < 0:
         return Untestable(
@@ -129,7 +130,8 @@ def refuse_trend(alignment: Timing, performance: Timing) -> Untestable | None:
     return None
 
 
-def _flat(name: str, timed: Timing) -> Untestable | None:
+def refuse_flat(name: str, timed: Timing) -> Untestable | None:
+    """Why a series has no gain to speak of, if so."""
     r2 = timed.one_rise.rise.r2
     if r2 < 0.7:
         return Untestable(reason=f"no clear rise: one rise explains {max(r2, 0):.0%} of {name}, 70 % are needed")

@@ -1,6 +1,6 @@
 """Report: pictures and one offline page from a record.
 
-curves.py      a record -> panels of curves, averaged over subjects
+curves.py      a record read once: its panels (ontogeny.panels), task, refusals, cost
 alignment.py   panels -> pictures (Altair)
 which_first.py leads of a record's curves, and of several records
 leads.py       leads -> pictures

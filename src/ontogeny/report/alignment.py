@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ontogeny.report.curves import Panel, RunFacts
+from ontogeny.panels import Panel
+from ontogeny.report.curves import RunFacts
 from ontogeny.report.figures import Figure, altair, depth_colour, file_stem, finished, step_axis
 from ontogeny.scores import Score
 

@@ -13,6 +13,7 @@ from ontogeny.lag.fluctuation import searched
 from ontogeny.lag.gates import FEWEST, Pair, clean, refuse_pair
 from ontogeny.lag.maps import LeadMap
 from ontogeny.lag.runs import RunsLeads
+from ontogeny.lag.shares import in_gains
 from ontogeny.lag.surrogates import cross_correlation, flip_signs, flipped
 from ontogeny.lag.timing import QUANTILES
 from ontogeny.lag.words import short
@@ -57,12 +58,6 @@ def _colour() -> Any:
     return alt.Color("series:N", title=None, scale=scale)
 
 
-def _in_gains(parts: Decomposed, i: int, values: np.ndarray) -> np.ndarray:
-    rise = parts.timings[i].best.rise
-    out: np.ndarray = (values - rise.theta[0]) / (rise.gain or 1.0)
-    return out
-
-
 def _curves(pair: Pair, parts: Decomposed) -> Any:
     alt = altair()
     x = step_axis([int(s) for s in pair.steps], titled=False)
@@ -70,8 +65,8 @@ def _curves(pair: Pair, parts: Decomposed) -> Any:
     points, lines, bands = [], [], []
     for i, name in enumerate(_COLOURS):
         timed = parts.timings[i].best
-        points += _rows(pair.steps, _in_gains(parts, i, pair.values[i]), name)
-        lines += _rows(10**grid - 1, _in_gains(parts, i, timed.rise.at(grid)), name)
+        points += _rows(pair.steps, in_gains(parts.timings[i], pair.values[i]), name)
+        lines += _rows(10**grid - 1, in_gains(parts.timings[i], timed.rise.at(grid)), name)
         if np.isfinite(timed.u[1]):
             wide = 2 * float(np.sqrt(timed.variance[1]))
             at, low, high = (

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from ontogeny.errors import LagError
 from ontogeny.lag import Leads, Run, leads_map, leads_over_runs, run_from_record, run_leads
 from ontogeny.lag.words import lead_row, short
-from ontogeny.report.curves import Panel, RunFacts
+from ontogeny.panels import Panel
+from ontogeny.report.curves import RunFacts
 from ontogeny.report.figures import Figure, file_stem
 from ontogeny.report.leads import map_figure, pair_figures, runs_figure
 

@@ -7,7 +7,8 @@ from itertools import groupby
 from statistics import median
 from typing import Any
 
-from ontogeny.report.curves import Panel, RunFacts
+from ontogeny.panels import Panel
+from ontogeny.report.curves import RunFacts
 from ontogeny.scores import Score
 
 __all__ = ["GLOSSARY", "cost", "final_table", "first_line", "refusal_table", "sentences"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ontogeny.report.curves import RunFacts, mean_of, panels
+from ontogeny.panels import curve_names, mean_of, panels
+from ontogeny.report.curves import RunFacts
 from ontogeny.scores import Score
 from ontogeny.series import Record
 
@@ -66,6 +67,17 @@ def test_baseline_and_controls_stand_beside_every_pooling():
     }
     assert set(last.references) == {"baseline: pixels", "control: random features"}
     assert mean.layers == ("one",)
+
+
+def test_values_that_are_not_finite_are_left_out():
+    (panel,) = panels([score(subject="1", value=0.1), score(subject="2", value=float("nan"))])
+    assert [(row["value"], row["n_subjects"]) for row in panel.rows] == [(0.1, 1)]
+
+
+def test_names_of_curves_hold_the_benchmark_where_there_are_several():
+    assert curve_names(panels([score(value=0.1)])) == ["IT.rsa.mean"]
+    both = panels([score(value=0.1), score(value=0.1, benchmark="c", pooling="")])
+    assert curve_names(both) == ["b.IT.rsa.mean", "c.IT.rsa"]
 
 
 def test_mean_of_knows_nothing_from_nothing():
