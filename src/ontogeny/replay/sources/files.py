@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def files(
     root, template = path.parent, path.name
     if not root.is_dir():
         raise CheckpointError(f"there is no folder {root}")
-    known = _with(naming or Naming(templates=(template,)), template)
+    known = replace(naming, templates=(template,)) if naming else Naming(templates=(template,))
     begins, _, ends = template.partition("{")
     ending = ends.rpartition("}")[2]
     like = [p.name for p in root.iterdir() if p.is_file() and p.name.startswith(begins) and p.name.endswith(ending)]
@@ -74,12 +75,6 @@ def files(
         problems=(*problems, *bad),
         unit=known.unit,
     )
-
-
-def _with(naming: Naming, template: str) -> Naming:
-    from dataclasses import replace
-
-    return replace(naming, templates=(template,))
 
 
 def _load(path: Path, factory: Callable[..., nn.Module], key: str | None, prefix: str, allow: Sequence[Any]) -> nn.Module:

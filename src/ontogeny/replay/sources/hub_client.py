@@ -215,8 +215,8 @@ def _patiently(call: Callable[[], T], where: str) -> T:
                 raise DownloadError(f"{where}: {_refusal(error)}") from error
             if attempt == ATTEMPTS:
                 raise DownloadError(
-                    f"{where}: the hub could not be reached in {ATTEMPTS} attempts ({_words(error)}). What came is kept: "
-                    "run it again to go on; HF_HUB_OFFLINE=1 uses what is on this machine"
+                    f"{where}: the hub could not be reached in {ATTEMPTS} attempts ({_words(error)}); run it "
+                    "again to go on, or set HF_HUB_OFFLINE=1 to use what is on this machine"
                 ) from error
             time.sleep(min(_LONGEST_WAIT, max(wait, WAIT * 2 ** (attempt - 1))))
     raise AssertionError("the last attempt returns or raises")
