@@ -35,7 +35,7 @@ def prefetched(
 
     A step that cannot be fetched arrives with its error, and the rest goes on. When the generator is closed early, what
     is on disk is deleted; a download that is under way then is not waited for longer than five seconds, and deletes
-    itself when it is through. A caller that may raise closes it by `with contextlib.closing(prefetched(...)) as steps:`.
+    itself when it is through. A caller that may raise closes it: `with contextlib.closing(prefetched(...)) as steps:`.
 
     Args:
         series: where from.

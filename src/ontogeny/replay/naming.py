@@ -164,11 +164,14 @@ def _pattern(template: str) -> re.Pattern[str]:
         what, how = place["what"], place["how"] or ""
         if what not in _KNOWN or (how not in _SCALE and not how.isdigit()):
             raise CheckpointError(
-                f"template {template!r}: {place[0]} is not understood; write {{step}}, {{count}} or {{tokens}}, with :k, "
-                ":M, :B or :T for thousands to trillions, or :03 for zeros in front"
+                f"template {template!r}: {place[0]} is not understood; write {{step}}, {{count}} or {{tokens}}, with "
+                ":k, :M, :B or :T for thousands to trillions, or :03 for zeros in front"
             )
         suffix = "" if how.isdigit() else how
-        parts += [re.escape(template[at : place.start()]), rf"(?P<{what}>\d+(?:\.\d+)?{suffix})" if suffix else rf"(?P<{what}>\d+)"]
+        parts += [
+            re.escape(template[at : place.start()]),
+            rf"(?P<{what}>\d+(?:\.\d+)?{suffix})" if suffix else rf"(?P<{what}>\d+)",
+        ]
         seen.append(what)
         at = place.end()
     if not {"step", "count"} & set(seen) or len(seen) != len(set(seen)):

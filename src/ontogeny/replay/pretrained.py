@@ -61,7 +61,7 @@ class Loading:
 
 
 def weight_files(names: Iterable[str]) -> tuple[str, ...]:
-    """Which of a folder's files hold the weights: one safetensors file, else its shards; else the same as .bin; else ()."""
+    """Which of a folder's files hold the weights: one safetensors file, or its shards, or the same as .bin, or none."""
     have = sorted(names)
     for whole, index, shard in (_SAFE, _TORCH):
         if whole in have:
@@ -191,7 +191,9 @@ def _from_pretrained(folder: Path, cls: Any, loading: Loading, where: str) -> nn
                 str(folder), local_files_only=True, use_safetensors=safe, output_loading_info=True, **options
             )
         except Exception as error:
-            raise WeightsError(f"{where} cannot be loaded by {cls.__name__}: {' '.join(str(error).split())[:300]}") from error
+            raise WeightsError(
+                f"{where} cannot be loaded by {cls.__name__}: {' '.join(str(error).split())[:300]}"
+            ) from error
     missing, extra = sorted(told["missing_keys"]), sorted(told["unexpected_keys"])
     other = sorted(str(key[0] if isinstance(key, tuple) else key) for key in told["mismatched_keys"])
     if missing or extra or other:
@@ -236,7 +238,9 @@ def load_tokenizer(folder: Path, loading: Loading, where: str) -> Any:
             str(folder), local_files_only=True, trust_remote_code=loading.trust_remote_code
         )
     except Exception as error:
-        raise WeightsError(f"{where} has no tokenizer that can be loaded: {' '.join(str(error).split())[:300]}") from error
+        raise WeightsError(
+            f"{where} has no tokenizer that can be loaded: {' '.join(str(error).split())[:300]}"
+        ) from error
 
 
 def check_vocabulary(tokenizer: Any, model: nn.Module, where: str) -> None:

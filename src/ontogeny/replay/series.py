@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 from torch import nn
+from typing_extensions import override
 
 from ontogeny.errors import CheckpointError
 
@@ -36,6 +37,7 @@ class Problem:
     reason: str
     step: int | None = None
 
+    @override
     def __str__(self) -> str:
         return f"{self.kind}: {self.what}: {self.reason}"
 
@@ -104,7 +106,9 @@ class CheckpointSeries:
         wanted = sorted(set(steps))
         kept = tuple(step for step in wanted if step in set(self.steps))
         lost = tuple(
-            Problem(kind="missing", what=self.name, step=step, reason=f"no checkpoint at step {step}; {self._near(step)}")
+            Problem(
+                kind="missing", what=self.name, step=step, reason=f"no checkpoint at step {step}; {self._near(step)}"
+            )
             for step in wanted
             if step not in set(kept)
         )

@@ -59,7 +59,7 @@ def read(path: Path, *, allow: Sequence[Any] = ()) -> Mapping[str, Any]:
 
 
 def damage(path: Path) -> str | None:
-    """Why a weights file cannot be whole, told from its size and directory without reading it; None if nothing shows."""
+    """Why a weights file cannot be whole, told from its size and directory alone; None if nothing shows."""
     if not path.is_file():
         return "is missing"
     size = path.stat().st_size
@@ -105,7 +105,9 @@ def inner(content: Mapping[str, Any], key: str | None, where: str) -> State:
     found = content if key is None else _at(content, key)
     if key is None or not _is_state(found):
         asked = "no state_dict" if key is None else f"no state_dict at {key!r}"
-        raise WeightsError(f"{where} has {asked}. {nearest(key or 'state_dict', map(str, content))} Say which with key=")
+        raise WeightsError(
+            f"{where} has {asked}. {nearest(key or 'state_dict', map(str, content))} Say which with key="
+        )
     return {str(name): value for name, value in found.items() if isinstance(value, Tensor)}
 
 
@@ -146,7 +148,11 @@ def load_into(model: nn.Module, state: State, where: str) -> nn.Module:
     missing, extra = [n for n in want if n not in state], [n for n in state if n not in want]
     if missing or extra:
         raise WeightsError(f"{where} does not fit {type(model).__name__}: {misfit(missing, extra)}")
-    shapes = [f"{n}: {tuple(state[n].shape)}, the model has {tuple(want[n].shape)}" for n in want if state[n].shape != want[n].shape]
+    shapes = [
+        f"{n}: {tuple(state[n].shape)}, the model has {tuple(want[n].shape)}"
+        for n in want
+        if state[n].shape != want[n].shape
+    ]
     if shapes:
         raise WeightsError(f"{where} does not fit {type(model).__name__}: other shapes: {_few(shapes)}")
     model.load_state_dict(state, strict=True)
@@ -233,7 +239,8 @@ def make(factory: Callable[..., nn.Module], options: Mapping[str, Any], where: s
         model = factory(**_accepted(factory, options)) if inspect.isclass(factory) else factory()
     except TypeError as error:
         raise WeightsError(
-            f"{where}: {getattr(factory, '__name__', factory)} cannot be made: {error}. Give a function without arguments instead"
+            f"{where}: {getattr(factory, '__name__', factory)} cannot be made: {error}. Give a function without "
+            "arguments instead"
         ) from error
     if not isinstance(model, nn.Module):
         raise WeightsError(f"{where}: model= gave a {type(model).__name__}, expected a torch module")

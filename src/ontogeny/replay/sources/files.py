@@ -1,4 +1,4 @@
-"""Plain weight files with a step in their names: `ep{count}.pt`, `step{step}.safetensors`, timm's `checkpoint-{count}.pth.tar`."""
+"""Plain files of weights with a step in their names: `ep{count}.pt`, timm's `checkpoint-{count}.pth.tar`."""
 
 from __future__ import annotations
 
@@ -57,7 +57,10 @@ def files(
     if not found:
         raise CheckpointError(f"{root} has no file like {template}; it has {_few(p.name for p in root.iterdir())}")
     torn = {step: reason for step, one in found.items() if (reason := damage(root / one.name))}
-    bad = [Problem(kind="damaged", what=str(root / found[s].name), step=s, reason=f"{r}; left out") for s, r in torn.items()]
+    bad = [
+        Problem(kind="damaged", what=str(root / found[s].name), step=s, reason=f"{r}; left out")
+        for s, r in torn.items()
+    ]
     at = {step: root / one.name for step, one in found.items() if step not in torn}
     title = name or root.resolve().name
     factory = resolve(model)
@@ -77,7 +80,9 @@ def files(
     )
 
 
-def _load(path: Path, factory: Callable[..., nn.Module], key: str | None, prefix: str, allow: Sequence[Any]) -> nn.Module:
+def _load(
+    path: Path, factory: Callable[..., nn.Module], key: str | None, prefix: str, allow: Sequence[Any]
+) -> nn.Module:
     where = str(path)
     state = stripped(inner(read(path, allow=allow), key, where), prefix, where)
     return load_into(make(factory, {}, where), state, where)

@@ -43,7 +43,7 @@ def hf_trainer(
     found, problems = named((p.name for p in root.iterdir() if p.is_dir() and p.name.startswith("checkpoint")), _NAMES)
     if not found:
         raise CheckpointError(f"{root} has no folder checkpoint-N; give the output_dir of a Trainer")
-    needs_config = isinstance(how.model, str) and ":" not in how.model or hasattr(how.model, "from_pretrained")
+    needs_config = (isinstance(how.model, str) and ":" not in how.model) or hasattr(how.model, "from_pretrained")
     bad = [p for step, one in found.items() if (p := _problem(root / one.name, step, config=needs_config))]
     at = {step: root / one.name for step, one in found.items() if step not in {p.step for p in bad}}
     title = name or root.resolve().name
@@ -82,7 +82,9 @@ def _gaps(root: Path, at: Mapping[int, Path]) -> list[Problem]:
     if not gone:
         return []
     shown = ", ".join(map(str, gone[:6])) + (", ..." if len(gone) > 6 else "")
-    reason = f"{len(gone)} checkpoints were saved every {every} steps and are gone ({shown}): save_total_limit deletes them"
+    reason = (
+        f"{len(gone)} checkpoints were saved every {every} steps and are gone ({shown}): save_total_limit deletes them"
+    )
     return [Problem(kind="gap", what=str(root), reason=reason)]
 
 

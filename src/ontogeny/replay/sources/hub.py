@@ -74,7 +74,7 @@ def hub(
 
 
 def repositories(
-    pattern: str,
+    pattern: str | Naming,
     *,
     steps: Iterable[int],
     tokens_per_step: int | None = None,
@@ -104,7 +104,7 @@ def repositories(
         return _commits(repo, folder, revision)[revision]
 
     shelf = Shelf(
-        name=name or pattern,
+        name=name or naming.templates[0],
         addresses={step: (one.name, "main") for step, one in at.items()},
         cache=folder,
         loading=Loading.of(loading),
@@ -114,7 +114,7 @@ def repositories(
 
 
 def _commits(repo: str, folder: Path, only: str | None = None) -> dict[str, str]:
-    """Revision -> commit: of the hub, and noted beside our downloads; offline, what was noted or the user has cached."""
+    """Revision -> commit: of the hub, and noted beside our downloads; offline, what was noted or is cached."""
     noted = folder_of(folder, repo) / "revisions.json"
     before = {name: sha for name, sha in read_json(noted).items() if client.is_commit(sha)}
     if not client.offline():
@@ -124,7 +124,9 @@ def _commits(repo: str, folder: Path, only: str | None = None) -> dict[str, str]
         return found
     found = before | client.cached_commits(repo)
     if not found or (only is not None and only not in found):
-        raise DownloadError(f"{repo} is not on this machine, and HF_HUB_OFFLINE keeps off the network; unset it to download")
+        raise DownloadError(
+            f"{repo} is not on this machine, and HF_HUB_OFFLINE keeps off the network; unset it to download"
+        )
     return found
 
 
@@ -137,7 +139,9 @@ def _series(
 ) -> CheckpointSeries:
     tokens = tuple(at[step].tokens for step in at if step in there)
     lost = tuple(
-        Problem(kind="missing", what=shelf.where(step), step=step, reason="is not on this machine (HF_HUB_OFFLINE is set)")
+        Problem(
+            kind="missing", what=shelf.where(step), step=step, reason="is not on this machine (HF_HUB_OFFLINE is set)"
+        )
         for step in at
         if step not in there
     )

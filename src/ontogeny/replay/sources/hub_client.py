@@ -16,7 +16,22 @@ from typing import Any, TypeVar
 
 from ontogeny.errors import CheckpointError, DownloadError, require
 
-__all__ = ["ATTEMPTS", "WAIT", "Remote", "cached_commits", "cached_damage", "cached_folder", "check", "commits", "download", "files", "head", "offline", "repository", "is_commit"]
+__all__ = [
+    "ATTEMPTS",
+    "WAIT",
+    "Remote",
+    "cached_commits",
+    "cached_damage",
+    "cached_folder",
+    "check",
+    "commits",
+    "download",
+    "files",
+    "head",
+    "is_commit",
+    "offline",
+    "repository",
+]
 
 T = TypeVar("T")
 
@@ -118,9 +133,7 @@ def download(repo: str, commit: str, wanted: Mapping[str, Remote], folder: Path)
 
 
 def _snapshot(repo: str, commit: str, wanted: Mapping[str, Remote], folder: Path) -> None:
-    _client().snapshot_download(
-        repository(repo), revision=commit, local_dir=str(folder), allow_patterns=list(wanted)
-    )
+    _client().snapshot_download(repository(repo), revision=commit, local_dir=str(folder), allow_patterns=list(wanted))
     missing = [name for name in wanted if not (folder / name).is_file()]
     if missing:
         raise _UnfinishedError(f"{', '.join(missing)} did not come")
@@ -173,7 +186,9 @@ def cached_damage(folder: Path, names: Iterable[str]) -> str | None:
     for name in names:
         blob = (folder / name).resolve()
         if _SHA256.fullmatch(blob.name) and _digest(blob, hashlib.sha256()) != blob.name:
-            return f"{name} does not have the hash that it was downloaded by; delete {blob} and let it be downloaded again"
+            return (
+                f"{name} does not have the hash that it was downloaded by; delete {blob} and let it be downloaded again"
+            )
     return None
 
 
@@ -237,7 +252,9 @@ def _wait(error: BaseException) -> float | None:
         if status is not None:
             again = status in _AGAIN or status >= 500
             return _seconds(headers.get("Retry-After")) if again else None
-        if type(one).__module__.split(".")[0] in _TRANSPORT or isinstance(one, ConnectionError | TimeoutError | _UnfinishedError):
+        if type(one).__module__.split(".")[0] in _TRANSPORT or isinstance(
+            one, ConnectionError | TimeoutError | _UnfinishedError
+        ):
             return 0.0
         if isinstance(one, OSError) and "Consistency check failed" in str(one):
             return 0.0

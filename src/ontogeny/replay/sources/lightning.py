@@ -1,9 +1,9 @@
-"""The `.ckpt` files that Lightning wrote: raw weights, or averaged ones where WeightAveraging was used (Lightning 2.6)."""
+"""The `.ckpt` files that Lightning wrote: raw weights, or averaged ones where WeightAveraging was used."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -113,7 +113,9 @@ def _state(content: Mapping[str, Any], weights: Which, where: str) -> State:
         raise WeightsError(f"{where}: has no state_dict; it is no Lightning checkpoint")
     if weights == "ema":
         if raw is None:
-            raise WeightsError(f"{where}: has no averaged weights: it was saved without WeightAveraging; ask for weights='raw'")
+            raise WeightsError(
+                f"{where}: has no averaged weights: it was saved without WeightAveraging; ask for weights='raw'"
+            )
         return averaged
     if raw is None:
         return averaged

@@ -56,7 +56,7 @@ class Shelf:
     _checked: set[str] = field(default_factory=set)
 
     def where(self, step: int) -> str:
-        """"repository@revision"."""
+        """What a message calls a step: "repository@revision"."""
         return "@".join(chosen(self.addresses, step, self.name))
 
     def fetch(self, step: int) -> None:

@@ -57,7 +57,9 @@ def from_lm_eval(
         seen |= dict.fromkeys(content["results"])
         for row in _rows(content["results"], run=run, step=at, note=f"from {file.name}", tasks=tasks):
             if found.setdefault(row.key, row).value != row.value:
-                raise DataError(f"{place} has two values of {row.metric} at step {at} ({found[row.key].note}; {row.note})")
+                raise DataError(
+                    f"{place} has two values of {row.metric} at step {at} ({found[row.key].note}; {row.note})"
+                )
     for name in tasks or ():
         if name not in seen:
             raise DataError(f"{place} has no results of task {name!r}. {nearest(name, seen)}")
@@ -82,7 +84,11 @@ def _read(file: Path, *, strict: bool) -> dict[str, Any] | None:
 def _step(file: Path, content: Mapping[str, Any]) -> int:
     arguments = (content.get("config") or {}).get("model_args") or ""
     revision = arguments.get("revision", "") if isinstance(arguments, dict) else _revision(str(arguments))
-    told = {where: int(found[1]) for where, text in (("its name", file.stem), ("its revision", str(revision))) if (found := _STEP.search(text))}
+    told = {
+        where: int(found[1])
+        for where, text in (("its name", file.stem), ("its revision", str(revision)))
+        if (found := _STEP.search(text))
+    }
     if not told:
         raise DataError(f"{file} does not say its step, in its name (..._step1000.json) or as revision=; give step=")
     if len(set(told.values())) > 1:
