@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from ontogeny.errors import CheckpointError
 from ontogeny.replay.series import UPDATES, Problem
@@ -78,7 +79,7 @@ class Naming:
             found = _pattern(template).fullmatch(name)
             if found:
                 said = found.groupdict()
-                step = int(_number(said["step"])) if said.get("step") else self._counted(int(said["count"]))
+                step = _number(said["step"]) if said.get("step") else self._counted(int(said["count"]))
                 tokens = _number(said["tokens"]) if said.get("tokens") else None
                 return self._checked(name, step, tokens, said.get("tokens") or "")
         return None
@@ -110,11 +111,11 @@ class Naming:
             raise CheckpointError(f"step {step} is not a multiple of {self.updates_per_count}, which one count has")
         return count + self.zero_count
 
-    def _checked(self, name: str, step: int, tokens: float | None, text: str) -> tuple[Named, Problem | None]:
+    def _checked(self, name: str, step: int, tokens: int | None, text: str) -> tuple[Named, Problem | None]:
         """Counted tokens where possible; OLMo's names are rounded up, others down, so one unit of the name is free."""
         counted = self._tokens(step)
         if counted is None:
-            return Named(name=name, step=step, tokens=None if tokens is None else int(tokens)), None
+            return Named(name=name, step=step, tokens=tokens), None
         problem = None
         if tokens is not None and abs(tokens - counted) > _SCALE[_suffix(text)]:
             reason = f"says {text} tokens, but {step} steps are {counted}; the counted ones are used"
@@ -183,9 +184,9 @@ def _suffix(text: str) -> str:
     return text[-1] if text[-1:].isalpha() else ""
 
 
-def _number(text: str) -> float:
+def _number(text: str) -> int:
     suffix = _suffix(text)
-    return float(text.removesuffix(suffix)) * _SCALE[suffix] if suffix else int(text)
+    return int(Decimal(text.removesuffix(suffix)) * _SCALE[suffix])
 
 
 def _text(place: re.Match[str], values: dict[str, int | None]) -> str:
