@@ -26,7 +26,7 @@ class Hub:
     """What the server has, what it will do wrong, and what it was asked.
 
     faults: (pattern of "METHOD /path", act), each for one request: a status ("429", "500"), "cut" (half the body, then
-    closed), "reset" (half the body, then a TCP reset), "corrupt" (right length, wrong bytes), "empty" (no listing).
+    closed), "reset" (half the body, then a TCP reset), "corrupt" (right length, wrong bytes), "well" (nothing: the next one is for the request after it).
     """
 
     repositories: dict[str, dict[str, Files]]
@@ -91,13 +91,13 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             if act is not None and act.isdigit():
                 self.reply(method, path, int(act), b"", {"Retry-After": "0"})
             elif found := re.fullmatch(r"/api/models/([^/]+/[^/]+)/(refs|revision|tree)(?:/([^/]+))?/?", path):
-                self.api(method, path, found[1], found[2], found[3], act)
+                self.api(method, path, found[1], found[2], found[3])
             elif found := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
                 self.file(method, path, (found[1], found[2], found[3]), act)
             else:
                 self.reply(method, path, 404, b"", {})
 
-        def api(self, method: str, path: str, repo: str, what: str, revision: str | None, act: str | None) -> None:
+        def api(self, method: str, path: str, repo: str, what: str, revision: str | None) -> None:
             if repo not in hub.repositories:
                 return self.reply(method, path, 404, b"", {"X-Error-Code": "RepoNotFound"})
             if what == "refs":
@@ -111,7 +111,7 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             if what == "revision":
                 return self.json(method, path, {"id": repo, "sha": commit, "siblings": [], "tags": []})
             entries = [about(name, content) for name, content in files.items()]
-            return self.json(method, path, [] if act == "empty" else entries)
+            return self.json(method, path, entries)
 
         def file(self, method: str, path: str, wanted: tuple[str, str, str], act: str | None) -> None:
             repo, revision, name = wanted

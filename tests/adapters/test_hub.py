@@ -121,6 +121,7 @@ def test_names_that_say_no_step_and_two_that_say_the_same_are_named(server, revi
     [
         [("refs", "429"), ("refs", "500")],
         [("GET .*/tree/", "500"), ("GET .*/tree/", "503")],
+        [("GET .*/tree/", "well"), ("GET .*/tree/", "500")],
         [("HEAD .*model.safetensors", "500"), ("HEAD .*model.safetensors", "429")],
         [("GET .*model.safetensors", "500"), ("GET .*config.json", "502")],
         [("GET .*model.safetensors", "429")],
