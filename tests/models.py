@@ -118,7 +118,7 @@ def fast_tokenizer(words=WORDS) -> PreTrainedTokenizerFast:
     model = WordLevel({"<unk>": 0, **{word: i + 1 for i, word in enumerate(words)}}, unk_token="<unk>")
     inner = Tokenizer(model)
     inner.pre_tokenizer = Whitespace()
-    return PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="<unk>")
+    return PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="<unk>", pad_token="<unk>")
 
 
 def saved(model, folder, *, tokenizer=None, **options) -> dict[str, bytes]:

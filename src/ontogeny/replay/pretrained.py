@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from ontogeny.errors import ConfigError, WeightsError, nearest, require
-from ontogeny.replay.state import Factory, all_finite, damage, load_into, make, misfit, read, resolve, stripped
+from ontogeny.replay.state import Factory, all_finite, damage, load_into, make, misfit, read, resolve, stripped, why
 
 __all__ = ["Loading", "check_vocabulary", "defect", "load_folder", "load_tokenizer", "side_files", "weight_files"]
 
@@ -191,9 +191,7 @@ def _from_pretrained(folder: Path, cls: Any, loading: Loading, where: str) -> nn
                 str(folder), local_files_only=True, use_safetensors=safe, output_loading_info=True, **options
             )
         except Exception as error:
-            raise WeightsError(
-                f"{where} cannot be loaded by {cls.__name__}: {' '.join(str(error).split())[:300]}"
-            ) from error
+            raise WeightsError(f"{where} cannot be loaded by {cls.__name__}: it {why(error)}") from error
     missing, extra = sorted(told["missing_keys"]), sorted(told["unexpected_keys"])
     other = sorted(str(key[0] if isinstance(key, tuple) else key) for key in told["mismatched_keys"])
     if missing or extra or other:

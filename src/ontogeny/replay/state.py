@@ -10,6 +10,7 @@ import importlib
 import inspect
 import json
 import os
+import re
 import sys
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +26,7 @@ from ontogeny.errors import ConfigError, WeightsError, nearest, require
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Factory", "State", "all_finite", "damage", "inner", "load_into", "make", "read", "resolve", "stripped"]
+__all__ = ["Factory", "State", "all_finite", "damage", "inner", "load_into", "make", "read", "resolve", "stripped", "why"]
 
 State = Mapping[str, Tensor]
 Factory = str | Callable[..., nn.Module]
@@ -52,7 +53,7 @@ def read(path: Path, *, allow: Sequence[Any] = ()) -> Mapping[str, Any]:
         with torch.serialization.safe_globals([argparse.Namespace, *allow]):
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except Exception as error:
-        raise WeightsError(f"{path} cannot be read without running code from it: {_short(error)}") from error
+        raise WeightsError(f"{path} {why(error)}") from error
     if not isinstance(content, Mapping):
         raise WeightsError(f"{path} holds a {type(content).__name__}, not a mapping with weights; save a state_dict")
     return content
@@ -258,5 +259,12 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
 
 
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+def why(error: Exception) -> str:
+    """In our words: torch's own advise to load it unsafely."""
+    text = " ".join(str(error).split())
+    if found := re.search(r"GLOBAL (\S+)", text):
+        return (
+            f"holds {found[1]}, for which code would have to be run; nothing was. Save only a state_dict, or name the "
+            "class in allow= if you know it"
+        )
+    return f"cannot be read safely: {type(error).__name__}: {text[:200]}"
