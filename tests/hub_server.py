@@ -59,7 +59,9 @@ class Hub:
 
     def bodies(self, name: str) -> list[tuple[str | None, int]]:
         """(Range, status) of the downloads of a file."""
-        return [(wanted, status) for method, path, wanted, status in self.asked if method == "GET" and path.endswith(name)]
+        return [
+            (wanted, status) for method, path, wanted, status in self.asked if method == "GET" and path.endswith(name)
+        ]
 
 
 def about(name: str, content: bytes) -> dict[str, object]:

@@ -31,7 +31,9 @@ def revisions(tmp_path_factory) -> dict[str, dict[str, bytes]]:
     """Real revisions of a tiny GPT-NeoX: config, tokenizer, safetensors."""
     root = tmp_path_factory.mktemp("neox")
     tokenizer = fast_tokenizer()
-    made = {f"step{s}": saved(tiny_neox(seed=s, dtype=torch.float16), root / str(s), tokenizer=tokenizer) for s in STEPS}
+    made = {
+        f"step{s}": saved(tiny_neox(seed=s, dtype=torch.float16), root / str(s), tokenizer=tokenizer) for s in STEPS
+    }
     return {**made, "main": made["step2000"]}
 
 
@@ -222,7 +224,10 @@ def test_shards_and_bin_files_load_and_safetensors_come_first(server, revisions,
     sharded = saved(model, tmp_path / "sharded", max_shard_size="5KB")
     assert sum(name.endswith(".safetensors") for name in sharded) > 1
     torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
-    only_bin = {"config.json": sharded["config.json"], "pytorch_model.bin": (tmp_path / "pytorch_model.bin").read_bytes()}
+    only_bin = {
+        "config.json": sharded["config.json"],
+        "pytorch_model.bin": (tmp_path / "pytorch_model.bin").read_bytes(),
+    }
     both = {**only_bin, **sharded}
     server.repositories[REPO] = {"step1": sharded, "step2": only_bin, "step3": both}
     series = hub(REPO, cache_dir=tmp_path / "ours")
@@ -254,7 +259,9 @@ def test_a_revision_without_weights_says_what_it_has(server, revisions, tmp_path
 def test_a_class_that_is_not_of_transformers_needs_trust(server, revisions, tmp_path):
     config = json.loads(revisions["step0"]["config.json"]) | {"architectures": ["OwnForCausalLM"]}
     server.repositories[REPO]["step4"] = {**revisions["step0"], "config.json": json.dumps(config).encode()}
-    with pytest.raises(WeightsError, match=r"names the class OwnForCausalLM, which this transformers .*trust_remote_code"):
+    with pytest.raises(
+        WeightsError, match=r"names the class OwnForCausalLM, which this transformers .*trust_remote_code"
+    ):
         hub(REPO, cache_dir=tmp_path / "ours").load(4)
 
 
@@ -264,7 +271,9 @@ def test_model_dtype_and_tokenizer_can_be_chosen(server, revisions, tmp_path):
     assert {p.dtype for p in model.parameters()} == {torch.float32}
     assert series.tokenizer(0)("dog tree")["input_ids"] == [1, 3]
     check_vocabulary(series.tokenizer(0), model, "x")
-    with pytest.raises(WeightsError, match="x: the tokenizer has 41 tokens, the model's embedding 16 rows; it is another"):
+    with pytest.raises(
+        WeightsError, match="x: the tokenizer has 41 tokens, the model's embedding 16 rows; it is another"
+    ):
         check_vocabulary(fast_tokenizer([f"w{i}" for i in range(40)]), model, "x")
     with pytest.raises(ConfigError, match="transformers has no 'AutoModelForCausalM'. Did you mean"):
         hub(REPO, cache_dir=tmp_path / "ours", model="AutoModelForCausalM").load(0)
@@ -279,7 +288,9 @@ def test_weights_that_are_not_finite_are_named(server, revisions, tmp_path):
     with torch.no_grad():
         model.gpt_neox.layers[1].mlp.dense_h_to_4h.weight[2, 3] = float("nan")
     server.repositories[REPO]["step4"] = saved(model, tmp_path / "nan")
-    with pytest.raises(WeightsError, match=r"step4: 1 weights are NaN or infinite: gpt_neox.layers.1.mlp.dense_h_to_4h"):
+    with pytest.raises(
+        WeightsError, match=r"step4: 1 weights are NaN or infinite: gpt_neox.layers.1.mlp.dense_h_to_4h"
+    ):
         hub(REPO, cache_dir=tmp_path / "ours").load(4)
 
 
@@ -298,7 +309,9 @@ def test_what_is_whole_in_the_users_own_cache_is_used_and_never_deleted(server, 
     assert same(alone.load(1000), revisions["step1000"]["model.safetensors"])
     blob = (theirs / "model.safetensors").resolve()
     blob.write_bytes(bytes(b ^ (i == 500) for i, b in enumerate(blob.read_bytes())))
-    with pytest.raises(DownloadError, match="model.safetensors does not have the hash that it was downloaded by; delete"):
+    with pytest.raises(
+        DownloadError, match="model.safetensors does not have the hash that it was downloaded by; delete"
+    ):
         hub(REPO, cache_dir=tmp_path / "elsewhere").load(1000)
     assert blob.is_file()
 
@@ -335,7 +348,10 @@ def test_one_repository_a_step(server, revisions, tmp_path):
     for thousands in (0, 20, 40):
         server.repositories[f"google/tiny-step_{thousands}k"] = {"main": revisions[f"step{STEPS[thousands // 20]}"]}
     series = repositories(
-        "google/tiny-step_{step:k}", steps=[0, 20_000, 40_000, 60_000], tokens_per_step=131_072, cache_dir=tmp_path / "ours"
+        "google/tiny-step_{step:k}",
+        steps=[0, 20_000, 40_000, 60_000],
+        tokens_per_step=131_072,
+        cache_dir=tmp_path / "ours",
     )
     assert paths(server) == []
     assert series.steps == (0, 20_000, 40_000, 60_000)

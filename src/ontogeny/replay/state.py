@@ -26,7 +26,19 @@ from ontogeny.errors import ConfigError, WeightsError, nearest, require
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Factory", "State", "all_finite", "damage", "inner", "load_into", "make", "read", "resolve", "stripped", "why"]
+__all__ = [
+    "Factory",
+    "State",
+    "all_finite",
+    "damage",
+    "inner",
+    "load_into",
+    "make",
+    "read",
+    "resolve",
+    "stripped",
+    "why",
+]
 
 State = Mapping[str, Tensor]
 Factory = str | Callable[..., nn.Module]

@@ -77,7 +77,14 @@ def test_each_step_is_whole_when_it_arrives_the_next_one_comes_meanwhile_and_two
 def test_an_error_arrives_at_its_step_and_the_rest_goes_on(tmp_path):
     disk = Disk(tmp_path, missing=(0, 3, 5))
     arrived = [(a.step, None if a.error is None else str(a.error)) for a in prefetched(disk.series)]
-    assert arrived == [(0, "disk@0 is gone"), (1, None), (2, None), (3, "disk@3 is gone"), (4, None), (5, "disk@5 is gone")]
+    assert arrived == [
+        (0, "disk@0 is gone"),
+        (1, None),
+        (2, None),
+        (3, "disk@3 is gone"),
+        (4, None),
+        (5, "disk@5 is gone"),
+    ]
     assert disk.there() == []
 
 

@@ -34,7 +34,9 @@ def test_files_of_epochs_load_and_say_that_steps_are_no_updates(tmp_path):
         assert equal(series.load(epoch), weights(epoch))
     series.forget(2)
     assert (tmp_path / "ep2.pt").is_file()
-    updates = files(tmp_path / "ep{count}.pt", model=TinyCNN, naming=Naming(templates=("{step}",), updates_per_count=500))
+    updates = files(
+        tmp_path / "ep{count}.pt", model=TinyCNN, naming=Naming(templates=("{step}",), updates_per_count=500)
+    )
     assert updates.steps == (0, 1000, 5000)
     assert updates.unit == "optimizer updates"
 
@@ -101,7 +103,9 @@ def test_weights_that_are_not_finite_or_do_not_fit_are_said_with_their_file(tmp_
     series = files(tmp_path / "s{step}.pt", model=TinyCNN)
     with pytest.raises(WeightsError, match=r"s1.pt: 1 weights are NaN or infinite: head.bias"):
         series.load(1)
-    with pytest.raises(WeightsError, match=r"s2.pt does not fit TinyCNN: missing \d+: early.0.weight, .*unexpected 1: a"):
+    with pytest.raises(
+        WeightsError, match=r"s2.pt does not fit TinyCNN: missing \d+: early.0.weight, .*unexpected 1: a"
+    ):
         series.load(2)
 
 

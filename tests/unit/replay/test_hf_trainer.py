@@ -159,7 +159,9 @@ def test_nan_weights_and_weights_of_another_model_are_said_when_loaded(copy):
     weights["transformer.h.0.mlp.c_fc.weight"][0, 0] = float("nan")
     save_file(weights, path, metadata={"format": "pt"})
     series = hf_trainer(folder)
-    with pytest.raises(WeightsError, match=r"checkpoint-3: 1 weights are NaN or infinite: transformer.h.0.mlp.c_fc.weight"):
+    with pytest.raises(
+        WeightsError, match=r"checkpoint-3: 1 weights are NaN or infinite: transformer.h.0.mlp.c_fc.weight"
+    ):
         series.load(3)
     path = folder / "checkpoint-6" / "model.safetensors"
     weights = load_file(path)

@@ -106,7 +106,9 @@ def test_a_checkpoint_saved_after_training_has_lost_the_raw_weights_and_says_so(
 
 
 def test_averaged_weights_that_were_not_saved_are_refused(plain):
-    with pytest.raises(CheckpointError, match=r"can be used: damaged: .*has no averaged weights: it was saved without Weight"):
+    with pytest.raises(
+        CheckpointError, match=r"can be used: damaged: .*has no averaged weights: it was saved without Weight"
+    ):
         lightning(plain[0], model=TinyModule, weights="ema")
 
 
@@ -160,7 +162,9 @@ def test_nan_weights_are_said_when_loaded(plain, tmp_path):
 
 
 def test_no_checkpoints_and_other_words(tmp_path, unchecked):
-    with pytest.raises(CheckpointError, match="there is no .ckpt file in .*; give the folder that ModelCheckpoint wrote to"):
+    with pytest.raises(
+        CheckpointError, match="there is no .ckpt file in .*; give the folder that ModelCheckpoint wrote to"
+    ):
         lightning(tmp_path, model=TinyModule)
     with pytest.raises(ConfigError, match="weights is 'raw' or 'ema', got 'swa'"):
         lightning(tmp_path, model=TinyModule, weights="swa")

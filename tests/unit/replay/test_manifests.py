@@ -103,14 +103,18 @@ def test_files_that_the_user_got(tmp_path):
     series = load_manifest("scaling-primate-vvs", folder=FOLDER, files_in=tmp_path, model=TinyCNN)
     assert series.steps == (20,)
     assert torch.equal(series.load(20).head.weight, state["head.weight"])
-    with pytest.raises(ConfigError, match=r"scaling-primate-vvs is a series of files ep\{count\}.pt: get them .*files_in="):
+    with pytest.raises(
+        ConfigError, match=r"scaling-primate-vvs is a series of files ep\{count\}.pt: get them .*files_in="
+    ):
         load_manifest("scaling-primate-vvs", folder=FOLDER)
 
 
 def test_a_name_is_looked_up_beside_the_current_folder_and_a_wrong_one_is_suggested(monkeypatch, tmp_path):
     monkeypatch.chdir(FOLDER.parent)
     assert find_manifest("pythia-1b")[1] == {"size": "1b"}
-    with pytest.raises(ConfigError, match=r"there is no series 'pythia-70m-dedupd' .*Did you mean 'pythia-70m-deduped'"):
+    with pytest.raises(
+        ConfigError, match=r"there is no series 'pythia-70m-dedupd' .*Did you mean 'pythia-70m-deduped'"
+    ):
         find_manifest("pythia-70m-dedupd")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=r"there are no manifests \(\*.yaml\) in checkpoints; say where they are"):

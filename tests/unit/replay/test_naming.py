@@ -66,9 +66,7 @@ def test_tokens_that_do_not_fit_the_step_are_named_and_the_counted_ones_used():
 
 
 def test_counts_become_updates_where_it_is_known_how_many_one_has():
-    amber = Naming(
-        templates=("ckpt_{count:03}",), updates_per_count=762, tokens_per_count=3_495_886_848, zero_count=-1
-    )
+    amber = Naming(templates=("ckpt_{count:03}",), updates_per_count=762, tokens_per_count=3_495_886_848, zero_count=-1)
     assert amber.read("ckpt_000")[0] == Named(name="ckpt_000", step=762, tokens=3_495_886_848)
     assert amber.write(762 * 360) == Named(name="ckpt_359", step=762 * 360, tokens=360 * 3_495_886_848)
     assert amber.unit == UPDATES
@@ -84,7 +82,9 @@ def test_what_is_written_is_read(step, template):
 
 
 def test_names_that_say_no_step_and_two_of_one_step_are_problems():
-    found, problems = named(["main", "step2", "wip", "step10", "step02", "step1"], Naming.of("step{step}"), ignore=("main",))
+    found, problems = named(
+        ["main", "step2", "wip", "step10", "step02", "step1"], Naming.of("step{step}"), ignore=("main",)
+    )
     assert {step: one.name for step, one in found.items()} == {1: "step1", 2: "step02", 10: "step10"}
     assert list(found) == [1, 2, 10]
     assert [(p.kind, p.what) for p in problems] == [("twice", "step2"), ("unread", "wip")]

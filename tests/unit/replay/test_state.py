@@ -38,7 +38,9 @@ def test_no_code_in_a_file_is_run(tmp_path):
             return (os.mkdir, (str(tmp_path / "owned"),))
 
     torch.save({"state_dict": {"a": torch.zeros(1)}, "x": Evil()}, tmp_path / "evil.pt")
-    with pytest.raises(WeightsError, match=r"evil.pt holds posix.mkdir, for which code would have to be run; nothing was"):
+    with pytest.raises(
+        WeightsError, match=r"evil.pt holds posix.mkdir, for which code would have to be run; nothing was"
+    ):
         read(tmp_path / "evil.pt")
     torch.save(TinyCNN(), tmp_path / "whole.pt")
     with pytest.raises(WeightsError, match=r"whole.pt holds tests.models.TinyCNN, for which code would have to be run"):
@@ -48,7 +50,9 @@ def test_no_code_in_a_file_is_run(tmp_path):
 
 def test_classes_that_the_user_trusts_may_be_in_a_file(tmp_path):
     torch.save({"a": torch.zeros(1), "when": datetime.timedelta(1)}, tmp_path / "a.pt")
-    with pytest.raises(WeightsError, match=r"a.pt holds datetime.timedelta, .* or name the class in allow= if you know it"):
+    with pytest.raises(
+        WeightsError, match=r"a.pt holds datetime.timedelta, .* or name the class in allow= if you know it"
+    ):
         read(tmp_path / "a.pt")
     assert read(tmp_path / "a.pt", allow=[datetime.timedelta])["when"] == datetime.timedelta(1)
 
@@ -117,7 +121,9 @@ def test_loading_is_strict_and_says_what_does_not_fit(state):
     assert not model.training
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
     less = {name: value for name, value in state.items() if not name.startswith("head")}
-    with pytest.raises(WeightsError, match=r"x does not fit TinyCNN: missing 2: head.weight, head.bias; unexpected 1: new"):
+    with pytest.raises(
+        WeightsError, match=r"x does not fit TinyCNN: missing 2: head.weight, head.bias; unexpected 1: new"
+    ):
         load_into(TinyCNN(), {**less, "new": torch.zeros(1)}, "x")
     with pytest.raises(WeightsError, match=r"other shapes: head.weight: \(5, 8\), the model has \(4, 8\)"):
         load_into(TinyCNN(), {**state, "head.weight": torch.zeros(5, 8)}, "x")
@@ -148,7 +154,9 @@ def test_large_weights_and_masks_are_finite():
 
 
 def test_a_model_is_found_by_its_text_in_the_current_folder_too(tmp_path, monkeypatch):
-    (tmp_path / "own_net_for_test.py").write_text("from torch import nn\ndef net():\n    return nn.Linear(2, 2)\nx = 3\n")
+    (tmp_path / "own_net_for_test.py").write_text(
+        "from torch import nn\ndef net():\n    return nn.Linear(2, 2)\nx = 3\n"
+    )
     monkeypatch.chdir(tmp_path)
     assert isinstance(make(resolve("own_net_for_test:net"), {}, "x"), nn.Linear)
     assert resolve("tests.models:TinyCNN") is TinyCNN
@@ -157,7 +165,9 @@ def test_a_model_is_found_by_its_text_in_the_current_folder_too(tmp_path, monkey
         resolve("own_net_for_test:nte")
     with pytest.raises(ConfigError, match="'own_net_for_test:x' is a int, neither a class nor a function"):
         resolve("own_net_for_test:x")
-    with pytest.raises(ConfigError, match="No module named 'no_such_module'; is the module in this folder or installed"):
+    with pytest.raises(
+        ConfigError, match="No module named 'no_such_module'; is the module in this folder or installed"
+    ):
         resolve("no_such_module:net")
     with pytest.raises(ConfigError, match="model 'net' is not of the form 'module:Class' or 'module:function'"):
         resolve("net")
@@ -168,7 +178,9 @@ def test_a_class_gets_the_options_that_it_takes_and_a_function_none():
     made = make(TinyCNN, {"frozen_norm": True, "other": 1}, "x")
     assert made.frozen_norm
     assert isinstance(make(lambda: nn.Identity(), {"frozen_norm": True}, "x"), nn.Identity)
-    with pytest.raises(WeightsError, match=r"x: Linear cannot be made: .*in_features.*Give a function without arguments"):
+    with pytest.raises(
+        WeightsError, match=r"x: Linear cannot be made: .*in_features.*Give a function without arguments"
+    ):
         make(nn.Linear, {}, "x")
     with pytest.raises(WeightsError, match="x: model= gave a str, expected a torch module"):
         make(lambda: "net", {}, "x")

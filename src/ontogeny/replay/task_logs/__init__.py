@@ -40,7 +40,8 @@ def _reader(place: Path) -> Callable[..., list[Score]]:
     if "tfevents" in place.name:
         return from_tensorboard
     if place.suffix == ".csv":
-        head = place.open(encoding="utf-8").readline().strip().split(",")
+        with place.open(encoding="utf-8") as handle:
+            head = handle.readline().strip().split(",")
         return from_wandb if "_step" in (name.strip('"') for name in head) else from_csv_logger
     if place.suffix == ".json":
         return _json_reader(place)

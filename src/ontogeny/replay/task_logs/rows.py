@@ -33,7 +33,7 @@ __all__ = ["Logged", "Writer", "task_rows", "told_writer"]
 Writer = Literal["transformers", "lightning", "own"]
 
 _NOT_TASK = re.compile(
-    r"(train/)?epoch|step|_.*|hp_metric|.*(^|[/_-])(lr|learning_rate|grad_norm|runtime|samples_per_second|steps_per_second|"
+    r"(train/)?epoch|train/train_loss|step|_.*|hp_metric|.*(^|[/_-])(lr|learning_rate|grad_norm|runtime|samples_per_second|steps_per_second|"
     r"tokens_per_second|total_flos|num_tokens|num_input_tokens_seen|global_step|momentum|weight_decay)([/_-].*)?|lr-.*|"
     r"(alignment|task|system|profiler)/.*"
 )
