@@ -12,7 +12,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
@@ -26,7 +26,8 @@ class Hub:
     """What the server has, what it will do wrong, and what it was asked.
 
     faults: (pattern of "METHOD /path", act), each for one request: a status ("429", "500"), "cut" (half the body, then
-    closed), "reset" (half the body, then a TCP reset), "corrupt" (right length, wrong bytes), "well" (nothing: the next one is for the request after it).
+    closed), "reset" (half the body, then a TCP reset), "corrupt" (right length, wrong bytes), "well" (nothing: the next
+    one is for the request after it).
     """
 
     repositories: dict[str, dict[str, Files]]
@@ -164,16 +165,12 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body[start:])
 
         def handle(self) -> None:
-            try:
+            with suppress(ConnectionError, ValueError, OSError):
                 super().handle()
-            except (ConnectionError, ValueError, OSError):
-                pass
 
         def finish(self) -> None:
-            try:
+            with suppress(ConnectionError, ValueError, OSError):
                 super().finish()
-            except (ConnectionError, ValueError, OSError):
-                pass
 
     return Handler
 

@@ -103,10 +103,15 @@ def test_keep(tmp_path):
 
 def test_a_caller_that_raises_leaves_nothing_on_disk_and_no_thread(tmp_path):
     disk = Disk(tmp_path)
-    with pytest.raises(RuntimeError, match="scoring failed"), closing(prefetched(disk.series)) as arrivals:
-        for arrival in arrivals:
-            if arrival.step == 2:
-                raise RuntimeError("scoring failed")
+
+    def score():
+        with closing(prefetched(disk.series)) as arrivals:
+            for arrival in arrivals:
+                if arrival.step == 2:
+                    raise RuntimeError("scoring failed")
+
+    with pytest.raises(RuntimeError, match="scoring failed"):
+        score()
     settled()
     assert disk.there() == []
     assert ("begin", 4) not in disk.log

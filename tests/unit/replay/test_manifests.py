@@ -127,7 +127,12 @@ def test_a_manifest_by_its_path():
         find_manifest(str(FOLDER / "pythia-deduped.yaml"))
 
 
-GOOD = "name: a-{size}\nsource: hub\nrepository: o/a-{size}\nmembers: {size: [1b]}\nsteps: [0, {from: 10, to: 30, by: 10}]\n"
+GOOD = """name: a-{size}
+source: hub
+repository: o/a-{size}
+members: {size: [1b]}
+steps: [0, {from: 10, to: 30, by: 10}]
+"""
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,7 @@ def hf_run(tmp_path_factory):
     arguments = TrainingArguments(
         output_dir=str(folder / "out"),
         max_steps=9,
+        learning_rate=0.01,
         per_device_train_batch_size=8,
         per_device_eval_batch_size=8,
         save_strategy="steps",
