@@ -1,6 +1,6 @@
 """Weights out of files and into models: safe to read, strict to load, finite.
 
-No pickle is run: `torch.load(weights_only=True)` and safetensors only.
+Only `torch.load(weights_only=True)` and safetensors, so that no code in a file is run.
 """
 
 from __future__ import annotations

@@ -92,6 +92,7 @@ def hf_run(tmp_path_factory):
         )
         trainer.train()
         wandb.finish()
+        wandb.teardown()  # else the next run of this process goes into this one's folder
     return folder, losses.at, trainer.state.log_history
 
 
