@@ -82,6 +82,7 @@ def hf_run(tmp_path_factory):
         patch.chdir(folder)
         patch.setenv("WANDB_MODE", "offline")
         patch.setenv("WANDB_SILENT", "true")
+        wandb.teardown()  # one process has one folder until then, another test's
         patch.setenv("TENSORBOARD_LOGGING_DIR", str(folder / "tb"))
         trainer = Trainer(
             model=tiny_gpt(dropout=0.0),
@@ -92,7 +93,7 @@ def hf_run(tmp_path_factory):
         )
         trainer.train()
         wandb.finish()
-        wandb.teardown()  # else the next run of this process goes into this one's folder
+        wandb.teardown()
     return folder, losses.at, trainer.state.log_history
 
 
