@@ -26,8 +26,8 @@ class Hub:
     """What the server has, what it will do wrong, and what it was asked.
 
     faults: (pattern of "METHOD /path", act), each for one request: a status ("429", "500"), "cut" (half the body, then
-    closed), "reset" (half the body, then a TCP reset), "corrupt" (right length, wrong bytes), "well" (nothing: the next
-    one is for the request after it).
+    closed), "reset" (half the body, then a TCP reset), "corrupt" (right length, wrong bytes), "short" (half the body as
+    if it were all), "gated" (no access), "well" (nothing: the next one is for the request after it).
     """
 
     repositories: dict[str, dict[str, Files]]
@@ -93,6 +93,8 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             act = hub.fault(f"{method} {path}")
             if act is not None and act.isdigit():
                 self.reply(method, path, int(act), b"", {"Retry-After": "0"})
+            elif act == "gated":
+                self.reply(method, path, 403, b"", {"X-Error-Code": "GatedRepo"})
             elif found := re.fullmatch(r"/api/models/([^/]+/[^/]+)/(refs|revision|tree)(?:/([^/]+))?/?", path):
                 self.api(method, path, found[1], found[2], found[3])
             elif found := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
@@ -131,6 +133,8 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
                 hub.hold.wait(30)
             if act == "corrupt":
                 content = bytes(b ^ 1 for b in content)
+            if act == "short":
+                content = content[: len(content) // 2]
             return self.reply(method, path, 200, content, headers, act)
 
         def json(self, method: str, path: str, content: object) -> None:

@@ -15,8 +15,10 @@ import huggingface_hub
 import pytest
 import torch
 from safetensors.torch import load as safetensors_load
+from safetensors.torch import save_file
 from tests.hub_server import serving
 from tests.models import fast_tokenizer, saved, tiny_neox
+from transformers import GPTNeoXForCausalLM
 
 from ontogeny.errors import CheckpointError, ConfigError, DownloadError, WeightsError
 from ontogeny.replay import check_vocabulary, hub, prefetched, repositories
@@ -132,6 +134,7 @@ def test_names_that_say_no_step_and_two_that_say_the_same_are_named(server, revi
         [("GET .*model.safetensors", "reset")],
         [("GET .*model.safetensors", "corrupt")],
         [("GET .*config.json", "corrupt")],
+        [("GET .*model.safetensors", "short")],
     ],
     ids=lambda faults: "+".join(act for _, act in faults),
 )
@@ -162,6 +165,29 @@ def test_an_interrupted_fetch_goes_on_with_the_files_that_are_missing(server, tm
     series.fetch(1)
     assert len(server.bodies("tokenizer.json")) == before
     assert series.size(1) == 0
+
+
+def test_a_folder_that_is_there_is_not_taken_for_whole_when_a_listing_fails(server, revisions, tmp_path, monkeypatch):
+    """The client (2.4) returns such a folder as if it were the snapshot, after six attempts."""
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    folder = tmp_path / "ours" / "tiny--neox" / server.commit(REPO, "step1")
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_bytes(b"{}")
+    server.faults[:] = [("GET .*/tree/", "well"), *[("GET .*/tree/", "500")] * 6]
+    assert same(hub(REPO, cache_dir=tmp_path / "ours").load(1), revisions["step1"]["model.safetensors"])
+    assert (folder / "config.json").read_bytes() == revisions["step1"]["config.json"]
+    assert server.faults == []
+
+
+def test_what_came_is_held_against_what_was_announced(tmp_path):
+    about = hub_client.Remote(name="a", size=3, sha256=None, git="f2ba8f84ab5c1bce84a7b441cb1959cfc7093b7f")
+    assert hub_client.check(tmp_path / "a", about) == "is missing"
+    (tmp_path / "a").write_bytes(b"abcd")
+    assert hub_client.check(tmp_path / "a", about) == "has 4 bytes, announced were 3"
+    (tmp_path / "a").write_bytes(b"abd")
+    assert "has hash" in hub_client.check(tmp_path / "a", about)
+    (tmp_path / "a").write_bytes(b"abc")
+    assert hub_client.check(tmp_path / "a", about) is None, "git hash-object says so"
 
 
 def test_a_wrong_hash_twice_is_an_error_that_names_the_file_which_is_removed(server, tmp_path):
@@ -197,13 +223,30 @@ def test_what_another_attempt_cannot_mend_is_said_at_once(server, tmp_path):
     server.faults[:] = [("refs", "403")]
     with pytest.raises(DownloadError, match="tiny/neox: HfHubHTTPError.*403"):
         hub(REPO, cache_dir=tmp_path / "ours")
-    assert len(server.asked) == 2
+    server.faults[:] = [("refs", "gated")]
+    with pytest.raises(DownloadError, match="tiny/neox: is gated: ask for access on its page and log in"):
+        hub(REPO, cache_dir=tmp_path / "ours")
+    assert len([path for path in paths(server) if path.endswith("refs")]) == 3
     with pytest.raises(CheckpointError, match=r"'\.\./neox' is not the name of a repository"):
         hub("../neox", cache_dir=tmp_path / "ours")
     with pytest.raises(DownloadError, match=r"tiny/neox has no revision like ckpt_\{count\}. Choices: 'step0'"):
         hub(REPO, revisions="ckpt_{count}", cache_dir=tmp_path / "ours")
     with pytest.raises(ConfigError, match="there is no option 'dtyp'. Did you mean 'dtype'"):
         hub(REPO, dtyp="float32", cache_dir=tmp_path / "ours")
+
+
+def test_a_revision_that_is_not_there_and_a_folder_that_cannot_be_written_to(server, tmp_path):
+    with pytest.raises(DownloadError, match="tiny/neox@step9: there is no such revision"):
+        hub_client.head(REPO, "step9")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(
+        DownloadError, match=r"cannot write .*file/tiny--neox/revisions.json: .*choose a folder with space"
+    ):
+        hub(REPO, cache_dir=tmp_path / "file")
+    series = hub(REPO, cache_dir=tmp_path / "ours")
+    (tmp_path / "ours" / "tiny--neox" / server.commit(REPO, "step1")).write_text("a file where a folder should be")
+    with pytest.raises(DownloadError, match=r"tiny/neox@\w{12}: \w+Error: "):
+        series.fetch(1)
 
 
 def test_a_commit_that_is_no_hash_never_becomes_a_path(server, tmp_path, monkeypatch):
@@ -264,6 +307,43 @@ def test_a_class_that_is_not_of_transformers_needs_trust(server, revisions, tmp_
         WeightsError, match=r"names the class OwnForCausalLM, which this transformers .*trust_remote_code"
     ):
         hub(REPO, cache_dir=tmp_path / "ours").load(4)
+
+
+OWN = """
+from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+class OwnForCausalLM(GPTNeoXForCausalLM):
+    config_class = GPTNeoXConfig
+    ran = True
+"""
+
+
+def test_code_of_a_repository_is_run_only_when_it_is_trusted(server, revisions, tmp_path, monkeypatch):
+    from transformers import dynamic_module_utils
+
+    monkeypatch.setattr(dynamic_module_utils, "HF_MODULES_CACHE", str(tmp_path / "modules"))
+    config = json.loads(revisions["step0"]["config.json"])
+    config |= {"architectures": ["OwnForCausalLM"], "auto_map": {"AutoModelForCausalLM": "own.OwnForCausalLM"}}
+    model = tiny_neox(seed=4)
+    save_file(model.state_dict(), tmp_path / "model.safetensors", metadata={"format": "pt"})
+    server.repositories[REPO]["step4"] = {
+        "config.json": json.dumps(config | {"dtype": "float32"}).encode(),
+        "model.safetensors": (tmp_path / "model.safetensors").read_bytes(),
+        "own.py": OWN.encode(),
+    }
+    with pytest.raises(WeightsError, match="names the class OwnForCausalLM"):
+        hub(REPO, cache_dir=tmp_path / "ours").load(4)
+    assert server.bodies("own.py") == []
+    trusting = hub(REPO, cache_dir=tmp_path / "trusting", trust_remote_code=True)
+    own = trusting.load(4)
+    assert type(own).__name__ == "OwnForCausalLM"
+    assert own.ran
+    assert all(torch.equal(own.state_dict()[name], value) for name, value in model.state_dict().items())
+
+
+def test_a_class_can_be_given_and_a_map_of_devices(server, revisions, tmp_path):
+    for model in (GPTNeoXForCausalLM, "transformers:GPTNeoXForCausalLM"):
+        series = hub(REPO, cache_dir=tmp_path / "ours", model=model, device_map="auto")
+        assert same(series.load(0), revisions["step0"]["model.safetensors"])
 
 
 def test_model_dtype_and_tokenizer_can_be_chosen(server, revisions, tmp_path):

@@ -116,6 +116,7 @@ def test_the_state_of_one_checkpoint_and_chosen_metrics(hf_run):
     folder, _, _ = hf_run
     state = folder / "out" / "checkpoint-4" / "trainer_state.json"
     assert list(curve(from_trainer_state(state), "eval_loss")) == [2, 4]
+    assert read_task_log(state) == read_task_log(state.parent) == from_trainer_state(state)
     rows = from_trainer_state(folder / "out" / "checkpoint-8", metrics=["grad_norm"])
     assert list(curve(rows, "train_grad_norm")) == [3, 6]
     with pytest.raises(DataError, match=r"from trainer_state.json has no metric 'evalloss'. Did you mean 'eval_loss'"):
@@ -130,7 +131,9 @@ def test_the_same_run_in_wandb_offline_and_in_tensorboard(hf_run):
     while len(curve(from_wandb(file), "eval_loss")) < 5 and time.monotonic() < deadline:
         time.sleep(0.1)  # its service writes the file after `finish` has returned
     from_file, from_events = from_wandb(file), from_tensorboard(next((folder / "tb").rglob("*tfevents*")).parent)
-    for rows in (from_file, from_events, from_wandb(file.parent)):
+    event_file = next((folder / "tb").rglob("*tfevents*"))
+    dispatched = [read_task_log(place) for place in (file, file.parent, event_file, event_file.parent)]
+    for rows in (from_file, from_events, from_wandb(file.parent), *dispatched):
         assert sources(rows) == sources(state)
         for metric in ("eval_loss", "train_loss"):
             assert {s: v for s, v in curve(rows, metric).items() if s in curve(state, metric)} == pytest.approx(
@@ -338,7 +341,7 @@ def test_the_newer_layout_with_filters_and_a_revision(tmp_path):
     }
     path = tmp_path / "results_2024-05-01.json"
     path.write_text(json.dumps(content))
-    rows = from_lm_eval(path)
+    rows = read_task_log(path)
     assert {row.metric: (row.step, row.value) for row in rows} == {
         "sciq acc": (512, 0.5),
         "sciq acc_norm": (512, 0.4),
@@ -399,6 +402,9 @@ def test_logs_that_are_not_there_or_not_what_they_should_be(tmp_path):
     (tmp_path / "trainer_state.json").write_text('{"log_hist')
     with pytest.raises(DataError, match="trainer_state.json cannot be read as JSON"):
         read_task_log(tmp_path / "trainer_state.json")
+    (tmp_path / "j.json").write_text("{")
+    with pytest.raises(DataError, match="j.json cannot be read as JSON"):
+        read_task_log(tmp_path / "j.json")
     (tmp_path / "m.csv").write_text("a,b\n1,2\n")
     with pytest.raises(DataError, match="m.csv has no column 'step'; is it the metrics.csv of Lightning's CSVLogger"):
         from_csv_logger(tmp_path / "m.csv")

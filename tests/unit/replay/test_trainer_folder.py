@@ -129,6 +129,24 @@ def test_half_written_folders_are_named_and_the_rest_goes_on(copy):
         series.load(6)
 
 
+def test_sharded_checkpoints_with_an_index_that_was_half_written(tmp_path):
+    tiny_gpt().save_pretrained(tmp_path / "checkpoint-1", max_shard_size="5KB")
+    for step in (2, 3, 4):
+        shutil.copytree(tmp_path / "checkpoint-1", tmp_path / f"checkpoint-{step}")
+    index = "model.safetensors.index.json"
+    (tmp_path / "checkpoint-2" / index).write_text('{"metadata": {}, "wei')
+    (tmp_path / "checkpoint-3" / index).write_text('{"metadata": {}}')
+    next((tmp_path / "checkpoint-4").glob("model-00002-of-*")).unlink()
+    series = hf_trainer(tmp_path)
+    assert series.steps == (1,)
+    assert weights_hash(series.load(1)) == weights_hash(tiny_gpt())
+    told = {p.step: p.reason for p in series.problems}
+    assert told[2] == f"{index} cannot be read as JSON (half-written?); left out"
+    assert told[3] == f"{index} has no weight_map; left out"
+    assert told[4].startswith("model-00002-of-")
+    assert told[4].endswith("is missing; left out")
+
+
 def test_a_renamed_folder_is_noticed_by_its_own_state(copy):
     folder, _ = copy
     (folder / "checkpoint-6").rename(folder / "checkpoint-7")

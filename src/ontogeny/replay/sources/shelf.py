@@ -141,7 +141,8 @@ class Shelf:
                 f"{self.where(step)} has no weights that can be read safely (model.safetensors or pytorch_model.bin); "
                 f"it has {', '.join(sorted(there)[:8]) or 'no files'}"
             )
-        return {name: there[name] for name in (*weights, *side_files(there))}
+        code = [name for name in there if name.endswith(".py")] if self.loading.trust_remote_code else []
+        return {name: there[name] for name in (*weights, *side_files(there), *code)}
 
     def whole(self, step: int) -> bool:
         """Whether a checkpoint is on this machine."""
@@ -159,8 +160,15 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON object in one move."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a JSON object in one move.
+
+    Raises:
+        DownloadError: the folder cannot be written to.
+    """
     scratch = path.with_suffix(".part")
-    scratch.write_text(json.dumps(content), encoding="utf-8")
-    scratch.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch.write_text(json.dumps(content), encoding="utf-8")
+        scratch.replace(path)
+    except OSError as error:
+        raise DownloadError(f"cannot write {path}: {error}; choose a folder with space by cache_dir=") from error
