@@ -5,9 +5,12 @@ from __future__ import annotations
 import lightning.pytorch as pl
 import numpy as np
 import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedTokenizerFast
 
 WORDS = ["dog", "cat", "tree", "river", "stone", "runs", "sleeps", "falls", "sings", "quickly", "there", "again"]
 PLACE = {word: i + 1 for i, word in enumerate(WORDS)}
@@ -94,3 +97,33 @@ def token_rows(n: int = 64, *, seed: int = 0) -> list[dict[str, torch.Tensor]]:
     generator = torch.Generator().manual_seed(seed)
     rows = torch.randint(1, 13, (n, 8), generator=generator)
     return [{"input_ids": row, "labels": row} for row in rows]
+
+
+def tiny_neox(*, seed: int = 0, dtype: torch.dtype = torch.float32) -> GPTNeoXForCausalLM:
+    torch.manual_seed(seed)
+    config = GPTNeoXConfig(
+        vocab_size=16,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=16,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+    return GPTNeoXForCausalLM(config).to(dtype)
+
+
+def fast_tokenizer(words=WORDS) -> PreTrainedTokenizerFast:
+    model = WordLevel({"<unk>": 0, **{word: i + 1 for i, word in enumerate(words)}}, unk_token="<unk>")
+    inner = Tokenizer(model)
+    inner.pre_tokenizer = Whitespace()
+    return PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="<unk>", pad_token="<unk>")
+
+
+def saved(model, folder, *, tokenizer=None, **options) -> dict[str, bytes]:
+    """The files of a model as transformers writes them."""
+    model.save_pretrained(folder, **options)
+    if tokenizer is not None:
+        tokenizer.save_pretrained(folder)
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}

@@ -10,6 +10,9 @@
     │   └── FeatureError                 a layer gave something that is not stimuli x features, or NaN
     ├── MetricError (ValueError)         a metric cannot use these responses or options
     ├── RecordError (RuntimeError)       a record cannot be opened or continued
+    ├── CheckpointError (RuntimeError)   a checkpoint cannot be found or listed
+    │   ├── DownloadError                it cannot be downloaded, or what came is not what was announced
+    │   └── WeightsError                 its weights cannot be read, do not fit the model, or are not finite
     ├── LagError (ValueError)            series that cannot be analysed at all (as opposed to `Untestable`)
     ├── ConfigError (ValueError)         a file or argument that does not describe an object
     └── MissingExtraError (ImportError)  an optional library is not installed
@@ -26,10 +29,12 @@ from typing import Any
 
 __all__ = [
     "AlignmentIdError",
+    "CheckpointError",
     "ChecksumError",
     "ConfigError",
     "DataError",
     "DatasetNotFoundError",
+    "DownloadError",
     "FeatureError",
     "LagError",
     "LayerNotFoundError",
@@ -38,6 +43,7 @@ __all__ = [
     "OntogenyError",
     "ProbeError",
     "RecordError",
+    "WeightsError",
     "nearest",
     "require",
 ]
@@ -81,6 +87,18 @@ class MetricError(OntogenyError, ValueError):
 
 class RecordError(OntogenyError, RuntimeError):
     """A record cannot be opened or continued."""
+
+
+class CheckpointError(OntogenyError, RuntimeError):
+    """A checkpoint cannot be found or listed."""
+
+
+class DownloadError(CheckpointError):
+    """A checkpoint cannot be downloaded, or what came is not what was announced."""
+
+
+class WeightsError(CheckpointError):
+    """Weights that cannot be read, do not fit the model, or are not finite."""
 
 
 class LagError(OntogenyError, ValueError):

@@ -23,6 +23,10 @@ __all__ = ["Run", "paired", "run_from_record", "run_leads", "runs_from_table"]
 _LOWER = ("loss", "ppl", "perplexity", "bits", "nll", "error", "wer")
 _THRESHOLDED = ("acc", "exact", "em", "error", "top1", "top5", "wer")
 
+# Measured at one set of weights, by us or by somebody else: an evaluation of the trainer, one training batch, published
+# results. Whatever else a source says is taken for an average.
+_AT_THE_WEIGHTS = ("measured", "trainer_eval", "trainer_batch", "harness")
+
 AVERAGED = (
     "Performance is a trainer's own averaged loss: it belongs to weights before each checkpoint, and averaging alone "
     "delays it. Measure the task at the probed weights instead (task=HeldOutLoss(...))."
@@ -89,7 +93,7 @@ def paired(alignment: Series, performance: Series, *, name: str = "", group: str
         performance=performance.values[at_p],
         higher_is_better=not _is(performance.name, _LOWER),
         thresholded=_is(performance.name, _THRESHOLDED),
-        averaged=performance.source != "measured",
+        averaged=performance.source not in _AT_THE_WEIGHTS,
     )
 
 

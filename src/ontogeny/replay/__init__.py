@@ -1,0 +1,36 @@
+"""Replay: any saved series of checkpoints, loaded one after the other.
+
+series = hub("EleutherAI/pythia-70m-deduped", revisions="step{step}", tokens_per_step=2_097_152)
+for arrival in prefetched(series):
+    model = series.load(arrival.step)
+"""
+
+from __future__ import annotations
+
+from ontogeny.replay.ahead import Arrival, prefetched
+from ontogeny.replay.manifests import Manifest, find_manifest, load_manifest, read_manifest
+from ontogeny.replay.naming import Naming
+from ontogeny.replay.pretrained import Loading, check_vocabulary
+from ontogeny.replay.series import CheckpointSeries, Problem
+from ontogeny.replay.sources import files, hf_trainer, hub, lightning, repositories
+from ontogeny.replay.task_logs import read_task_log
+
+__all__ = [
+    "Arrival",
+    "CheckpointSeries",
+    "Loading",
+    "Manifest",
+    "Naming",
+    "Problem",
+    "check_vocabulary",
+    "files",
+    "find_manifest",
+    "hf_trainer",
+    "hub",
+    "lightning",
+    "load_manifest",
+    "prefetched",
+    "read_manifest",
+    "read_task_log",
+    "repositories",
+]

@@ -1,0 +1,93 @@
+"""Plain files of weights with a step in their names: `ep{count}.pt`, timm's `checkpoint-{count}.pth.tar`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from ontogeny.errors import CheckpointError
+from ontogeny.replay.naming import Naming, named
+from ontogeny.replay.series import CheckpointSeries, Problem, chosen
+from ontogeny.replay.state import Factory, damage, inner, load_into, make, read, resolve, stripped
+
+__all__ = ["files"]
+
+
+def files(
+    pattern: str | os.PathLike[str],
+    *,
+    model: Factory,
+    key: str | None = None,
+    prefix: str = "",
+    naming: Naming | None = None,
+    name: str = "",
+    allow: Sequence[Any] = (),
+) -> CheckpointSeries:
+    """Files of weights. They are the user's own: nothing is downloaded, nothing deleted.
+
+    Args:
+        pattern: folder and template of the names, "runs/a/ep{count}.pt". `{step}` counts optimizer updates, `{count}`
+            anything else; say with `naming` how many updates one count has, else the counts stand for steps.
+        model: class, function, or "module:attr" that makes the model.
+        key: where in a file the state dict is ("state_dict", "state.model"); told from the content where not given.
+        prefix: take only weights that begin with this ("net."), and cut it off; `module.` and `_orig_mod.` go by
+            themselves.
+        naming: more about the names; its templates are replaced by the pattern's.
+        name: of the series; the folder's where empty.
+        allow: classes that a file may hold beside tensors and plain Python.
+
+    Raises:
+        CheckpointError: no such folder, or no file like that.
+        ConfigError: no such model.
+    """
+    path = Path(pattern)
+    root, template = path.parent, path.name
+    if not root.is_dir():
+        raise CheckpointError(f"there is no folder {root}")
+    known = replace(naming, templates=(template,)) if naming else Naming(templates=(template,))
+    begins, _, ends = template.partition("{")
+    ending = ends.rpartition("}")[2]
+    like = [p.name for p in root.iterdir() if p.is_file() and p.name.startswith(begins) and p.name.endswith(ending)]
+    found, problems = named(like, known)
+    if not found:
+        raise CheckpointError(f"{root} has no file like {template}; it has {_few(p.name for p in root.iterdir())}")
+    torn = {step: reason for step, one in found.items() if (reason := damage(root / one.name))}
+    bad = [
+        Problem(kind="damaged", what=str(root / found[s].name), step=s, reason=f"{r}; left out")
+        for s, r in torn.items()
+    ]
+    at = {step: root / one.name for step, one in found.items() if step not in torn}
+    title = name or root.resolve().name
+    factory = resolve(model)
+
+    def load(step: int) -> nn.Module:
+        return _load(chosen(at, step, title), factory, key, prefix, allow)
+
+    tokens = tuple(found[step].tokens for step in at)
+    return CheckpointSeries(
+        name=title,
+        steps=tuple(at),
+        tokens=tokens if any(count is not None for count in tokens) else (),
+        load=load,
+        where=lambda step: str(chosen(at, step, title)),
+        problems=(*problems, *bad),
+        unit=known.unit,
+    )
+
+
+def _load(
+    path: Path, factory: Callable[..., nn.Module], key: str | None, prefix: str, allow: Sequence[Any]
+) -> nn.Module:
+    where = str(path)
+    state = stripped(inner(read(path, allow=allow), key, where), prefix, where)
+    return load_into(make(factory, {}, where), state, where)
+
+
+def _few(names: Any) -> str:
+    shown = sorted(names)
+    return (", ".join(shown[:6]) + (", ..." if len(shown) > 6 else "")) or "nothing"

@@ -1,0 +1,96 @@
+"""The `checkpoint-N` folders that a Hugging Face Trainer wrote."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ontogeny.errors import CheckpointError
+from ontogeny.replay.naming import Naming, named
+from ontogeny.replay.pretrained import Loading, defect, load_folder, load_tokenizer
+from ontogeny.replay.series import CheckpointSeries, Problem, chosen
+
+__all__ = ["hf_trainer"]
+
+_NAMES = Naming(templates=("checkpoint-{step}",))
+
+
+def hf_trainer(
+    folder: str | os.PathLike[str], *, tokens_per_step: int | None = None, name: str = "", **loading: Any
+) -> CheckpointSeries:
+    """The checkpoints in a Trainer's output folder. They are the user's own: nothing is downloaded, nothing deleted.
+
+    A folder that was half-written when training was killed is named as a problem, as are checkpoints that
+    `save_total_limit` has deleted since; the rest is there.
+
+    Args:
+        folder: `output_dir` of the run.
+        tokens_per_step: tokens of one optimizer update.
+        name: of the series; the folder's where empty.
+        **loading: see `Loading`; model= a function or "module:attr" for a model that is not of transformers.
+
+    Raises:
+        CheckpointError: no such folder, or no checkpoint in it.
+        ConfigError: an unknown option.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise CheckpointError(f"there is no folder {root}; give the output_dir of a Trainer")
+    how = Loading.of(loading)
+    found, problems = named((p.name for p in root.iterdir() if p.is_dir() and p.name.startswith("checkpoint")), _NAMES)
+    if not found:
+        raise CheckpointError(f"{root} has no folder checkpoint-N; give the output_dir of a Trainer")
+    needs_config = (isinstance(how.model, str) and ":" not in how.model) or hasattr(how.model, "from_pretrained")
+    bad = [p for step, one in found.items() if (p := _problem(root / one.name, step, config=needs_config))]
+    at = {step: root / one.name for step, one in found.items() if step not in {p.step for p in bad}}
+    title = name or root.resolve().name
+
+    def place(step: int) -> Path:
+        return chosen(at, step, title)
+
+    return CheckpointSeries(
+        name=title,
+        steps=tuple(at),
+        tokens=tuple(step * tokens_per_step for step in at) if tokens_per_step is not None else (),
+        load=lambda step: load_folder(place(step), how, str(place(step))),
+        where=lambda step: str(place(step)),
+        tokenizer=lambda step: load_tokenizer(place(step), how, str(place(step))),
+        problems=(*problems, *bad, *_gaps(root, at)),
+    )
+
+
+def _problem(folder: Path, step: int, *, config: bool) -> Problem | None:
+    if reason := defect(folder, config=config):
+        return Problem(kind="damaged", what=str(folder), step=step, reason=f"{reason}; left out")
+    told = _state(folder).get("global_step", step)
+    if told != step:
+        reason = f"its trainer_state.json says step {told}: was it renamed? Left out"
+        return Problem(kind="damaged", what=str(folder), step=step, reason=reason)
+    return None
+
+
+def _gaps(root: Path, at: Mapping[int, Path]) -> list[Problem]:
+    """Steps at which the Trainer saved, by its own save_steps, and which are gone."""
+    last = max(at, default=0)
+    every = _state(at[last]).get("save_steps") if last else None
+    if not isinstance(every, int) or every < 1 or any(step % every for step in at if step != last):
+        return []
+    gone = [step for step in range(every, last, every) if step not in at and not (root / f"checkpoint-{step}").exists()]
+    if not gone:
+        return []
+    shown = ", ".join(map(str, gone[:6])) + (", ..." if len(gone) > 6 else "")
+    reason = (
+        f"{len(gone)} checkpoints were saved every {every} steps and are gone ({shown}): save_total_limit deletes them"
+    )
+    return [Problem(kind="gap", what=str(root), reason=reason)]
+
+
+def _state(folder: Path) -> dict[str, Any]:
+    try:
+        state = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return state if isinstance(state, dict) else {}

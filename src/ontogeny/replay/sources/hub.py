@@ -1,0 +1,160 @@
+"""A hub repository whose revisions are the checkpoints of one run: Pythia, OLMo-2, SmolLM, Amber."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ontogeny.errors import DownloadError, nearest
+from ontogeny.replay.naming import Named, Naming, named
+from ontogeny.replay.pretrained import Loading
+from ontogeny.replay.series import CheckpointSeries, Problem
+from ontogeny.replay.sources import hub_client as client
+from ontogeny.replay.sources.shelf import Shelf, default_cache, folder_of, read_json, write_json
+
+__all__ = ["hub", "repositories"]
+
+_NOT_STEPS = ("main", "master")
+
+
+def hub(
+    repo: str,
+    *,
+    revisions: str | Sequence[str] | Naming = "step{step}",
+    steps: Iterable[int] | None = None,
+    tokens_per_step: int | None = None,
+    name: str = "",
+    cache_dir: str | os.PathLike[str] | None = None,
+    **loading: Any,
+) -> CheckpointSeries:
+    """The revisions of one repository.
+
+    Without `steps` the revisions are listed now, by one request; with `steps` nothing is asked before a checkpoint is
+    needed. With HF_HUB_OFFLINE=1 only what is on this machine is used.
+
+    Args:
+        repo: "EleutherAI/pythia-70m-deduped".
+        revisions: how their names say the step, see `Naming`: "step{step}", "stage1-step{step}-tokens{tokens:B}".
+        steps: optimizer updates that are known to be there.
+        tokens_per_step: tokens of one optimizer update.
+        name: of the series; the repository's where empty.
+        cache_dir: folder of downloads; the user's own Hugging Face cache is looked into first.
+        **loading: see `Loading`: model, trust_remote_code, device_map, dtype.
+
+    Raises:
+        DownloadError: it cannot be listed, or no revision says its step.
+        ConfigError: an unknown option.
+    """
+    naming = Naming.of(revisions, tokens_per_step=tokens_per_step)
+    folder = Path(cache_dir) if cache_dir is not None else default_cache()
+    known = cache(lambda: _commits(repo, folder))
+    if steps is None:
+        at, problems = named(known(), naming, ignore=_NOT_STEPS)
+        if not at:
+            raise DownloadError(f"{repo} has no revision like {' or '.join(naming.templates)}. {nearest('', known())}")
+    else:
+        at, problems = {step: naming.write(step) for step in sorted(set(steps))}, ()
+
+    def commit(_: str, revision: str) -> str:
+        if revision not in known():
+            raise DownloadError(f"{repo} has no revision {revision!r}. {nearest(revision, known())}")
+        return known()[revision]
+
+    shelf = Shelf(
+        name=name or repo,
+        addresses={step: (repo, one.name) for step, one in at.items()},
+        cache=folder,
+        loading=Loading.of(loading),
+        commit=commit,
+    )
+    return _series(shelf, at, problems, naming.unit, there=_here(shelf) if steps is None and client.offline() else at)
+
+
+def repositories(
+    pattern: str | Naming,
+    *,
+    steps: Iterable[int],
+    tokens_per_step: int | None = None,
+    name: str = "",
+    cache_dir: str | os.PathLike[str] | None = None,
+    **loading: Any,
+) -> CheckpointSeries:
+    """One repository a step: MultiBERTs. Nothing is asked before a checkpoint is needed.
+
+    Args:
+        pattern: "google/multiberts-seed_0-step_{step:k}".
+        steps: optimizer updates that are known to be there.
+        tokens_per_step: tokens of one optimizer update.
+        name: of the series; the pattern where empty.
+        cache_dir: see `hub`.
+        **loading: see `Loading`.
+
+    Raises:
+        ConfigError: an unknown option.
+    """
+    naming = Naming.of(pattern, tokens_per_step=tokens_per_step)
+    at = {step: naming.write(step) for step in sorted(set(steps))}
+    folder = Path(cache_dir) if cache_dir is not None else default_cache()
+
+    @cache
+    def commit(repo: str, revision: str) -> str:
+        return _commits(repo, folder, revision)[revision]
+
+    shelf = Shelf(
+        name=name or naming.templates[0],
+        addresses={step: (one.name, "main") for step, one in at.items()},
+        cache=folder,
+        loading=Loading.of(loading),
+        commit=commit,
+    )
+    return _series(shelf, at, (), naming.unit, there=at)
+
+
+def _commits(repo: str, folder: Path, only: str | None = None) -> dict[str, str]:
+    """Revision -> commit: of the hub, and noted beside our downloads; offline, what was noted or is cached."""
+    noted = folder_of(folder, repo) / "revisions.json"
+    before = {name: sha for name, sha in read_json(noted).items() if client.is_commit(sha)}
+    if not client.offline():
+        found = client.commits(repo) if only is None else {only: client.head(repo, only)}
+        if found != before:
+            write_json(noted, before | found)
+        return found
+    found = before | client.cached_commits(repo)
+    if not found or (only is not None and only not in found):
+        raise DownloadError(
+            f"{repo} is not on this machine, and HF_HUB_OFFLINE keeps off the network; unset it to download"
+        )
+    return found
+
+
+def _here(shelf: Shelf) -> Mapping[int, Any]:
+    return {step: None for step in shelf.addresses if shelf.whole(step)}
+
+
+def _series(
+    shelf: Shelf, at: Mapping[int, Named], problems: tuple[Problem, ...], unit: str, *, there: Mapping[int, Any]
+) -> CheckpointSeries:
+    tokens = tuple(at[step].tokens for step in at if step in there)
+    lost = tuple(
+        Problem(
+            kind="missing", what=shelf.where(step), step=step, reason="is not on this machine (HF_HUB_OFFLINE is set)"
+        )
+        for step in at
+        if step not in there
+    )
+    return CheckpointSeries(
+        name=shelf.name,
+        steps=tuple(step for step in at if step in there),
+        tokens=tokens if any(count is not None for count in tokens) else (),
+        load=shelf.load,
+        where=shelf.where,
+        size=shelf.size,
+        fetch=shelf.fetch,
+        forget=shelf.forget,
+        tokenizer=shelf.tokenizer,
+        problems=(*problems, *lost),
+        unit=unit,
+    )

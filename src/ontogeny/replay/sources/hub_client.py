@@ -1,0 +1,288 @@
+"""The Hugging Face hub, by its official client, which stands behind this module: patient, and what came is checked.
+
+The client (2.4) resumes a body that was cut off and repeats some requests. It does not repeat the listing of revisions,
+nor a body after HTTP 5xx or a reset connection; it checks the size of what came, not its hash; and where a listing fails
+for good it returns the folder that is there as if it were whole. All this is made up for here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ontogeny.errors import CheckpointError, DownloadError, require
+
+__all__ = [
+    "ATTEMPTS",
+    "WAIT",
+    "Remote",
+    "cached_commits",
+    "cached_damage",
+    "cached_folder",
+    "check",
+    "commits",
+    "download",
+    "files",
+    "head",
+    "is_commit",
+    "offline",
+    "repository",
+]
+
+T = TypeVar("T")
+
+ATTEMPTS = 6
+WAIT = 1.0
+_LONGEST_WAIT = 60.0
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_TRANSPORT = ("httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3")
+_AGAIN = (408, 425, 429)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remote:
+    """One file of a repository at a commit.
+
+    Args:
+        name: within the repository.
+        size: bytes.
+        sha256: of a large file, None of a small one.
+        git: git's own SHA-1 of a small file.
+    """
+
+    name: str
+    size: int
+    sha256: str | None
+    git: str
+
+
+def _client() -> Any:
+    return require("huggingface_hub", "hub")
+
+
+def offline() -> bool:
+    """Whether the client was told to keep off the network (HF_HUB_OFFLINE)."""
+    _client()
+    return bool(require("huggingface_hub.constants", "hub").HF_HUB_OFFLINE)
+
+
+def commits(repo: str) -> dict[str, str]:
+    """Branch or tag -> commit, of a repository; a branch where both have the name.
+
+    Raises:
+        DownloadError: no such repository, no access, or the hub cannot be reached.
+    """
+    refs = _patiently(lambda: _client().HfApi().list_repo_refs(repository(repo)), repo)
+    return {ref.name: _commit(ref.target_commit, repo) for ref in (*refs.tags, *refs.branches)}
+
+
+def head(repo: str, revision: str = "main") -> str:
+    """The commit that a revision points to.
+
+    Raises:
+        DownloadError: no such repository or revision, no access, or the hub cannot be reached.
+    """
+    where = f"{repo}@{revision}"
+    found = _patiently(lambda: _client().HfApi().repo_info(repository(repo), revision=revision), where)
+    return _commit(found.sha, where)
+
+
+def files(repo: str, commit: str) -> dict[str, Remote]:
+    """Files at the top of a repository at a commit, by name.
+
+    Raises:
+        DownloadError: the hub cannot be reached or does not have it.
+    """
+    listed = _patiently(lambda: list(_client().HfApi().list_repo_tree(repository(repo), revision=commit)), repo)
+    return {
+        f.path: Remote(name=f.path, size=int(f.size), sha256=f.lfs.sha256 if f.lfs else None, git=str(f.blob_id))
+        for f in listed
+        if hasattr(f, "blob_id")
+    }
+
+
+def download(repo: str, commit: str, wanted: Mapping[str, Remote], folder: Path) -> None:
+    """Get files into a folder; those that are there already are not got again. What came is checked by its hash.
+
+    Args:
+        repo: repository.
+        commit: 40 hex digits.
+        wanted: files, by name.
+        folder: made where it is missing.
+
+    Raises:
+        DownloadError: the hub cannot be reached, or a file came wrong twice; it is removed then.
+    """
+    where = f"{repo}@{commit[:12]}"
+    for last in (False, True):
+        _patiently(lambda: _snapshot(repo, commit, wanted, folder), where)
+        wrong = [(name, reason) for name, about in wanted.items() if (reason := check(folder / name, about))]
+        for name, _ in wrong:
+            (folder / name).unlink(missing_ok=True)
+        if not wrong:
+            return
+        if last:
+            told = "; ".join(f"{name} {reason}" for name, reason in wrong)
+            raise DownloadError(f"{where}: {told}. It was removed; try again later, or tell the repository's owner")
+
+
+def _snapshot(repo: str, commit: str, wanted: Mapping[str, Remote], folder: Path) -> None:
+    _client().snapshot_download(repository(repo), revision=commit, local_dir=str(folder), allow_patterns=list(wanted))
+    missing = [name for name in wanted if not (folder / name).is_file()]
+    if missing:
+        raise _UnfinishedError(f"{', '.join(missing)} did not come")
+
+
+class _UnfinishedError(Exception):
+    """The client returned without all files, as it does when a listing fails and the folder is there."""
+
+
+def check(path: Path, about: Remote) -> str | None:
+    """Why a file is not what was announced; None if it is."""
+    if not path.is_file():
+        return "is missing"
+    size = path.stat().st_size
+    if size != about.size:
+        return f"has {size} bytes, announced were {about.size}"
+    if about.sha256 is not None:
+        found, wanted = _digest(path, hashlib.sha256()), about.sha256
+    else:
+        found, wanted = _digest(path, hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False)), about.git
+    return None if found == wanted else f"has hash {found[:16]}..., announced was {wanted[:16]}..."
+
+
+def _digest(path: Path, digest: Any) -> str:
+    with path.open("rb") as handle:
+        while block := handle.read(1 << 20):
+            digest.update(block)
+    return str(digest.hexdigest())
+
+
+def cached_commits(repo: str) -> dict[str, str]:
+    """Branch -> commit, of a repository in the user's own Hugging Face cache, which is read and never changed."""
+    refs = _cache(repo) / "refs"
+    found = {}
+    for path in sorted(refs.rglob("*")) if refs.is_dir() else ():
+        commit = path.read_text(encoding="utf-8").strip() if path.is_file() else ""
+        if _COMMIT.fullmatch(commit):
+            found[path.relative_to(refs).as_posix()] = commit
+    return found
+
+
+def cached_folder(repo: str, commit: str) -> Path | None:
+    """The folder of a commit in the user's own Hugging Face cache; None where there is none."""
+    folder = _cache(repo) / "snapshots" / commit
+    return folder if folder.is_dir() else None
+
+
+def cached_damage(folder: Path, names: Iterable[str]) -> str | None:
+    """Why a file in the user's own cache is not what was downloaded once: there, a large file's name is its hash."""
+    for name in names:
+        blob = (folder / name).resolve()
+        if _SHA256.fullmatch(blob.name) and _digest(blob, hashlib.sha256()) != blob.name:
+            return (
+                f"{name} does not have the hash that it was downloaded by; delete {blob} and let it be downloaded again"
+            )
+    return None
+
+
+def _cache(repo: str) -> Path:
+    constants = require("huggingface_hub.constants", "hub")
+    return Path(constants.HF_HUB_CACHE) / f"models--{repository(repo).replace('/', '--')}"
+
+
+def repository(repo: str) -> str:
+    """The name, if it is one of a repository and so can be part of a path.
+
+    Raises:
+        CheckpointError: it is not.
+    """
+    if not _REPOSITORY.fullmatch(repo) or ".." in repo:
+        raise CheckpointError(f"{repo!r} is not the name of a repository; expected 'owner/name'")
+    return repo
+
+
+def is_commit(text: Any) -> bool:
+    """Whether a text is the hash of a commit, and so can be part of a path."""
+    return isinstance(text, str) and _COMMIT.fullmatch(text) is not None
+
+
+def _commit(text: Any, where: str) -> str:
+    if not is_commit(text):
+        raise DownloadError(f"{where}: the hub named the commit {text!r}, expected 40 hex digits")
+    return str(text)
+
+
+def _patiently(call: Callable[[], T], where: str) -> T:
+    """Call until it works, waiting longer each time, as long as what went wrong may pass."""
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            return call()
+        except Exception as error:
+            wait = _wait(error)
+            if wait is None:
+                raise DownloadError(f"{where}: {_refusal(error)}") from error
+            if attempt == ATTEMPTS:
+                raise DownloadError(
+                    f"{where}: the hub could not be reached in {ATTEMPTS} attempts ({_words(error)}); run it "
+                    "again to go on, or set HF_HUB_OFFLINE=1 to use what is on this machine"
+                ) from error
+            time.sleep(min(_LONGEST_WAIT, max(wait, WAIT * 2 ** (attempt - 1))))
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and what caused it: the client wraps a failed connection in "not found on this machine"."""
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__
+
+
+def _wait(error: BaseException) -> float | None:
+    """Seconds that the server asks to wait (0: none said) where another attempt may help; None where it cannot."""
+    for one in _chain(error):
+        status, headers = _answer(one)
+        if status is not None:
+            again = status in _AGAIN or status >= 500
+            return _seconds(headers.get("Retry-After")) if again else None
+        if type(one).__module__.split(".")[0] in _TRANSPORT or isinstance(
+            one, ConnectionError | TimeoutError | _UnfinishedError
+        ):
+            return 0.0
+        if isinstance(one, OSError) and "Consistency check failed" in str(one):
+            return 0.0
+    return None
+
+
+def _answer(error: BaseException) -> tuple[int | None, Mapping[str, str]]:
+    response = getattr(error, "response", None)
+    return getattr(response, "status_code", None), getattr(response, "headers", {})
+
+
+def _seconds(header: str | None) -> float:
+    return float(header) if header is not None and header.strip().isdigit() else 0.0
+
+
+def _refusal(error: BaseException) -> str:
+    """What another attempt would not mend, in plain words."""
+    names = {type(one).__name__ for one in _chain(error)}
+    if "GatedRepoError" in names:
+        return "is gated: ask for access on its page and log in (hf auth login)"
+    if "RevisionNotFoundError" in names:
+        return "there is no such revision"
+    if "RepositoryNotFoundError" in names:
+        return "there is no such repository, or it is private: check the name, or log in (hf auth login)"
+    return _words(error)
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"

@@ -1,0 +1,132 @@
+"""The `.ckpt` files that Lightning wrote: raw weights, or averaged ones where WeightAveraging was used."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from ontogeny.errors import CheckpointError, ConfigError, WeightsError
+from ontogeny.replay.series import CheckpointSeries, Problem, chosen
+from ontogeny.replay.state import Factory, State, load_into, make, read, resolve, stripped
+
+__all__ = ["Which", "lightning"]
+
+Which = Literal["raw", "ema"]
+
+
+def lightning(
+    folder: str | os.PathLike[str],
+    *,
+    model: Factory,
+    weights: Which = "raw",
+    prefix: str = "",
+    tokens_per_step: int | None = None,
+    name: str = "",
+    allow: Sequence[Any] = (),
+) -> CheckpointSeries:
+    """Lightning checkpoints in a folder. They are the user's own: nothing is downloaded, nothing deleted.
+
+    The step is the checkpoint's own `global_step`, whatever its file is called. `last.ckpt` is left out where another
+    file has the same weights.
+
+    Args:
+        folder: with .ckpt files.
+        model: class, function or "module:attr" that makes the module; a class gets the hyperparameters that were saved
+            (`save_hyperparameters`).
+        weights: "raw": as trained; "ema": as averaged by `WeightAveraging` or `EMAWeightAveraging`, whose callback
+            moves the raw weights to "current_model_state".
+        prefix: take only weights that begin with this ("net."), and cut it off.
+        tokens_per_step: tokens of one optimizer update.
+        name: of the series; the folder's where empty.
+        allow: classes that a checkpoint may hold beside tensors and plain Python (hyperparameters).
+
+    Raises:
+        CheckpointError: no such folder, or no checkpoint in it that can be used.
+        ConfigError: no such model, or other words for `weights`.
+    """
+    root = Path(folder)
+    if weights not in ("raw", "ema"):
+        raise ConfigError(f"weights is 'raw' or 'ema', got {weights!r}")
+    if not root.is_dir() or not any(root.glob("*.ckpt")):
+        raise CheckpointError(f"there is no .ckpt file in {root}; give the folder that ModelCheckpoint wrote to")
+    factory = resolve(model)
+    at, problems = _listed(root, weights, allow)
+    if not at:
+        raise CheckpointError(f"no checkpoint in {root} can be used: {'; '.join(map(str, problems[:3]))}")
+    title = name or root.resolve().name
+
+    def load(step: int) -> nn.Module:
+        path = chosen(at, step, title)
+        content = read(path, allow=allow)
+        module = make(factory, content.get("hyper_parameters") or {}, str(path))
+        return load_into(module, stripped(_state(content, weights, str(path)), prefix, str(path)), str(path))
+
+    return CheckpointSeries(
+        name=title,
+        steps=tuple(at),
+        tokens=tuple(step * tokens_per_step for step in at) if tokens_per_step is not None else (),
+        load=load,
+        where=lambda step: str(chosen(at, step, title)),
+        problems=tuple(problems),
+    )
+
+
+def _listed(root: Path, weights: Which, allow: Sequence[Any]) -> tuple[dict[int, Path], list[Problem]]:
+    """Step -> file. Files are mapped, not read: only their directories are."""
+    found: dict[int, Path] = {}
+    problems: list[Problem] = []
+    for path in sorted(root.glob("*.ckpt"), key=lambda p: (p.name.startswith("last"), p.name)):
+        try:
+            content = read(path, allow=allow)
+            step, state = _step(content, str(path)), _state(content, weights, str(path))
+        except WeightsError as error:
+            reason = str(error).removeprefix(f"{path}: ").removeprefix(f"{path} ")
+            problems.append(Problem(kind="damaged", what=str(path), reason=f"{reason}; left out"))
+            continue
+        first = found.setdefault(step, path)
+        if first != path and not _same(state, _state(read(first, allow=allow), weights, str(first))):
+            reason = f"is step {step} with other weights than {first.name}, which is used"
+            problems.append(Problem(kind="twice", what=str(path), step=step, reason=reason))
+    return dict(sorted(found.items())), problems
+
+
+def _step(content: Mapping[str, Any], where: str) -> int:
+    step = content.get("global_step")
+    if not isinstance(step, int):
+        raise WeightsError(f"{where}: has no global_step; it is no Lightning checkpoint (use files() for plain ones)")
+    return step
+
+
+def _state(content: Mapping[str, Any], weights: Which, where: str) -> State:
+    """Raw or averaged weights.
+
+    A checkpoint saved after training ended has the average in both places, because the callback copies it into the
+    model; then the raw weights are lost. Right after its first update the average is the raw weights.
+    """
+    averaged, raw = content.get("state_dict"), content.get("current_model_state")
+    if not isinstance(averaged, Mapping):
+        raise WeightsError(f"{where}: has no state_dict; it is no Lightning checkpoint")
+    if weights == "ema":
+        if raw is None:
+            raise WeightsError(
+                f"{where}: has no averaged weights: it was saved without WeightAveraging; ask for weights='raw'"
+            )
+        return averaged
+    if raw is None:
+        return averaged
+    updates = int((content.get("averaging_state") or {}).get("n_averaged", 0))
+    if updates > 1 and _same(raw, averaged):
+        raise WeightsError(
+            f"{where}: has the average ({updates} updates) in place of the raw weights, as when saved after training "
+            "ended; ask for weights='ema', or use an earlier file"
+        )
+    return raw  # type: ignore[no-any-return]
+
+
+def _same(one: State, other: State) -> bool:
+    return set(one) == set(other) and all(torch.equal(value, other[name]) for name, value in one.items())

@@ -1,0 +1,51 @@
+"""CheckpointSeries: what it holds, fewer steps, and steps that are not there."""
+
+from __future__ import annotations
+
+import pytest
+from torch import nn
+
+from ontogeny.errors import CheckpointError
+from ontogeny.replay import CheckpointSeries
+from ontogeny.replay.series import chosen
+
+
+def series(**change):
+    options = {"name": "run", "steps": (0, 10, 20), "load": lambda _: nn.Linear(1, 1), "where": str}
+    return CheckpointSeries(**{**options, **change})
+
+
+def test_files_on_this_machine_need_no_download_and_are_never_deleted():
+    s = series()
+    assert s.size(10) == 0
+    assert s.fetch(10) is None
+    assert s.forget(10) is None
+    assert s.tokenizer is None
+    assert s.unit == "optimizer updates"
+
+
+def test_fewer_steps_keep_their_tokens_and_missing_ones_become_problems():
+    s = series(tokens=(0, 100, None)).only([20, 0, 15, 0])
+    assert s.steps == (0, 20)
+    assert s.tokens == (0, None)
+    assert s.tokens_at(0) == 0
+    assert s.tokens_at(10) is None
+    assert [str(p) for p in s.problems] == ["missing: run: no checkpoint at step 15; the nearest are 10 and 20"]
+    assert s.problems[0].step == 15
+    assert series().tokens_at(0) is None
+
+
+def test_steps_have_to_rise_and_tokens_to_match():
+    with pytest.raises(CheckpointError, match="the steps of 'run' are not rising: 10, 0"):
+        series(steps=(10, 0))
+    with pytest.raises(CheckpointError, match="the steps of 'run' are not rising: 1, 1"):
+        series(steps=(1, 1))
+    with pytest.raises(CheckpointError, match="'run' has 3 steps but 2 token counts"):
+        series(tokens=(1, 2))
+
+
+def test_a_step_that_is_not_there_names_the_nearest():
+    with pytest.raises(CheckpointError, match="run has no checkpoint at step 12; the nearest are 10 and 20"):
+        chosen({0: "a", 10: "b", 20: "c"}, 12, "run")
+    with pytest.raises(CheckpointError, match="run has no checkpoint at step 12; it has none at all"):
+        chosen({}, 12, "run")

@@ -1,0 +1,218 @@
+"""Checkpoints of real Trainer runs: whole, half-written, deleted by save_total_limit, renamed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tests.models import TinyCNN, fast_tokenizer, tiny_gpt, token_rows
+from transformers import Trainer, TrainerCallback, TrainingArguments
+
+from ontogeny.errors import CheckpointError, ConfigError, WeightsError
+from ontogeny.replay import hf_trainer
+from ontogeny.weights import weights_hash
+
+
+class Hashes(TrainerCallback):
+    """What the weights were at every step."""
+
+    def __init__(self):
+        self.at = {}
+
+    def on_step_end(self, args, state, control, model=None, **kwargs):
+        self.at[state.global_step] = weights_hash(model)
+
+
+def train(folder, *, steps=12, save_steps=3, **options):
+    hashes = Hashes()
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        max_steps=steps,
+        per_device_train_batch_size=8,
+        save_strategy="steps",
+        save_steps=save_steps,
+        report_to="none",
+        use_cpu=True,
+        disable_tqdm=True,
+        **options,
+    )
+    Trainer(
+        model=tiny_gpt(),
+        args=arguments,
+        train_dataset=token_rows(),
+        processing_class=fast_tokenizer(),
+        callbacks=[hashes],
+    ).train()
+    return hashes.at
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hf") / "out"
+    return folder, train(folder)
+
+
+@pytest.fixture
+def copy(run, tmp_path):
+    shutil.copytree(run[0], tmp_path / "out")
+    return tmp_path / "out", run[1]
+
+
+def test_checkpoints_have_the_weights_that_training_had(run):
+    folder, hashes = run
+    series = hf_trainer(folder, tokens_per_step=64)
+    assert series.steps == (3, 6, 9, 12)
+    assert series.tokens == (192, 384, 576, 768)
+    assert series.problems == ()
+    assert series.name == "out"
+    for step in series.steps:
+        model = series.load(step)
+        assert type(model).__name__ == "GPT2LMHeadModel"
+        assert not model.training
+        assert weights_hash(model) == hashes[step]
+    assert series.tokenizer(3)("dog tree")["input_ids"] == [1, 3]
+    series.forget(3)
+    assert (folder / "checkpoint-3").is_dir()
+
+
+def test_what_save_total_limit_deleted_is_a_gap(tmp_path):
+    hashes = train(tmp_path / "out", steps=13, save_total_limit=2)
+    series = hf_trainer(tmp_path / "out")
+    assert series.steps == (12, 13)
+    assert [(p.kind, p.reason) for p in series.problems] == [
+        ("gap", "3 checkpoints were saved every 3 steps and are gone (3, 6, 9): save_total_limit deletes them")
+    ]
+    assert weights_hash(series.load(13)) == hashes[13]
+
+
+def test_a_run_that_saved_by_epoch_has_no_gaps(tmp_path):
+    arguments = TrainingArguments(
+        output_dir=str(tmp_path / "out"),
+        num_train_epochs=2,
+        per_device_train_batch_size=8,
+        save_strategy="epoch",
+        report_to="none",
+        use_cpu=True,
+        disable_tqdm=True,
+    )
+    Trainer(model=tiny_gpt(), args=arguments, train_dataset=token_rows()).train()
+    series = hf_trainer(tmp_path / "out")
+    assert series.steps == (8, 16)
+    assert series.problems == ()
+
+
+def test_half_written_folders_are_named_and_the_rest_goes_on(copy):
+    folder, hashes = copy
+    weights = folder / "checkpoint-6" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:5000])
+    (folder / "checkpoint-9" / "config.json").unlink()
+    (folder / "checkpoint-12" / "model.safetensors").unlink()
+    (folder / "checkpoint-15").mkdir()
+    (folder / "checkpoint-18").mkdir()
+    (folder / "checkpoint-18" / "config.json").write_text('{"model_type": "gp')
+    (folder / "checkpoint-best").mkdir()
+    series = hf_trainer(folder)
+    assert series.steps == (3,)
+    assert weights_hash(series.load(3)) == hashes[3]
+    told = {p.what.rsplit("/", 1)[-1]: (p.kind, p.step, p.reason) for p in series.problems}
+    assert told["checkpoint-6"][:2] == ("damaged", 6)
+    assert "model.safetensors has 5000 bytes, its header announces" in told["checkpoint-6"][2]
+    assert told["checkpoint-9"] == ("damaged", 9, "config.json is missing; left out")
+    assert told["checkpoint-12"][2] == "has no weights (model.safetensors or pytorch_model.bin); left out"
+    assert told["checkpoint-15"][2] == "config.json is missing; left out"
+    assert told["checkpoint-18"][2] == "config.json cannot be read as JSON (half-written?); left out"
+    assert told["checkpoint-best"][0] == "unread"
+    with pytest.raises(CheckpointError, match="out has no checkpoint at step 6; the nearest are 3"):
+        series.load(6)
+
+
+def test_sharded_checkpoints_with_an_index_that_was_half_written(tmp_path):
+    tiny_gpt().save_pretrained(tmp_path / "checkpoint-1", max_shard_size="5KB")
+    for step in (2, 3, 4):
+        shutil.copytree(tmp_path / "checkpoint-1", tmp_path / f"checkpoint-{step}")
+    index = "model.safetensors.index.json"
+    (tmp_path / "checkpoint-2" / index).write_text('{"metadata": {}, "wei')
+    (tmp_path / "checkpoint-3" / index).write_text('{"metadata": {}}')
+    next((tmp_path / "checkpoint-4").glob("model-00002-of-*")).unlink()
+    series = hf_trainer(tmp_path)
+    assert series.steps == (1,)
+    assert weights_hash(series.load(1)) == weights_hash(tiny_gpt())
+    told = {p.step: p.reason for p in series.problems}
+    assert told[2] == f"{index} cannot be read as JSON (half-written?); left out"
+    assert told[3] == f"{index} has no weight_map; left out"
+    assert told[4].startswith("model-00002-of-")
+    assert told[4].endswith("is missing; left out")
+
+
+def test_a_renamed_folder_is_noticed_by_its_own_state(copy):
+    folder, _ = copy
+    (folder / "checkpoint-6").rename(folder / "checkpoint-7")
+    series = hf_trainer(folder)
+    assert series.steps == (3, 9, 12)
+    damaged = next(p for p in series.problems if p.kind == "damaged")
+    assert damaged.reason == "its trainer_state.json says step 6: was it renamed? Left out"
+    assert [p.reason for p in series.problems if p.kind == "gap"] == [
+        "1 checkpoints were saved every 3 steps and are gone (6): save_total_limit deletes them"
+    ]
+
+
+def test_a_step_that_appears_twice_is_named(copy):
+    folder, hashes = copy
+    shutil.copytree(folder / "checkpoint-9", folder / "checkpoint-09")
+    series = hf_trainer(folder)
+    assert series.steps == (3, 6, 9, 12)
+    assert [(p.kind, p.what, p.reason) for p in series.problems] == [
+        ("twice", "checkpoint-9", "is step 9, as is checkpoint-09, which is used")
+    ]
+    assert weights_hash(series.load(9)) == hashes[9]
+
+
+def test_nan_weights_and_weights_of_another_model_are_said_when_loaded(copy):
+    folder, _ = copy
+    path = folder / "checkpoint-3" / "model.safetensors"
+    weights = load_file(path)
+    weights["transformer.h.0.mlp.c_fc.weight"][0, 0] = float("nan")
+    save_file(weights, path, metadata={"format": "pt"})
+    series = hf_trainer(folder)
+    with pytest.raises(
+        WeightsError, match=r"checkpoint-3: 1 weights are NaN or infinite: transformer.h.0.mlp.c_fc.weight"
+    ):
+        series.load(3)
+    path = folder / "checkpoint-6" / "model.safetensors"
+    weights = load_file(path)
+    del weights["transformer.h.1.mlp.c_fc.weight"]
+    save_file({**weights, "new": torch.zeros(1)}, path, metadata={"format": "pt"})
+    with pytest.raises(WeightsError, match=r"GPT2LMHeadModel: missing 1: transformer.h.1.mlp.*; unexpected 1: new"):
+        series.load(6)
+    config = json.loads((folder / "checkpoint-9" / "config.json").read_text())
+    (folder / "checkpoint-9" / "config.json").write_text(json.dumps(config | {"n_embd": 8}))
+    with pytest.raises(WeightsError, match="checkpoint-9 (does not fit|cannot be loaded by) GPT2LMHeadModel"):
+        series.load(9)
+
+
+def test_a_model_of_ones_own_needs_no_config(tmp_path):
+    for step in (1, 2):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        torch.manual_seed(step)
+        save_file(TinyCNN().state_dict(), tmp_path / f"checkpoint-{step}" / "model.safetensors")
+    series = hf_trainer(tmp_path, model="tests.models:TinyCNN")
+    torch.manual_seed(2)
+    saved = weights_hash(TinyCNN())
+    assert series.problems == ()
+    assert weights_hash(series.load(2)) == saved
+    with pytest.raises(WeightsError, match="no tokenizer that can be loaded"):
+        series.tokenizer(2)
+
+
+def test_no_folder_no_checkpoint_and_wrong_options(tmp_path):
+    with pytest.raises(CheckpointError, match="there is no folder .*none; give the output_dir of a Trainer"):
+        hf_trainer(tmp_path / "none")
+    with pytest.raises(CheckpointError, match="has no folder checkpoint-N; give the output_dir of a Trainer"):
+        hf_trainer(tmp_path)
+    (tmp_path / "checkpoint-1").mkdir()
+    with pytest.raises(ConfigError, match="there is no option 'modle'. Did you mean 'model'"):
+        hf_trainer(tmp_path, modle="auto")
+    assert hf_trainer(tmp_path).steps == ()
