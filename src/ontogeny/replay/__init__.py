@@ -1,8 +1,8 @@
 """Replay: any saved series of checkpoints, loaded one after the other.
 
 series = hub("EleutherAI/pythia-70m-deduped", revisions="step{step}", tokens_per_step=2_097_152)
-for arrival in prefetched(series):
-    model = series.load(arrival.step)
+monitor = ontogeny.watch("tuckute2024", record="runs/pythia", tokenizer="EleutherAI/pythia-70m-deduped")
+walked = replay(series, monitor)        # the same rows as a live run, in the same record
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from ontogeny.replay.pretrained import Loading, check_vocabulary
 from ontogeny.replay.series import CheckpointSeries, Problem
 from ontogeny.replay.sources import files, hf_trainer, hub, lightning, repositories
 from ontogeny.replay.task_logs import read_task_log
+from ontogeny.replay.walk import Plan, Visit, Walk, plan, replay
 
 __all__ = [
     "Arrival",
@@ -21,7 +22,10 @@ __all__ = [
     "Loading",
     "Manifest",
     "Naming",
+    "Plan",
     "Problem",
+    "Visit",
+    "Walk",
     "check_vocabulary",
     "files",
     "find_manifest",
@@ -29,8 +33,10 @@ __all__ = [
     "hub",
     "lightning",
     "load_manifest",
+    "plan",
     "prefetched",
     "read_manifest",
     "read_task_log",
+    "replay",
     "repositories",
 ]

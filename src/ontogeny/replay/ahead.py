@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 
 from ontogeny.errors import CheckpointError
@@ -30,7 +30,7 @@ class Arrival:
 
 def prefetched(
     series: CheckpointSeries, steps: Iterable[int] | None = None, *, keep: bool = False
-) -> Iterator[Arrival]:
+) -> Generator[Arrival, None, None]:
     """Steps one after the other, each fetched; the next one is being fetched meanwhile, in one thread.
 
     A step that cannot be fetched arrives with its error, and the rest goes on. When the generator is closed early, what
