@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ def hf_trainer(
         load=lambda step: load_folder(place(step), how, str(place(step))),
         where=lambda step: str(place(step)),
         tokenizer=lambda step: load_tokenizer(place(step), how, str(place(step))),
-        problems=(*problems, *bad, *_gaps(root, at, naming)),
+        problems=(*problems, *bad, *_gaps(root, at, found)),
         unit=naming.unit,
     )
 
@@ -79,15 +79,13 @@ def _problem(folder: Path, step: int, *, config: bool) -> Problem | None:
     return None
 
 
-def _gaps(root: Path, at: Mapping[int, Path], naming: Naming) -> list[Problem]:
+def _gaps(root: Path, at: Mapping[int, Path], found: Container[int]) -> list[Problem]:
     """Steps at which the Trainer saved, by its own save_steps, and which are gone."""
     last = max(at, default=0)
     every = _state(at[last]).get("save_steps") if last else None
     if not isinstance(every, int) or every < 1 or any(step % every for step in at if step != last):
         return []
-    gone = [
-        step for step in range(every, last, every) if step not in at and not (root / naming.write(step).name).exists()
-    ]
+    gone = [step for step in range(every, last, every) if step not in found]
     if not gone:
         return []
     shown = ", ".join(map(str, gone[:6])) + (", ..." if len(gone) > 6 else "")
