@@ -56,7 +56,7 @@ def server(revisions, monkeypatch, tmp_path):
 
 def paths(server) -> list[str]:
     """What was asked, but for what the client asks on its own account."""
-    return [path for _, path, _, _ in server.asked if not path.startswith("/api/agent")]
+    return [path for _, path, _, _ in server.asked if path.startswith("/api/models/") or "/resolve/" in path]
 
 
 def same(model, content: bytes) -> bool:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from ontogeny.errors import CheckpointError
 from ontogeny.replay.series import UPDATES, Problem
 
-__all__ = ["Named", "Naming", "named"]
+__all__ = ["Named", "Naming", "known_tokens", "named"]
 
 _PLACE = re.compile(r"\{(?P<what>[a-z]+)(?::(?P<how>[^}]*))?\}")
 _KNOWN = ("step", "tokens", "count")
@@ -64,7 +64,7 @@ class Naming:
     def of(cls, what: str | Sequence[str] | Naming, *, tokens_per_step: int | None = None) -> Naming:
         """A template, several, or a naming."""
         if isinstance(what, Naming):
-            return what
+            return what if tokens_per_step is None else replace(what, tokens_per_step=tokens_per_step)
         return cls(templates=(what,) if isinstance(what, str) else tuple(what), tokens_per_step=tokens_per_step)
 
     @property
@@ -152,6 +152,12 @@ def named(
             reason = f"is step {one.step}, as is {first.name}, which is used"
             problems.append(Problem(kind="twice", what=name, step=one.step, reason=reason))
     return dict(sorted(found.items())), tuple(problems)
+
+
+def known_tokens(names: Iterable[Named]) -> tuple[int | None, ...]:
+    """Tokens of each name; () where no name has any."""
+    tokens = tuple(one.tokens for one in names)
+    return tokens if any(count is not None for count in tokens) else ()
 
 
 def _rank(name: str, naming: Naming) -> int:

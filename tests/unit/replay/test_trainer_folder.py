@@ -207,10 +207,22 @@ def test_a_model_of_ones_own_needs_no_config(tmp_path):
         series.tokenizer(2)
 
 
+def test_revisions_that_lie_side_by_side_under_other_names(run, tmp_path):
+    folder, hashes = run
+    for step in (3, 9):
+        shutil.copytree(folder / f"checkpoint-{step}", tmp_path / f"step{step}-tokens1B")
+    (tmp_path / "logs").mkdir()
+    series = hf_trainer(tmp_path, names="step{step}-tokens{tokens:B}")
+    assert series.steps == (3, 9)
+    assert series.tokens == (1_000_000_000, 1_000_000_000)
+    assert weights_hash(series.load(9)) == hashes[9]
+    assert [p.kind for p in series.problems] == ["gap"]
+
+
 def test_no_folder_no_checkpoint_and_wrong_options(tmp_path):
     with pytest.raises(CheckpointError, match="there is no folder .*none; give the output_dir of a Trainer"):
         hf_trainer(tmp_path / "none")
-    with pytest.raises(CheckpointError, match="has no folder checkpoint-N; give the output_dir of a Trainer"):
+    with pytest.raises(CheckpointError, match=r"has no folder checkpoint-\{step\}; give the output_dir of a Trainer"):
         hf_trainer(tmp_path)
     (tmp_path / "checkpoint-1").mkdir()
     with pytest.raises(ConfigError, match="there is no option 'modle'. Did you mean 'model'"):

@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from ontogeny.errors import CheckpointError
-from ontogeny.replay.naming import Naming, named
+from ontogeny.replay.naming import Naming, known_tokens, named
 from ontogeny.replay.series import CheckpointSeries, Problem, chosen
 from ontogeny.replay.state import Factory, damage, inner, load_into, make, read, resolve, stripped
 
@@ -50,10 +50,7 @@ def files(
     if not root.is_dir():
         raise CheckpointError(f"there is no folder {root}")
     known = replace(naming, templates=(template,)) if naming else Naming(templates=(template,))
-    begins, _, ends = template.partition("{")
-    ending = ends.rpartition("}")[2]
-    like = [p.name for p in root.iterdir() if p.is_file() and p.name.startswith(begins) and p.name.endswith(ending)]
-    found, problems = named(like, known)
+    found, problems = named(_like(root, template), known)
     if not found:
         raise CheckpointError(f"{root} has no file like {template}; it has {_few(p.name for p in root.iterdir())}")
     torn = {step: reason for step, one in found.items() if (reason := damage(root / one.name))}
@@ -68,16 +65,21 @@ def files(
     def load(step: int) -> nn.Module:
         return _load(chosen(at, step, title), factory, key, prefix, allow)
 
-    tokens = tuple(found[step].tokens for step in at)
     return CheckpointSeries(
         name=title,
         steps=tuple(at),
-        tokens=tokens if any(count is not None for count in tokens) else (),
+        tokens=known_tokens(found[step] for step in at),
         load=load,
         where=lambda step: str(chosen(at, step, title)),
         problems=(*problems, *bad),
         unit=known.unit,
     )
+
+
+def _like(root: Path, template: str) -> list[str]:
+    """Files that begin and end as the template does."""
+    begins, ends = template.partition("{")[0], template.rpartition("}")[2]
+    return [p.name for p in root.iterdir() if p.is_file() and p.name.startswith(begins) and p.name.endswith(ends)]
 
 
 def _load(

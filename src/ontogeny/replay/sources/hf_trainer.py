@@ -1,25 +1,28 @@
-"""The `checkpoint-N` folders that a Hugging Face Trainer wrote."""
+"""The `checkpoint-N` folders that a Hugging Face Trainer wrote, or folders like them under other names."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
 from ontogeny.errors import CheckpointError
-from ontogeny.replay.naming import Naming, named
+from ontogeny.replay.naming import Naming, known_tokens, named
 from ontogeny.replay.pretrained import Loading, defect, load_folder, load_tokenizer
 from ontogeny.replay.series import CheckpointSeries, Problem, chosen
 
 __all__ = ["hf_trainer"]
 
-_NAMES = Naming(templates=("checkpoint-{step}",))
-
 
 def hf_trainer(
-    folder: str | os.PathLike[str], *, tokens_per_step: int | None = None, name: str = "", **loading: Any
+    folder: str | os.PathLike[str],
+    *,
+    names: str | Naming = "checkpoint-{step}",
+    tokens_per_step: int | None = None,
+    name: str = "",
+    **loading: Any,
 ) -> CheckpointSeries:
     """The checkpoints in a Trainer's output folder. They are the user's own: nothing is downloaded, nothing deleted.
 
@@ -28,6 +31,7 @@ def hf_trainer(
 
     Args:
         folder: `output_dir` of the run.
+        names: how the folders in it say the step; "step{step}" for revisions of a repository that lie side by side.
         tokens_per_step: tokens of one optimizer update.
         name: of the series; the folder's where empty.
         **loading: see `Loading`; model= a function or "module:attr" for a model that is not of transformers.
@@ -40,9 +44,11 @@ def hf_trainer(
     if not root.is_dir():
         raise CheckpointError(f"there is no folder {root}; give the output_dir of a Trainer")
     how = Loading.of(loading)
-    found, problems = named((p.name for p in root.iterdir() if p.is_dir() and p.name.startswith("checkpoint")), _NAMES)
+    naming = Naming.of(names, tokens_per_step=tokens_per_step)
+    begins = tuple(template.partition("{")[0] for template in naming.templates)
+    found, problems = named((p.name for p in root.iterdir() if p.is_dir() and p.name.startswith(begins)), naming)
     if not found:
-        raise CheckpointError(f"{root} has no folder checkpoint-N; give the output_dir of a Trainer")
+        raise CheckpointError(f"{root} has no folder {' or '.join(naming.templates)}; give the output_dir of a Trainer")
     needs_config = (isinstance(how.model, str) and ":" not in how.model) or hasattr(how.model, "from_pretrained")
     bad = [p for step, one in found.items() if (p := _problem(root / one.name, step, config=needs_config))]
     at = {step: root / one.name for step, one in found.items() if step not in {p.step for p in bad}}
@@ -54,11 +60,12 @@ def hf_trainer(
     return CheckpointSeries(
         name=title,
         steps=tuple(at),
-        tokens=tuple(step * tokens_per_step for step in at) if tokens_per_step is not None else (),
+        tokens=known_tokens(found[step] for step in at),
         load=lambda step: load_folder(place(step), how, str(place(step))),
         where=lambda step: str(place(step)),
         tokenizer=lambda step: load_tokenizer(place(step), how, str(place(step))),
-        problems=(*problems, *bad, *_gaps(root, at)),
+        problems=(*problems, *bad, *_gaps(root, at, found)),
+        unit=naming.unit,
     )
 
 
@@ -72,13 +79,13 @@ def _problem(folder: Path, step: int, *, config: bool) -> Problem | None:
     return None
 
 
-def _gaps(root: Path, at: Mapping[int, Path]) -> list[Problem]:
+def _gaps(root: Path, at: Mapping[int, Path], found: Container[int]) -> list[Problem]:
     """Steps at which the Trainer saved, by its own save_steps, and which are gone."""
     last = max(at, default=0)
     every = _state(at[last]).get("save_steps") if last else None
     if not isinstance(every, int) or every < 1 or any(step % every for step in at if step != last):
         return []
-    gone = [step for step in range(every, last, every) if step not in at and not (root / f"checkpoint-{step}").exists()]
+    gone = [step for step in range(every, last, every) if step not in found]
     if not gone:
         return []
     shown = ", ".join(map(str, gone[:6])) + (", ..." if len(gone) > 6 else "")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ontogeny.errors import DownloadError, nearest
-from ontogeny.replay.naming import Named, Naming, named
+from ontogeny.replay.naming import Named, Naming, known_tokens, named
 from ontogeny.replay.pretrained import Loading
 from ontogeny.replay.series import CheckpointSeries, Problem
 from ontogeny.replay.sources import hub_client as client
@@ -137,7 +137,6 @@ def _here(shelf: Shelf) -> Mapping[int, Any]:
 def _series(
     shelf: Shelf, at: Mapping[int, Named], problems: tuple[Problem, ...], unit: str, *, there: Mapping[int, Any]
 ) -> CheckpointSeries:
-    tokens = tuple(at[step].tokens for step in at if step in there)
     lost = tuple(
         Problem(
             kind="missing", what=shelf.where(step), step=step, reason="is not on this machine (HF_HUB_OFFLINE is set)"
@@ -148,7 +147,7 @@ def _series(
     return CheckpointSeries(
         name=shelf.name,
         steps=tuple(step for step in at if step in there),
-        tokens=tokens if any(count is not None for count in tokens) else (),
+        tokens=known_tokens(one for step, one in at.items() if step in there),
         load=shelf.load,
         where=shelf.where,
         size=shelf.size,

@@ -1,8 +1,8 @@
 """The Hugging Face hub, by its official client, which stands behind this module: patient, and what came is checked.
 
 The client (2.4) resumes a body that was cut off and repeats some requests. It does not repeat the listing of revisions,
-nor a body after HTTP 5xx or a reset connection; it checks the size of what came, not its hash; and where a listing fails
-for good it returns the folder that is there as if it were whole. All this is made up for here.
+nor a body after HTTP 5xx or a reset; it checks the size of what came, not its hash; and where a listing fails for good
+it returns the folder that is there as if it were whole. All this is made up for here.
 """
 
 from __future__ import annotations
