@@ -21,6 +21,7 @@ from ontogeny.benchmark import Benchmark
 from ontogeny.errors import ConfigError
 from ontogeny.lag import record_shares
 from ontogeny.monitor import Monitor
+from ontogeny.probe import same_randomness
 from ontogeny.ranks import refuse_unreadable
 from ontogeny.sinks import Sink
 from ontogeny.sinks.wandb import WandbSink
@@ -100,6 +101,7 @@ class AlignmentCallback(pl.Callback):
             self.monitor.check(pl_module)
 
     @override
+    @same_randomness()
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         for model in (trainer.model, pl_module):
             if isinstance(model, nn.Module):

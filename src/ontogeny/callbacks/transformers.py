@@ -15,6 +15,7 @@ from typing_extensions import Unpack, override
 from ontogeny.benchmark import Benchmark
 from ontogeny.lag import record_shares
 from ontogeny.monitor import Monitor
+from ontogeny.probe import same_randomness
 from ontogeny.sinks import Sink
 from ontogeny.sinks.wandb import WandbSink
 from ontogeny.watching import Options, watch
@@ -63,6 +64,7 @@ class AlignmentCallback(TrainerCallback):
         return self
 
     @override
+    @same_randomness()
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self.monitor is None:
             benchmark, record, options = self._make
