@@ -6,7 +6,7 @@ import importlib
 import sys
 from typing import Any
 
-from ontogeny.errors import ConfigError
+from ontogeny.errors import ConfigError, nearest
 
 __all__ = ["object_at"]
 
@@ -22,9 +22,15 @@ def object_at(address: Any) -> Any:
     module, _, attribute = address.partition(":")
     if not module or not attribute:
         raise ConfigError(f"expected module:attribute, got {address!r}")
-    if "" not in sys.path:
-        sys.path.insert(0, "")
+    sys.path.insert(0, "")
     try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"cannot load {address!r}: {error}") from error
+        found: Any = importlib.import_module(module)
+    except ImportError as error:
+        raise ConfigError(f"cannot load {address!r}: {error}; is the module in this folder or installed?") from error
+    finally:
+        sys.path.remove("")
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise ConfigError(f"cannot load {address!r}: {module!r} has no {attribute!r}. {nearest(part, dir(found))}")
+        found = getattr(found, part)
+    return found

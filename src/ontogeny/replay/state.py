@@ -6,25 +6,22 @@ Only `torch.load(weights_only=True)` and safetensors, so that no code in a file 
 from __future__ import annotations
 
 import argparse
-import importlib
 import inspect
 import json
-import os
 import re
-import sys
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from ontogeny.addresses import object_at
 from ontogeny.errors import ConfigError, WeightsError, nearest, require
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
 __all__ = [
     "Factory",
@@ -207,33 +204,10 @@ def resolve(model: Factory) -> Callable[..., nn.Module]:
     Raises:
         ConfigError: not of that form, or not there.
     """
-    if not isinstance(model, str):
-        return model
-    module, colon, attribute = model.partition(":")
-    if not colon or not attribute:
-        raise ConfigError(f"model {model!r} is not of the form 'module:Class' or 'module:function'")
-    with _current_folder_first():
-        try:
-            found: Any = importlib.import_module(module)
-        except ImportError as error:
-            raise ConfigError(f"model {model!r}: {error}; is the module in this folder or installed?") from error
-    for part in attribute.split("."):
-        if not hasattr(found, part):
-            raise ConfigError(f"model {model!r}: {module} has no {attribute!r}. {nearest(part, dir(found))}")
-        found = getattr(found, part)
+    found = object_at(model)
     if not callable(found):
         raise ConfigError(f"model {model!r} is a {type(found).__name__}, neither a class nor a function")
     return found  # type: ignore[no-any-return]
-
-
-@contextmanager
-def _current_folder_first() -> Iterator[None]:
-    here = os.getcwd()  # noqa: PTH109 - sys.path holds text
-    sys.path.insert(0, here)
-    try:
-        yield
-    finally:
-        sys.path.remove(here)
 
 
 def make(factory: Callable[..., nn.Module], options: Mapping[str, Any], where: str) -> nn.Module:

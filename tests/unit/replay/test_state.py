@@ -161,7 +161,7 @@ def test_a_model_is_found_by_its_text_in_the_current_folder_too(tmp_path, monkey
     assert isinstance(make(resolve("own_net_for_test:net"), {}, "x"), nn.Linear)
     assert resolve("tests.models:TinyCNN") is TinyCNN
     assert resolve(TinyCNN) is TinyCNN
-    with pytest.raises(ConfigError, match="own_net_for_test has no 'nte'. Did you mean 'net'"):
+    with pytest.raises(ConfigError, match="'own_net_for_test' has no 'nte'. Did you mean 'net'"):
         resolve("own_net_for_test:nte")
     with pytest.raises(ConfigError, match="'own_net_for_test:x' is a int, neither a class nor a function"):
         resolve("own_net_for_test:x")
@@ -169,7 +169,7 @@ def test_a_model_is_found_by_its_text_in_the_current_folder_too(tmp_path, monkey
         ConfigError, match="No module named 'no_such_module'; is the module in this folder or installed"
     ):
         resolve("no_such_module:net")
-    with pytest.raises(ConfigError, match="model 'net' is not of the form 'module:Class' or 'module:function'"):
+    with pytest.raises(ConfigError, match="expected module:attribute, got 'net'"):
         resolve("net")
     assert str(tmp_path) not in os.sys.path
 
