@@ -3,34 +3,17 @@ callback, also when the probe raises."""
 
 from __future__ import annotations
 
-import random
-
 import lightning.pytorch as pl
-import numpy as np
 import pytest
 import torch
 from tests.models import TinyCNN, TinyModule, image_data, image_loader, tiny_gpt, token_rows, tokenizer, transform
+from tests.sameness import same, states
 from torch import nn
 from transformers import Trainer, TrainingArguments
 
 from ontogeny import HeldOutLoss, watch
 from ontogeny.callbacks.lightning import AlignmentCallback as LightningCallback
 from ontogeny.callbacks.transformers import AlignmentCallback as TransformersCallback
-
-
-def states():
-    return random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
-
-
-def same(a, b) -> bool:
-    """Bit-equal, through nested dicts and lists."""
-    if isinstance(a, torch.Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(map(same, a, b))
-    return a == b
 
 
 class Breaks:

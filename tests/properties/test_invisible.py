@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from lightning.pytorch.callbacks import EMAWeightAveraging
 from tests.benchmarks import image_benchmark, text_benchmark
 from tests.models import TinyCNN, image_data, tiny_gpt, token_rows, tokenizer, transform
+from tests.sameness import same, states
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader
@@ -52,21 +53,6 @@ PLACES = [
     "ontogeny.cost.Cost.affords_another",
     "ontogeny.monitor.these_ranks",
 ]
-
-
-def states():
-    return random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
-
-
-def same(a, b) -> bool:
-    """Bit-equal, through nested dicts and lists."""
-    if isinstance(a, torch.Tensor):
-        return a.dtype == b.dtype and torch.equal(a, b)
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(map(same, a, b))
-    return a == b
 
 
 class Module(pl.LightningModule):
