@@ -14,6 +14,7 @@ __all__ = ["add_parser"]
 _ABOUT = """\
 Walk a series of saved checkpoints through the same probe as a live run, into the same record.
 
+  ontogeny replay tiny --benchmark planted-vision                       the series that comes with the project
   ontogeny replay out/ --benchmark tuckute2024                          checkpoint-N folders of a Hugging Face Trainer
   ontogeny replay ckpts/ --model my_module:Module --transform my_module:tf --benchmark kriegeskorte2008     Lightning
   ontogeny replay 'runs/a/ep{count}.pt' --model my_module:make --transform my_module:tf --benchmark ...     plain files
@@ -65,7 +66,11 @@ def _run(arguments: argparse.Namespace) -> int:
     tokenizer = arguments.tokenizer
     if tokenizer is None and series.tokenizer is not None and series.steps:
         tokenizer = series.tokenizer(series.steps[-1])
-    options = {"tokenizer": tokenizer, "transform": arguments.transform, "layers": arguments.layers}
+    options = {
+        "tokenizer": tokenizer,
+        "transform": arguments.transform or series.transform or None,
+        "layers": arguments.layers,
+    }
     record = arguments.record or Path("runs") / "replay" / series.name.replace("/", "--")
     monitor = watch(
         arguments.benchmark,
@@ -112,7 +117,8 @@ def _found(arguments: argparse.Namespace) -> Any:
     if "{" in place.name:
         return replay.files(place, model=_needed(arguments))
     if "/" not in arguments.source:
-        return replay.load_manifest(arguments.source, trust_remote_code=arguments.trust_remote_code, **loading)
+        trusted: dict[str, Any] = {"trust_remote_code": True} if arguments.trust_remote_code else {}
+        return replay.load_manifest(arguments.source, **trusted, **loading)
     remote = {"trust_remote_code": arguments.trust_remote_code, **loading}
     return replay.hub(arguments.source, revisions=arguments.revisions, **remote)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,6 +41,9 @@ class Manifest:
         tokens_per_count: see `Naming`.
         zero_count: see `Naming`.
         key: where in a file the weights are, for "files".
+        folder: where the files are, for "files" that come with the manifest: under the manifest's own folder.
+        model: address "module:attribute" of what makes the model, for "files".
+        transform: address of the function image -> tensor that the model was trained with.
         licence: of the weights, where it is documented.
         citation: of the paper.
         about: one sentence.
@@ -60,6 +63,9 @@ class Manifest:
     tokens_per_count: int | None = None
     zero_count: int = 0
     key: str = ""
+    folder: str = ""
+    model: str = ""
+    transform: str = ""
     licence: str = ""
     citation: str = ""
     about: str = ""
@@ -127,7 +133,14 @@ def _value(file: Path, key: str, value: Any) -> Any:
     wanted = int if key in _NAMING else str
     if type(value) is not wanted:
         raise ConfigError(f"{file}: {key} should be of type {wanted.__name__}, got {value!r}")
-    return value
+    return _inside(file, str(value)) if key == "folder" else value
+
+
+def _inside(file: Path, folder: str) -> str:
+    home, place = file.parent.resolve(), (file.parent / folder).resolve()
+    if not place.is_relative_to(home):
+        raise ConfigError(f"{file}: folder {folder!r} leads out of {home}; name one under it")
+    return str(place)
 
 
 def _steps(file: Path, value: Any) -> Iterator[int]:
@@ -233,13 +246,17 @@ def load_manifest(
 def _of_files(
     manifest: Manifest, title: str, files_in: str | os.PathLike[str] | None, options: Mapping[str, Any]
 ) -> CheckpointSeries:
+    options = {**({"model": manifest.model} if manifest.model else {}), **options}
+    files_in = files_in or manifest.folder or None
     if files_in is None or "model" not in options:
         raise ConfigError(
             f"{title} is a series of files {manifest.template}: get them ({' '.join(manifest.documents[:1])}), and "
             "give their folder as files_in= and what makes the model as model='module:function'"
         )
     chosen = {"key": manifest.key or None, **options}
-    return files(Path(files_in) / manifest.template, naming=manifest.naming((manifest.template,)), name=title, **chosen)
+    naming = manifest.naming((manifest.template,))
+    found = files(Path(files_in) / manifest.template, naming=naming, name=title, **chosen)
+    return replace(found, transform=manifest.transform)
 
 
 def _filled(text: str, member: Mapping[str, str]) -> str:

@@ -68,6 +68,7 @@ class CheckpointSeries:
         fetch: step -> get it onto this machine; does nothing the second time, goes on after an interruption.
         forget: step -> delete what `fetch` downloaded; never a file of the user's own.
         tokenizer: step -> the tokenizer that lies beside the weights; None where the source has none.
+        transform: address of the function image -> tensor that the model was trained with; "" where not known.
         problems: what was found wrong while listing.
         unit: what `steps` count; "optimizer updates" but where names say only an epoch.
     """
@@ -81,6 +82,7 @@ class CheckpointSeries:
     fetch: Callable[[int], None] = _nothing
     forget: Callable[[int], None] = _nothing
     tokenizer: Callable[[int], Any] | None = None
+    transform: str = ""
     problems: tuple[Problem, ...] = ()
     unit: str = UPDATES
 
