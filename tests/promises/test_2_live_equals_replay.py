@@ -163,6 +163,16 @@ def test_a_model_that_cannot_be_read_fails_alone(text_benchmark, tmp_path):
     assert walked.lines()[0] == "3 checkpoints: 3 failed"
 
 
+def test_another_models_tokenizer_is_named(text_benchmark, tmp_path):
+    from ontogeny.demo.language import train_tokenizer
+
+    train_transformers(text_benchmark, tmp_path)
+    other = train_tokenizer(["dog cat tree river stone runs"] * 3, vocabulary=300)
+    walked = replay(hf_trainer(tmp_path / "out"), watch(text_benchmark, record=tmp_path / "r", tokenizer=other))
+    assert [v.outcome for v in walked.visits] == ["failed"] * 3
+    assert "the model's embedding 16 rows; it is another model's tokenizer" in walked.visits[0].reason
+
+
 def test_the_command(tmp_path, capsys):
     """The embedded world, a tokenizer and a model by address; the task from the Trainer's own log."""
     from ontogeny.demo.language import small_gpt, train_tokenizer

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from ontogeny.errors import OntogenyError
 from ontogeny.monitor import Monitor
 from ontogeny.replay.ahead import Arrival, prefetched
+from ontogeny.replay.pretrained import check_vocabulary
 from ontogeny.replay.series import CheckpointSeries, Problem
 from ontogeny.scores import Score
 from ontogeny.weights import weights_hash
@@ -149,6 +150,9 @@ def _visit(series: CheckpointSeries, monitor: Monitor, arrival: Arrival, known: 
         if arrival.error is not None:
             raise arrival.error
         model = series.load(step)
+        for reader in (w.probe.reader for w in monitor.watched):
+            if hasattr(reader, "__len__"):  # a Hugging Face tokenizer, not a function
+                check_vocabulary(reader, model, where)
         if known is not None:
             return _compared(step, where, known, weights_hash(model))
         with warnings.catch_warnings(record=True) as caught:
