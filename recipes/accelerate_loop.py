@@ -63,6 +63,7 @@ def main(argv=None) -> None:
     names = sorted(name for name in monitor.latest[1] if name.count(".") == 0)  # the same on every process
     accelerator.print(f"step {monitor.latest[0]}: " + ", ".join(f"{n} {monitor.latest[1][n]:.3f}" for n in names))
     accelerator.end_training()
+    accelerator.state.destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ left waiting: what fails on one rank is raised on all.
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -123,7 +124,16 @@ def these_ranks() -> Ranks:
         known = (world, dist.new_group(backend="gloo", timeout=_PATIENCE))
         _GROUPS.clear()
         _GROUPS[id(world)] = known
+        atexit.register(_leave)
     return Ranks(dist.get_rank(), dist.get_world_size(), known[1])
+
+
+def _leave() -> None:
+    """End the group before the interpreter does: threads of gloo that outlive it would abort the process."""
+    for _, group in _GROUPS.values():
+        if dist.is_initialized():
+            dist.destroy_process_group(group)
+    _GROUPS.clear()
 
 
 def is_first() -> bool:
