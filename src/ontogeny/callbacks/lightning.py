@@ -64,6 +64,7 @@ class AlignmentCallback(pl.Callback):
         self._monitor = benchmark if isinstance(benchmark, Monitor) else None
         self._sinks: list[Sink] = []
         self._seen = -1
+        self._shown: tuple[int, Mapping[str, float]] | None = None
 
     @property
     def monitor(self) -> Monitor:
@@ -106,6 +107,7 @@ class AlignmentCallback(pl.Callback):
         for model in (trainer.model, pl_module):
             if isinstance(model, nn.Module):
                 refuse_unreadable(model)
+        self._shown = None
         if trainer.is_global_zero:
             self._sinks = [_sink(logger) for logger in trainer.loggers]
             self.monitor.sinks.extend(self._sinks)
@@ -148,8 +150,10 @@ class AlignmentCallback(pl.Callback):
             self._seen = step
             model = self._average(trainer) or pl_module
             self.monitor(model, step, force=force, optimizers=trainer.optimizers)
-        for name, value in self.monitor.latest[1].items():
-            trainer.callback_metrics[name] = torch.tensor(value)
+        if self.monitor.latest is not self._shown:  # not at every batch: there may be hundreds of curves
+            self._shown = self.monitor.latest
+            for name, value in self._shown[1].items():
+                trainer.callback_metrics[name] = torch.tensor(value)
 
     def _judged_now(self, trainer: pl.Trainer) -> bool:
         """Whether a callback is about to judge these weights by one of our numbers."""
