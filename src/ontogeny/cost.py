@@ -60,6 +60,11 @@ class Cost:
             self._began = time.perf_counter()
 
     @property
+    def running(self) -> bool:
+        """Whether something is being trained, of whose wall time probes can take a share."""
+        return self._began is not None
+
+    @property
     def elapsed(self) -> float:
         """Seconds since the clock started, and those of former processes."""
         return self.earlier + (0.0 if self._began is None else time.perf_counter() - self._began)
@@ -80,4 +85,6 @@ class Cost:
         """The closing line: "31 probes, 1.8 % of wall time (12.3 s)"."""
         count = f"{len(self.seconds)} probe{'' if len(self.seconds) == 1 else 's'}"
         thinned = f"; {self.skipped} left out to stay within {self.budget:.1%}" if self.skipped and self.budget else ""
+        if not self.running:
+            return f"{count} in the record ({sum(self.seconds):.1f} s)"
         return f"{count}, {self.share:.1%} of wall time ({sum(self.seconds):.1f} s){thinned}"

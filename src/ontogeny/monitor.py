@@ -18,7 +18,7 @@ from ontogeny.doctor import examine
 from ontogeny.errors import ConfigError, RecordError
 from ontogeny.probe import same_randomness
 from ontogeny.ranks import ALONE, Ranks, is_first, refuse_unreadable, these_ranks
-from ontogeny.reading import Reading, read, score
+from ontogeny.reading import Reading, constants, read, score
 from ontogeny.schedule import Schedule, parse_schedule
 from ontogeny.scores import Score
 from ontogeny.series import Record
@@ -208,6 +208,21 @@ class Monitor:
         seconds = time.perf_counter() - start
         return [*rows, seconds_row(reading, seconds, run=self.record.run, weights=self.weights)]
 
+    @same_randomness(gpu=False)
+    def write(self, reading: Reading, rows: Sequence[Score], seconds: float) -> list[Score]:
+        """Write a probe that was read and scored by somebody else, as by a worker of a replay.
+
+        Args:
+            reading: of which weights; its features are not needed any more.
+            rows: its scores.
+            seconds: that it took.
+
+        Returns:
+            The rows that were new, with those that no model moves at the first probe.
+        """
+        written = self._the_writer.write(reading, self._with_constants(rows), seconds)
+        return self._shared(ALONE, reading.step, written)
+
     def _ranks(self) -> Ranks:
         return these_ranks() if self.distributed else ALONE
 
@@ -274,9 +289,11 @@ class Monitor:
         return self.flush() if ready else []
 
     def _score(self, reading: Reading) -> list[Score]:
-        names = {w.benchmark.benchmark.name for w in self.watched}
+        return self._with_constants(score(reading, self.watched, self.record.run))
+
+    def _with_constants(self, rows: Sequence[Score]) -> list[Score]:
         done = {s.benchmark for s in self.record.select(kind="control", layer="random features")}
-        return score(reading, self.watched, self.record.run, constants=names - done)
+        return [*rows, *constants(rows, self.watched, self.record.run, done=done)]
 
     def _shared(self, ranks: Ranks, step: int, written: list[Score]) -> list[Score]:
         """What every rank has to know of a probe."""

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ontogeny._arrays import digest
 from ontogeny.errors import FeatureError, ProbeError
 from ontogeny.features import Features, Site
 from ontogeny.layers import EMBEDDINGS, SURPRISAL, choose_layers, plain_model
@@ -147,6 +148,21 @@ class Probe:
             LayerNotFoundError: a name or glob that no layer has.
         """
         return tuple(choose_layers(plain_model(model), self.layers))
+
+    def fingerprint(self, model: nn.Module) -> str | None:
+        """Sixteen hex digits over all that features depend on beside the weights: inputs, layers, poolings.
+
+        None where a pooling is a function of the user's own.
+        """
+        if any(callable(pooling) for pooling in self.poolings):
+            return None
+        inputs = [
+            (name, tensor.numpy())
+            for batch in self._reader.batches(self.batch_size)
+            for name, tensor in sorted(batch.inputs.items())
+        ]
+        flat = [part for pair in inputs for part in pair]
+        return digest(type(plain_model(model)).__qualname__, self.stimuli.ids, self.sites(model), self.poolings, *flat)
 
     def __call__(self, model: nn.Module, ranks: Ranks = ALONE) -> Features:
         """Read the stimulus set.

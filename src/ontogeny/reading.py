@@ -5,19 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from torch import nn
 
 from ontogeny.features import Features
-from ontogeny.probe import observing
+from ontogeny.probe import Probe, observing
 from ontogeny.ranks import Ranks, is_sharded
 from ontogeny.scores import Score
 from ontogeny.task import Measured, Task
 from ontogeny.watched import Watched
 from ontogeny.weights import deployed_weights, weights_hash
 
-__all__ = ["Reading", "read", "score"]
+__all__ = ["Keeper", "Reading", "constants", "read", "score"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +41,15 @@ class Reading:
     seconds: float = 0.0
 
 
+@runtime_checkable
+class Keeper(Protocol):
+    """Where features are kept that were read before."""
+
+    def features(self, probe: Probe, model: nn.Module, weights: str) -> Features:
+        """What the probe reads from the model with weights of this hash: looked up, or read now and kept."""
+        ...
+
+
 def read(
     model: nn.Module,
     step: int,
@@ -49,8 +58,18 @@ def read(
     *,
     ranks: Ranks,
     optimizers: Sequence[Any] = (),
+    kept: Keeper | None = None,
 ) -> Reading:
     """Read the model by every rank together.
+
+    Args:
+        model: at the weights to be read.
+        step: optimizer updates done.
+        watched: what is read.
+        task: what is measured at the same weights.
+        ranks: who reads.
+        optimizers: of the model; a schedule-free one is asked for the weights that it would deploy.
+        kept: where features are looked up first; for a reader who is alone.
 
     Raises:
         ProbeError: the model cannot be read; on every rank, also where another one failed.
@@ -58,7 +77,10 @@ def read(
     start = time.perf_counter()
     with deployed_weights(optimizers) as deployed:
         hashes = ranks.each(lambda: weights_hash(model))
-        features = tuple(w.probe(model, ranks) for w in watched)
+        if kept is not None:
+            features = tuple(kept.features(w.probe, model, hashes[0]) for w in watched)
+        else:
+            features = tuple(w.probe(model, ranks) for w in watched)
         measured = _measure(model, task, ranks)
     if not hashes:
         return Reading(step=step)
@@ -86,21 +108,35 @@ def _measure(model: nn.Module, task: Task | None, ranks: Ranks) -> tuple[Measure
     return ranks.once(measure, spread=False) or ()
 
 
-def score(reading: Reading, watched: Sequence[Watched], run: str, *, constants: Collection[str]) -> list[Score]:
+def score(reading: Reading, watched: Sequence[Watched], run: str) -> list[Score]:
     """All rows of a reading, and those of the task. No random number is drawn from a global state.
 
     Args:
         reading: what was read.
         watched: in the order of reading.
         run: name of the run.
-        constants: benchmarks of which the rows that no model moves (random features, surface) are wanted too.
     """
     rows: list[Score] = []
     for w, features in zip(watched, reading.features, strict=True):
         rows += w.benchmark.score(features, run=run, step=reading.step, weights=reading.weights)
-        if features.values and w.controls and w.benchmark.benchmark.name in constants:
-            widest = max(x.shape[1] for x in features.values.values())
-            rows += w.benchmark.constants(run=run, n_features=widest)
     blank = Score(run=run, step=reading.step, kind="task", weights=reading.weights)
     rows += [replace(blank, metric=m.metric, value=m.value, unit=m.unit, n_stimuli=m.n) for m in reading.task]
     return rows
+
+
+def constants(rows: Sequence[Score], watched: Sequence[Watched], run: str, *, done: Collection[str]) -> list[Score]:
+    """Rows that no model moves: random features as wide as the model's widest layer, and the stimuli's surface.
+
+    Args:
+        rows: of one probe.
+        watched: of which the rows are.
+        run: name of the run.
+        done: benchmarks that have such rows already.
+    """
+    out: list[Score] = []
+    for w in watched:
+        name = w.benchmark.benchmark.name
+        widest = max((s.n_features for s in rows if s.benchmark == name and s.kind == "confound"), default=0)
+        if widest and w.controls and name not in done:
+            out += w.benchmark.constants(run=run, n_features=widest)
+    return out

@@ -111,9 +111,9 @@ class Writer:
         """
         self.cost.seconds.append(seconds)
         blank = Score(run=self.record.run, step=reading.step, kind="cost", metric="share of wall time", unit="share")
-        share = replace(blank, value=self.cost.share)
+        share = [replace(blank, value=self.cost.share)] if self.cost.running else []
         closing = seconds_row(reading, seconds, run=self.record.run, weights=self.weights)
-        written = self.record.append([share, *rows, closing])
+        written = self.record.append([*share, *rows, closing])
         if self.say_every and len(self.cost.seconds) % self.say_every == 0:
             line = plain_line(written)
             tqdm.write(f"ontogeny: {line}", file=sys.stderr)

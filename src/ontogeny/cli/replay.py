@@ -20,6 +20,10 @@ Walk a series of saved checkpoints through the same probe as a live run, into th
   ontogeny replay 'runs/a/ep{count}.pt' --model my_module:make --transform my_module:tf --benchmark ...     plain files
   ontogeny replay pythia-70m-deduped --steps log --benchmark tuckute2024            a public series, by its manifest
   ontogeny replay someone/some-model --revisions 'step{step}' --benchmark ...       revisions of a hub repository
+  ontogeny replay --models list.yaml --benchmark ...                  finished models, with a table of their performance
+
+--engine local --workers 4 measures in four processes, --engine ray on a Ray cluster; one that dies is replaced, and the
+record is the same. --features FOLDER keeps features, so that other metrics or regions need no second forward pass.
 
 It goes on where it was interrupted; a second run does nothing. At most two downloaded checkpoints are on disk (--keep
 leaves them). --dry-run says what would be done, how much would be downloaded, and how long it would take.
@@ -36,7 +40,9 @@ def add_parser(commands: Any) -> None:
         description=_ABOUT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("source", help="folder, file pattern, name of a manifest in checkpoints/, or hub repository")
+    parser.add_argument(
+        "source", nargs="?", help="folder, file pattern, name of a manifest in checkpoints/, or hub repository"
+    )
     parser.add_argument("--benchmark", required=True, nargs="+", help="names, see `ontogeny data list`")
     parser.add_argument("--record", type=Path, help="folder of the record (default: runs/replay/NAME)")
     parser.add_argument("--steps", default="all", help="all, log, log:12, every:1000, or 0,1,512 (default: all)")
@@ -51,6 +57,9 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--task-log", nargs="+", default=[], type=Path, help="logs whose task values go into the record"
     )
+    parser.add_argument("--models", type=Path, help="YAML list of finished models, see ontogeny.replay.models")
+    parser.add_argument("--features", type=Path, help="folder that keeps features by the hash of the weights")
+    _add_places(parser)
     parser.add_argument("--keep", action="store_true", help="leave downloaded checkpoints on disk")
     parser.add_argument("--verify", action="store_true", help="load known steps again and compare their weights")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done")
@@ -58,37 +67,88 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=_run)
 
 
+def _add_places(parser: argparse.ArgumentParser) -> None:
+    """Options that say where checkpoints are measured."""
+    parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda:1")
+    parser.add_argument("--device-map", help="auto spreads a model over all GPUs (transformers, needs accelerate)")
+    parser.add_argument("--dtype", help="float32, bfloat16, ... (default: as stored)")
+    parser.add_argument("--engine", default="here", choices=["here", "local", "ray"], help="where to measure")
+    parser.add_argument("--workers", type=int, help="how many at once (local: needed; ray: default as there is room)")
+    parser.add_argument("--address", help="of a Ray cluster: auto, host:port (default: one on this machine)")
+    parser.add_argument("--cpus-per-worker", type=float, default=1.0, help="of a Ray worker (default: 1)")
+    parser.add_argument(
+        "--gpus-per-worker", type=float, default=0.0, help="of a Ray worker, .5 shares one (default: 0)"
+    )
+
+
 def _run(arguments: argparse.Namespace) -> int:
-    from ontogeny.replay import plan, read_task_log, replay
-    from ontogeny.watching import watch
+    from ontogeny.replay import KeptFeatures, read_task_log, replay
 
     series = _series(arguments)
-    tokenizer = arguments.tokenizer
-    if tokenizer is None and series.tokenizer is not None and series.steps:
-        tokenizer = series.tokenizer(series.steps[-1])
-    options = {
-        "tokenizer": tokenizer,
-        "transform": arguments.transform or series.transform or None,
-        "layers": arguments.layers,
-    }
     record = arguments.record or Path("runs") / "replay" / series.name.replace("/", "--")
-    monitor = watch(
-        arguments.benchmark,
-        record=record,
-        pooling=arguments.pooling,
-        task=object_at(arguments.task),
-        weights=arguments.weights,
-        **options,
-    )
+    engine = _engine(arguments)
     if arguments.dry_run:
-        sys.stdout.write(_planned(plan(series, monitor), series.name))
+        sys.stdout.write(_planned(series, record, arguments.benchmark, engine))
         return 0
+    monitor = _monitor(arguments, series, record)
     for log in arguments.task_log:
         rows = monitor.record.append(read_task_log(log, run=monitor.record.run))
         sys.stdout.write(f"{len(rows)} task values from {log}\n")
-    walked = replay(series, monitor, keep=arguments.keep, verify=arguments.verify, progress=True)
+    walked = replay(
+        series,
+        monitor,
+        engine=engine,
+        keep=arguments.keep,
+        verify=arguments.verify,
+        device=arguments.device,
+        kept=KeptFeatures(folder=arguments.features) if arguments.features else None,
+        progress=True,
+    )
     sys.stdout.write("\n".join([*walked.lines(), f"record {monitor.record.folder}"]) + "\n")
     return 0 if walked.whole else 1
+
+
+def _engine(arguments: argparse.Namespace) -> Any:
+    from ontogeny.errors import ConfigError
+    from ontogeny.replay import Here, Local, Ray
+
+    if arguments.engine == "ray":
+        return Ray(
+            workers=arguments.workers,
+            address=arguments.address,
+            cpus=arguments.cpus_per_worker,
+            gpus=arguments.gpus_per_worker,
+        )
+    if arguments.engine == "local":
+        if arguments.workers is None:
+            raise ConfigError("--engine local needs --workers, how many processes: each holds a model of its own")
+        return Local(workers=arguments.workers)
+    if arguments.workers not in (None, 1):
+        raise ConfigError(f"--workers {arguments.workers} needs --engine local or --engine ray")
+    return Here()
+
+
+def _monitor(arguments: argparse.Namespace, series: Any, record: Path) -> Any:
+    """What is watched; tokenizer and transform are the series' own where none is given."""
+    from ontogeny.datasets import load
+    from ontogeny.watching import watch
+
+    benchmarks = [load(name) for name in arguments.benchmark]
+    modalities = {benchmark.stimuli.modality for benchmark in benchmarks}
+    readers = {"tokenizer": arguments.tokenizer, "transform": arguments.transform}
+    for modality, reader in (("text", "tokenizer"), ("image", "transform")):
+        own = getattr(series, reader)
+        if modality in modalities and readers[reader] is None and own and series.steps:
+            readers[reader] = own(series.steps[-1])
+    return watch(
+        benchmarks,
+        record=record,
+        layers=arguments.layers,
+        pooling=arguments.pooling,
+        task=object_at(arguments.task),
+        weights=arguments.weights,
+        **readers,
+    )
 
 
 def _series(arguments: argparse.Namespace) -> Any:
@@ -109,7 +169,8 @@ def _found(arguments: argparse.Namespace) -> Any:
     from ontogeny import replay
 
     place = Path(arguments.source)
-    loading: dict[str, Any] = {"model": arguments.model} if arguments.model else {}
+    wanted = {"model": arguments.model, "device_map": arguments.device_map, "dtype": arguments.dtype}
+    loading: dict[str, Any] = {name: value for name, value in wanted.items() if value}
     if place.is_dir() and any(place.glob("*.ckpt")):
         return replay.lightning(place, model=_needed(arguments), weights=arguments.weights)
     if place.is_dir():
@@ -134,11 +195,16 @@ def _needed(arguments: argparse.Namespace) -> str:
     return str(arguments.model)
 
 
-def _planned(planned: Any, name: str) -> str:
-    size = "an unknown size" if planned.bytes is None else f"{planned.bytes / 1e9:.2f} GB"
+def _planned(series: Any, record: Path, benchmarks: list[str], engine: Any) -> str:
+    from ontogeny.replay import plan
+    from ontogeny.series import Record
+
+    there = Record.open(record) if (record / "record.json").exists() else None
+    planned = plan(series, there, benchmarks, places=engine.places())
+    size = "an unknown size" if planned.bytes is None else f"about {planned.bytes / 1e9:.2f} GB"
     time = "not known before the first" if planned.seconds is None else f"about {planned.seconds / 60:.1f} minutes"
     steps = ", ".join(map(str, planned.steps[:12])) + (", ..." if len(planned.steps) > 12 else "")
     return (
-        f"{name}: {len(planned.steps)} checkpoints would be scored ({steps or 'none'}), {len(planned.known)} are in "
-        f"the record\ndownload: {size}; reading and scoring: {time}\n"
+        f"{series.name}: {len(planned.steps)} checkpoints would be scored ({steps or 'none'}), "
+        f"{len(planned.known)} are in the record\ndownload: {size}; reading and scoring: {time}\n"
     )

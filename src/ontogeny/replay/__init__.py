@@ -7,23 +7,29 @@ walked = replay(series, monitor)        # the same rows as a live run, in the sa
 
 from __future__ import annotations
 
-from ontogeny.replay.ahead import Arrival, prefetched
+from ontogeny.replay.asking import Plan, plan
+from ontogeny.replay.engines import Engine, Here, Local, Ray
+from ontogeny.replay.kept import KeptFeatures
 from ontogeny.replay.manifests import Manifest, find_manifest, load_manifest, read_manifest
 from ontogeny.replay.naming import Naming
 from ontogeny.replay.pretrained import Loading, check_vocabulary
 from ontogeny.replay.series import CheckpointSeries, Problem
 from ontogeny.replay.sources import files, hf_trainer, hub, lightning, repositories
 from ontogeny.replay.task_logs import read_task_log
-from ontogeny.replay.walk import Plan, Visit, Walk, plan, replay
+from ontogeny.replay.walk import Visit, Walk, replay, replay_many
 
 __all__ = [
-    "Arrival",
     "CheckpointSeries",
+    "Engine",
+    "Here",
+    "KeptFeatures",
     "Loading",
+    "Local",
     "Manifest",
     "Naming",
     "Plan",
     "Problem",
+    "Ray",
     "Visit",
     "Walk",
     "check_vocabulary",
@@ -34,9 +40,9 @@ __all__ = [
     "lightning",
     "load_manifest",
     "plan",
-    "prefetched",
     "read_manifest",
     "read_task_log",
     "replay",
+    "replay_many",
     "repositories",
 ]

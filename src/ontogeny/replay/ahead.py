@@ -5,71 +5,55 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Generator, Iterable
-from dataclasses import dataclass
 
 from ontogeny.errors import CheckpointError
-from ontogeny.replay.series import CheckpointSeries
+from ontogeny.replay.measuring import Order
 
-__all__ = ["Arrival", "prefetched"]
+__all__ = ["prefetched"]
 
 _PATIENCE = 5.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
-    """A step whose checkpoint is on this machine now, or why it is not.
+def prefetched(orders: Iterable[Order]) -> Generator[tuple[Order, Exception | None], None, None]:
+    """Orders one after the other, each with its checkpoint on this machine, or why it is not.
+
+    The next one is being fetched meanwhile, in one thread. A checkpoint that cannot be fetched arrives with its error,
+    and the rest goes on. When the generator is closed early, what is on disk is deleted; a download that is under way
+    then is not waited for longer than five seconds, and deletes itself when it is through. A caller that may raise
+    closes it: `with contextlib.closing(prefetched(...)) as arrivals:`.
 
     Args:
-        step: optimizer updates.
-        error: why it could not be fetched; None where it could.
+        orders: taken one ahead of the one that is being used.
     """
-
-    step: int
-    error: Exception | None = None
-
-
-def prefetched(
-    series: CheckpointSeries, steps: Iterable[int] | None = None, *, keep: bool = False
-) -> Generator[Arrival, None, None]:
-    """Steps one after the other, each fetched; the next one is being fetched meanwhile, in one thread.
-
-    A step that cannot be fetched arrives with its error, and the rest goes on. When the generator is closed early, what
-    is on disk is deleted; a download that is under way then is not waited for longer than five seconds, and deletes
-    itself when it is through. A caller that may raise closes it: `with contextlib.closing(prefetched(...)) as steps:`.
-
-    Args:
-        series: where from.
-        steps: optimizer updates, in the order wanted; all of them where not given.
-        keep: leave what was downloaded.
-    """
-    wanted = list(series.steps if steps is None else steps)
-    ahead = _Fetch(series, wanted[0], keep) if wanted else None
-    for place, step in enumerate(wanted):
-        assert ahead is not None  # noqa: S101 - there is a step, so there is a fetch
+    source = iter(orders)
+    first = next(source, None)
+    ahead = _Fetch(first) if first is not None else None
+    while ahead is not None:
         now, ahead = ahead, None
         try:
-            arrival = now.wait()
-            if place + 1 < len(wanted):
-                ahead = _Fetch(series, wanted[place + 1], keep)
-            yield arrival
+            error = now.wait()
+            if (order := next(source, None)) is not None:
+                ahead = _Fetch(order)
+            yield now.order, error
         except BaseException:
             now.abandon()
             if ahead is not None:
                 ahead.abandon()
             raise
-        if step not in wanted[place + 1 :]:
+        if ahead is None or not ahead.is_for(now.order):
             now.drop()
 
 
 class _Fetch:
     """One fetch in a thread of its own."""
 
-    def __init__(self, series: CheckpointSeries, step: int, keep: bool) -> None:
-        self._series, self._step, self._keep = series, step, keep
+    def __init__(self, order: Order) -> None:
+        self.order = order
+        self._series, self._step, self._keep = order.job.series, order.step, order.job.keep
         self._error: Exception | None = None
         self._lock = threading.Lock()
         self._done = self._abandoned = False
-        self._thread = threading.Thread(target=self._run, name=f"ontogeny fetch {step}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"ontogeny fetch {order.step}", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
@@ -83,9 +67,13 @@ class _Fetch:
         if abandoned:
             self.drop()
 
-    def wait(self) -> Arrival:
+    def wait(self) -> Exception | None:
         self._thread.join()
-        return Arrival(step=self._step, error=self._error)
+        return self._error
+
+    def is_for(self, other: Order) -> bool:
+        """Whether it brings the checkpoint of another order."""
+        return (self._series, self._step) == (other.job.series, other.step)
 
     def abandon(self) -> None:
         """Nobody wants it any more."""

@@ -95,6 +95,11 @@ class CheckpointSeries:
     def __len__(self) -> int:
         return len(self.steps)
 
+    @property
+    def downloads(self) -> bool:
+        """Whether checkpoints have to be fetched; else they lie on this machine."""
+        return self.fetch is not _nothing
+
     def tokens_at(self, step: int) -> int | None:
         """Tokens seen at a step; None where not known."""
         return dict(zip(self.steps, self.tokens, strict=True)).get(step) if self.tokens else None

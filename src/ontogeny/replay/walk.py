@@ -1,25 +1,24 @@
-"""The walk: every checkpoint of a series through the one door, the Monitor, into a record like that of a live run."""
+"""The walk: every checkpoint of a series measured, and written by the one Monitor into a record like a live run's."""
 
 from __future__ import annotations
 
 import contextlib
-import time
-import warnings
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from tqdm import tqdm
 
-from ontogeny.errors import OntogenyError
 from ontogeny.monitor import Monitor
-from ontogeny.replay.ahead import Arrival, prefetched
-from ontogeny.replay.pretrained import check_vocabulary
+from ontogeny.reading import Keeper
+from ontogeny.replay.asking import known_weights, missing
+from ontogeny.replay.engines import Engine, Here
+from ontogeny.replay.measuring import Job, Measured, Order
 from ontogeny.replay.series import CheckpointSeries, Problem
 from ontogeny.scores import Score
-from ontogeny.weights import weights_hash
 
-__all__ = ["Plan", "Visit", "Walk", "plan", "replay"]
+__all__ = ["Visit", "Walk", "replay", "replay_many"]
 
 Outcome = Literal["scored", "known", "changed", "failed"]
 _OUTCOMES: tuple[Outcome, ...] = ("scored", "known", "changed", "failed")
@@ -50,7 +49,7 @@ class Walk:
     """A walk through a series.
 
     Args:
-        visits: one a checkpoint, in the order of the walk.
+        visits: one a checkpoint, in the order of the series.
         problems: what was wrong with the series when it was listed.
     """
 
@@ -70,116 +69,178 @@ class Walk:
         return [f"{len(self.visits)} checkpoints: {told}", *bad, *(f"  {problem}" for problem in self.problems)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What a walk would do.
-
-    Args:
-        steps: that would be scored.
-        known: that the record has already.
-        bytes: to be downloaded; None where the source does not say.
-        seconds: expected for reading and scoring, from the record's own probes; None without any.
-    """
-
-    steps: tuple[int, ...]
-    known: tuple[int, ...]
-    bytes: int | None
-    seconds: float | None
-
-
-def plan(series: CheckpointSeries, monitor: Monitor) -> Plan:
-    """What `replay` would do; nothing is downloaded."""
-    known = _known(monitor)
-    steps = tuple(step for step in series.steps if step not in known)
-    sizes = [series.size(step) for step in steps]
-    timed = [s.value for s in monitor.record.select(kind="probe") if s.value]
-    return Plan(
-        steps=steps,
-        known=tuple(step for step in series.steps if step in known),
-        bytes=None if any(size is None for size in sizes) else sum(size for size in sizes if size is not None),
-        seconds=len(steps) * sum(timed) / len(timed) if timed else None,
-    )
-
-
 def replay(
-    series: CheckpointSeries, monitor: Monitor, *, keep: bool = False, verify: bool = False, progress: bool = False
+    series: CheckpointSeries,
+    monitor: Monitor,
+    *,
+    engine: Engine | None = None,
+    keep: bool = False,
+    verify: bool = False,
+    device: str = "auto",
+    kept: Keeper | None = None,
+    progress: bool = False,
 ) -> Walk:
     """Read every checkpoint of a series that the record does not hold yet.
 
     The rows are those that a live run would have written at these weights, in the same record format: a record of the
-    live run can be continued. An interrupted walk goes on where it was; a second one does nothing.
+    live run can be continued. An interrupted walk goes on where it was; a second one does nothing; a benchmark that was
+    added since is measured at the steps that lack it.
 
     Args:
         series: where the weights are.
-        monitor: what is watched; its schedule is not asked, every step of the series is read.
-        keep: leave what was downloaded on disk; else at most two checkpoints are there at a time.
+        monitor: what is watched, and who writes; its schedule is not asked, every step of the series is read.
+        engine: where checkpoints are measured: `Here()` (default), `Local(workers=4)`, `Ray(gpus=1)`.
+        keep: leave what was downloaded on disk; else a worker has one checkpoint there at a time, `Here` two.
         verify: load steps that the record holds too, and compare the hashes of the weights: notices a checkpoint that
-            was changed under its old name. Those that lie on this machine are always verified.
+            was changed under its old name. Those that are not downloaded are always verified.
+        device: where models run: "auto" (a GPU where there is one), "cpu", "cuda:1".
+        kept: a `KeptFeatures`, so that features are read once for the same weights.
         progress: show a bar.
 
     Returns:
         What became of each. A checkpoint that fails is in the record as a refusal, and the rest goes on.
+
+    Raises:
+        RecordError: the record cannot be written.
     """
-    known = _known(monitor)
-    visits = {s: _met(s, series) for s in series.steps if s in known and not verify and series.size(s) != 0}
-    steps = [step for step in series.steps if step not in visits]
-    _record_problems(series, monitor)
-    with (
-        contextlib.closing(prefetched(series, steps, keep=keep)) as arrivals,
-        tqdm(total=len(steps), disable=not progress, unit="checkpoint", desc=series.name) as bar,
-    ):
-        for arrival in arrivals:
-            visits[arrival.step] = _visit(series, monitor, arrival, known.get(arrival.step))
-            bar.update()
-    monitor.close()
-    return Walk(visits=tuple(visits[step] for step in series.steps), problems=series.problems)
+    how = {"keep": keep, "verify": verify, "device": device, "kept": kept, "progress": progress}
+    return replay_many([(series, monitor)], engine=engine, **how)[0]  # type: ignore[arg-type]
 
 
-def _met(step: int, series: CheckpointSeries) -> Visit:
-    return Visit(step=step, outcome="known", where=series.where(step))
+def replay_many(
+    pairs: Iterable[tuple[CheckpointSeries, Monitor]],
+    *,
+    engine: Engine | None = None,
+    keep: bool = False,
+    verify: bool = False,
+    device: str = "auto",
+    kept: Keeper | None = None,
+    progress: bool = False,
+) -> list[Walk]:
+    """Several series, each into a record of its own; the workers of an engine are shared out among all.
+
+    Args:
+        pairs: series and monitors, taken when there is work for them.
+        engine: see `replay`, as are the others.
+        keep: leave what was downloaded on disk.
+        verify: load steps that the record holds too.
+        device: where models run.
+        kept: where features are kept.
+        progress: show a bar.
+
+    Returns:
+        One walk a pair, in their order.
+    """
+    using = engine if engine is not None else Here()
+    tours: dict[int, _Tour] = {}
+    with tqdm(total=0, disable=not progress, unit="checkpoint") as bar:
+
+        def orders() -> Iterator[Order]:
+            for series, monitor in pairs:
+                job = _job(series, monitor, device=device, keep=keep, kept=kept)
+                tour = tours[id(job)] = _Tour(job, monitor, _asked(job, monitor, using, verify=verify))
+                bar.total = (bar.total or 0) + len(tour.asked)
+                bar.set_description(series.name)
+                yield from [order for several in tour.asked.values() for order in several]
+
+        with contextlib.closing(using.run(orders())) as arriving:  # type: ignore[type-var]
+            for order, measured in arriving:
+                bar.update(tours[id(order.job)].take(order, measured))
+    return [tour.walk() for tour in tours.values()]
 
 
-def _known(monitor: Monitor) -> dict[int, str]:
-    """Step -> hash of the weights that the record has of it."""
-    return {s.step: s.weights for s in monitor.record.select(kind="probe")}
+def _job(series: CheckpointSeries, monitor: Monitor, *, device: str, keep: bool, kept: Keeper | None) -> Job:
+    return Job(
+        series=series,
+        watched=monitor.watched,
+        task=monitor.task,
+        run=monitor.record.run,
+        device=device,
+        keep=keep,
+        kept=kept,
+    )
 
 
-def _visit(series: CheckpointSeries, monitor: Monitor, arrival: Arrival, known: str | None) -> Visit:
-    step, where, start = arrival.step, series.where(arrival.step), time.perf_counter()
-    try:
-        if arrival.error is not None:
-            raise arrival.error
-        model = series.load(step)
-        for reader in (w.probe.reader for w in monitor.watched):
-            if hasattr(reader, "__len__"):  # a Hugging Face tokenizer, not a function
-                check_vocabulary(reader, model, where)
-        if known is not None:
-            return _compared(step, where, known, weights_hash(model))
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            monitor(model, step, force=True)
-            monitor.flush()
-        if step not in _known(monitor):
-            raise OntogenyError("; ".join(str(w.message) for w in caught) or "nothing was written")
-    except (OntogenyError, OSError, RuntimeError, ValueError) as error:
-        reason = f"{type(error).__name__}: {error}" if not isinstance(error, OntogenyError) else str(error)
-        _refuse(monitor, step, where, reason)
-        return Visit(step=step, outcome="failed", where=where, reason=reason)
-    return Visit(step=step, outcome="scored", where=where, seconds=time.perf_counter() - start)
+def _asked(job: Job, monitor: Monitor, engine: Engine, *, verify: bool) -> dict[int, list[Order]]:
+    """Step -> what is to be measured there; steps that are left alone are not in it.
+
+    A step is one order, but where there are more places than steps and nothing to download: then one a benchmark.
+    """
+    series, names = job.series, [w.benchmark.benchmark.name for w in monitor.watched]
+    lacking, hashes = missing(monitor.record, series.steps, names), known_weights(monitor.record)
+    steps = [step for step in series.steps if lacking[step] or verify or not series.downloads]
+    apart = not series.downloads and len(steps) < engine.places()
+    asked: dict[int, list[Order]] = {}
+    for step in steps:
+        several = [(place,) for place in lacking[step]] if apart and lacking[step] else [lacking[step]]
+        blank = Order(job=job, step=step, places=(), known=hashes.get(step, ""))
+        asked[step] = [replace(blank, places=part, task=n == 0) for n, part in enumerate(several)]
+    return asked
 
 
-def _compared(step: int, where: str, known: str, now: str) -> Visit:
-    if now == known:
-        return Visit(step=step, outcome="known", where=where)
-    reason = f"the weights at {where} are {now}, the record's are {known}: changed since; the record's rows are kept"
-    return Visit(step=step, outcome="changed", where=where, reason=reason)
+@dataclass(slots=True, eq=False)
+class _Tour:
+    """One series on its way into its record.
 
+    Args:
+        job: of the series.
+        monitor: writes.
+        asked: step -> orders.
+        came: step -> what came so far.
+        visits: step -> what became of it.
+    """
 
-def _record_problems(series: CheckpointSeries, monitor: Monitor) -> None:
-    for problem in series.problems:
-        _refuse(monitor, problem.step or 0, problem.what, f"{problem.kind}: {problem.reason}")
+    job: Job
+    monitor: Monitor
+    asked: dict[int, list[Order]]
+    came: dict[int, list[tuple[Order, Measured]]] = field(default_factory=dict)
+    visits: dict[int, Visit] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for problem in self.job.series.problems:
+            self._refuse(problem.step or 0, problem.what, f"{problem.kind}: {problem.reason}")
+        if not self.asked:
+            self.monitor.close()
 
-def _refuse(monitor: Monitor, step: int, where: str, reason: str) -> None:
-    layer = f"(checkpoint {where})"
-    monitor.record.append([Score(run=monitor.record.run, step=step, kind="refusal", layer=layer, note=reason)])
+    def take(self, order: Order, measured: Measured) -> int:
+        """Write a step when all of it is there; how many steps are done by that, 0 or 1."""
+        parts = self.came.setdefault(order.step, [])
+        parts.append((order, measured))
+        if len(parts) < len(self.asked[order.step]):
+            return 0
+        parts = sorted(self.came.pop(order.step), key=lambda part: part[0].places)
+        self.visits[order.step] = self._visit(order, [part for _, part in parts])
+        if len(self.visits) == len(self.asked):
+            self.monitor.close()
+        return 1
+
+    def walk(self) -> Walk:
+        series = self.job.series
+        met = {step: Visit(step=step, outcome="known", where=series.where(step)) for step in series.steps}
+        return Walk(visits=tuple((met | self.visits)[step] for step in series.steps), problems=series.problems)
+
+    def _visit(self, order: Order, parts: Sequence[Measured]) -> Visit:
+        step, where, first = order.step, self.job.series.where(order.step), parts[0]
+        reason = next((part.reason for part in parts if part.reason), "")
+        if not reason and len({part.reading.weights for part in parts}) > 1:
+            reason = "its weights changed while it was measured"
+        if reason:
+            self._refuse(step, where, reason)
+            return Visit(step=step, outcome="failed", where=where, reason=reason)
+        if first.changed:
+            reason = (
+                f"the weights at {where} are {first.reading.weights}, the record's are {order.known}: changed since; "
+                "the record's rows are kept"
+            )
+            return Visit(step=step, outcome="changed", where=where, reason=reason)
+        if not order.places:
+            return Visit(step=step, outcome="known", where=where)
+        seconds = sum(part.seconds for part in parts)
+        if "parameters" not in self.monitor.record.header:
+            self.monitor.record.note("parameters", first.parameters)
+        self.monitor.write(first.reading, [row for part in parts for row in part.rows], seconds)
+        return Visit(step=step, outcome="scored", where=where, seconds=seconds)
+
+    def _refuse(self, step: int, where: str, reason: str) -> None:
+        record, layer = self.monitor.record, f"(checkpoint {where})"
+        record.append([Score(run=record.run, step=step, kind="refusal", layer=layer, note=reason)])

@@ -1,0 +1,33 @@
+"""Engines: where checkpoints are measured. The rows are the same; they differ in what may be lost with a machine.
+
+    here.py     Here: in this process, the next checkpoint is downloaded meanwhile
+    local.py    Local: processes on this machine; one that dies is replaced, and its checkpoint begun again
+    cluster.py  Ray: a Ray cluster; a worker or machine that dies is replaced by Ray, GPUs are given out by resources
+
+Whoever runs an engine alone writes the record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol, runtime_checkable
+
+from ontogeny.replay.engines.cluster import Ray
+from ontogeny.replay.engines.here import Here
+from ontogeny.replay.engines.local import Local
+from ontogeny.replay.measuring import Measured, Order
+
+__all__ = ["Engine", "Here", "Local", "Ray"]
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """What an engine is."""
+
+    def places(self) -> int:
+        """How many checkpoints can be measured at once."""
+        ...
+
+    def run(self, orders: Iterable[Order]) -> Iterator[tuple[Order, Measured]]:
+        """Every order with what came of it, in any order. Orders are taken when there is a free place for them."""
+        ...
