@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -441,6 +442,22 @@ def test_one_repository_a_step(server, revisions, tmp_path):
     assert same(series.load(20_000), revisions["step1"]["model.safetensors"])
     with pytest.raises(DownloadError, match="google/tiny-step_60k@main: there is no such repository"):
         series.load(60_000)
+
+
+def test_a_series_goes_to_another_process_by_pickle_with_the_commits_that_it_knows(server, revisions, tmp_path):
+    server.repositories["google/tiny-step_20k"] = {"main": revisions["step1"]}
+    listed = hub(REPO, cache_dir=tmp_path / "ours")
+    single = repositories("google/tiny-step_{step:k}", steps=[20_000], cache_dir=tmp_path / "ours")
+    single.fetch(20_000)
+    asked = len(server.asked)
+    known, named = pickle.loads(pickle.dumps((listed, single)))  # noqa: S301 - our own
+    assert named.size(20_000) == 0
+    assert same(named.load(20_000), revisions["step1"]["model.safetensors"])
+    assert len(server.asked) == asked, "it was fetched before"
+    assert (known.steps, known.name, known.where(1)) == (STEPS, REPO, "tiny/neox@step1")
+    assert same(known.load(1000), revisions["step1000"]["model.safetensors"])
+    assert len(known.tokenizer(1000)) == len(listed.tokenizer(1000))
+    assert paths(server).count("/api/models/tiny/neox/refs") == 1, "the listing went along"
 
 
 def folders(root: Path) -> int:

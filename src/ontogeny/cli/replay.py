@@ -59,21 +59,21 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from ontogeny.datasets import load
     from ontogeny.replay import plan, read_task_log, replay
     from ontogeny.watching import watch
 
     series = _series(arguments)
-    tokenizer = arguments.tokenizer
-    if tokenizer is None and series.tokenizer is not None and series.steps:
-        tokenizer = series.tokenizer(series.steps[-1])
+    benchmarks = [load(name) for name in arguments.benchmark]
+    needed = {benchmark.stimuli.modality for benchmark in benchmarks}
     options = {
-        "tokenizer": tokenizer,
-        "transform": arguments.transform or series.transform or None,
+        "tokenizer": arguments.tokenizer or _beside(series, series.tokenizer, "text" in needed),
+        "transform": arguments.transform or _beside(series, series.transform, "image" in needed),
         "layers": arguments.layers,
     }
     record = arguments.record or Path("runs") / "replay" / series.name.replace("/", "--")
     monitor = watch(
-        arguments.benchmark,
+        benchmarks,
         record=record,
         pooling=arguments.pooling,
         task=object_at(arguments.task),
@@ -89,6 +89,11 @@ def _run(arguments: argparse.Namespace) -> int:
     walked = replay(series, monitor, keep=arguments.keep, verify=arguments.verify, progress=True)
     sys.stdout.write("\n".join([*walked.lines(), f"record {monitor.record.folder}"]) + "\n")
     return 0 if walked.whole else 1
+
+
+def _beside(series: Any, reader: Any, needed: bool) -> Any:
+    """What lies beside the weights of the last step, if it is needed: a tokenizer or a transform."""
+    return reader(series.steps[-1]) if needed and reader is not None and series.steps else None
 
 
 def _series(arguments: argparse.Namespace) -> Any:

@@ -6,11 +6,13 @@ import itertools
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
+from ontogeny.addresses import object_at
 from ontogeny.errors import ConfigError, nearest
 from ontogeny.replay.naming import Naming
 from ontogeny.replay.series import CheckpointSeries
@@ -256,7 +258,11 @@ def _of_files(
     chosen = {"key": manifest.key or None, **options}
     naming = manifest.naming((manifest.template,))
     found = files(Path(files_in) / manifest.template, naming=naming, name=title, **chosen)
-    return replace(found, transform=manifest.transform)
+    return replace(found, transform=partial(_at_any_step, manifest.transform)) if manifest.transform else found
+
+
+def _at_any_step(address: str, _: int) -> Any:
+    return object_at(address)
 
 
 def _filled(text: str, member: Mapping[str, str]) -> str:

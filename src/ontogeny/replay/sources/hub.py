@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,39 @@ from ontogeny.replay.sources.shelf import Shelf, default_cache, folder_of, read_
 __all__ = ["hub", "repositories"]
 
 _NOT_STEPS = ("main", "master")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Listed:
+    """Commits by the listing of a repository, which is asked once."""
+
+    cache: Path
+    _known: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def revisions(self, repo: str) -> dict[str, str]:
+        """Revision -> commit."""
+        if repo not in self._known:
+            self._known[repo] = _commits(repo, self.cache)
+        return self._known[repo]
+
+    def __call__(self, repo: str, revision: str) -> str:
+        known = self.revisions(repo)
+        if revision not in known:
+            raise DownloadError(f"{repo} has no revision {revision!r}. {nearest(revision, known)}")
+        return known[revision]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Heads:
+    """Commits of single revisions, each asked once."""
+
+    cache: Path
+    _known: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def __call__(self, repo: str, revision: str) -> str:
+        if (repo, revision) not in self._known:
+            self._known[repo, revision] = _commits(repo, self.cache, revision)[revision]
+        return self._known[repo, revision]
 
 
 def hub(
@@ -50,19 +83,14 @@ def hub(
     """
     naming = Naming.of(revisions, tokens_per_step=tokens_per_step)
     folder = Path(cache_dir) if cache_dir is not None else default_cache()
-    known = cache(lambda: _commits(repo, folder))
+    commit = _Listed(cache=folder)
     if steps is None:
-        at, problems = named(known(), naming, ignore=_NOT_STEPS)
+        known = commit.revisions(repo)
+        at, problems = named(known, naming, ignore=_NOT_STEPS)
         if not at:
-            raise DownloadError(f"{repo} has no revision like {' or '.join(naming.templates)}. {nearest('', known())}")
+            raise DownloadError(f"{repo} has no revision like {' or '.join(naming.templates)}. {nearest('', known)}")
     else:
         at, problems = {step: naming.write(step) for step in sorted(set(steps))}, ()
-
-    def commit(_: str, revision: str) -> str:
-        if revision not in known():
-            raise DownloadError(f"{repo} has no revision {revision!r}. {nearest(revision, known())}")
-        return known()[revision]
-
     shelf = Shelf(
         name=name or repo,
         addresses={step: (repo, one.name) for step, one in at.items()},
@@ -98,17 +126,12 @@ def repositories(
     naming = Naming.of(pattern, tokens_per_step=tokens_per_step)
     at = {step: naming.write(step) for step in sorted(set(steps))}
     folder = Path(cache_dir) if cache_dir is not None else default_cache()
-
-    @cache
-    def commit(repo: str, revision: str) -> str:
-        return _commits(repo, folder, revision)[revision]
-
     shelf = Shelf(
         name=name or naming.templates[0],
         addresses={step: (one.name, "main") for step, one in at.items()},
         cache=folder,
         loading=Loading.of(loading),
-        commit=commit,
+        commit=_Heads(cache=folder),
     )
     return _series(shelf, at, (), naming.unit, there=at)
 
