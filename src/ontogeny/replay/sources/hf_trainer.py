@@ -13,7 +13,7 @@ from torch import nn
 
 from ontogeny.errors import CheckpointError
 from ontogeny.replay.naming import Naming, known_tokens, named
-from ontogeny.replay.pretrained import Loading, defect, load_folder, load_tokenizer
+from ontogeny.replay.pretrained import Loading, defect, load_folder, load_tokenizer, load_transform
 from ontogeny.replay.series import CheckpointSeries, Problem, chosen
 
 __all__ = ["hf_trainer"]
@@ -38,6 +38,10 @@ class _Folders:
     def tokenizer(self, step: int) -> Any:
         """The tokenizer beside the weights of a step."""
         return load_tokenizer(Path(self.where(step)), self.loading, self.where(step))
+
+    def transform(self, step: int) -> Any:
+        """The function image -> tensor that belongs to the weights of a step."""
+        return load_transform(Path(self.where(step)), self.where(step))
 
 
 def hf_trainer(
@@ -85,6 +89,7 @@ def hf_trainer(
         load=source.load,
         where=source.where,
         tokenizer=source.tokenizer,
+        transform=source.transform,
         problems=(*problems, *bad, *_gaps(root, at, found)),
         unit=naming.unit,
     )

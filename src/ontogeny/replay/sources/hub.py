@@ -177,6 +177,7 @@ def _series(
         fetch=shelf.fetch,
         forget=shelf.forget,
         tokenizer=shelf.tokenizer,
+        transform=shelf.transform,
         problems=(*problems, *lost),
         unit=unit,
     )

@@ -17,7 +17,15 @@ import platformdirs
 from torch import nn
 
 from ontogeny.errors import DownloadError
-from ontogeny.replay.pretrained import Loading, defect, load_folder, load_tokenizer, side_files, weight_files
+from ontogeny.replay.pretrained import (
+    Loading,
+    defect,
+    load_folder,
+    load_tokenizer,
+    load_transform,
+    side_files,
+    weight_files,
+)
 from ontogeny.replay.series import chosen
 from ontogeny.replay.sources import hub_client as client
 
@@ -96,6 +104,10 @@ class Shelf:
     def tokenizer(self, step: int) -> Any:
         """The tokenizer beside the weights of a step."""
         return load_tokenizer(self.folder(step), self.loading, self.where(step))
+
+    def transform(self, step: int) -> Any:
+        """The function image -> tensor that belongs to the weights of a step."""
+        return load_transform(self.folder(step), self.where(step))
 
     def forget(self, step: int) -> None:
         """Delete the folder that `fetch` downloaded into; the user's own cache is left alone."""
