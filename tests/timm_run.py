@@ -16,9 +16,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+
 from tests.hub_server import serving
 
-SIZES = {"resnet": ("test_resnet", {"num_classes": 5}), "vit": ("test_vit", {"num_classes": 7, "img_size": 96})}
+SIZES = {
+    "resnet": ("test_resnet", {"num_classes": 5}),
+    "vit": ("vit_tiny_patch16_224", {"num_classes": 7, "img_size": 96, "depth": 2}),
+}
 
 
 def operators() -> torch.library.Library:
@@ -65,10 +69,10 @@ def images() -> list[Image.Image]:
     return [Image.fromarray(array) for array in arrays]
 
 
-def compared(timm, model, series) -> dict[str, object]:
-    """One loaded model beside the one that was saved, and its transform beside timm's own."""
+def compared(timm, model, folder: Path, series) -> dict[str, object]:
+    """One loaded model beside the one that was saved, and its transform beside what timm itself reads of the folder."""
     loaded, transform = series.load(1), series.transform(1)
-    data = timm.data.resolve_data_config({}, model=model)
+    data = timm.data.resolve_data_config({}, model=timm.create_model(f"local-dir:{folder}"))
     own = timm.data.create_transform(**data, is_training=False)
     pictures = images()
     theirs = [own(picture.convert("RGB")) for picture in pictures]
@@ -91,10 +95,9 @@ def compared(timm, model, series) -> dict[str, object]:
 
 def scored(series, folder: Path) -> dict[str, object]:
     """Through the one door."""
-    from tests.benchmarks import image_benchmark
-
     from ontogeny import watch
     from ontogeny.replay import replay
+    from tests.benchmarks import image_benchmark
 
     monitor = watch(image_benchmark(), record=folder / "record", transform=series.transform(1))
     walked = replay(series, monitor)
@@ -120,13 +123,13 @@ def main(folder: Path) -> None:
             return hub(f"tiny/{name}", **naming, **loading)
 
         found: dict[str, object] = {"timm": timm.__version__}
-        found |= {name: compared(timm, model, series(name)) for name, model in models.items()}
-        found["old"] = compared(timm, models["resnet"], series("old"))
+        found |= {name: compared(timm, model, folder / name, series(name)) for name, model in models.items()}
+        found["old"] = compared(timm, models["resnet"], folder / "resnet", series("old"))
         found["half as float32"] = str(next(series("half", dtype="float32").load(1).parameters()).dtype)
         found["scored"] = {name: scored(series(name), folder / f"r-{name}") for name in SIZES}
         errors = {}
         for name, options in {
-            **dict.fromkeys(("nan", "typo", "remote", "tagged", "classes", "foreign", "unknown_argument"), {}),
+            **{broken: {} for broken in ("nan", "typo", "remote", "tagged", "classes", "foreign", "unknown_argument")},
             "resnet": {"device_map": "auto"},
         }.items():
             try:
