@@ -17,7 +17,7 @@ import pytest
 import torch
 from safetensors.torch import load as safetensors_load
 from safetensors.torch import save_file
-from tests.hub_server import serving
+from tests.hub_server import online, serving
 from tests.models import fast_tokenizer, saved, tiny_neox
 from transformers import GPTNeoXForCausalLM
 
@@ -43,14 +43,8 @@ def revisions(tmp_path_factory) -> dict[str, dict[str, bytes]]:
 @pytest.fixture
 def server(revisions, monkeypatch, tmp_path):
     """The server, and the client online: the tests' environment keeps it off the network."""
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
     with serving({REPO: dict(revisions)}) as running:
-        constants = huggingface_hub.constants
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "ENDPOINT", running.url)
-        template = running.url + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "theirs"))
+        online(monkeypatch, running, tmp_path / "theirs")
         monkeypatch.setattr(hub_client, "WAIT", 0.01)
         yield running
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from ontogeny.replay.ahead import Arrival, prefetched
 from ontogeny.replay.manifests import Manifest, find_manifest, load_manifest, read_manifest
+from ontogeny.replay.model_tables import missing_records, model_table, performance_and_alignment
+from ontogeny.replay.models import Model, ModelList, read_models
 from ontogeny.replay.naming import Naming
 from ontogeny.replay.pretrained import Loading, check_vocabulary
 from ontogeny.replay.series import CheckpointSeries, Problem
-from ontogeny.replay.sources import files, hf_trainer, hub, lightning, repositories
+from ontogeny.replay.sources import files, finished, hf_trainer, hub, lightning, repositories
 from ontogeny.replay.task_logs import read_task_log
 from ontogeny.replay.walk import Plan, Visit, Walk, plan, replay
 
@@ -21,6 +23,8 @@ __all__ = [
     "CheckpointSeries",
     "Loading",
     "Manifest",
+    "Model",
+    "ModelList",
     "Naming",
     "Plan",
     "Problem",
@@ -29,13 +33,18 @@ __all__ = [
     "check_vocabulary",
     "files",
     "find_manifest",
+    "finished",
     "hf_trainer",
     "hub",
     "lightning",
     "load_manifest",
+    "missing_records",
+    "model_table",
+    "performance_and_alignment",
     "plan",
     "prefetched",
     "read_manifest",
+    "read_models",
     "read_task_log",
     "replay",
     "repositories",

@@ -10,13 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from ontogeny.addresses import object_at
 from ontogeny.errors import ConfigError, nearest
 from ontogeny.replay.naming import Naming
 from ontogeny.replay.series import CheckpointSeries
 from ontogeny.replay.sources import files, hub, repositories
+from ontogeny.replay.yaml_files import check_keys, inside, read_yaml
 
 __all__ = ["Manifest", "find_manifest", "load_manifest", "read_manifest"]
 
@@ -93,16 +92,8 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
         ConfigError: not there, not YAML, an unknown or missing key, or a value that cannot be.
     """
     file = Path(path)
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"{file} cannot be read as YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{file}: expected keys and values, got {type(content).__name__}")
-    known = [f.name for f in fields(Manifest)]
-    for key in content:
-        if key not in known:
-            raise ConfigError(f"{file}: there is no key {key!r}. {nearest(str(key), known)}")
+    content = read_yaml(file)
+    check_keys(str(file), content, [f.name for f in fields(Manifest)])
     manifest = Manifest(**{key: _value(file, key, value) for key, value in content.items()} | _required(file, content))
     _examine(file, manifest)
     return manifest
@@ -135,14 +126,7 @@ def _value(file: Path, key: str, value: Any) -> Any:
     wanted = int if key in _NAMING else str
     if type(value) is not wanted:
         raise ConfigError(f"{file}: {key} should be of type {wanted.__name__}, got {value!r}")
-    return _inside(file, str(value)) if key == "folder" else value
-
-
-def _inside(file: Path, folder: str) -> str:
-    home, place = file.parent.resolve(), (file.parent / folder).resolve()
-    if not place.is_relative_to(home):
-        raise ConfigError(f"{file}: folder {folder!r} leads out of {home}; name one under it")
-    return str(place)
+    return str(inside(file, "folder", str(value))) if key == "folder" else value
 
 
 def _steps(file: Path, value: Any) -> Iterator[int]:

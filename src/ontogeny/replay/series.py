@@ -11,12 +11,13 @@ from typing_extensions import override
 
 from ontogeny.errors import CheckpointError
 
-__all__ = ["UPDATES", "CheckpointSeries", "Problem", "chosen"]
+__all__ = ["FINISHED", "UPDATES", "CheckpointSeries", "Problem", "chosen"]
 
 Kind = Literal["missing", "damaged", "twice", "gap", "unread", "tokens"]
 T = TypeVar("T")
 
 UPDATES = "optimizer updates"
+FINISHED = "finished models"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +72,8 @@ class CheckpointSeries:
         tokenizer: step -> the tokenizer that lies beside the weights; None where the source has none.
         transform: step -> the function image -> tensor that the model takes images by; None where the source has none.
         problems: what was found wrong while listing.
-        unit: what `steps` count; "optimizer updates" but where names say only an epoch.
+        unit: what `steps` count; "optimizer updates" but where names say only an epoch, or where each is a finished
+            model.
     """
 
     name: str

@@ -11,11 +11,11 @@ from typing import Any
 from ontogeny.errors import DownloadError, nearest
 from ontogeny.replay.naming import Named, Naming, known_tokens, named
 from ontogeny.replay.pretrained import Loading
-from ontogeny.replay.series import CheckpointSeries, Problem
+from ontogeny.replay.series import FINISHED, CheckpointSeries, Problem
 from ontogeny.replay.sources import hub_client as client
 from ontogeny.replay.sources.shelf import Shelf, default_cache, folder_of, read_json, write_json
 
-__all__ = ["hub", "repositories"]
+__all__ = ["finished", "hub", "repositories"]
 
 _NOT_STEPS = ("main", "master")
 
@@ -42,12 +42,14 @@ class _Listed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Heads:
-    """Commits of single revisions, each asked once."""
+    """Commits of single revisions, each asked once; a revision that is a commit needs no asking."""
 
     cache: Path
     _known: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def __call__(self, repo: str, revision: str) -> str:
+        if client.is_commit(revision):
+            return revision
         if (repo, revision) not in self._known:
             self._known[repo, revision] = _commits(repo, self.cache, revision)[revision]
         return self._known[repo, revision]
@@ -134,6 +136,38 @@ def repositories(
         commit=_Heads(cache=folder),
     )
     return _series(shelf, at, (), naming.unit, there=at)
+
+
+def finished(
+    repo: str,
+    *,
+    revision: str = "main",
+    name: str = "",
+    cache_dir: str | os.PathLike[str] | None = None,
+    **loading: Any,
+) -> CheckpointSeries:
+    """A finished model as a series of one checkpoint, at step 1. Nothing is asked before it is needed.
+
+    Args:
+        repo: "timm/resnet18.a1_in1k".
+        revision: branch, tag or commit.
+        name: of the series; the repository's where empty.
+        cache_dir: see `hub`.
+        **loading: see `Loading`.
+
+    Raises:
+        ConfigError: an unknown option.
+    """
+    folder = Path(cache_dir) if cache_dir is not None else default_cache()
+    at = {1: Named(name=revision, step=1)}
+    shelf = Shelf(
+        name=name or repo,
+        addresses={1: (repo, revision)},
+        cache=folder,
+        loading=Loading.of(loading),
+        commit=_Heads(cache=folder),
+    )
+    return _series(shelf, at, (), FINISHED, there=at)
 
 
 def _commits(repo: str, folder: Path, only: str | None = None) -> dict[str, str]:
