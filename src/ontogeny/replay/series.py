@@ -57,8 +57,8 @@ class CheckpointSeries:
     """Saved weights of one run.
 
     Nothing is downloaded or loaded before it is asked for. `load(step)` fetches what it needs; `fetch(step)` does only
-    that, so that it can run ahead. The series of this package can be pickled, for another process, where what makes
-    their models is an address or stands in a module.
+    that, so that it can run ahead. A series of this package can be sent to another process, where what makes its
+    models is an address or stands in a module.
 
     Args:
         name: of the run.
