@@ -60,6 +60,9 @@ def repositories(timm, folder: Path):
         if change is None:  # as timm wrote it before 0.9: all in one
             config = {**config["pretrained_cfg"], "architecture": config["architecture"], "num_classes": 5}
         saved[name] = {**saved["resnet"], "config.json": json.dumps({**config, **(change or {})}).encode()}
+    config = json.loads(saved["vit"]["config.json"])
+    del config["model_args"]["img_size"]  # as most repositories have it: only pretrained_cfg says the size
+    saved["sized"] = {**saved["vit"], "config.json": json.dumps(config).encode()}
     return models, {f"tiny/{name}": {"main": files} for name, files in saved.items()}
 
 
@@ -125,6 +128,7 @@ def main(folder: Path) -> None:
         found: dict[str, object] = {"timm": timm.__version__}
         found |= {name: compared(timm, model, folder / name, series(name)) for name, model in models.items()}
         found["old"] = compared(timm, models["resnet"], folder / "resnet", series("old"))
+        found["sized"] = compared(timm, models["vit"], folder / "vit", series("sized"))
         found["half as float32"] = str(next(series("half", dtype="float32").load(1).parameters()).dtype)
         found["scored"] = {name: scored(series(name), folder / f"r-{name}") for name in SIZES}
         errors = {}

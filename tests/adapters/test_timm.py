@@ -37,6 +37,7 @@ def found(tmp_path_factory) -> dict:
     [
         ("resnet", "ResNet", "float32"),
         ("vit", "VisionTransformer", "float32"),
+        ("sized", "VisionTransformer", "float32"),
         ("half", "ResNet", "float16"),
         ("old", "ResNet", "float32"),
     ],
@@ -48,7 +49,7 @@ def test_what_timm_saved_is_loaded_to_the_bit(found, name, kind, dtype):
         "training": False,
         "logits": True,
         "weights": True,
-        "shape": [3, 96, 96] if name == "vit" else [3, 160, 160],
+        "shape": [3, 96, 96] if kind == "VisionTransformer" else [3, 160, 160],
         "transform": True,
         "arrays": True,
     }

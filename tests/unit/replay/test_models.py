@@ -83,6 +83,14 @@ def test_rows_that_say_two_things_or_may_be_two_models(tmp_path):
     ]
 
 
+def test_a_name_comes_before_the_id_of_another_model(tmp_path):
+    (tmp_path / "a.csv").write_text("who,x\no/b,3\n")
+    (tmp_path / "m.yaml").write_text(
+        "models: [{id: o/b, name: other}, {id: o/a, name: o/b}]\ntables: [{path: a.csv, key: who}]\n"
+    )
+    assert [m.performance for m in read_models(tmp_path / "m.yaml").models] == [{}, {"x": 3.0}]
+
+
 def test_a_series_of_one_step_asks_nothing_before_it_is_needed(path, tmp_path):
     series = read_models(path).models[1].series(cache_dir=tmp_path / "ours", dtype="float32")
     assert (series.name, series.steps, series.unit) == ("resnet18", (1,), "finished models")
