@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 Files = Mapping[str, bytes]
@@ -177,6 +179,17 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
                 super().finish()
 
     return Handler
+
+
+def online(monkeypatch: Any, hub: Hub, theirs: Path) -> None:
+    """Point the official client, which the tests' environment keeps off the network, to a server."""
+    from huggingface_hub import constants  # reads HF_ENDPOINT when it is imported
+
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + "/{repo_id}/resolve/{revision}/{filename}")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(theirs))
 
 
 @contextmanager

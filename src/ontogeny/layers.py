@@ -107,12 +107,22 @@ def _first_block(named: dict[str, nn.Module]) -> nn.Module:
 
 
 def _stages(model: nn.Module) -> list[nn.Module]:
-    """Children with parameters of the first module that has several; of a flat chain, its convolutions and linears."""
+    """Children with parameters of the first module that has several; of a flat chain, its convolutions and linears.
+
+    A chain of blocks that stands alone beside stem and head is opened: its blocks are the stages.
+    """
     while True:
         children = [child for child in model.children() if _size(child)]
         if len(children) != 1:
             break
         model = children[0]
-    grouped = [child for child in children if list(child.children())]
-    weighted = [c for c in children if isinstance(c, nn.Linear) or hasattr(c, "kernel_size")]
-    return [child for child in children if child in grouped or child in weighted]
+    chains = [child for child in children if _is_chain_of_blocks(child)]
+    opened = [part for child in children for part in (child.children() if chains == [child] else [child])]
+    grouped = [child for child in opened if list(child.children())]
+    weighted = [c for c in opened if isinstance(c, nn.Linear) or hasattr(c, "kernel_size")]
+    return [child for child in opened if _size(child) and (child in grouped or child in weighted)]
+
+
+def _is_chain_of_blocks(module: nn.Module) -> bool:
+    """Whether all stages of a model may stand in it (timm's `blocks` and `stages`, torchvision's `features`)."""
+    return isinstance(module, nn.Sequential) and sum(bool(list(part.children())) for part in module) > 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -16,12 +17,14 @@ import pytest
 import torch
 from safetensors.torch import load as safetensors_load
 from safetensors.torch import save_file
-from tests.hub_server import serving
+from tests.hub_server import online, serving
 from tests.models import fast_tokenizer, saved, tiny_neox
+from tests.orders import orders
 from transformers import GPTNeoXForCausalLM
 
 from ontogeny.errors import CheckpointError, ConfigError, DownloadError, WeightsError
-from ontogeny.replay import check_vocabulary, hub, prefetched, repositories
+from ontogeny.replay import check_vocabulary, hub, repositories
+from ontogeny.replay.ahead import prefetched
 from ontogeny.replay.sources import hub_client
 
 REPO = "tiny/neox"
@@ -42,14 +45,8 @@ def revisions(tmp_path_factory) -> dict[str, dict[str, bytes]]:
 @pytest.fixture
 def server(revisions, monkeypatch, tmp_path):
     """The server, and the client online: the tests' environment keeps it off the network."""
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
     with serving({REPO: dict(revisions)}) as running:
-        constants = huggingface_hub.constants
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "ENDPOINT", running.url)
-        template = running.url + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "theirs"))
+        online(monkeypatch, running, tmp_path / "theirs")
         monkeypatch.setattr(hub_client, "WAIT", 0.01)
         yield running
 
@@ -443,6 +440,22 @@ def test_one_repository_a_step(server, revisions, tmp_path):
         series.load(60_000)
 
 
+def test_a_series_goes_to_another_process_by_pickle_with_the_commits_that_it_knows(server, revisions, tmp_path):
+    server.repositories["google/tiny-step_20k"] = {"main": revisions["step1"]}
+    listed = hub(REPO, cache_dir=tmp_path / "ours")
+    single = repositories("google/tiny-step_{step:k}", steps=[20_000], cache_dir=tmp_path / "ours")
+    single.fetch(20_000)
+    asked = len(server.asked)
+    known, named = pickle.loads(pickle.dumps((listed, single)))  # noqa: S301 - our own
+    assert named.size(20_000) == 0
+    assert same(named.load(20_000), revisions["step1"]["model.safetensors"])
+    assert len(server.asked) == asked, "it was fetched before"
+    assert (known.steps, known.name, known.where(1)) == (STEPS, REPO, "tiny/neox@step1")
+    assert same(known.load(1000), revisions["step1000"]["model.safetensors"])
+    assert len(known.tokenizer(1000)) == len(listed.tokenizer(1000))
+    assert paths(server).count("/api/models/tiny/neox/refs") == 1, "the listing went along"
+
+
 def folders(root: Path) -> int:
     return sum(path.is_dir() for path in root.glob("tiny--neox/*")) if root.exists() else 0
 
@@ -451,13 +464,13 @@ def test_the_next_step_is_downloaded_while_this_one_is_used_and_at_most_two_are_
     ours = tmp_path / "ours"
     series = hub(REPO, steps=[0, 1, 16, 1000, 2000], cache_dir=ours)
     errors, seen = {}, []
-    for arrival in prefetched(series):
-        seen.append(arrival.step)
-        if arrival.error is not None:
-            errors[arrival.step] = str(arrival.error)
+    for order, error in prefetched(orders(series)):
+        seen.append(order.unit.step)
+        if error is not None:
+            errors[order.unit.step] = str(error)
             continue
-        assert same(series.load(arrival.step), revisions[f"step{arrival.step}"]["model.safetensors"])
-        following = {0: 1, 1000: 2000}.get(arrival.step)
+        assert same(series.load(order.unit.step), revisions[f"step{order.unit.step}"]["model.safetensors"])
+        following = {0: 1, 1000: 2000}.get(order.unit.step)
         deadline = time.monotonic() + 20
         while following is not None and series.size(following) and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -471,13 +484,13 @@ def test_the_next_step_is_downloaded_while_this_one_is_used_and_at_most_two_are_
 
 def test_keep_leaves_what_was_downloaded(server, tmp_path):
     series = hub(REPO, cache_dir=tmp_path / "ours")
-    assert [a.step for a in prefetched(series, [0, 1], keep=True)] == [0, 1]
+    assert [o.unit.step for o, _ in prefetched(orders(series, [0, 1], keep=True))] == [0, 1]
     assert folders(tmp_path / "ours") == 2
 
 
 def test_stopping_early_leaves_nothing_behind(server, tmp_path):
     series = hub(REPO, cache_dir=tmp_path / "ours")
-    with closing(prefetched(series)) as arrivals:
+    with closing(prefetched(orders(series))) as arrivals:
         next(arrivals)
         server.hold = threading.Event()
         threading.Timer(0.3, server.hold.set).start()

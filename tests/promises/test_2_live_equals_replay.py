@@ -118,17 +118,21 @@ def test_a_live_record_is_continued_and_a_second_walk_does_nothing(text_benchmar
     assert [v.outcome for v in replay(series, monitor).visits] == ["known"] * 3
     assert (tmp_path / "live" / "scores.jsonl").read_text() == before
     fresh = texts(text_benchmark, tmp_path / "again")
-    assert plan(series, fresh).steps == (2, 4, 6)
-    assert plan(series, fresh).bytes == 0
+    planned = plan(series, fresh.record, ["tiny-text"])
+    assert (planned.steps, planned.bytes, planned.seconds) == ((2, 4, 6), 0, None)
+    assert plan(series, None, ["tiny-text"]) == planned
     assert replay(series.only([4]), fresh).whole
     assert [v.outcome for v in replay(series, texts(text_benchmark, tmp_path / "again")).visits] == [
         "scored",
         "known",
         "scored",
     ]
-    planned = plan(series, texts(text_benchmark, tmp_path / "again"))
-    assert planned.known == (2, 4, 6)
-    assert planned.seconds == 0
+    record = Record.open(tmp_path / "again")
+    planned = plan(series, record, ["tiny-text"])
+    assert (planned.steps, planned.known, planned.seconds) == ((), (2, 4, 6), 0)
+    more = [plan(series, record, ["tiny-text", "another"], places=n).seconds for n in (1, 2)]
+    assert more[0] == pytest.approx(sum(s.value for s in record.select(kind="probe")))
+    assert more[1] == more[0] / 2
 
 
 def test_what_is_wrong_is_named_in_the_record_and_the_rest_goes_on(text_benchmark, tmp_path):
@@ -194,7 +198,7 @@ def test_the_command(tmp_path, capsys):
     assert main([*source, "--dry-run"]) == 0
     said = capsys.readouterr().out
     assert "out: 2 checkpoints would be scored (2, 4), 0 are in the record" in said
-    assert "download: 0.00 GB" in said
+    assert "download: about 0.00 GB" in said
     log = str(tmp_path / "out" / "checkpoint-4" / "trainer_state.json")
     assert main([*source, "--steps", "4", "--task-log", log]) == 0
     said = capsys.readouterr().out

@@ -58,4 +58,6 @@ def test_files_that_come_with_a_manifest_lie_under_its_folder(tmp_path):
         read_manifest(tmp_path / "tiny.yaml")
     series = load_manifest("tiny", folder=ROOT / "checkpoints", model="torch.nn:Identity")
     assert list(series.steps) == STEPS
-    assert series.transform == "recipes.tiny_series:pixels"
+    recipe = importlib.import_module("recipes.tiny_series")
+    assert series.transform is not None
+    assert series.transform(0) is recipe.pixels

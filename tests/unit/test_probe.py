@@ -56,6 +56,19 @@ def test_auto_reads_embeddings_and_blocks_of_transformers_and_stages_of_cnns():
     assert list(choose_layers(nn.Sequential(chain), "auto")) == ["0.0", "0.4"]
 
 
+def test_auto_opens_a_chain_of_blocks_that_holds_all_stages_and_none_of_several():
+    """As timm's vision transformers and ConvNeXt have one, and its ResNets four."""
+
+    def chain():
+        return nn.Sequential(*(nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU()) for _ in range(2)))
+
+    stem, head = nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU()), nn.Linear(3, 2)
+    one = nn.ModuleDict({"stem": stem, "blocks": chain(), "head": head})
+    assert list(choose_layers(one, "auto")) == ["stem", "blocks.0", "blocks.1", "head"]
+    two = nn.ModuleDict({"stem": stem, "layer1": chain(), "layer2": chain(), "head": head})
+    assert list(choose_layers(two, "auto")) == ["stem", "layer1", "layer2", "head"]
+
+
 def test_embeddings_are_what_enters_the_first_block(text_benchmark):
     model = tiny_gpt().eval()
     features = text_probe(text_benchmark, layers="embeddings")(model)

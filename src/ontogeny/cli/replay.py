@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -82,30 +83,81 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from ontogeny.replay import KeptFeatures, read_task_log, replay
+    from ontogeny.errors import ConfigError
+
+    if (arguments.source is None) == (arguments.models is None):
+        raise ConfigError("say what to replay: a folder, file pattern, manifest or hub repository, or --models LIST")
+    return _run_models(arguments) if arguments.models else _run_series(arguments)
+
+
+def _run_series(arguments: argparse.Namespace) -> int:
+    from ontogeny.replay import read_task_log, replay
 
     series = _series(arguments)
     record = arguments.record or Path("runs") / "replay" / series.name.replace("/", "--")
-    engine = _engine(arguments)
     if arguments.dry_run:
-        sys.stdout.write(_planned(series, record, arguments.benchmark, engine))
+        sys.stdout.write(_planned(series, record, arguments.benchmark, _engine(arguments)))
         return 0
     monitor = _monitor(arguments, series, record)
     for log in arguments.task_log:
         rows = monitor.record.append(read_task_log(log, run=monitor.record.run))
         sys.stdout.write(f"{len(rows)} task values from {log}\n")
-    walked = replay(
-        series,
-        monitor,
-        engine=engine,
-        keep=arguments.keep,
-        verify=arguments.verify,
-        device=arguments.device,
-        kept=KeptFeatures(folder=arguments.features) if arguments.features else None,
-        progress=True,
-    )
+    walked = replay(series, monitor, **_how(arguments))
     sys.stdout.write("\n".join([*walked.lines(), f"record {monitor.record.folder}"]) + "\n")
     return 0 if walked.whole else 1
+
+
+def _run_models(arguments: argparse.Namespace) -> int:
+    """Each model into a record of its own; then two tables, one row a score and one row a model."""
+    from ontogeny.errors import OntogenyError
+    from ontogeny.replay import missing_records, model_table, performance_and_alignment, read_models, replay_many
+
+    models = read_models(arguments.models)
+    folder = arguments.record or Path("runs") / "models" / arguments.models.stem
+    told = [str(problem) for problem in models.problems]
+    if arguments.dry_run:
+        for model in models.models:
+            sys.stdout.write(_planned(_finished(arguments, model), folder / model.folder, arguments.benchmark))
+        return 0
+    begun: list[str] = []
+
+    def pairs() -> Iterator[tuple[Any, Any]]:
+        for model in models.models:
+            try:
+                series = _finished(arguments, model)
+                monitor = _monitor(arguments, series, folder / model.folder)
+            except OntogenyError as error:
+                told.append(f"{model.name}: {error}")
+                continue
+            begun.append(model.name)
+            yield series, monitor
+
+    walks = replay_many(pairs(), **_how(arguments))
+    told += [f"{name}: {v.reason}" for name, walk in zip(begun, walks, strict=True) for v in walk.visits if v.reason]
+    lost = missing_records(folder, models)
+    model_table(folder, models).to_csv(folder / "scores.csv", index=False)
+    performance_and_alignment(folder, models).to_csv(folder / "models.csv", index=False)
+    closing = f"{len(models) - len(lost)} of {len(models)} models have scores"
+    tables = f"{folder / 'models.csv'}: one row a model; {folder / 'scores.csv'}: one row a score"
+    sys.stdout.write("\n".join([closing, *(f"  {line}" for line in told), tables]) + "\n")
+    return 0 if not lost and all(walk.whole for walk in walks) else 1
+
+
+def _finished(arguments: argparse.Namespace, model: Any) -> Any:
+    return model.series(**_loading(arguments), trust_remote_code=arguments.trust_remote_code)
+
+
+def _how(arguments: argparse.Namespace) -> dict[str, Any]:
+    from ontogeny.replay import KeptFeatures
+
+    return {
+        "engine": _engine(arguments),
+        "keep": arguments.keep,
+        "verify": arguments.verify,
+        "device": arguments.device,
+        "kept": KeptFeatures(folder=arguments.features) if arguments.features else None,
+        "progress": True,
+    }
 
 
 def _engine(arguments: argparse.Namespace) -> Any:
@@ -169,8 +221,7 @@ def _found(arguments: argparse.Namespace) -> Any:
     from ontogeny import replay
 
     place = Path(arguments.source)
-    wanted = {"model": arguments.model, "device_map": arguments.device_map, "dtype": arguments.dtype}
-    loading: dict[str, Any] = {name: value for name, value in wanted.items() if value}
+    loading = _loading(arguments)
     if place.is_dir() and any(place.glob("*.ckpt")):
         return replay.lightning(place, model=_needed(arguments), weights=arguments.weights)
     if place.is_dir():
@@ -184,6 +235,11 @@ def _found(arguments: argparse.Namespace) -> Any:
     return replay.hub(arguments.source, revisions=arguments.revisions, **remote)
 
 
+def _loading(arguments: argparse.Namespace) -> dict[str, Any]:
+    wanted = {"model": arguments.model, "device_map": arguments.device_map, "dtype": arguments.dtype}
+    return {name: value for name, value in wanted.items() if value}
+
+
 def _needed(arguments: argparse.Namespace) -> str:
     from ontogeny.errors import ConfigError
 
@@ -195,12 +251,12 @@ def _needed(arguments: argparse.Namespace) -> str:
     return str(arguments.model)
 
 
-def _planned(series: Any, record: Path, benchmarks: list[str], engine: Any) -> str:
+def _planned(series: Any, record: Path, benchmarks: list[str], engine: Any = None) -> str:
     from ontogeny.replay import plan
     from ontogeny.series import Record
 
     there = Record.open(record) if (record / "record.json").exists() else None
-    planned = plan(series, there, benchmarks, places=engine.places())
+    planned = plan(series, there, benchmarks, places=engine.places() if engine else 1)
     size = "an unknown size" if planned.bytes is None else f"about {planned.bytes / 1e9:.2f} GB"
     time = "not known before the first" if planned.seconds is None else f"about {planned.seconds / 60:.1f} minutes"
     steps = ", ".join(map(str, planned.steps[:12])) + (", ..." if len(planned.steps) > 12 else "")

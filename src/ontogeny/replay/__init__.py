@@ -11,10 +11,12 @@ from ontogeny.replay.asking import Plan, plan
 from ontogeny.replay.engines import Engine, Here, Local, Ray
 from ontogeny.replay.kept import KeptFeatures
 from ontogeny.replay.manifests import Manifest, find_manifest, load_manifest, read_manifest
+from ontogeny.replay.model_tables import missing_records, model_table, performance_and_alignment
+from ontogeny.replay.models import Model, ModelList, read_models
 from ontogeny.replay.naming import Naming
 from ontogeny.replay.pretrained import Loading, check_vocabulary
 from ontogeny.replay.series import CheckpointSeries, Problem
-from ontogeny.replay.sources import files, hf_trainer, hub, lightning, repositories
+from ontogeny.replay.sources import files, finished, hf_trainer, hub, lightning, repositories
 from ontogeny.replay.task_logs import read_task_log
 from ontogeny.replay.walk import Visit, Walk, replay, replay_many
 
@@ -26,6 +28,8 @@ __all__ = [
     "Loading",
     "Local",
     "Manifest",
+    "Model",
+    "ModelList",
     "Naming",
     "Plan",
     "Problem",
@@ -35,12 +39,17 @@ __all__ = [
     "check_vocabulary",
     "files",
     "find_manifest",
+    "finished",
     "hf_trainer",
     "hub",
     "lightning",
     "load_manifest",
+    "missing_records",
+    "model_table",
+    "performance_and_alignment",
     "plan",
     "read_manifest",
+    "read_models",
     "read_task_log",
     "replay",
     "replay_many",

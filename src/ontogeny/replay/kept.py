@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,5 +86,6 @@ def _write(path: Path, features: Features) -> None:
         torch_files.save_file(tensors, str(scratch), metadata={"ontogeny": json.dumps(about)})
         scratch.replace(path)
     except OSError as error:
-        scratch.unlink(missing_ok=True)
+        with suppress(OSError):
+            scratch.unlink()
         raise CheckpointError(f"features cannot be kept in {path.parent}: {error}; choose another folder") from error

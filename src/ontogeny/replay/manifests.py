@@ -6,15 +6,16 @@ import itertools
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
+from ontogeny.addresses import object_at
 from ontogeny.errors import ConfigError, nearest
 from ontogeny.replay.naming import Naming
 from ontogeny.replay.series import CheckpointSeries
 from ontogeny.replay.sources import files, hub, repositories
+from ontogeny.replay.yaml_files import check_keys, inside, read_yaml
 
 __all__ = ["Manifest", "find_manifest", "load_manifest", "read_manifest"]
 
@@ -91,16 +92,8 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
         ConfigError: not there, not YAML, an unknown or missing key, or a value that cannot be.
     """
     file = Path(path)
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"{file} cannot be read as YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{file}: expected keys and values, got {type(content).__name__}")
-    known = [f.name for f in fields(Manifest)]
-    for key in content:
-        if key not in known:
-            raise ConfigError(f"{file}: there is no key {key!r}. {nearest(str(key), known)}")
+    content = read_yaml(file)
+    check_keys(str(file), content, [f.name for f in fields(Manifest)])
     manifest = Manifest(**{key: _value(file, key, value) for key, value in content.items()} | _required(file, content))
     _examine(file, manifest)
     return manifest
@@ -133,14 +126,7 @@ def _value(file: Path, key: str, value: Any) -> Any:
     wanted = int if key in _NAMING else str
     if type(value) is not wanted:
         raise ConfigError(f"{file}: {key} should be of type {wanted.__name__}, got {value!r}")
-    return _inside(file, str(value)) if key == "folder" else value
-
-
-def _inside(file: Path, folder: str) -> str:
-    home, place = file.parent.resolve(), (file.parent / folder).resolve()
-    if not place.is_relative_to(home):
-        raise ConfigError(f"{file}: folder {folder!r} leads out of {home}; name one under it")
-    return str(place)
+    return str(inside(file, "folder", str(value))) if key == "folder" else value
 
 
 def _steps(file: Path, value: Any) -> Iterator[int]:
@@ -256,7 +242,11 @@ def _of_files(
     chosen = {"key": manifest.key or None, **options}
     naming = manifest.naming((manifest.template,))
     found = files(Path(files_in) / manifest.template, naming=naming, name=title, **chosen)
-    return replace(found, transform=manifest.transform)
+    return replace(found, transform=partial(_at_any_step, manifest.transform)) if manifest.transform else found
+
+
+def _at_any_step(address: str, _: int) -> Any:
+    return object_at(address)
 
 
 def _filled(text: str, member: Mapping[str, str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -19,7 +20,7 @@ from ontogeny.task import Task
 from ontogeny.watched import Watched
 from ontogeny.weights import weights_hash
 
-__all__ = ["Job", "Measured", "Order", "device_of", "measure", "measure_fetched", "says"]
+__all__ = ["Job", "Measurement", "Order", "Unit", "device_of", "measure", "measure_fetched", "says"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -45,28 +46,33 @@ class Job:
     kept: Keeper | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Order:
-    """One thing to be measured.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """What is to be measured at once, of one checkpoint.
 
     Args:
-        job: of which series.
         step: which checkpoint.
-        places: of the benchmarks that are wanted, in `job.watched`; none: the hash of the weights is compared, no more.
+        places: of the benchmarks that are wanted, in `Job.watched`; none: the hash of the weights is compared, no more.
         task: whether the task is wanted.
         known: hash of the weights that the record has of this step; "" where it has none.
     """
 
-    job: Job
     step: int
     places: tuple[int, ...]
     task: bool = True
     known: str = ""
 
 
+class Order(NamedTuple):
+    """A unit of a job."""
+
+    job: Job
+    unit: Unit
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """What came of an order.
+class Measurement:
+    """What came of an unit.
 
     Args:
         reading: hash of the weights, seconds; without the features.
@@ -85,39 +91,38 @@ class Measured:
     reason: str = ""
 
 
-def measure_fetched(order: Order) -> Measured:
+def measure_fetched(job: Job, unit: Unit) -> Measurement:
     """Fetch, measure, and delete what was downloaded: all of it in one place, as a worker does."""
-    series, step = order.job.series, order.step
     try:
-        series.fetch(step)
-        return measure(order)
+        job.series.fetch(unit.step)
+        return measure(job, unit)
     except Exception as error:  # noqa: BLE001 - the other checkpoints go on
-        return Measured(reading=Reading(step=step), reason=says(error))
+        return Measurement(reading=Reading(step=unit.step), reason=says(error))
     finally:
-        if not order.job.keep:
-            _forget(series, step)
+        if not job.keep:
+            _forget(job.series, unit.step)
 
 
-def measure(order: Order) -> Measured:
+def measure(job: Job, unit: Unit) -> Measurement:
     """Load, read and score a checkpoint that is on this machine; whatever fails is told, nothing is raised."""
-    job, step, start = order.job, order.step, time.perf_counter()
-    blank = Measured(reading=Reading(step=step))
+    step, start = unit.step, time.perf_counter()
+    blank = Measurement(reading=Reading(step=step))
     try:
         model = _placed(job.series.load(step), device_of(job.device))
         for reader in (w.probe.reader for w in job.watched):
             if hasattr(reader, "__len__"):  # a Hugging Face tokenizer, not a function
                 check_vocabulary(reader, model, job.series.where(step))
-        if order.known and (now := weights_hash(model)) != order.known:
+        if unit.known and (now := weights_hash(model)) != unit.known:
             return replace(blank, reading=Reading(step=step, weights=now), changed=True)
-        if not order.places:
-            return replace(blank, reading=Reading(step=step, weights=order.known))
-        watched = [job.watched[place] for place in order.places]
-        task = job.task if order.task else None
+        if not unit.places:
+            return replace(blank, reading=Reading(step=step, weights=unit.known))
+        watched = [job.watched[place] for place in unit.places]
+        task = job.task if unit.task else None
         reading = read(model, step, watched, task, ranks=ALONE, kept=job.kept)
         rows = score(reading, watched, job.run)
     except Exception as error:  # noqa: BLE001 - the other checkpoints go on
         return replace(blank, reason=says(error))
-    return Measured(
+    return Measurement(
         reading=replace(reading, features=()),
         rows=tuple(rows),
         seconds=time.perf_counter() - start,

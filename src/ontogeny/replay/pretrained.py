@@ -1,4 +1,4 @@
-"""A folder with config.json and weights, as transformers writes it -> a model. transformers stands behind this module.
+"""A folder with config.json and weights, as transformers or timm writes it -> a model. transformers stands behind this.
 
 Only local files are read. Safetensors where there are any, else `pytorch_model.bin` by `weights_only=True`. Code that a
 repository brings is run only with trust_remote_code=True.
@@ -12,15 +12,37 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
 from ontogeny.errors import ConfigError, WeightsError, nearest, require
-from ontogeny.replay.state import Factory, all_finite, damage, load_into, make, misfit, read, resolve, stripped, why
+from ontogeny.replay.state import (
+    Factory,
+    State,
+    all_finite,
+    damage,
+    load_into,
+    make,
+    misfit,
+    read,
+    resolve,
+    stripped,
+    why,
+)
+from ontogeny.replay.timm_models import ImageTransform, is_timm, load_timm, timm_transform
 
-__all__ = ["Loading", "check_vocabulary", "defect", "load_folder", "load_tokenizer", "side_files", "weight_files"]
+__all__ = [
+    "Loading",
+    "check_vocabulary",
+    "defect",
+    "load_folder",
+    "load_tokenizer",
+    "load_transform",
+    "side_files",
+    "weight_files",
+]
 
 _SAFE = ("model.safetensors", "model.safetensors.index.json", r"model-\d+-of-\d+\.safetensors")
 _TORCH = ("pytorch_model.bin", "pytorch_model.bin.index.json", r"pytorch_model-\d+-of-\d+\.bin")
@@ -35,8 +57,9 @@ class Loading:
     """How a model is made of a folder.
 
     Args:
-        model: "auto": the class that config.json names; a class of transformers by name ("AutoModel"); a class with
-            `from_pretrained`; or a function or "module:attr" that makes a torch module.
+        model: "auto": what config.json names, a class of transformers or an architecture of timm; a class of
+            transformers by name ("AutoModel"); a class with `from_pretrained`; or a function or "module:attr" that
+            makes a torch module.
         trust_remote_code: run code from the repository.
         device_map: see transformers; "auto" spreads a model over devices (needs accelerate).
         dtype: "float32", ...; None: as stored, bit for bit.
@@ -125,7 +148,7 @@ def load_folder(folder: Path, loading: Loading, where: str) -> nn.Module:
     """The model in a folder, in eval mode.
 
     Args:
-        folder: with weights, and config.json where transformers makes the model.
+        folder: with weights, and config.json where transformers or timm makes the model.
         loading: how.
         where: for messages.
 
@@ -136,8 +159,12 @@ def load_folder(folder: Path, loading: Loading, where: str) -> nn.Module:
     if reason := defect(folder, config=own is None):
         raise WeightsError(f"{where}: {reason}")
     if own is not None:
-        return _load_own(folder, own, where)
+        return load_into(make(own, {}, where), _state(folder, where), where)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if loading.model == "auto" and is_timm(config):
+        if loading.device_map is not None:
+            raise ConfigError(f"{where}: device_map is for models of transformers, this is one of timm; leave it out")
+        return load_timm(config, _state(folder, where), where, dtype=_dtype(loading.dtype))
     return all_finite(_from_pretrained(folder, _class(config, loading, where), loading, where), where).eval()
 
 
@@ -149,11 +176,11 @@ def _own_factory(model: Factory) -> Callable[..., nn.Module] | None:
     return None if hasattr(factory, "from_pretrained") else factory
 
 
-def _load_own(folder: Path, factory: Callable[..., nn.Module], where: str) -> nn.Module:
+def _state(folder: Path, where: str) -> State:
     state: dict[str, Any] = {}
     for part in _parts(folder, weight_files(path.name for path in folder.iterdir())):
         state.update(read(part))
-    return load_into(make(factory, {}, where), stripped(state, "", where), where)
+    return stripped(state, "", where)
 
 
 def _class(config: Mapping[str, Any], loading: Loading, where: str) -> Any:
@@ -200,7 +227,7 @@ def _from_pretrained(folder: Path, cls: Any, loading: Loading, where: str) -> nn
     return model  # type: ignore[no-any-return]
 
 
-def _dtype(name: str | None) -> Any:
+def _dtype(name: str | None) -> torch.dtype | Literal["auto"]:
     if name is None:
         return "auto"
     found = getattr(torch, name, None)
@@ -239,6 +266,21 @@ def load_tokenizer(folder: Path, loading: Loading, where: str) -> Any:
         raise WeightsError(
             f"{where} has no tokenizer that can be loaded: {' '.join(str(error).split())[:300]}"
         ) from error
+
+
+def load_transform(folder: Path, where: str) -> ImageTransform:
+    """The function image -> tensor (channels x height x width) that belongs to the weights in a folder.
+
+    Raises:
+        WeightsError: its config.json says none, as only those of timm do.
+    """
+    if _no_json(folder / "config.json") is None:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if is_timm(config):
+            return timm_transform(config)
+    raise WeightsError(
+        f"{where} does not say how images are prepared, as a repository of timm does; give a function with transform="
+    )
 
 
 def check_vocabulary(tokenizer: Any, model: nn.Module, where: str) -> None:

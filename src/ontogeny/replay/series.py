@@ -11,12 +11,13 @@ from typing_extensions import override
 
 from ontogeny.errors import CheckpointError
 
-__all__ = ["UPDATES", "CheckpointSeries", "Problem", "chosen"]
+__all__ = ["FINISHED", "UPDATES", "CheckpointSeries", "Problem", "chosen"]
 
 Kind = Literal["missing", "damaged", "twice", "gap", "unread", "tokens"]
 T = TypeVar("T")
 
 UPDATES = "optimizer updates"
+FINISHED = "finished models"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,8 @@ class CheckpointSeries:
     """Saved weights of one run.
 
     Nothing is downloaded or loaded before it is asked for. `load(step)` fetches what it needs; `fetch(step)` does only
-    that, so that it can run ahead.
+    that, so that it can run ahead. A series of this package can be sent to another process, where what makes its
+    models is an address or stands in a module.
 
     Args:
         name: of the run.
@@ -68,9 +70,10 @@ class CheckpointSeries:
         fetch: step -> get it onto this machine; does nothing the second time, goes on after an interruption.
         forget: step -> delete what `fetch` downloaded; never a file of the user's own.
         tokenizer: step -> the tokenizer that lies beside the weights; None where the source has none.
-        transform: address of the function image -> tensor that the model was trained with; "" where not known.
+        transform: step -> the function image -> tensor that the model takes images by; None where the source has none.
         problems: what was found wrong while listing.
-        unit: what `steps` count; "optimizer updates" but where names say only an epoch.
+        unit: what `steps` count; "optimizer updates" but where names say only an epoch, or where each is a finished
+            model.
     """
 
     name: str
@@ -82,7 +85,7 @@ class CheckpointSeries:
     fetch: Callable[[int], None] = _nothing
     forget: Callable[[int], None] = _nothing
     tokenizer: Callable[[int], Any] | None = None
-    transform: str = ""
+    transform: Callable[[int], Any] | None = None
     problems: tuple[Problem, ...] = ()
     unit: str = UPDATES
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 from tqdm import tqdm
@@ -14,7 +14,7 @@ from ontogeny.monitor import Monitor
 from ontogeny.reading import Keeper
 from ontogeny.replay.asking import known_weights, missing
 from ontogeny.replay.engines import Engine, Here
-from ontogeny.replay.measuring import Job, Measured, Order
+from ontogeny.replay.measuring import Job, Measurement, Order, Unit
 from ontogeny.replay.series import CheckpointSeries, Problem
 from ontogeny.scores import Score
 
@@ -145,7 +145,7 @@ def replay_many(
 
         with contextlib.closing(using.run(orders())) as arriving:  # type: ignore[type-var]
             for order, measured in arriving:
-                bar.update(tours[id(order.job)].take(order, measured))
+                bar.update(tours[id(order.job)].take(order.unit, measured))
     return [tour.walk() for tour in tours.values()]
 
 
@@ -173,8 +173,9 @@ def _asked(job: Job, monitor: Monitor, engine: Engine, *, verify: bool) -> dict[
     asked: dict[int, list[Order]] = {}
     for step in steps:
         several = [(place,) for place in lacking[step]] if apart and lacking[step] else [lacking[step]]
-        blank = Order(job=job, step=step, places=(), known=hashes.get(step, ""))
-        asked[step] = [replace(blank, places=part, task=n == 0) for n, part in enumerate(several)]
+        known = hashes.get(step, "")
+        units = [Unit(step=step, places=part, task=n == 0, known=known) for n, part in enumerate(several)]
+        asked[step] = [Order(job, unit) for unit in units]
     return asked
 
 
@@ -193,7 +194,7 @@ class _Tour:
     job: Job
     monitor: Monitor
     asked: dict[int, list[Order]]
-    came: dict[int, list[tuple[Order, Measured]]] = field(default_factory=dict)
+    came: dict[int, list[tuple[tuple[int, ...], Measurement]]] = field(default_factory=dict)
     visits: dict[int, Visit] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -202,14 +203,14 @@ class _Tour:
         if not self.asked:
             self.monitor.close()
 
-    def take(self, order: Order, measured: Measured) -> int:
+    def take(self, unit: Unit, measured: Measurement) -> int:
         """Write a step when all of it is there; how many steps are done by that, 0 or 1."""
-        parts = self.came.setdefault(order.step, [])
-        parts.append((order, measured))
-        if len(parts) < len(self.asked[order.step]):
+        parts = self.came.setdefault(unit.step, [])
+        parts.append((unit.places, measured))
+        if len(parts) < len(self.asked[unit.step]):
             return 0
-        parts = sorted(self.came.pop(order.step), key=lambda part: part[0].places)
-        self.visits[order.step] = self._visit(order, [part for _, part in parts])
+        ordered = [part for _, part in sorted(self.came.pop(unit.step), key=lambda part: part[0])]
+        self.visits[unit.step] = self._visit(unit, ordered)
         if len(self.visits) == len(self.asked):
             self.monitor.close()
         return 1
@@ -219,8 +220,8 @@ class _Tour:
         met = {step: Visit(step=step, outcome="known", where=series.where(step)) for step in series.steps}
         return Walk(visits=tuple((met | self.visits)[step] for step in series.steps), problems=series.problems)
 
-    def _visit(self, order: Order, parts: Sequence[Measured]) -> Visit:
-        step, where, first = order.step, self.job.series.where(order.step), parts[0]
+    def _visit(self, unit: Unit, parts: Sequence[Measurement]) -> Visit:
+        step, where, first = unit.step, self.job.series.where(unit.step), parts[0]
         reason = next((part.reason for part in parts if part.reason), "")
         if not reason and len({part.reading.weights for part in parts}) > 1:
             reason = "its weights changed while it was measured"
@@ -229,11 +230,11 @@ class _Tour:
             return Visit(step=step, outcome="failed", where=where, reason=reason)
         if first.changed:
             reason = (
-                f"the weights at {where} are {first.reading.weights}, the record's are {order.known}: changed since; "
+                f"the weights at {where} are {first.reading.weights}, the record's are {unit.known}: changed since; "
                 "the record's rows are kept"
             )
             return Visit(step=step, outcome="changed", where=where, reason=reason)
-        if not order.places:
+        if not unit.places:
             return Visit(step=step, outcome="known", where=where)
         seconds = sum(part.seconds for part in parts)
         if "parameters" not in self.monitor.record.header:

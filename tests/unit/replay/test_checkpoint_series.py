@@ -21,6 +21,7 @@ def test_files_on_this_machine_need_no_download_and_are_never_deleted():
     assert s.fetch(10) is None
     assert s.forget(10) is None
     assert s.tokenizer is None
+    assert s.transform is None
     assert s.unit == "optimizer updates"
 
 

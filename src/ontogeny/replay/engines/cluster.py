@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from ontogeny.errors import ConfigError, require
 from ontogeny.reading import Reading
-from ontogeny.replay.measuring import Job, Measured, Order, measure_fetched
+from ontogeny.replay.measuring import Job, Measurement, Order, measure_fetched
 
 __all__ = ["Ray"]
 
@@ -52,20 +52,20 @@ class Ray:
             raise ConfigError(f"no machine of this Ray cluster has room for a worker: it has {has}, wanted {wanted}")
         return room if self.workers is None else min(room, self.workers)
 
-    def run(self, orders: Iterable[Order]) -> Iterator[tuple[Order, Measured]]:
+    def run(self, orders: Iterable[Order]) -> Iterator[tuple[Order, Measurement]]:
         """Every order with what came of it, as they come."""
         ray, source, jobs = self._ray(), iter(orders), _Jobs()
-        task = ray.remote(num_cpus=self.cpus, num_gpus=self.gpus, max_retries=_RETRIES)(_work)
+        task = ray.remote(num_cpus=self.cpus, num_gpus=self.gpus, max_retries=_RETRIES)(measure_fetched)
         running: dict[Any, Order] = {}
         try:
             while True:
                 while len(running) < self.places() and (order := next(source, None)) is not None:
-                    running[task.remote(jobs.sent(ray, order.job), replace(order, job=None))] = order  # type: ignore[arg-type]
+                    running[task.remote(jobs.sent(ray, order.job), order.unit)] = order
                 if not running:
                     return
                 for reference in ray.wait(list(running), timeout=_PATIENCE)[0]:
                     done = running.pop(reference)
-                    yield done, _came(ray, reference, done.step)
+                    yield done, _came(ray, reference, done.unit.step)
         finally:
             for reference in running:
                 ray.cancel(reference, force=True)
@@ -92,14 +92,12 @@ class _Jobs:
         return self._reference
 
 
-def _work(job: Job, order: Order) -> Measured:
-    return measure_fetched(replace(order, job=job))
-
-
-def _came(ray: Any, reference: Any, step: int) -> Measured:
+def _came(ray: Any, reference: Any, step: int) -> Measurement:
     try:
-        found: Measured = ray.get(reference)
+        found: Measurement = ray.get(reference)
     except ray.exceptions.RayError as error:
-        lines = str(error).strip().splitlines()
-        return Measured(reading=Reading(step=step), reason=f"its Ray worker failed: {lines[0] if lines else error!r}")
+        inner = getattr(error, "cause", None) or error
+        lines = [line for line in str(inner).strip().splitlines() if line] or [repr(inner)]
+        reason = f"its Ray worker failed: {type(inner).__name__}: {lines[-1] if inner is not error else lines[0]}"
+        return Measurement(reading=Reading(step=step), reason=reason)
     return found

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ontogeny.reading import Reading
 from ontogeny.replay.ahead import prefetched
-from ontogeny.replay.measuring import Measured, Order, measure, says
+from ontogeny.replay.measuring import Measurement, Order, measure, says
 
 __all__ = ["Here"]
 
@@ -21,11 +21,11 @@ class Here:
         """One."""
         return 1
 
-    def run(self, orders: Iterable[Order]) -> Iterator[tuple[Order, Measured]]:
+    def run(self, orders: Iterable[Order]) -> Iterator[tuple[Order, Measurement]]:
         """Every order with what came of it, in their order."""
         with contextlib.closing(prefetched(orders)) as arrivals:
             for order, error in arrivals:
                 if error is not None:
-                    yield order, Measured(reading=Reading(step=order.step), reason=says(error))
+                    yield order, Measurement(reading=Reading(step=order.unit.step), reason=says(error))
                 else:
-                    yield order, measure(order)
+                    yield order, measure(*order)

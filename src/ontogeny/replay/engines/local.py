@@ -20,7 +20,7 @@ import torch
 
 from ontogeny.errors import ConfigError
 from ontogeny.reading import Reading
-from ontogeny.replay.measuring import Job, Measured, Order, measure_fetched
+from ontogeny.replay.measuring import Job, Measurement, Order, measure_fetched
 
 __all__ = ["ATTEMPTS", "Local"]
 
@@ -50,7 +50,7 @@ class Local:
         """As many as there are workers."""
         return self.workers
 
-    def run(self, orders: Iterable[Order]) -> Iterator[tuple[Order, Measured]]:
+    def run(self, orders: Iterable[Order]) -> Iterator[tuple[Order, Measurement]]:
         """Every order with what came of it, as they come."""
         source, taking = iter(orders), threading.Lock()
         results: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -82,7 +82,7 @@ class Local:
                 worker.kill()
 
 
-def _results(results: queue.SimpleQueue[Any], serving: int) -> Iterator[tuple[Order, Measured]]:
+def _results(results: queue.SimpleQueue[Any], serving: int) -> Iterator[tuple[Order, Measurement]]:
     while serving:
         found = results.get()
         if isinstance(found, BaseException):
@@ -102,7 +102,7 @@ class _Worker:
         self._pipe: Connection | None = None
         self._knows: Job | None = None
 
-    def measure(self, order: Order) -> Measured:
+    def measure(self, order: Order) -> Measurement:
         for _ in range(ATTEMPTS):
             try:
                 return self._ask(order)
@@ -111,16 +111,16 @@ class _Worker:
                 if self._ended.is_set():
                     break
         reason = f"the process that measured it died {ATTEMPTS} times (exit code {code}): killed, or out of memory?"
-        return Measured(reading=Reading(step=order.step), reason=reason)
+        return Measurement(reading=Reading(step=order.unit.step), reason=reason)
 
-    def _ask(self, order: Order) -> Measured:
+    def _ask(self, order: Order) -> Measurement:
         if self._pipe is None:
             self._begin()
         assert self._pipe is not None  # noqa: S101 - begun
         new = order.job if order.job is not self._knows else None
-        self._pipe.send_bytes(_packed((new, replace(order, job=None))))  # type: ignore[arg-type]
+        self._pipe.send_bytes(_packed((new, order.unit)))
         self._knows = order.job
-        found: Measured = self._pipe.recv()
+        found: Measurement = self._pipe.recv()
         return found
 
     def _begin(self) -> None:
@@ -181,8 +181,9 @@ def _work(pipe: Connection, number: int, threads: int) -> None:
     job: Job | None = None
     with suppress(EOFError, KeyboardInterrupt, BrokenPipeError):
         while True:
-            new, order = pipe.recv()
+            new, unit = pipe.recv()
             if new is not None:
                 mine = f"cuda:{number % gpus}" if gpus and new.device == "auto" else new.device
                 job = replace(new, device=mine)
-            pipe.send(measure_fetched(replace(order, job=job)))
+            assert job is not None  # noqa: S101 - the first unit comes with its job
+            pipe.send(measure_fetched(job, unit))

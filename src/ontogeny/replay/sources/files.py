@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,28 @@ from ontogeny.replay.series import CheckpointSeries, Problem, chosen
 from ontogeny.replay.state import Factory, damage, inner, load_into, make, read, resolve, stripped
 
 __all__ = ["files"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Files:
+    """One file a step, and how a model is made of it."""
+
+    name: str
+    at: Mapping[int, Path]
+    model: Factory
+    key: str | None
+    prefix: str
+    allow: tuple[Any, ...]
+
+    def where(self, step: int) -> str:
+        """The file of a step."""
+        return str(chosen(self.at, step, self.name))
+
+    def load(self, step: int) -> nn.Module:
+        """The model at a step, in eval mode."""
+        where = self.where(step)
+        state = stripped(inner(read(Path(where), allow=self.allow), self.key, where), self.prefix, where)
+        return load_into(make(resolve(self.model), {}, where), state, where)
 
 
 def files(
@@ -60,17 +82,14 @@ def files(
     ]
     at = {step: root / one.name for step, one in found.items() if step not in torn}
     title = name or root.resolve().name
-    factory = resolve(model)
-
-    def load(step: int) -> nn.Module:
-        return _load(chosen(at, step, title), factory, key, prefix, allow)
-
+    resolve(model)
+    source = _Files(name=title, at=at, model=model, key=key, prefix=prefix, allow=tuple(allow))
     return CheckpointSeries(
         name=title,
         steps=tuple(at),
         tokens=known_tokens(found[step] for step in at),
-        load=load,
-        where=lambda step: str(chosen(at, step, title)),
+        load=source.load,
+        where=source.where,
         problems=(*problems, *bad),
         unit=known.unit,
     )
@@ -80,14 +99,6 @@ def _like(root: Path, template: str) -> list[str]:
     """Files that begin and end as the template does."""
     begins, ends = template.partition("{")[0], template.rpartition("}")[2]
     return [p.name for p in root.iterdir() if p.is_file() and p.name.startswith(begins) and p.name.endswith(ends)]
-
-
-def _load(
-    path: Path, factory: Callable[..., nn.Module], key: str | None, prefix: str, allow: Sequence[Any]
-) -> nn.Module:
-    where = str(path)
-    state = stripped(inner(read(path, allow=allow), key, where), prefix, where)
-    return load_into(make(factory, {}, where), state, where)
 
 
 def _few(names: Any) -> str:

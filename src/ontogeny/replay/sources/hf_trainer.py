@@ -5,15 +5,43 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Container, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from ontogeny.errors import CheckpointError
 from ontogeny.replay.naming import Naming, known_tokens, named
-from ontogeny.replay.pretrained import Loading, defect, load_folder, load_tokenizer
+from ontogeny.replay.pretrained import Loading, defect, load_folder, load_tokenizer, load_transform
 from ontogeny.replay.series import CheckpointSeries, Problem, chosen
 
 __all__ = ["hf_trainer"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Folders:
+    """One folder a step, and how a model is made of it."""
+
+    name: str
+    at: Mapping[int, Path]
+    loading: Loading
+
+    def where(self, step: int) -> str:
+        """The folder of a step."""
+        return str(chosen(self.at, step, self.name))
+
+    def load(self, step: int) -> nn.Module:
+        """The model at a step, in eval mode."""
+        return load_folder(Path(self.where(step)), self.loading, self.where(step))
+
+    def tokenizer(self, step: int) -> Any:
+        """The tokenizer beside the weights of a step."""
+        return load_tokenizer(Path(self.where(step)), self.loading, self.where(step))
+
+    def transform(self, step: int) -> Any:
+        """The function image -> tensor that belongs to the weights of a step."""
+        return load_transform(Path(self.where(step)), self.where(step))
 
 
 def hf_trainer(
@@ -53,17 +81,15 @@ def hf_trainer(
     bad = [p for step, one in found.items() if (p := _problem(root / one.name, step, config=needs_config))]
     at = {step: root / one.name for step, one in found.items() if step not in {p.step for p in bad}}
     title = name or root.resolve().name
-
-    def place(step: int) -> Path:
-        return chosen(at, step, title)
-
+    source = _Folders(name=title, at=at, loading=how)
     return CheckpointSeries(
         name=title,
         steps=tuple(at),
         tokens=known_tokens(found[step] for step in at),
-        load=lambda step: load_folder(place(step), how, str(place(step))),
-        where=lambda step: str(place(step)),
-        tokenizer=lambda step: load_tokenizer(place(step), how, str(place(step))),
+        load=source.load,
+        where=source.where,
+        tokenizer=source.tokenizer,
+        transform=source.transform,
         problems=(*problems, *bad, *_gaps(root, at, found)),
         unit=naming.unit,
     )

@@ -4,20 +4,55 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ontogeny.errors import DownloadError, nearest
 from ontogeny.replay.naming import Named, Naming, known_tokens, named
 from ontogeny.replay.pretrained import Loading
-from ontogeny.replay.series import CheckpointSeries, Problem
+from ontogeny.replay.series import FINISHED, CheckpointSeries, Problem
 from ontogeny.replay.sources import hub_client as client
 from ontogeny.replay.sources.shelf import Shelf, default_cache, folder_of, read_json, write_json
 
-__all__ = ["hub", "repositories"]
+__all__ = ["finished", "hub", "repositories"]
 
 _NOT_STEPS = ("main", "master")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Listed:
+    """Commits by the listing of a repository, which is asked once."""
+
+    cache: Path
+    _known: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def revisions(self, repo: str) -> dict[str, str]:
+        """Revision -> commit."""
+        if repo not in self._known:
+            self._known[repo] = _commits(repo, self.cache)
+        return self._known[repo]
+
+    def __call__(self, repo: str, revision: str) -> str:
+        known = self.revisions(repo)
+        if revision not in known:
+            raise DownloadError(f"{repo} has no revision {revision!r}. {nearest(revision, known)}")
+        return known[revision]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Heads:
+    """Commits of single revisions, each asked once; a revision that is a commit needs no asking."""
+
+    cache: Path
+    _known: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def __call__(self, repo: str, revision: str) -> str:
+        if client.is_commit(revision):
+            return revision
+        if (repo, revision) not in self._known:
+            self._known[repo, revision] = _commits(repo, self.cache, revision)[revision]
+        return self._known[repo, revision]
 
 
 def hub(
@@ -50,19 +85,14 @@ def hub(
     """
     naming = Naming.of(revisions, tokens_per_step=tokens_per_step)
     folder = Path(cache_dir) if cache_dir is not None else default_cache()
-    known = cache(lambda: _commits(repo, folder))
+    commit = _Listed(cache=folder)
     if steps is None:
-        at, problems = named(known(), naming, ignore=_NOT_STEPS)
+        known = commit.revisions(repo)
+        at, problems = named(known, naming, ignore=_NOT_STEPS)
         if not at:
-            raise DownloadError(f"{repo} has no revision like {' or '.join(naming.templates)}. {nearest('', known())}")
+            raise DownloadError(f"{repo} has no revision like {' or '.join(naming.templates)}. {nearest('', known)}")
     else:
         at, problems = {step: naming.write(step) for step in sorted(set(steps))}, ()
-
-    def commit(_: str, revision: str) -> str:
-        if revision not in known():
-            raise DownloadError(f"{repo} has no revision {revision!r}. {nearest(revision, known())}")
-        return known()[revision]
-
     shelf = Shelf(
         name=name or repo,
         addresses={step: (repo, one.name) for step, one in at.items()},
@@ -98,19 +128,46 @@ def repositories(
     naming = Naming.of(pattern, tokens_per_step=tokens_per_step)
     at = {step: naming.write(step) for step in sorted(set(steps))}
     folder = Path(cache_dir) if cache_dir is not None else default_cache()
-
-    @cache
-    def commit(repo: str, revision: str) -> str:
-        return _commits(repo, folder, revision)[revision]
-
     shelf = Shelf(
         name=name or naming.templates[0],
         addresses={step: (one.name, "main") for step, one in at.items()},
         cache=folder,
         loading=Loading.of(loading),
-        commit=commit,
+        commit=_Heads(cache=folder),
     )
     return _series(shelf, at, (), naming.unit, there=at)
+
+
+def finished(
+    repo: str,
+    *,
+    revision: str = "main",
+    name: str = "",
+    cache_dir: str | os.PathLike[str] | None = None,
+    **loading: Any,
+) -> CheckpointSeries:
+    """A finished model as a series of one checkpoint, at step 1. Nothing is asked before it is needed.
+
+    Args:
+        repo: "timm/resnet18.a1_in1k".
+        revision: branch, tag or commit.
+        name: of the series; the repository's where empty.
+        cache_dir: see `hub`.
+        **loading: see `Loading`.
+
+    Raises:
+        ConfigError: an unknown option.
+    """
+    folder = Path(cache_dir) if cache_dir is not None else default_cache()
+    at = {1: Named(name=revision, step=1)}
+    shelf = Shelf(
+        name=name or repo,
+        addresses={1: (repo, revision)},
+        cache=folder,
+        loading=Loading.of(loading),
+        commit=_Heads(cache=folder),
+    )
+    return _series(shelf, at, (), FINISHED, there=at)
 
 
 def _commits(repo: str, folder: Path, only: str | None = None) -> dict[str, str]:
@@ -154,6 +211,7 @@ def _series(
         fetch=shelf.fetch,
         forget=shelf.forget,
         tokenizer=shelf.tokenizer,
+        transform=shelf.transform,
         problems=(*problems, *lost),
         unit=unit,
     )

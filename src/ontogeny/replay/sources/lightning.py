@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,29 @@ from ontogeny.replay.state import Factory, State, load_into, make, read, resolve
 __all__ = ["Which", "lightning"]
 
 Which = Literal["raw", "ema"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Files:
+    """One checkpoint a step, and how a module is made of it."""
+
+    name: str
+    at: Mapping[int, Path]
+    model: Factory
+    weights: Which
+    prefix: str
+    allow: tuple[Any, ...]
+
+    def where(self, step: int) -> str:
+        """The file of a step."""
+        return str(chosen(self.at, step, self.name))
+
+    def load(self, step: int) -> nn.Module:
+        """The module at a step, in eval mode."""
+        where = self.where(step)
+        content = read(Path(where), allow=self.allow)
+        module = make(resolve(self.model), content.get("hyper_parameters") or {}, where)
+        return load_into(module, stripped(_state(content, self.weights, where), self.prefix, where), where)
 
 
 def lightning(
@@ -54,24 +78,18 @@ def lightning(
         raise ConfigError(f"weights is 'raw' or 'ema', got {weights!r}")
     if not root.is_dir() or not any(root.glob("*.ckpt")):
         raise CheckpointError(f"there is no .ckpt file in {root}; give the folder that ModelCheckpoint wrote to")
-    factory = resolve(model)
+    resolve(model)
     at, problems = _listed(root, weights, allow)
     if not at:
         raise CheckpointError(f"no checkpoint in {root} can be used: {'; '.join(map(str, problems[:3]))}")
     title = name or root.resolve().name
-
-    def load(step: int) -> nn.Module:
-        path = chosen(at, step, title)
-        content = read(path, allow=allow)
-        module = make(factory, content.get("hyper_parameters") or {}, str(path))
-        return load_into(module, stripped(_state(content, weights, str(path)), prefix, str(path)), str(path))
-
+    source = _Files(name=title, at=at, model=model, weights=weights, prefix=prefix, allow=tuple(allow))
     return CheckpointSeries(
         name=title,
         steps=tuple(at),
         tokens=tuple(step * tokens_per_step for step in at) if tokens_per_step is not None else (),
-        load=load,
-        where=lambda step: str(chosen(at, step, title)),
+        load=source.load,
+        where=source.where,
         problems=tuple(problems),
     )
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,15 @@ import platformdirs
 from torch import nn
 
 from ontogeny.errors import DownloadError
-from ontogeny.replay.pretrained import Loading, defect, load_folder, load_tokenizer, side_files, weight_files
+from ontogeny.replay.pretrained import (
+    Loading,
+    defect,
+    load_folder,
+    load_tokenizer,
+    load_transform,
+    side_files,
+    weight_files,
+)
 from ontogeny.replay.series import chosen
 from ontogeny.replay.sources import hub_client as client
 
@@ -94,8 +104,29 @@ class Shelf:
         return load_folder(self.folder(step), self.loading, self.where(step))
 
     def tokenizer(self, step: int) -> Any:
-        """The tokenizer beside the weights of a step."""
-        return load_tokenizer(self.folder(step), self.loading, self.where(step))
+        """The tokenizer beside the weights of a step; the weights are not downloaded for it."""
+        with self._beside(step) as folder:
+            return load_tokenizer(folder, self.loading, self.where(step))
+
+    def transform(self, step: int) -> Any:
+        """The function image -> tensor that belongs to the weights of a step; these are not downloaded for it."""
+        with self._beside(step) as folder:
+            return load_transform(folder, self.where(step))
+
+    @contextmanager
+    def _beside(self, step: int) -> Iterator[Path]:
+        """A folder with what lies beside the weights, deleted afterwards where it had to be downloaded."""
+        repo, commit, _ = self._place(step)
+        if (found := self._on_disk(repo, commit)) is not None:
+            yield found
+            return
+        if client.offline():
+            raise DownloadError(f"{self.where(step)} is not on this machine, and HF_HUB_OFFLINE keeps off the network")
+        there = client.files(repo, commit)
+        code = [name for name in there if name.endswith(".py")] if self.loading.trust_remote_code else []
+        with tempfile.TemporaryDirectory(prefix="ontogeny-") as folder:
+            client.download(repo, commit, {name: there[name] for name in (*side_files(there), *code)}, Path(folder))
+            yield Path(folder)
 
     def forget(self, step: int) -> None:
         """Delete the folder that `fetch` downloaded into; the user's own cache is left alone."""
