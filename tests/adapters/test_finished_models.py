@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pickle
 
+import pandas as pd
 import pytest
 from tests.benchmarks import text_benchmark
 from tests.hub_server import online, serving
 from tests.models import fast_tokenizer, saved, tiny_gpt, tiny_neox
 
 from ontogeny import watch
+from ontogeny.cli import main
 from ontogeny.errors import DownloadError
 from ontogeny.replay import finished, missing_records, model_table, performance_and_alignment, read_models, replay
 from ontogeny.replay.sources import hub_client
@@ -81,3 +83,42 @@ def test_a_revision_is_a_branch_or_a_commit_and_asked_for_once(server, tmp_path)
         finished("tiny/neox", revision="v9", cache_dir=tmp_path / "v9").load(1)
     with pytest.raises(DownloadError, match="tiny/gone@main: there is no such repository"):
         finished("tiny/gone", cache_dir=tmp_path / "gone").load(1)
+
+
+def test_the_command_goes_on_where_it_was_and_writes_both_tables(server, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "models.yaml").write_text(LIST)
+    (tmp_path / "scores.csv").write_text(TABLE)
+    runs = tmp_path / "runs"
+    command = ["replay", "--models", str(tmp_path / "models.yaml"), "--benchmark", "planted-language"]
+    command += ["--record", str(runs)]
+    asked = len(server.asked)
+    assert main([*command, "--dry-run"]) == 1
+    said = capsys.readouterr().out
+    assert said.count("1 checkpoints would be scored") == 3
+    assert "tiny/gone: " in said
+    assert not any("safetensors" in path for _, path, _, _ in server.asked[asked:]), "nothing is downloaded"
+    assert main(command) == 1
+    said = capsys.readouterr().out
+    assert "2 of 4 models have scores" in said
+    assert "tiny/gone: " in said
+    assert "tiny/gpt: GPT2LMHeadModel failed on a batch of 64 stimuli" in said, "its positions are too few"
+    table = pd.read_csv(runs / "models.csv")
+    assert list(table.model) == ["tiny/gpt", "neox at v1", "neox at main", "tiny/gone"]
+    counted = sum(p.numel() for p in tiny_neox().parameters())
+    assert table.parameters.fillna(0).tolist() == [0, counted, 5, 0]
+    assert list(table.accuracy) == [0.5, 0.25, 0.75, 0.1]
+    assert len(pd.read_csv(runs / "scores.csv")) > 30
+    assert not list((tmp_path / "cache").rglob("*.safetensors")), "downloads are deleted"
+    before = len(server.asked)
+    assert before > asked
+    assert main(command) == 1
+    assert not any("safetensors" in path for _, path, _, _ in server.asked[before:]), "known models are not fetched"
+
+
+def test_a_source_or_a_list_not_both(capsys):
+    for given in ([], ["tiny", "--models", "list.yaml"]):
+        assert main(["replay", *given, "--benchmark", "planted-language"]) == 2
+        assert "say what to replay: a folder, file pattern, manifest or hub repository, or --models" in (
+            capsys.readouterr().err
+        )

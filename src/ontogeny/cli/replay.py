@@ -116,9 +116,7 @@ def _run_models(arguments: argparse.Namespace) -> int:
     folder = arguments.record or Path("runs") / "models" / arguments.models.stem
     told = [str(problem) for problem in models.problems]
     if arguments.dry_run:
-        for model in models.models:
-            sys.stdout.write(_planned(_finished(arguments, model), folder / model.folder, arguments.benchmark))
-        return 0
+        return _plan_models(arguments, models, folder)
     begun: list[str] = []
 
     def pairs() -> Iterator[tuple[Any, Any]]:
@@ -141,6 +139,19 @@ def _run_models(arguments: argparse.Namespace) -> int:
     tables = f"{folder / 'models.csv'}: one row a model; {folder / 'scores.csv'}: one row a score"
     sys.stdout.write("\n".join([closing, *(f"  {line}" for line in told), tables]) + "\n")
     return 0 if not lost and all(walk.whole for walk in walks) else 1
+
+
+def _plan_models(arguments: argparse.Namespace, models: Any, folder: Path) -> int:
+    from ontogeny.errors import OntogenyError
+
+    lost = 0
+    for model in models.models:
+        try:
+            said = _planned(_finished(arguments, model), folder / model.folder, arguments.benchmark)
+        except OntogenyError as error:
+            said, lost = f"{model.name}: {error}\n", lost + 1
+        sys.stdout.write(said)
+    return 1 if lost else 0
 
 
 def _finished(arguments: argparse.Namespace, model: Any) -> Any:
