@@ -81,15 +81,15 @@ def main(argv=None) -> None:
     print("\n".join(walked.lines()))
 
     record = ontogeny.Record.open(args.record)
-    roi = next(score.roi for score in record.scores if score.kind == "alignment")
+    roi = record.select(kind="alignment")[-1].roi
     curve = record.series(layer="transformer.h.2", roi=roi)
     ours = record.series(kind="task", metric="loss")
     theirs = record.series(kind="task", metric="eval_loss")
     logged = dict(zip(theirs.steps.tolist(), theirs.values, strict=True))
-    print(f"\n  step          {curve.name}   held-out loss   the Trainer's eval_loss")
+    print(f"\n{curve.name}; held-out loss, ours; the Trainer's eval_loss")
     for step, value, nats in zip(curve.steps.tolist(), curve.values, ours.values, strict=True):
         how = "live" if step in live else "replayed"
-        print(f"{step:>6}  {how:<10}{value:+.3f}   {nats:.3f} nats   {logged.get(step, float('nan')):.3f}")
+        print(f"step {step:>6}   {how:<8}   {value:+.3f}   {nats:.3f} nats   {logged.get(step, float('nan')):.3f}")
 
 
 if __name__ == "__main__":

@@ -56,9 +56,7 @@ def held_out(model: nn.Module) -> list:
 def train(args) -> None:
     """A run that saves its checkpoints, watched for its first half."""
     schedule = f"at:{','.join(map(str, range(0, args.steps // 2 + 1, args.save)))}"
-    watching = AlignmentCallback(
-        args.benchmark, record=args.record, transform=pixels, task=held_out, schedule=schedule
-    )
+    watching = AlignmentCallback(args.benchmark, record=args.record, transform=pixels, task=held_out, schedule=schedule)
     keep = ModelCheckpoint(args.record / "checkpoints", filename="{step}", every_n_train_steps=args.save, save_top_k=-1)
     trainer = pl.Trainer(
         max_steps=args.steps,
@@ -92,14 +90,15 @@ def main(argv=None) -> None:
     print("\n".join(walked.lines()))
 
     record = ontogeny.Record.open(args.record)
-    curve = record.series(layer="net.1", metric="rsa-correlation-spearman", roi=record.select(kind="alignment")[0].roi)
+    roi = record.select(kind="alignment")[-1].roi
+    curve = record.series(layer="net.1", metric="rsa-correlation-spearman", roi=roi)
     ours = record.series(kind="task", metric="loss")
     theirs = record.series(kind="task", metric="val_loss")
     logged = dict(zip(theirs.steps.tolist(), theirs.values, strict=True))
-    print(f"\n  step          {curve.name}   held-out loss   Lightning's val_loss")
+    print(f"\n{curve.name}; held-out loss, ours; Lightning's val_loss")
     for step, value, nats in zip(curve.steps.tolist(), curve.values, ours.values, strict=True):
         how = "live" if step in live else "replayed"
-        print(f"{step:>6}  {how:<10}{value:+.3f}   {nats:.3f} nats   {logged.get(step, float('nan')):.3f}")
+        print(f"step {step:>6}   {how:<8}   {value:+.3f}   {nats:.3f} nats   {logged.get(step, float('nan')):.3f}")
 
 
 if __name__ == "__main__":

@@ -14,18 +14,18 @@ For each size it runs, and you may as well type (from the project's folder, wher
 and at the end `ontogeny report runs/pythia`. The default steps are the 27 at which evaluations were published, so that
 alignment and task meet at every checkpoint (12 are needed to say which moves first). Killed, it goes on where it was.
 
-What it needs. Files are float16: two bytes a parameter, plus causal masks in some (4 MB a layer). Two checkpoints at
-most are on disk; memory holds one, and once more where it is computed in float32. The times are ESTIMATES, for the
-probe of 1000 sentences without the download; those on a CPU from models of these shapes on two cores, the others from
-the count of operations. Nothing was measured on a GPU.
+What it needs. Files are float16: two bytes a parameter, and in some revisions causal masks (4 MB a layer). At most two
+checkpoints are on disk. The seconds of a probe (1000 sentences, every layer, ridge) ARE ESTIMATES: on a CPU from random
+models of the first two shapes in float32 on two busy cores (21 to 133 s measured, growing with the parameters; float16
+took four times as long there), on a GPU from the count of operations and the time of the metric. No GPU was measured.
 
-    size   parameters   file     27 checkpoints   disk      a probe, 2 CPU cores   a probe, one GPU
-    70m    70,426,624   0.17 GB      4.5 GB       0.4 GB    CPU_70M                under 20 s
-    160m  162,322,944   0.38 GB     10 GB         0.8 GB    CPU_160M               under 20 s
-    410m  405,334,016   0.91 GB     25 GB         1.9 GB    CPU_410M               20 s
-    1b   1,011,781,632  2.1 GB      56 GB         4.2 GB    CPU_1B                 30 s
-    1.4b 1,414,647,808  2.9 GB      79 GB         5.9 GB    CPU_14B                40 s
-    2.8b 2,775,208,960  5.7 GB     154 GB        11.4 GB    use a GPU              60 s
+    size    parameters      a file    27 of them   on disk    a probe, 2 cores   a probe, one GPU
+    70m         70,426,624   0.17 GB      4.5 GB    0.33 GB    1 min              under 30 s
+    160m       162,322,944   0.38 GB       10 GB    0.75 GB    2 min              under 30 s
+    410m       405,334,016   0.91 GB       25 GB    1.8 GB     6 min              1 min
+    1b       1,011,781,632   2.1 GB        56 GB    4.2 GB     15 min             1 min
+    1.4b     1,414,647,808   2.9 GB        79 GB    5.9 GB     20 min             2 min
+    2.8b     2,775,208,960   5.7 GB       154 GB    11 GB      45 min             3 min
 """
 
 from __future__ import annotations

@@ -85,8 +85,6 @@ def test_pythias_recipe_runs_from_a_hub_to_the_report_and_the_lag(tmp_path):
         assert "4 task values from " in said
         assert "4 checkpoints: 4 scored" in said
         assert "refused: too few checkpoints" in said
-        code, again, wrong = run(command, tmp_path, **online)
-        assert "4 checkpoints: 4 known" in again, wrong[-3000:]
     assert not list((tmp_path / "cache").rglob("*.safetensors")), "nothing that was downloaded is left"
     assert (tmp_path / "runs" / "report.html").is_file()
     assert (tmp_path / "runs" / "70m" / "lag" / "lag.json").is_file()
@@ -94,3 +92,36 @@ def test_pythias_recipe_runs_from_a_hub_to_the_report_and_the_lag(tmp_path):
     assert [s.step for s in record.select(kind="probe")] == list(steps)
     told = record.series(kind="task", metric="arc_easy acc")
     assert (told.steps.tolist(), told.values[-1]) == (list(steps), pytest.approx(0.314))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("recipe", "few", "logged"),
+    [
+        ("replay_hf_run", ["--sentences", "300"], ("eval_loss", "train_loss")),
+        ("replay_lightning_run", ["--images", "128"], ("val_loss", "train_loss")),
+    ],
+)
+def test_a_saved_run_continues_its_own_live_record(tmp_path, recipe, few, logged):
+    folder = tmp_path / "record"
+    options = ["--record", folder, "--steps", "6", "--save", "1", *few]
+    code, said, wrong = run([RECIPES / f"{recipe}.py", *options], tmp_path)
+    assert code == 0, wrong[-3000:]
+    assert "6 checkpoints: 2 scored, 4 known" in said, "the weights of live steps are those of their checkpoints"
+    lines = [line.split() for line in said.splitlines() if line.startswith("step ")]
+    assert [(int(line[1]), line[2]) for line in lines] == [
+        (step, "replayed" if step in (4, 5) else "live") for step in range(7)
+    ]
+    record = Record.open(folder)
+    assert sorted(s.step for s in record.select(kind="probe")) == list(range(7))
+    assert len({s.run for s in record.scores}) == 1
+    assert (folder / "scores.jsonl").read_bytes().count(b"\n") == len(record.scores), "no row is there twice"
+    per_step = [{s.key[2:] for s in record.select(kind="alignment") if s.step == step} for step in range(7)]
+    assert all(keys == per_step[0] for keys in per_step), "replayed steps have every row that live ones have"
+    ours = record.series(kind="task", metric="loss")
+    theirs = record.series(kind="task", metric=logged[0])
+    assert (theirs.steps.tolist(), theirs.source) == ([1, 2, 3, 4, 5, 6], "trainer_eval")
+    by_step = dict(zip(ours.steps.tolist(), ours.values, strict=True))
+    theirs_by = {"val_loss": 1.0, "eval_loss": 31 / 32}[logged[0]]  # transformers divides by one label too many of 32
+    assert [by_step[step] * theirs_by for step in range(1, 7)] == pytest.approx(theirs.values, rel=1e-4)
+    assert record.series(kind="task", metric=logged[1]).source in ("trainer_average", "trainer_batch")
