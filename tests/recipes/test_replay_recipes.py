@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
+import shutil
+import socket
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -125,3 +130,102 @@ def test_a_saved_run_continues_its_own_live_record(tmp_path, recipe, few, logged
     theirs_by = {"val_loss": 1.0, "eval_loss": 31 / 32}[logged[0]]  # transformers divides by one label too many of 32
     assert [by_step[step] * theirs_by for step in range(1, 7)] == pytest.approx(theirs.values, rel=1e-4)
     assert record.series(kind="task", metric=logged[1]).source in ("trainer_average", "trainer_batch")
+
+
+STAND_INS = {
+    "scontrol": 'echo "node-a"; echo "node-b"',
+    "hostname": "echo 127.0.0.1",
+    "srun": 'echo "$@" >> "$SRUN_LOG"; while [[ "$1" == --* ]]; do shift; done; exec "$@"',
+}
+COUNT = """
+import sys, ray
+ray.init(address="auto", log_to_driver=False)
+alive = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
+
+@ray.remote(num_cpus=1, scheduling_strategy="SPREAD")
+def where():
+    import time
+    time.sleep(1)
+    return ray.get_runtime_context().get_node_id()
+
+used = set(ray.get([where.remote() for _ in range(2)]))
+print("NODES", len(alive), "USED", len(used), "ARGUMENTS", *sys.argv[1:])
+sys.exit(7)
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def two_nodes(tmp_path):
+    """An environment in which Slurm's commands start things here: two Ray nodes on one machine."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name, body in STAND_INS.items():
+        (tools / name).write_text(f"#!/usr/bin/env bash\n{body}\n")
+        (tools / name).chmod(0o755)
+    (tmp_path / "count.py").write_text(COUNT)
+    short = tempfile.mkdtemp(prefix="ray")  # the names of Ray's sockets may have 107 letters
+    yield os.environ | {
+        "PATH": f"{tools}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "SLURM_JOB_NODELIST": "node-[a-b]",
+        "SRUN_LOG": str(tmp_path / "srun.log"),
+        "ONTOGENY_COMMAND": f"{sys.executable} {tmp_path / 'count.py'}",
+        "RAY_PORT": str(free_port()),
+        "RAY_WAIT": "50",
+        "RAY_OPTIONS": "--num-cpus 1 --object-store-memory 80000000",
+        "RAY_TMPDIR": short,
+        "RAY_RAYLET_START_WAIT_TIME_S": "50",
+    }
+    shutil.rmtree(short, ignore_errors=True)
+
+
+def rays(folder: str) -> list[str]:
+    """Command lines of the processes that Ray runs out of a folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = process.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if folder in line:
+            found.append(line)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
+def test_the_slurm_script_starts_ray_on_every_node_runs_the_command_there_and_stops_it(tmp_path, two_nodes):
+    script = str(RECIPES / "replay_ray.slurm")
+    done = subprocess.run(
+        ["bash", script, "tiny", "--steps", "0,1 2"],
+        env=two_nodes,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    said = done.stdout + done.stderr
+    assert "NODES 2 USED 2 ARGUMENTS tiny --steps 0,1 2" in said, said[-3000:]
+    assert done.returncode == 7, "the command's own exit code"
+    starts = [line for line in (tmp_path / "srun.log").read_text().splitlines() if " ray start " in line]
+    assert [line.split("--nodelist=")[1].split()[0] for line in starts] == ["node-a", "node-b"]
+    assert "--head" in starts[0]
+    assert "--head" not in starts[1]
+    deadline = time.monotonic() + 15
+    while rays(two_nodes["RAY_TMPDIR"]) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert rays(two_nodes["RAY_TMPDIR"]) == [], "no process of Ray is left"
+
+
+def test_the_slurm_script_is_bash_and_asks_slurm_for_one_task_a_node():
+    script = RECIPES / "replay_ray.slurm"
+    assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
+    text = script.read_text()
+    assert "#SBATCH --ntasks-per-node=1" in text
+    assert "set -euo pipefail" in text.partition("#SBATCH --output")[2]
