@@ -25,7 +25,9 @@ TINY = {
 }
 
 
-ELSEWHERE = {"lightning_cli", "transformers_arguments", "tiny_series"}  # test_configs.py, test_tiny_series.py
+# test_configs.py, test_tiny_series.py, test_replay_recipes.py
+ELSEWHERE = {"lightning_cli", "transformers_arguments", "tiny_series"}
+ELSEWHERE |= {"replay_pythia", "replay_hf_run", "replay_lightning_run"}
 
 
 def test_every_recipe_is_tested_and_short():

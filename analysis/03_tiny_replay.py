@@ -1,0 +1,43 @@
+"""What replay gives: the curves of the series that comes with the project, as the report draws them.
+
+    python analysis/03_tiny_replay.py
+
+Replays checkpoints/tiny on the embedded simulated world and writes figures/replay-tiny.png. The world is simulated: the
+picture shows what comes out, not what brains do.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+
+from ontogeny.cli import main as ontogeny
+
+HERE = Path(__file__).parent
+WIDTH, COLOURS = 1680, 128
+
+
+def main() -> None:
+    out = HERE / "figures" / "replay-tiny.png"
+    os.chdir(HERE.parent)  # where checkpoints/ and recipes/ are
+    sys.path.insert(0, str(HERE.parent))
+    with tempfile.TemporaryDirectory() as scratch:
+        record = Path(scratch) / "tiny"
+        task = ["--task", "recipes.tiny_series:held_out"]
+        if ontogeny(["replay", "tiny", "--benchmark", "planted-vision", *task, "--record", str(record)]):
+            raise SystemExit("the series could not be replayed")
+        ontogeny(["report", str(record)])
+        drawn = next((record / "figures").glob("*cka-linear-debiased-alignment.png"))
+        with Image.open(drawn) as picture:
+            small = picture.convert("RGB").resize((WIDTH, round(picture.height * WIDTH / picture.width)))
+    out.parent.mkdir(exist_ok=True)
+    small.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE).save(out, optimize=True)
+    print(f"{out.relative_to(HERE.parent)}: {out.stat().st_size / 1e3:.0f} kB")
+
+
+if __name__ == "__main__":
+    main()
