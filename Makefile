@@ -28,11 +28,16 @@ lint: .venv/.ready
 bench: .venv/.ready
 	$(BIN)/python -m tests.timings
 
+# timm stands aside: it needs torchvision, whose wheels do not fit the CPU build of torch, and a torchvision that cannot be
+# imported breaks transformers. The tests of timm run in a process that sees this folder.
+TIMM := timm==1.0.31 torchvision==0.28.0
+
 # torch first and pinned, so that a machine without a GPU does not draw in gigabytes of CUDA through another package.
 .venv/.ready: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --no-deps --target .venv/timm $(TIMM)
 	touch $@
 
 clean:

@@ -113,7 +113,9 @@ def test_the_command_goes_on_where_it_was_and_writes_both_tables(server, tmp_pat
     before = len(server.asked)
     assert before > asked
     assert main(command) == 1
-    assert not any("safetensors" in path for _, path, _, _ in server.asked[before:]), "known models are not fetched"
+    fetched = [path for _, path, _, _ in server.asked[before:] if "safetensors" in path]
+    assert fetched
+    assert all("tiny/gpt" in path for path in fetched), "what is known is not fetched again, what failed is"
 
 
 def test_a_source_or_a_list_not_both(capsys):
