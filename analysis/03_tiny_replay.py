@@ -17,14 +17,15 @@ from PIL import Image
 
 from ontogeny.cli import main as ontogeny
 
-HERE = Path(__file__).parent
+PROJECT = Path(__file__).resolve().parents[1]
+FIGURES = PROJECT / "analysis" / "figures"
 WIDTH, COLOURS = 1680, 128
 
 
 def main() -> None:
-    out = HERE / "figures" / "replay-tiny.png"
-    os.chdir(HERE.parent)  # where checkpoints/ and recipes/ are
-    sys.path.insert(0, str(HERE.parent))
+    out = FIGURES / "replay-tiny.png"
+    os.chdir(PROJECT)  # where checkpoints/ and recipes/ are
+    sys.path.insert(0, str(PROJECT))
     with tempfile.TemporaryDirectory() as scratch:
         record = Path(scratch) / "tiny"
         task = ["--task", "recipes.tiny_series:held_out"]
@@ -34,9 +35,8 @@ def main() -> None:
         drawn = next((record / "figures").glob("*cka-linear-debiased-alignment.png"))
         with Image.open(drawn) as picture:
             small = picture.convert("RGB").resize((WIDTH, round(picture.height * WIDTH / picture.width)))
-    out.parent.mkdir(exist_ok=True)
     small.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE).save(out, optimize=True)
-    print(f"{out.relative_to(HERE.parent)}: {out.stat().st_size / 1e3:.0f} kB")
+    print(f"{out}: {out.stat().st_size / 1e3:.0f} kB")
 
 
 if __name__ == "__main__":

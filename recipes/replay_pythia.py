@@ -15,9 +15,10 @@ and at the end `ontogeny report runs/pythia`. The default steps are the 27 at wh
 alignment and task meet at every checkpoint (12 are needed to say which moves first). Killed, it goes on where it was.
 
 What it needs. Files are float16: two bytes a parameter, and in some revisions causal masks (4 MB a layer). At most two
-checkpoints are on disk. The seconds of a probe (1000 sentences, every layer, ridge) ARE ESTIMATES: on a CPU from random
-models of the first two shapes in float32 on two busy cores (21 to 133 s measured, growing with the parameters; float16
-took four times as long there), on a GPU from the count of operations and the time of the metric. No GPU was measured.
+checkpoints are on disk. The minutes of a probe (1000 sentences, every layer, ridge) ARE ESTIMATES: on a CPU from random
+models of the first two shapes on two busy cores in float32 (21 to 43 and 133 seconds measured), growing with the
+parameters; float16, as the files are, took 89 to 106 seconds at 70m. On a GPU from the count of operations and the time
+of the metric; no GPU was measured.
 
     size    parameters      a file    27 of them   on disk    a probe, 2 cores   a probe, one GPU
     70m         70,426,624   0.17 GB      4.5 GB    0.33 GB    1 min              under 30 s

@@ -80,3 +80,14 @@ def test_what_the_published_series_allow(script, tmp_path, monkeypatch, capsys):
     led = [float(row["log10"]) for row in times if row["task"] == "lambada_openai" and row["metric"] == "acc"]
     assert len(led) == 6
     assert min(led) > 0.3
+
+
+@pytest.mark.slow
+def test_the_tiny_series_is_replayed_and_drawn(script, tmp_path, monkeypatch, capsys):
+    module = script("03_tiny_replay")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(module, "FIGURES", tmp_path)
+    module.main()
+    assert "12 checkpoints: 12 scored" in capsys.readouterr().out
+    assert 20_000 < (tmp_path / "replay-tiny.png").stat().st_size < 150_000

@@ -9,8 +9,11 @@ import torch
 from safetensors.torch import save_file
 from tests.models import TinyCNN
 
+from ontogeny import Record
+from ontogeny.cli import main
 from ontogeny.errors import CheckpointError, WeightsError
 from ontogeny.replay import Naming, files
+from ontogeny.weights import weights_hash
 
 
 def weights(seed: int):
@@ -50,25 +53,70 @@ def test_safetensors_by_step_with_tokens(tmp_path):
     assert equal(series.load(200), weights(200))
 
 
-def test_timms_checkpoints_raw_and_ema(tmp_path):
-    """As timm's CheckpointSaver writes them, with the arguments as an argparse.Namespace."""
-    for epoch in (0, 1):
-        content = {
-            "epoch": epoch,
-            "arch": "tiny",
-            "state_dict": {f"module.{name}": value for name, value in weights(epoch).items()},
-            "state_dict_ema": weights(epoch + 100),
-            "optimizer": {"state": {}, "param_groups": []},
-            "args": argparse.Namespace(model="tiny", lr=0.1),
-            "version": 2,
-        }
-        torch.save(content, tmp_path / f"checkpoint-{epoch}.pth.tar")
-    torch.save({}, tmp_path / "model_best.pth.tar")
-    raw = files(tmp_path / "checkpoint-{count}.pth.tar", model=TinyCNN)
-    ema = files(tmp_path / "checkpoint-{count}.pth.tar", model=TinyCNN, key="state_dict_ema")
-    assert raw.steps == ema.steps == (0, 1)
-    assert equal(raw.load(1), weights(1))
-    assert equal(ema.load(1), weights(101))
+def timm_checkpoint(epoch: int) -> dict:
+    """As timm's CheckpointSaver writes it after an epoch: behind DDP, with an average, in mixed precision."""
+    torch.manual_seed(epoch)
+    model = TinyCNN()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    model(torch.rand(2, 3, 12, 12)).sum().backward()
+    optimizer.step()
+    return {
+        "epoch": epoch,
+        "arch": "tiny",
+        "optimizer": optimizer.state_dict(),
+        "version": 2,
+        "args": argparse.Namespace(model="tiny", lr=0.1, mean=(0.5, 0.5, 0.5), amp=True, resume=""),
+        "amp_scaler": torch.amp.GradScaler("cpu").state_dict(),
+        "state_dict": {f"module.{name}": value for name, value in weights(epoch).items()},
+        "state_dict_ema": weights(epoch + 100),
+        "metric": 71.3 + epoch,
+    }
+
+
+@pytest.fixture
+def timm_folder(tmp_path):
+    """Numbers 0, 2 and 10, since timm keeps the best alone; the last under three names, and a recovery file."""
+    for epoch in (0, 2, 10):
+        torch.save(timm_checkpoint(epoch), tmp_path / f"checkpoint-{epoch}.pth.tar")
+    for other in ("last", "model_best"):
+        (tmp_path / f"{other}.pth.tar").hardlink_to(tmp_path / "checkpoint-10.pth.tar")
+    torch.save(timm_checkpoint(11), tmp_path / "recovery-11-200.pth.tar")
+    (tmp_path / "summary.csv").write_text("epoch,eval_top1\n0,71.3\n")
+    return tmp_path
+
+
+def test_timms_checkpoints_raw_and_ema(timm_folder):
+    """Number 0 was saved after the first epoch, so the weights of number k have seen k + 1 epochs of updates."""
+    raw = files(timm_folder / "checkpoint-{count}.pth.tar", model=TinyCNN)
+    ema = files(timm_folder / "checkpoint-{count}.pth.tar", model=TinyCNN, key="state_dict_ema")
+    assert raw.steps == ema.steps == (0, 2, 10)
+    assert raw.problems == ()
+    for epoch in raw.steps:
+        assert equal(raw.load(epoch), weights(epoch))
+        assert equal(ema.load(epoch), weights(epoch + 100))
+    naming = Naming(templates=("{count}",), updates_per_count=1251, zero_count=-1)
+    updates = files(timm_folder / "checkpoint-{count}.pth.tar", model=TinyCNN, naming=naming)
+    assert updates.steps == (1251, 3753, 13761)
+    assert equal(updates.load(3753), weights(2))
+
+
+@pytest.mark.slow
+def test_timms_checkpoints_and_files_of_epochs_by_the_command(timm_folder, capsys):
+    for epoch in (1, 20):
+        torch.save(weights(epoch), timm_folder / f"ep{epoch}.pt")
+    given = ["--model", "tests.models:TinyCNN", "--transform", "tests.models:transform"]
+    given += ["--benchmark", "planted-vision"]
+    for name, steps in (("checkpoint-{count}.pth.tar", [0, 2, 10]), ("ep{count}.pt", [1, 20])):
+        record = timm_folder / "records" / name.partition("{")[0]
+        wanted = ["--steps", ",".join(map(str, steps)), "--record", str(record)]
+        assert main(["replay", str(timm_folder / name), *given, *wanted]) == 0
+        assert f"{len(steps)} checkpoints: {len(steps)} scored" in capsys.readouterr().out
+        probes = {s.step: s.weights for s in Record.open(record).select(kind="probe")}
+        assert list(probes) == steps
+        for step, found in probes.items():
+            model = TinyCNN()
+            model.load_state_dict(weights(step))
+            assert found == weights_hash(model)
 
 
 def test_a_composer_file_by_its_dotted_key_and_a_prefix(tmp_path):
