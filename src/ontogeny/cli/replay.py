@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ontogeny.addresses import object_at
+from ontogeny.cli.replay_arguments import engine_of, loading_of, monitor_of, series_of
 
 __all__ = ["add_parser"]
 
@@ -46,9 +46,17 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--benchmark", required=True, nargs="+", help="names, see `ontogeny data list`")
     parser.add_argument("--record", type=Path, help="folder of the record (default: runs/replay/NAME)")
-    parser.add_argument("--steps", default="all", help="all, log, log:12, every:1000, or 0,1,512 (default: all)")
+    parser.add_argument(
+        "--steps", default="all", help="all; 0,1,512; or log, log:12, every:1000: the saved steps nearest to these"
+    )
     parser.add_argument("--model", help="module:attribute, a class or a function that makes the model")
     parser.add_argument("--weights", default="raw", choices=["raw", "ema"], help="which of a Lightning checkpoint")
+    parser.add_argument("--key", help="where in a plain file the weights are: state_dict_ema, state.model")
+    parser.add_argument("--prefix", default="", help="only weights that begin so (net.), without it")
+    parser.add_argument(
+        "--updates-per-count", type=int, help="optimizer updates of one {count} in names, e.g. an epoch"
+    )
+    parser.add_argument("--zero-count", type=int, default=0, help="{count} before any update: -1 where 0 is one epoch")
     parser.add_argument("--revisions", default="step{step}", help="how a hub repository's revisions say their step")
     parser.add_argument("--tokenizer", help="module:attribute, a name or folder (default: the checkpoint's own)")
     parser.add_argument("--transform", help="module:attribute, image -> tensor, for images")
@@ -87,18 +95,21 @@ def _run(arguments: argparse.Namespace) -> int:
 
     if (arguments.source is None) == (arguments.models is None):
         raise ConfigError("say what to replay: a folder, file pattern, manifest or hub repository, or --models LIST")
-    return _run_models(arguments) if arguments.models else _run_series(arguments)
+    return _run_models(arguments) if arguments.models else _runseries_of(arguments)
 
 
-def _run_series(arguments: argparse.Namespace) -> int:
+def _runseries_of(arguments: argparse.Namespace) -> int:
     from ontogeny.replay import read_task_log, replay
+    from ontogeny.replay.series import UPDATES
 
-    series = _series(arguments)
+    series = series_of(arguments)
     record = arguments.record or Path("runs") / "replay" / series.name.replace("/", "--")
+    if series.unit != UPDATES:
+        sys.stdout.write(f"steps of {series.name} are {series.unit}, not optimizer updates: see --updates-per-count\n")
     if arguments.dry_run:
-        sys.stdout.write(_planned(series, record, arguments.benchmark, _engine(arguments)))
+        sys.stdout.write(_planned(series, record, arguments.benchmark, engine_of(arguments)))
         return 0
-    monitor = _monitor(arguments, series, record)
+    monitor = monitor_of(arguments, series, record)
     for log in arguments.task_log:
         rows = monitor.record.append(read_task_log(log, run=monitor.record.run))
         sys.stdout.write(f"{len(rows)} task values from {log}\n")
@@ -123,7 +134,7 @@ def _run_models(arguments: argparse.Namespace) -> int:
         for model in models.models:
             try:
                 series = _finished(arguments, model)
-                monitor = _monitor(arguments, series, folder / model.folder)
+                monitor = monitor_of(arguments, series, folder / model.folder)
             except OntogenyError as error:
                 told.append(f"{model.name}: {error}")
                 continue
@@ -155,111 +166,20 @@ def _plan_models(arguments: argparse.Namespace, models: Any, folder: Path) -> in
 
 
 def _finished(arguments: argparse.Namespace, model: Any) -> Any:
-    return model.series(**_loading(arguments), trust_remote_code=arguments.trust_remote_code)
+    return model.series(**loading_of(arguments), trust_remote_code=arguments.trust_remote_code)
 
 
 def _how(arguments: argparse.Namespace) -> dict[str, Any]:
     from ontogeny.replay import KeptFeatures
 
     return {
-        "engine": _engine(arguments),
+        "engine": engine_of(arguments),
         "keep": arguments.keep,
         "verify": arguments.verify,
         "device": arguments.device,
         "kept": KeptFeatures(folder=arguments.features) if arguments.features else None,
         "progress": True,
     }
-
-
-def _engine(arguments: argparse.Namespace) -> Any:
-    from ontogeny.errors import ConfigError
-    from ontogeny.replay import Here, Local, Ray
-
-    if arguments.engine == "ray":
-        return Ray(
-            workers=arguments.workers,
-            address=arguments.address,
-            cpus=arguments.cpus_per_worker,
-            gpus=arguments.gpus_per_worker,
-        )
-    if arguments.engine == "local":
-        if arguments.workers is None:
-            raise ConfigError("--engine local needs --workers, how many processes: each holds a model of its own")
-        return Local(workers=arguments.workers)
-    if arguments.workers not in (None, 1):
-        raise ConfigError(f"--workers {arguments.workers} needs --engine local or --engine ray")
-    return Here()
-
-
-def _monitor(arguments: argparse.Namespace, series: Any, record: Path) -> Any:
-    """What is watched; tokenizer and transform are the series' own where none is given."""
-    from ontogeny.datasets import load
-    from ontogeny.watching import watch
-
-    benchmarks = [load(name) for name in arguments.benchmark]
-    modalities = {benchmark.stimuli.modality for benchmark in benchmarks}
-    readers = {"tokenizer": arguments.tokenizer, "transform": arguments.transform}
-    for modality, reader in (("text", "tokenizer"), ("image", "transform")):
-        own = getattr(series, reader)
-        if modality in modalities and readers[reader] is None and own and series.steps:
-            readers[reader] = own(series.steps[-1])
-    return watch(
-        benchmarks,
-        record=record,
-        layers=arguments.layers,
-        pooling=arguments.pooling,
-        task=object_at(arguments.task),
-        weights=arguments.weights,
-        **readers,
-    )
-
-
-def _series(arguments: argparse.Namespace) -> Any:
-    """The series that the source names, at the steps that are wanted."""
-    from ontogeny.schedule import parse_schedule
-
-    found = _found(arguments)
-    if arguments.steps == "all":
-        return found
-    wanted = f"at:{arguments.steps}" if arguments.steps[:1].isdigit() else arguments.steps
-    schedule = parse_schedule(wanted)
-    if wanted.startswith("at:"):
-        return found.only(int(step) for step in wanted.removeprefix("at:").split(","))
-    return found.only(step for step in found.steps if schedule.due(step) or step == found.steps[-1])
-
-
-def _found(arguments: argparse.Namespace) -> Any:
-    from ontogeny import replay
-
-    place = Path(arguments.source)
-    loading = _loading(arguments)
-    if place.is_dir() and any(place.glob("*.ckpt")):
-        return replay.lightning(place, model=_needed(arguments), weights=arguments.weights)
-    if place.is_dir():
-        return replay.hf_trainer(place, trust_remote_code=arguments.trust_remote_code, **loading)
-    if "{" in place.name:
-        return replay.files(place, model=_needed(arguments))
-    if "/" not in arguments.source:
-        trusted: dict[str, Any] = {"trust_remote_code": True} if arguments.trust_remote_code else {}
-        return replay.load_manifest(arguments.source, **trusted, **loading)
-    remote = {"trust_remote_code": arguments.trust_remote_code, **loading}
-    return replay.hub(arguments.source, revisions=arguments.revisions, **remote)
-
-
-def _loading(arguments: argparse.Namespace) -> dict[str, Any]:
-    wanted = {"model": arguments.model, "device_map": arguments.device_map, "dtype": arguments.dtype}
-    return {name: value for name, value in wanted.items() if value}
-
-
-def _needed(arguments: argparse.Namespace) -> str:
-    from ontogeny.errors import ConfigError
-
-    if not arguments.model:
-        raise ConfigError(
-            f"{arguments.source} holds weights alone: say with --model module:attribute which class or function makes "
-            "the model"
-        )
-    return str(arguments.model)
 
 
 def _planned(series: Any, record: Path, benchmarks: list[str], engine: Any = None) -> str:

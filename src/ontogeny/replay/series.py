@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
+import numpy as np
 from torch import nn
 from typing_extensions import override
 
@@ -124,6 +125,20 @@ class CheckpointSeries:
         )
         tokens = tuple(self.tokens_at(step) for step in kept) if self.tokens else ()
         return replace(self, steps=kept, tokens=tokens, problems=(*self.problems, *lost))
+
+    def nearest(self, steps: Iterable[int]) -> CheckpointSeries:
+        """The same series at the saved steps that are nearest to these, by their logarithms.
+
+        Args:
+            steps: optimizer updates at which one would like to look, in any order.
+        """
+        there = np.log1p(np.asarray(self.steps, dtype=np.float64))
+        wanted = np.log1p(np.asarray(sorted(set(steps)), dtype=np.float64))
+        after = np.clip(np.searchsorted(there, wanted), 1, max(len(there) - 1, 1))
+        if len(there) < 2:
+            return self
+        near = np.where(wanted - there[after - 1] <= there[after] - wanted, after - 1, after)
+        return self.only(self.steps[place] for place in np.unique(near))
 
     def _near(self, step: int) -> str:
         return _nearest(step, self.steps)

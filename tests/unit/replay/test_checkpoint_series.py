@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from torch import nn
 
 from ontogeny.errors import CheckpointError
 from ontogeny.replay import CheckpointSeries
 from ontogeny.replay.series import chosen
+from ontogeny.schedule import log_spaced
 
 
 def series(**change):
@@ -50,3 +53,19 @@ def test_a_step_that_is_not_there_names_the_nearest():
         chosen({0: "a", 10: "b", 20: "c"}, 12, "run")
     with pytest.raises(CheckpointError, match="run has no checkpoint at step 12; it has none at all"):
         chosen({}, 12, "run")
+
+
+def test_the_saved_steps_nearest_to_a_schedule():
+    """Pythia saved at powers of two and at every thousand; a log schedule hits few of them exactly."""
+    saved = (0, *(2**k for k in range(10)), *range(1000, 143_001, 1000))
+    series = CheckpointSeries(name="p", steps=saved, load=lambda _: nn.Identity(), where=str)
+    wanted = [step for step in range(143_001) if log_spaced(8).due(step)]
+    chosen = series.nearest(wanted).steps
+    by_hand = {min(saved, key=lambda s: abs(math.log1p(s) - math.log1p(w))) for w in wanted}
+    assert set(chosen) == by_hand
+    assert len(chosen) > 25
+    assert chosen[-1] == 133_000
+    assert series.nearest([5, 10**9]).steps == (4, 143_000)
+    assert series.nearest(saved).steps == saved
+    assert series.only([4]).nearest([0, 100]).steps == (4,)
+    assert series.only([]).nearest([1]).steps == ()

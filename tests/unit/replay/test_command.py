@@ -1,0 +1,62 @@
+"""`ontogeny replay`: what its arguments stand for."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tests.models import TinyCNN
+
+from ontogeny import Record
+from ontogeny.cli import main
+
+MODEL = ["--model", "tests.models:TinyCNN", "--transform", "tests.models:transform", "--benchmark", "planted-vision"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for epoch in (0, 1):
+        torch.manual_seed(epoch)
+        raw, averaged = TinyCNN().state_dict(), TinyCNN().state_dict()
+        torch.save({"state_dict": raw, "state_dict_ema": averaged}, tmp_path / f"ep{epoch}.pt")
+    return tmp_path
+
+
+def run(folder, name, *options):
+    pattern = str(folder / "ep{count}.pt")
+    return main(["replay", pattern, *MODEL, "--record", str(folder / name), *options])
+
+
+def test_counts_are_said_to_be_no_updates_until_it_is_told_how_many_they_are(folder, capsys):
+    assert run(folder, "r", "--dry-run") == 0
+    said = capsys.readouterr().out
+    assert "are counts in the name, not optimizer updates: see --updates-per-count" in said
+    assert not (folder / "r").exists(), "a dry run writes nothing"
+    assert run(folder, "r", "--dry-run", "--updates-per-count", "50", "--zero-count", "-1") == 0
+    said = capsys.readouterr().out
+    assert "2 checkpoints would be scored (50, 100)" in said
+    assert "optimizer updates" not in said
+
+
+def test_averaged_weights_of_plain_files_have_to_be_named(folder, capsys):
+    assert run(folder, "r", "--weights", "ema") == 2
+    assert "for plain files say with --key where the averaged ones are (timm: --key state_dict_ema)" in (
+        capsys.readouterr().err
+    )
+    assert run(folder, "raw") == 0
+    assert run(folder, "ema", "--weights", "ema", "--key", "state_dict_ema", "--engine", "local", "--workers", "2") == 0
+    raw, averaged = (Record.open(folder / name) for name in ("raw", "ema"))
+    assert averaged.header["weights"] == "ema"
+    hashes = [[s.weights for s in record.select(kind="probe")] for record in (raw, averaged)]
+    assert len({*hashes[0], *hashes[1]}) == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--engine", "local"], "--engine local needs --workers"),
+        (["--workers", "3"], "--workers 3 needs --engine local or --engine ray"),
+    ],
+)
+def test_workers_and_engines_go_together(folder, capsys, options, said):
+    assert run(folder, "r", *options) == 2
+    assert said in capsys.readouterr().err
