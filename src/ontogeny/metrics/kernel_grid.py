@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -130,38 +131,43 @@ class PreparedKernels:
         n_metrics = sum(len(users) for space in self.spaces for _, users in space.kernels)
         outcomes: list[list[Outcome]] = [[[] for _ in range(n_metrics)] for _ in views]
         for space in self.spaces:
+            pairs = space.spread.shape[1]
+            rows = [np.zeros((len(users) * len(views), pairs), space.spread.dtype) for _, users in space.kernels]
             sides = [
-                [_Side.of(view, scored.metric, space.spread.dtype) for scored in users for view in views]
-                for _, users in space.kernels
+                [
+                    _Side.of(view, scored.metric, room)
+                    for (scored, view), room in zip(product(users, views), mine, strict=True)
+                ]
+                for (_, users), mine in zip(space.kernels, rows, strict=True)
             ]
-            products = space.products([np.stack([side.row for side in row]) for row in sides])
-            for (kernel, users), mine, product in zip(space.kernels, sides, products, strict=True):
+            products = space.products(rows)
+            for (kernel, users), mine, inner in zip(space.kernels, sides, products, strict=True):
                 for column, side in enumerate(mine):
                     scored = users[column // len(views)]
-                    outcome = side.error or _values(scored, kernel, side, product[:, column])
+                    outcome = side.error or _values(scored, kernel, side, inner[:, column])
                     outcomes[column % len(views)][scored.place] = outcome
         return outcomes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Side:
-    """One layer's side of one metric: its centred kernel's upper triangle at unit norm, that norm, and its trace."""
+    """One layer's side of one metric: norm of its centred kernel, and its trace once that norm is 1."""
 
-    row: Float[np.ndarray, " pairs"]
     n_stimuli: int
     norm: float = 0.0
     trace: float = 0.0
     error: MetricError | None = None
 
     @classmethod
-    def of(cls, view: LayerView, metric: CKA, dtype: np.dtype[np.floating]) -> _Side:
+    def of(cls, view: LayerView, metric: CKA, room: Float[np.ndarray, " pairs"]) -> _Side:
+        """Put the upper triangle of the centred kernel at unit norm into `room`."""
         n = view.n_stimuli
-        upper = _upper(n)
         try:
             flat, norm = direction(_kernel_of_layer(view, metric), debiased=metric.debiased)
         except MetricError as error:
-            return cls(row=np.zeros(len(upper), dtype), n_stimuli=n, error=error)
-        return cls(row=flat[upper].astype(dtype), n_stimuli=n, norm=norm, trace=float(flat[:: n + 1].sum()))
+            return cls(n_stimuli=n, error=error)
+        room[:] = flat[_upper(n)]
+        return cls(n_stimuli=n, norm=norm, trace=float(flat[:: n + 1].sum()))
 
 
 def _kernel_of_layer(view: LayerView, metric: CKA) -> Square:

@@ -13,20 +13,42 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Complex, Float, Int
+from jaxtyping import Bool, Float, Int
 
 from ontogeny._arrays import Square
 from ontogeny.errors import MetricError
 from ontogeny.metrics.nearest import Nearest
 
-__all__ = ["Edges", "Masked", "Sums", "chance_hsic", "hsic", "hsic_over"]
-
-_DOUBLE_UP_TO = 256
+__all__ = ["Edges", "Sums", "chance_hsic", "hsic", "hsic_over"]
 
 
 def hsic(both_ways: float, sums: float, through: float, n: int) -> float:
     """Equation 5 from its three terms: sum K~_ij L~_ji, sum(K~) sum(L~), and 1'K~ L~1."""
     return (both_ways + sums / ((n - 1) * (n - 2)) - 2 * through / (n - 2)) / (n * (n - 3))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edges:
+    """One side as lists: each stimulus' k nearest, i by i, and the kernel there. 13 bytes a neighbour.
+
+    Args:
+        place: i * stimuli + j.
+        kernel: K at (i, j).
+        back: whether i is among the k nearest of j too.
+    """
+
+    place: Int[np.ndarray, " edges"]
+    kernel: Float[np.ndarray, " edges"]
+    back: Bool[np.ndarray, " edges"]
+
+    @classmethod
+    def of(cls, kernel: Square, nearest: Nearest, k: int) -> Edges:
+        """Keep the k nearest of each stimulus."""
+        near, n = nearest.rows(k), len(kernel)
+        place = (near + np.arange(n)[:, None] * n).ravel()
+        back = nearest.is_near(near.ravel(), np.repeat(np.arange(n), k), k)
+        small = np.int32 if n**2 < 2**31 else np.int64
+        return cls(place=place.astype(small), kernel=kernel.ravel()[place], back=back)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,27 +74,29 @@ class Sums:
     own: float
 
     @classmethod
-    def of(cls, kernel: Square, nearest: Nearest, k: int) -> Sums:
-        """Raises MetricError where the side has no structure of its own among its k nearest."""
-        n = len(kernel)
+    def of(cls, edges: Edges, n: int) -> Sums:
+        """Add up one side.
+
+        Raises:
+            MetricError: fewer than 4 stimuli, or a side without any structure of its own among its k nearest.
+        """
         if n < 4:
             raise MetricError(f"CKNNA needs at least 4 stimuli, got {n}")
-        mask = nearest.mask(k)
-        masked = np.where(mask, kernel, 0.0)
-        rows, columns, degree = masked.sum(axis=1), masked.sum(axis=0), mask.sum(axis=0)
-        total = float(rows.sum())
-        there_and_back = masked * masked.T
-        own = hsic(float(there_and_back.sum()), total**2, float(columns @ rows), n)
-        if own <= 1e-12 * float(np.square(rows).sum()) / (n * (n - 3)):
+        k, kernel, column = len(edges.place) // n, edges.kernel, edges.place % n
+        rows, columns = kernel.reshape(n, k).sum(axis=1), np.bincount(column, kernel, n)
+        degree = np.bincount(column, minlength=n)
+        total, both_ways = float(rows.sum()), float(kernel[edges.back].sum())
+        own = hsic(float(np.square(kernel[edges.back]).sum()), total**2, float(columns @ rows), n)
+        if own <= 1e-12 * float(np.square(kernel).sum()) / n**2:
             raise MetricError(
                 f"CKNNA: among the {k} nearest neighbours there is no structure to align with (the HSIC of the kernel "
-                "with itself is not positive); use a larger k"
+                "with itself is not positive); use another k"
             )
         return cls(
             n=n,
             k=k,
             total=total,
-            both_ways=float(masked[mask & mask.T].sum()),
+            both_ways=both_ways,
             columns=float(columns @ degree),
             crossed=float(rows @ degree),
             own=own,
@@ -99,58 +123,19 @@ def chance_hsic(mine: Sums, theirs: Sums) -> float:
     return hsic(mine.both_ways * theirs.both_ways / two, float(means.sum()), float(means[1] + means[5]), n)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Masked:
-    """The layer's side as matrices, to look pairs up in.
+def hsic_over(kernel: Square, nearest: Bool[np.ndarray, "stimuli stimuli"], theirs: Edges) -> float:
+    """HSIC(K, L) over mutual neighbours.
 
     Args:
-        kernel: A * K as the real part, A as the imaginary one.
-        both_ways: A * A' * K.
+        kernel: K, the layer's side.
+        nearest: A, whether the column is among the row's k nearest by K.
+        theirs: the target's k nearest, and L there.
     """
-
-    kernel: Complex[np.ndarray, "stimuli stimuli"]
-    both_ways: Square
-
-    @classmethod
-    def of(cls, kernel: Square, nearest: Nearest, k: int) -> Masked:
-        """Look up by place in the matrix."""
-        mask = nearest.mask(k)
-        joint = np.empty(kernel.shape, np.complex64 if len(kernel) > _DOUBLE_UP_TO else np.complex128)
-        joint.real, joint.imag = np.where(mask, kernel, 0.0), mask
-        return cls(kernel=joint, both_ways=np.where(mask & mask.T, joint.real, 0.0))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Edges:
-    """A target's side as lists: each stimulus' k nearest and the kernel there. 12 bytes a neighbour.
-
-    Args:
-        near: row numbers.
-        kernel: L at (i, near).
-        both_ways: the same, 0 where i is not among the k nearest of its neighbour.
-    """
-
-    near: Int[np.ndarray, "stimuli k"]
-    kernel: Float[np.ndarray, "stimuli k"]
-    both_ways: Float[np.ndarray, "stimuli k"]
-
-    @classmethod
-    def of(cls, kernel: Square, nearest: Nearest, k: int) -> Edges:
-        """Keep the k nearest of each stimulus."""
-        near = nearest.rows(k)
-        values = np.take_along_axis(kernel, near, axis=1)
-        back = np.take_along_axis(nearest.mask(k).T, near, axis=1)
-        kind = np.float32 if len(kernel) > _DOUBLE_UP_TO else np.float64
-        return cls(near=near.astype(np.int32), kernel=values.astype(kind), both_ways=(values * back).astype(kind))
-
-
-def hsic_over(mine: Masked, theirs: Edges) -> float:
-    """HSIC(K, L) over mutual neighbours."""
-    n = len(mine.kernel)
-    place = theirs.near + np.arange(n)[:, None] * n
-    found = mine.kernel.ravel()[place]
-    k, l = found.real, theirs.kernel * found.imag  # noqa: E741 - K and L are the papers' names
-    rows = l.sum(axis=1, dtype=np.float64)
-    through = float((k * rows[theirs.near]).sum())
-    both_ways = float(np.einsum("ij,ij->", mine.both_ways.ravel()[place], theirs.both_ways, dtype=np.float64))
-    return hsic(both_ways, float(k.sum(dtype=np.float64)) * float(rows.sum()), through, n)
+    n = len(kernel)
+    shared = np.flatnonzero(nearest.ravel()[theirs.place])
+    place = theirs.place[shared]
+    i, j = np.divmod(place, n)
+    mine, other = kernel.ravel()[place], theirs.kernel[shared]
+    through = mine @ np.bincount(i, other, n)[j]
+    back = theirs.back[shared] & nearest[j, i]
+    return hsic(float(mine[back] @ other[back]), float(mine.sum() * other.sum()), float(through), n)

@@ -90,6 +90,13 @@ class Nearest:
         last = self._possible(k) - 1
         return np.asarray(self.keys <= self.ordered[:, last : last + 1])
 
+    def is_near(
+        self, rows: Int[np.ndarray, " pairs"], columns: Int[np.ndarray, " pairs"], k: int
+    ) -> Bool[np.ndarray, " pairs"]:
+        """`mask(k)` at some pairs."""
+        last = self._possible(k) - 1
+        return np.asarray(self.keys[rows, columns] <= self.ordered[rows, last])
+
     def _possible(self, k: int) -> int:
         n = len(self.keys)
         if not 1 <= k < n:

@@ -1,8 +1,8 @@
 """Neighbour metrics for a whole grid of k, many targets and several layers.
 
 Each side's neighbours are sorted once for all k. What is kept of a target is a set of bits a stimulus and k (shared by
-mutual and cycle kNN) and lists of neighbours for CKNNA. Memory: targets x stimuli^2 / 8 bytes a k, and 12 k bytes a
-target and stimulus for CKNNA (630 and 620 MB for the grid of Shen et al. with 720 regions and 1000 stimuli).
+mutual and cycle kNN) and lists of neighbours for CKNNA. Memory: targets x stimuli^2 / 8 bytes a k, and 13 k bytes a
+target and stimulus for CKNNA (630 and 670 MB for the grid of Shen et al. with 720 regions and 1000 stimuli).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ontogeny.assembly import Target
 from ontogeny.errors import MetricError
 from ontogeny.metrics import Value
 from ontogeny.metrics.ceiling import Bounds, same_roi
-from ontogeny.metrics.local_kernels import Edges, Masked, Sums, chance_hsic, hsic_over
+from ontogeny.metrics.local_kernels import Edges, Sums, chance_hsic, hsic_over
 from ontogeny.metrics.nearest import Likeness, Nearest, in_common, likeness_of, packed, touching, view_of
 from ontogeny.metrics.together import Outcome
 from ontogeny.metrics.view import LayerView
@@ -65,6 +65,11 @@ class _Side:
     def of(cls, likeness: Square) -> _Side:
         return cls(likeness=likeness, nearest=Nearest.of(likeness))
 
+    def edges(self, k: int) -> tuple[Edges, Sums]:
+        """What CKNNA keeps of a target."""
+        edges = Edges.of(self.likeness, self.nearest, k)
+        return edges, Sums.of(edges, len(self.likeness))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Store:
@@ -83,7 +88,7 @@ class _Store:
         for k, sets in self.bits.items():
             sets[index] = packed(side.nearest.mask(k))
         for k, lists in self.edges.items():
-            lists[index] = Edges.of(side.likeness, side.nearest, k), Sums.of(side.likeness, side.nearest, k)
+            lists[index] = side.edges(k)
 
     def score(
         self, side: _Side, metric: Measure, targets: list[int] | slice, damping: float
@@ -99,9 +104,9 @@ class _Store:
 
 
 def _local(side: _Side, k: int, edges: Iterable[tuple[Edges, Sums]], damping: float) -> tuple[PerTarget, PerTarget]:
-    mine, sums = Masked.of(side.likeness, side.nearest, k), Sums.of(side.likeness, side.nearest, k)
+    mask, (_, sums) = side.nearest.mask(k), side.edges(k)
     scale = np.array([(sums.own * theirs.own) ** 0.5 for _, theirs in edges]) + damping
-    found = np.array([hsic_over(mine, lists) for lists, _ in edges])
+    found = np.array([hsic_over(side.likeness, mask, lists) for lists, _ in edges])
     return found / scale, np.array([chance_hsic(sums, theirs) for _, theirs in edges]) / scale
 
 

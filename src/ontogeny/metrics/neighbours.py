@@ -19,7 +19,7 @@ from ontogeny._arrays import Square
 from ontogeny.assembly import Target
 from ontogeny.errors import MetricError
 from ontogeny.metrics.folds import Folds
-from ontogeny.metrics.local_kernels import Edges, Masked, Sums, hsic_over
+from ontogeny.metrics.local_kernels import Edges, Sums, hsic_over
 from ontogeny.metrics.nearest import Likeness, Nearest, likeness_of, neighbours, view_of
 from ontogeny.metrics.neighbour_grid import Form, Measure, prepare_neighbours
 from ontogeny.metrics.together import One
@@ -95,8 +95,9 @@ def cknna(x: Rows, y: Others, *, k: int = 10, likeness: Inner = "cosine") -> flo
     """
     of_x, of_y = _both(x, y, likeness)
     near_x, near_y = Nearest.of(of_x), Nearest.of(of_y)
-    own = Sums.of(of_x, near_x, k).own * Sums.of(of_y, near_y, k).own
-    return hsic_over(Masked.of(of_x, near_x, k), Edges.of(of_y, near_y, k)) / float(np.sqrt(own))
+    edges_x, edges_y = Edges.of(of_x, near_x, k), Edges.of(of_y, near_y, k)
+    own = Sums.of(edges_x, len(of_x)).own * Sums.of(edges_y, len(of_y)).own
+    return hsic_over(of_x, near_x.mask(k), edges_y) / float(np.sqrt(own))
 
 
 def _check(metric: Measure) -> None:
