@@ -7,7 +7,7 @@ from it block by block, while the block is in cache, and multiplied with the cen
 
 so that only the layers' side has to be centred, and `expm1` keeps its digits where a wide kernel is nearly constant.
 Memory: targets x pairs numbers for any number of widths (1.4 GB for 720 regions and 1000 stimuli), 4 bytes each above
-`DOUBLE_UP_TO` stimuli, where sums over so many pairs are right to 1e-7 or better, else 8.
+`DOUBLE_UP_TO` stimuli, where sums over so many pairs are right to 1e-6 or better, else 8.
 """
 
 from __future__ import annotations
@@ -103,8 +103,15 @@ class _Space:
     spread: Float[np.ndarray, "targets pairs"]
     kernels: list[tuple[_Kernel, list[_Scored]]]
 
-    def products(self, layers: Sequence[Rows]) -> list[Float[np.ndarray, "targets rows"]]:
-        """Sum over pairs of each row with each target's kernel; a block of targets is read once for all kernels."""
+    def products(self, layers: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Sum over pairs of each row with each target's kernel; a block of targets is read once for all kernels.
+
+        Args:
+            layers: rows x pairs, one a kernel.
+
+        Returns:
+            targets x rows, one a kernel.
+        """
         out = [np.zeros((len(self.spread), len(rows))) for rows in layers]
         room = np.empty((_BLOCK, min(_CHUNK, self.spread.shape[1])), self.spread.dtype)
         for targets in _slices(len(self.spread), _BLOCK):

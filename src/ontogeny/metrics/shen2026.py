@@ -27,7 +27,7 @@ from ontogeny.scores import Score
 
 __all__ = ["StudyProtocol", "best_region_mean", "shen2026"]
 
-WIDTHS = (12, 20, 28, 36, 44, 52, 60, 68, 76, 84, 92, 100)
+_WIDTHS = tuple(range(12, 101, 8))
 _LOCAL = (10, 12, 50)
 _MUTUAL = (20, 40, 60, 80, 200, 400)
 _CYCLE = (40, 60, 80, 100, 200, 400)
@@ -76,9 +76,11 @@ def shen2026(modality: Literal["text", "image"] = "text") -> StudyProtocol:
         modality: of the stimuli. Text: the last token of every hidden state; images: mean over space or tokens.
     """
     metrics: dict[str, Metric] = {}
-    for width in WIDTHS:
-        metrics[f"cka_{width}"] = CKA(kind="rbf", width=width, debiased=False, standardise=True, damping=_DAMPING)
-    metrics["unbiased_cka_36"] = CKA(kind="rbf", width=36, standardise=True, damping=_DAMPING)
+    for width in _WIDTHS:
+        metrics[f"cka_{width}"] = CKA(
+            kind="rbf", width=float(width), debiased=False, standardise=True, damping=_DAMPING
+        )
+    metrics["unbiased_cka_36"] = CKA(kind="rbf", width=36.0, standardise=True, damping=_DAMPING)
     for k in _LOCAL:
         metrics[f"cknna_{k}"] = CKNNA(k=k, likeness="inner", standardise=True, damping=_DAMPING)
     for k in _MUTUAL:
