@@ -88,7 +88,7 @@ def cknna(x: Rows, y: Others, *, k: int = 10, likeness: Inner = "cosine") -> flo
         likeness: the kernel: "cosine" or "inner" product of the raw rows.
 
     Returns:
-        1 for x and x; about 0 by chance.
+        1 for x and x. Not exactly symmetric in x and y, as j may be a neighbour of i and i not one of j.
 
     Raises:
         MetricError: other stimuli, k is not 1 to stimuli - 1, or no structure among so few neighbours.
