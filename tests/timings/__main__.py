@@ -13,7 +13,7 @@ import importlib
 import platform
 import time
 
-PARTS = ("lag",)
+PARTS = ("lag", "grid")
 
 
 def main() -> None:

@@ -169,19 +169,21 @@ class _Side:
         """Put the upper triangle of the centred kernel at unit norm into `room`."""
         n = view.n_stimuli
         try:
-            flat, norm = direction(_kernel_of_layer(view, metric), debiased=metric.debiased)
+            kernel, unit = _kernel_of_layer(view, metric)
+            flat, norm = direction(kernel, debiased=metric.debiased)
         except MetricError as error:
             return cls(n_stimuli=n, error=error)
         _upper(flat.reshape(n, n), room)
-        return cls(n_stimuli=n, norm=norm, trace=float(flat[:: n + 1].sum()))
+        return cls(n_stimuli=n, norm=norm * unit, trace=float(flat[:: n + 1].sum()))
 
 
-def _kernel_of_layer(view: LayerView, metric: CKA) -> Square:
+def _kernel_of_layer(view: LayerView, metric: CKA) -> tuple[Square, float]:
+    """The kernel, and what its numbers have to be multiplied with."""
     seen = view.standardised if metric.standardise else view
     if metric.kind == "linear":
-        return seen.gram.numpy() * seen.scale**2
+        return seen.gram.numpy(), seen.scale**2
     width = None if metric.width is None else metric.width / seen.scale
-    return kernel_of_squares(seen.squared_distances.numpy(), metric.kind, width)
+    return kernel_of_squares(seen.squared_distances.numpy(), metric.kind, width), 1.0
 
 
 def _upper(square: Square, room: Float[np.ndarray, " pairs"]) -> None:
