@@ -19,14 +19,14 @@ def refusal(x: Float[Tensor, "stimuli features"]) -> str | None:
     if not bool(finite.all()):
         rows = int((~finite).any(dim=1).sum())
         return f"the features hold NaN or infinity in {rows} of {x.shape[0]} stimuli"
-    if bool((x.max(dim=0).values == x.min(dim=0).values).all()):
+    if bool((x.amax(dim=0) == x.amin(dim=0)).all()):
         return "the features are the same for every stimulus"
     return None
 
 
 def z_scored(x: Float[Tensor, "stimuli features"]) -> Float[Tensor, "stimuli features"]:
     """Each column less its mean, over its standard deviation (n - 1); 0 where a column is constant."""
-    constant = x.max(dim=0).values == x.min(dim=0).values
+    constant = x.amax(dim=0) == x.amin(dim=0)
     spread = x.std(dim=0).masked_fill(constant, 1.0)
     return ((x - x.mean(dim=0)) / spread).masked_fill(constant, 0.0)
 
