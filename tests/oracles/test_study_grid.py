@@ -69,8 +69,14 @@ def test_the_curve_of_the_study_from_features_to_the_plotted_number(modality):
         Assembly(name="tiny", subject=s, stimulus_ids=ids, responses=y, roi=rois) for s, y in responses.items()
     )
     study = shen2026(modality)
-    usable = {name: m for name, m in study.by_name.items() if getattr(m, "k", 0) < 40}
-    benchmark = replace(plain, assemblies=assemblies, metrics=tuple(usable.values()))
+    metrics = study.metrics_for(40)
+    usable = [name for name, metric in study.by_name.items() if metric in metrics]
+    assert set(study.by_name) - set(usable) == {
+        *(f"{kind}_knn_{k}" for kind in ("mutual", "cycle") for k in (40, 60, 80, 200, 400)),
+        "cycle_knn_100",
+        "cknna_50",
+    }
+    benchmark = replace(plain, assemblies=assemblies, metrics=metrics)
     layers = [
         1e-3 * rng.standard_normal((40, 9)),
         shared @ rng.standard_normal((4, 80)),

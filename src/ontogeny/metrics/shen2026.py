@@ -1,7 +1,7 @@
 """The protocol of Shen et al., "Alignment between Brains and AI" (arXiv 2507.01966), as objects of this package.
 
     study = shen2026("text")
-    benchmark = dataclasses.replace(benchmark, metrics=study.metrics)
+    benchmark = dataclasses.replace(benchmark, metrics=study.metrics_for(len(benchmark.stimuli)))
     monitor = ontogeny.watch(benchmark, layers=study.layers, pooling=study.pooling, record="runs/a")
     ...
     study.curve(ontogeny.Record.open("runs/a").scores)  # step -> the number that the study plots
@@ -56,8 +56,12 @@ class StudyProtocol:
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """All metrics, for a benchmark. Those with more neighbours than stimuli have to be left out by hand."""
+        """All metrics."""
         return tuple(self.by_name.values())
+
+    def metrics_for(self, n_stimuli: int) -> tuple[Metric, ...]:
+        """Those that can be had from so many stimuli: a metric of k neighbours needs more than k."""
+        return tuple(metric for metric in self.metrics if getattr(metric, "k", 0) < n_stimuli)
 
     def curve(self, scores: Iterable[Score], metric: str = "") -> dict[int, float]:
         """Step -> best region's score, mean over layers and subjects.
