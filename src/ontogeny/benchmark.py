@@ -29,6 +29,7 @@ __all__ = ["MIN_STIMULI", "Benchmark", "PreparedBenchmark"]
 MIN_STIMULI = 10
 _CONTROL_SEED = 20080092
 _LAYERS_AT_ONCE = 8
+_PAIRS_AT_ONCE = 8_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +179,8 @@ class PreparedBenchmark:
         )
         out: list[Score] = []
         sites = iter(features.values.items())
-        while some := list(islice(sites, _LAYERS_AT_ONCE)):
+        at_once = min(max(_PAIRS_AT_ONCE // len(rows) ** 2, 1), _LAYERS_AT_ONCE)
+        while some := list(islice(sites, at_once)):
             blanks = [replace(blank, layer=s.layer, pooling=s.pooling, n_features=x.shape[1]) for s, x in some]
             out += self._score_sites([x[rows] for _, x in some], blanks)
         for site, why in features.refused.items():

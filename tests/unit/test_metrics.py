@@ -166,3 +166,20 @@ def test_the_order_of_stimuli_does_not_matter_where_there_are_no_folds(seed):
     assert cka(kernel(x[order]), kernel(y[order])) == pytest.approx(cka(kernel(x), kernel(y)))
     assert compare_rdms(rdm(x[order]), rdm(y[order])) == pytest.approx(compare_rdms(rdm(x), rdm(y)))
     assert mutual_knn(x[order], y[order], k=4) == pytest.approx(mutual_knn(x, y, k=4))
+
+
+def test_layers_are_scored_some_at_a_time_and_come_out_in_order(text_benchmark, monkeypatch):
+    """The more stimuli, the fewer layers share a pass, so that memory has a bound."""
+    sizes = []
+    prepared = replace(text_benchmark, metrics=(CKA(),)).prepare()
+    score = type(prepared.prepared).score
+    monkeypatch.setattr(
+        type(prepared.prepared), "score", lambda self, views: sizes.append(len(views)) or score(self, views)
+    )
+    values = {Site(f"l{i:02d}", "none"): torch.randn(40, 3) for i in range(11)}
+    features = Features(stimulus_ids=text_benchmark.stimuli.ids, values=values, refused={})
+    together = prepared.score(features)
+    monkeypatch.setattr("ontogeny.benchmark._PAIRS_AT_ONCE", 3 * 40**2)
+    assert [s.key for s in prepared.score(features)] == [s.key for s in together]
+    assert list(dict.fromkeys(s.layer for s in together)) == [site.layer for site in values]
+    assert sizes == [8, 3, 3, 3, 3, 2]

@@ -7,7 +7,8 @@ from it block by block, while the block is in cache, and multiplied with the cen
 
 so that only the layers' side has to be centred, and `expm1` keeps its digits where a wide kernel is nearly constant.
 Memory: targets x pairs numbers for any number of widths (1.4 GB for 720 regions and 1000 stimuli), 4 bytes each above
-`DOUBLE_UP_TO` stimuli, where sums over so many pairs are right to 1e-6 or better, else 8.
+`DOUBLE_UP_TO` stimuli, where sums over so many pairs are right to 1e-6 or better, else 8. A layer takes as much for
+each kernel as a target does for all. Where that is too much, cut the regions into several benchmarks.
 """
 
 from __future__ import annotations
