@@ -74,17 +74,15 @@ def _grid() -> list[Row]:
     def score() -> None:
         outcomes[:] = prepared.score([LayerView(torch.as_tensor(x)) for x in layers])
 
-    score_all = _seconds(score, 1)
-    count = LAYERS * len(targets) * len(names)
+    together = _seconds(score, 1)
+    count, memory = LAYERS * len(targets) * len(names), _megabytes() - before
     one, far = _one_at_a_time(names, layers[0], targets, outcomes[0])
-    hours = MEASUREMENTS * score_all / count / 3600
-    peak = f"{count / score_all:.0f} measurements a second; peak memory {_megabytes() - before:.0f} MB"
-    slow = f"the grid is {one * count / score_all:.0f} x faster, same values to {far:.0e}"
+    rate = f"{count / together:.0f} a second, 60 million in {MEASUREMENTS * together / count / 3600:.2f} hours"
+    faster = f"in the grid {one * count / together:.0f} x faster, the same to {far:.0e}"
     return [
-        (f"study grid: {len(targets)} regions prepared, once, with ceilings", prepare, ""),
-        (f"study grid: {LAYERS} layers, {count} measurements", score_all, peak),
-        ("study grid: one measurement", score_all / count, f"60 million: {hours:.2f} hours, {one * hours * 3600:.0f}"),
-        ("one at a time: one measurement, mean over the grid", one, slow),
+        (f"study grid: {len(targets)} regions prepared, with ceilings", prepare, "once"),
+        (f"study grid: {LAYERS} layers, {count} measurements", together, f"{rate}; {memory:.0f} MB at most"),
+        ("study grid: one measurement at a time, mean", one, faster),
     ]
 
 
