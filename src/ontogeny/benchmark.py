@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,10 @@ from torch import Tensor
 
 from ontogeny._arrays import digest
 from ontogeny.assembly import Assembly, Geometry, Target, targets
-from ontogeny.errors import AlignmentIdError, DataError, FeatureError, MetricError
+from ontogeny.errors import AlignmentIdError, DataError, FeatureError
 from ontogeny.features import Features, Site
-from ontogeny.metrics import Folds, LayerView, Metric, Prepared, Value
+from ontogeny.metrics import Folds, LayerView, Metric, Value
+from ontogeny.metrics.together import Outcome, PreparedAll, prepare_all
 from ontogeny.scores import Kind, Score
 from ontogeny.stimuli import StimulusSet, surface_features
 from ontogeny.task import mean_norm, participation_ratio
@@ -26,6 +28,8 @@ __all__ = ["MIN_STIMULI", "Benchmark", "PreparedBenchmark"]
 
 MIN_STIMULI = 10
 _CONTROL_SEED = 20080092
+_LAYERS_AT_ONCE = 8
+_PAIRS_AT_ONCE = 8_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +110,7 @@ class Benchmark:
             fingerprint=self.fingerprint(),
             targets=cut,
             permutations=permutations,
-            prepared=tuple(metric.prepare(every, self.folds) for metric in self.metrics),
+            prepared=prepare_all(self.metrics, every, self.folds),
         )
 
     def score(self, features: Features, *, run: str = "", step: int = 0) -> list[Score]:
@@ -151,7 +155,7 @@ class PreparedBenchmark:
     fingerprint: str
     targets: tuple[Target, ...]
     permutations: int
-    prepared: tuple[Prepared, ...]
+    prepared: PreparedAll
 
     def score(self, features: Features, *, run: str = "", step: int = 0, weights: str = "") -> list[Score]:
         """Every layer against every target by every metric, with confounds, controls and named refusals.
@@ -174,9 +178,11 @@ class PreparedBenchmark:
             weights=weights,
         )
         out: list[Score] = []
-        for site, x in features.values.items():
-            at_site = replace(blank, layer=site.layer, pooling=site.pooling, n_features=x.shape[1])
-            out += self._score_site(x[rows], at_site)
+        sites = iter(features.values.items())
+        at_once = min(max(_PAIRS_AT_ONCE // len(rows) ** 2, 1), _LAYERS_AT_ONCE)
+        while some := list(islice(sites, at_once)):
+            blanks = [replace(blank, layer=s.layer, pooling=s.pooling, n_features=x.shape[1]) for s, x in some]
+            out += self._score_sites([x[rows] for _, x in some], blanks)
         for site, why in features.refused.items():
             out.append(replace(blank, kind="refusal", layer=site.layer, pooling=site.pooling, note=why))
         return [*(s for s in out if s.kind != "control"), *_averaged([s for s in out if s.kind == "control"])]
@@ -206,24 +212,33 @@ class PreparedBenchmark:
             )
         return [place[s] for s in self.benchmark.stimuli.ids]
 
-    def _score_site(self, x: Tensor, blank: Score) -> Iterator[Score]:
-        try:
-            view = LayerView(x)
-        except FeatureError as error:
-            yield replace(blank, kind="refusal", note=str(error))
-            return
-        yield from _confounds(view, blank)
-        for metric, prepared in zip(self.benchmark.metrics, self.prepared, strict=True):
+    def _score_sites(self, features: Sequence[Tensor], blanks: Sequence[Score]) -> Iterator[Score]:
+        views = [_view(x) for x in features]
+        scored = iter(self.prepared.score([view for view in views if isinstance(view, LayerView)]))
+        for view, blank in zip(views, blanks, strict=True):
+            if isinstance(view, FeatureError):
+                yield replace(blank, kind="refusal", note=str(view))
+                continue
+            yield from _confounds(view, blank)
+            yield from self._rows_of(next(scored), blank)
+
+    def _rows_of(self, outcomes: Sequence[Outcome], blank: Score) -> Iterator[Score]:
+        for metric, values in zip(self.benchmark.metrics, outcomes, strict=True):
             named = replace(blank, metric=metric.name, unit=metric.unit)
-            try:
-                values = prepared.score(view)
-            except (FeatureError, MetricError) as error:
-                yield replace(named, kind="refusal", note=str(error))
+            if not isinstance(values, list):
+                yield replace(named, kind="refusal", note=str(values))
                 continue
             for index, value in enumerate(values):
                 target = self.targets[index % len(self.targets)]
                 row = _with_value(named, target, value)
                 yield row if index < len(self.targets) else replace(row, kind="control", layer="permuted stimuli")
+
+
+def _view(x: Tensor) -> LayerView | FeatureError:
+    try:
+        return LayerView(x)
+    except FeatureError as error:
+        return error
 
 
 def _with_value(blank: Score, target: Target, value: Value) -> Score:
