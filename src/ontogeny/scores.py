@@ -5,15 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from types import NoneType
 from typing import Any, Literal
 
 from ontogeny.errors import RecordError
 
-__all__ = ["KEY", "Kind", "Score", "from_row", "to_row"]
+__all__ = ["ABOUT", "COLUMNS", "COUNTS", "KEY", "NUMBERS", "TEXT", "Kind", "Score", "check", "from_row", "to_row"]
 
 Kind = Literal["alignment", "baseline", "control", "task", "confound", "refusal", "probe", "cost"]
 
 KEY = ("run", "step", "kind", "benchmark", "fingerprint", "subject", "roi", "layer", "pooling", "metric")
+ABOUT = ("cost", "probe", "refusal", "task")
+COUNTS = ("step", "n_stimuli", "n_voxels", "n_features")
+NUMBERS = ("value", "ceiling", "ceiling_lower", "chance")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,13 +81,29 @@ class Score:
         return tuple(getattr(self, name) for name in KEY)
 
 
-_FIELDS = {f.name for f in fields(Score)}
+COLUMNS = tuple(f.name for f in fields(Score))
+TEXT = tuple(name for name in COLUMNS if name not in COUNTS + NUMBERS)
+_TYPES = ((TEXT, str, "text"), (COUNTS, int, "a whole number"), (NUMBERS, (int, float, NoneType), "a number or None"))
+
+
+def check(score: Score) -> Score:
+    """The score itself, if each of its fields is of its type.
+
+    Raises:
+        RecordError: one is not.
+    """
+    for names, types, what in _TYPES:
+        for name in names:
+            value = getattr(score, name)
+            if not isinstance(value, types) or isinstance(value, bool):
+                raise RecordError(f"{name} of a score is {what}, got {value!r} ({type(value).__name__}): {score.key}")
+    return score
 
 
 def to_row(score: Score) -> dict[str, Any]:
     """A JSON-writable dict: numbers that are not finite become None, with a note."""
     row = asdict(score)
-    for name in ("value", "ceiling", "ceiling_lower", "chance"):
+    for name in NUMBERS:
         number = row[name]
         if number is not None and not math.isfinite(number):
             row[name] = None
@@ -100,4 +120,4 @@ def from_row(row: Mapping[str, Any]) -> Score:
     missing = [name for name in ("run", "step", "kind") if name not in row]
     if missing:
         raise RecordError(f"a row of the record lacks {missing}: {dict(row)}; the file is not a record of ontogeny")
-    return Score(**{name: value for name, value in row.items() if name in _FIELDS})
+    return Score(**{name: value for name, value in row.items() if name in COLUMNS})
