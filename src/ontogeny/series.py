@@ -289,8 +289,8 @@ class Record:
         pandas = require("pandas", "tables")
         lines = pandas.DataFrame([to_row(score) for score in self._recent.values()], columns=list(COLUMNS))
         lines = lines.astype(dict.fromkeys(COUNTS, "int64") | dict.fromkeys(NUMBERS, "float64"))
-        parts = (decoded(table).to_pandas() for table in self._parts.tables({}, COLUMNS))
-        return pandas.concat([*parts, lines], ignore_index=True)
+        parts = [decoded(table).to_pandas() for table in self._parts.tables({}, COLUMNS)]
+        return pandas.concat([*parts, lines] if len(lines) else parts, ignore_index=True) if parts else lines
 
     def to_parquet(self, path: str | os.PathLike[str]) -> Path:
         """Write all scores as one Parquet file."""
