@@ -41,8 +41,8 @@ def asking(parts: Sequence[Path], lines: Any, memory: str) -> Iterator[Ask]:
                 f"{', '.join(COLUMNS)}, and written, the order of writing"
             ) from error
 
-    config = {"memory_limit": memory, "autoinstall_known_extensions": "false"}
-    with duckdb.connect(config=config) as connection:
+    with duckdb.connect(config={"autoinstall_known_extensions": "false"}) as connection:
+        ask(f'SET memory_limit = "{memory}"')
         connection.register("lines", lines)
         if parts:
             connection.read_parquet([_literally(path) for path in parts]).create_view("parts")

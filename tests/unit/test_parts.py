@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import struct
@@ -42,10 +43,11 @@ def bits(score):
 
 def make(folder, rows, cuts=(), table=False):
     """A record of these rows, moved into a part after each of the cuts."""
-    record = Record.open(folder, create=True, run="r")
-    for row, score in enumerate(rows):
-        record.append([score])
-        if row in cuts:
+    record, rows = Record.open(folder, create=True, run="r"), list(rows)
+    ends = [-1, *sorted(cut for cut in cuts if cut < len(rows)), len(rows)]
+    for before, end in itertools.pairwise(ends):
+        record.append(rows[before + 1 : end + 1])
+        if end < len(rows):
             record.compact()
     return Record.open(folder)
 
