@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from sys import intern
 from types import NoneType
 from typing import Any, Literal
 
@@ -16,6 +18,7 @@ Kind = Literal["alignment", "baseline", "control", "task", "confound", "refusal"
 
 KEY = ("run", "step", "kind", "benchmark", "fingerprint", "subject", "roi", "layer", "pooling", "metric")
 ABOUT = ("cost", "probe", "refusal", "task")
+_KEY_OF = attrgetter(*KEY)
 COUNTS = ("step", "n_stimuli", "n_voxels", "n_features")
 NUMBERS = ("value", "ceiling", "ceiling_lower", "chance")
 
@@ -78,7 +81,8 @@ class Score:
     @property
     def key(self) -> tuple[Any, ...]:
         """What makes a row one of its kind."""
-        return tuple(getattr(self, name) for name in KEY)
+        found: tuple[Any, ...] = _KEY_OF(self)
+        return found
 
 
 COLUMNS = tuple(f.name for f in fields(Score))
@@ -102,7 +106,7 @@ def check(score: Score) -> Score:
 
 def to_row(score: Score) -> dict[str, Any]:
     """A JSON-writable dict: numbers that are not finite become None, with a note."""
-    row = asdict(score)
+    row = {name: getattr(score, name) for name in COLUMNS}
     for name in NUMBERS:
         number = row[name]
         if number is not None and not math.isfinite(number):
@@ -112,7 +116,7 @@ def to_row(score: Score) -> dict[str, Any]:
 
 
 def from_row(row: Mapping[str, Any]) -> Score:
-    """The score that a row holds; columns of a newer version are left out.
+    """The score that a row holds, equal words one object; columns of a newer version are left out.
 
     Raises:
         RecordError: a key column is missing.
@@ -120,4 +124,8 @@ def from_row(row: Mapping[str, Any]) -> Score:
     missing = [name for name in ("run", "step", "kind") if name not in row]
     if missing:
         raise RecordError(f"a row of the record lacks {missing}: {dict(row)}; the file is not a record of ontogeny")
-    return Score(**{name: value for name, value in row.items() if name in COLUMNS})
+    known: dict[str, Any] = {name: row[name] for name in COLUMNS if name in row}
+    for name in TEXT:
+        if isinstance(word := known.get(name), str):
+            known[name] = intern(word)
+    return Score(**known)

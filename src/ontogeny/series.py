@@ -131,8 +131,9 @@ class Record:
         """
         new: dict[tuple[Any, ...], Score] = {}
         for score in scores:
-            if score.key not in self._recent:
-                new.setdefault(check(score).key, score)
+            key = check(score).key
+            if key not in self._recent:
+                new.setdefault(key, score)
         for key in self._parts.known(new):
             del new[key]
         if not new:

@@ -24,6 +24,7 @@ from ontogeny.lag.granger import log_ratios, time_reversed_net  # noqa: E402
 from ontogeny.lag.maps import map_of_runs  # noqa: E402
 from ontogeny.lag.rise import curve, fit_rises, log_steps  # noqa: E402
 from ontogeny.worlds.leads import planted_lead  # noqa: E402
+from tests.timings.record import record  # noqa: E402
 
 Row = tuple[str, float, str]
 
@@ -82,7 +83,7 @@ def _scipy_rise(u: np.ndarray, y: np.ndarray) -> np.ndarray:
     return found
 
 
-PARTS = {"lag": lag}
+PARTS = {"lag": lag, "record": record}
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ import math
 import struct
 import sys
 from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 from ontogeny import Record, series
 from ontogeny.errors import MissingExtraError, RecordError
+from ontogeny.parts import Parts
 from ontogeny.scores import COLUMNS, COUNTS, KEY, NUMBERS, Score
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(["", "a", "ä", 'a\n"b', "V1"])
@@ -290,3 +292,21 @@ def test_another_process_that_made_a_part_is_noticed(tmp_path):
             work()
     assert len(Record.open(tmp_path / "r").scores) == 140
     assert len(first.scores) == 140, "what it had read is still true"
+
+
+def test_a_reader_that_comes_while_rows_move_has_all(tmp_path, monkeypatch):
+    """It has read which parts there are, and not yet the lines, when another process moves these into a part."""
+    rows = list(some())
+    make(tmp_path / "r", rows)
+    writer, read = Record.open(tmp_path / "r"), Path.read_bytes
+
+    def read_late(path):
+        monkeypatch.undo()
+        assert writer.compact() == len(rows)
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_late)
+    assert list(Record.open(tmp_path / "r").scores) == rows
+    monkeypatch.setattr(Parts, "is_current", lambda self: False)
+    with pytest.raises(RecordError, match="r changes faster than it can be read: another process moves rows there"):
+        Record.open(tmp_path / "r")

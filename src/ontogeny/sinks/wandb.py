@@ -102,12 +102,13 @@ class WandbSink:
             record: of the whole run.
         """
         run = self._current()
-        if run is None or not hasattr(run, "define_metric") or not record.scores:
+        if run is None or not hasattr(run, "define_metric") or not len(record):
             return
+        scores = record.scores
         self._define(run, (SCORES, *PICTURES.values()))
-        at = {AXIS: max(score.step for score in record.scores)}
-        run.log({SCORES: self._table(record.scores), **at})
-        found = [panel for panel in panels(record.scores) if panel.rows]
+        at = {AXIS: max(score.step for score in scores)}
+        run.log({SCORES: self._table(scores), **at})
+        found = [panel for panel in panels(scores) if panel.rows]
         named = dict(zip(curve_names(found), found, strict=True))
         run.summary.update(self._best(named))
         self._draw(run, "curves", [partial(band_chart, panel, name) for name, panel in named.items()], at)
