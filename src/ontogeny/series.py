@@ -20,7 +20,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from ontogeny.columns import arrow, decoded, from_table, new_keys, to_table, typed
+from ontogeny.columns import arrow, decoded, from_table, new_keys, to_list, to_table, typed
 from ontogeny.curves import Series, curve
 from ontogeny.errors import RecordError, nearest, require
 from ontogeny.header import SCHEMA, SCHEMA_OF_PARTS, read_header, write_header
@@ -287,11 +287,11 @@ class Record:
 
     def to_pandas(self) -> Any:
         """All scores as a `pandas.DataFrame`, one row a score; all in memory."""
-        pandas = require("pandas", "tables")
-        lines = pandas.DataFrame([to_row(score) for score in self._recent.values()], columns=list(COLUMNS))
-        lines = lines.astype(dict.fromkeys(COUNTS, "int64") | dict.fromkeys(NUMBERS, "float64"))
-        parts = [decoded(table).to_pandas() for table in self._parts.tables({}, COLUMNS)]
-        return pandas.concat([*parts, lines] if len(lines) else parts, ignore_index=True) if parts else lines
+        pandas, types = require("pandas", "tables"), dict.fromkeys(COUNTS, "int64") | dict.fromkeys(NUMBERS, "float64")
+        rows = [[to_row(score) for score in self._recent.values()]] if self._recent or not self._parts.rows else []
+        parts = ({n: to_list(table.column(n)) for n in COLUMNS} for table in self._parts.tables({}, COLUMNS))
+        frames = [pandas.DataFrame(one, columns=list(COLUMNS)).astype(types) for one in chain(parts, rows)]
+        return pandas.concat(frames, ignore_index=True)
 
     def to_parquet(self, path: str | os.PathLike[str]) -> Path:
         """Write all scores as one Parquet file."""

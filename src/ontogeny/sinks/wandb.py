@@ -32,6 +32,7 @@ __all__ = ["AXIS", "MOST_ROWS", "PICTURES", "SCORES", "WandbSink", "newest_probe
 AXIS = "alignment/step"
 MOST_ROWS = 10_000
 _MOST_CHARTS = 6
+_MOST_DRAWN = 1_000_000
 _MOST_SUMMARIES = 20
 _CHARTS_FROM = "ONTOGENY_WANDB_CHARTS"
 _COLUMNS = tuple(f.name for f in fields(Score) if f.name != "run")
@@ -103,6 +104,13 @@ class WandbSink:
         """
         run = self._current()
         if run is None or not hasattr(run, "define_metric") or not len(record):
+            return
+        if len(record) > _MOST_DRAWN:
+            self._say(
+                "size",
+                f"{len(record)} scores are more than are drawn or tabled at the end of a run (up to {_MOST_DRAWN}); "
+                f"`ontogeny record best {record.folder}` and `query` answer from them",
+            )
             return
         scores = record.scores
         self._define(run, (SCORES, *PICTURES.values()))
