@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import resource
+import signal
 import struct
 import sys
 from dataclasses import fields, replace
@@ -310,3 +312,26 @@ def test_a_reader_that_comes_while_rows_move_has_all(tmp_path, monkeypatch):
     monkeypatch.setattr(Parts, "is_current", lambda self: False)
     with pytest.raises(RecordError, match="r changes faster than it can be read: another process moves rows there"):
         Record.open(tmp_path / "r")
+
+
+@pytest.mark.parametrize("room", [10, 3000, 9000])
+def test_a_full_disk_leaves_the_record_as_it_was(tmp_path, monkeypatch, room):
+    """A real write limit (RLIMIT_FSIZE): neither the part nor what it was made of is lost, and the run goes on."""
+    monkeypatch.setattr(series, "MOST_LINES", 50)
+    rows = list(some())
+    record = Record.open(tmp_path / "r", create=True)
+    record.append(rows[:35])
+    before = {p: p.read_bytes() for p in (tmp_path / "r").rglob("*") if p.is_file() and p.name != "record.json"}
+    previous, limit = signal.signal(signal.SIGXFSZ, signal.SIG_IGN), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limit[1]))
+    try:
+        with pytest.raises(RecordError, match="cannot write .*free some disk space or choose another folder"):
+            record.append(rows[35:])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, previous)
+    after = {p: p.read_bytes() for p in (tmp_path / "r").rglob("*") if p.is_file() and p.name != "record.json"}
+    assert after == before
+    assert list(Record.open(tmp_path / "r").scores) == list(record.scores) == rows[:35]
+    assert record.append(rows) == rows[35:]
+    assert list(Record.open(tmp_path / "r").scores) == rows
