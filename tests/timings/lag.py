@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import curve_fit
 from statsmodels.tsa.stattools import grangercausalitytests
-from tests.timings import Row, timed
 
 from ontogeny.lag import Run, leads, placebo
 from ontogeny.lag.granger import log_ratios, time_reversed_net
 from ontogeny.lag.maps import map_of_runs
 from ontogeny.lag.rise import curve, fit_rises, log_steps
 from ontogeny.worlds.leads import planted_lead
+from tests.timings import Row, timed
 
 
 def rows() -> list[Row]:

@@ -69,7 +69,7 @@ def test_a_metric_says_by_name_what_it_cannot_use(metric, target, message):
         ),
         (lambda: ridge_cv(NOISE[:9], NOISE, folds=FOLDS), "features have 9 stimuli, the responses 12"),
         (lambda: ridge_cv(NOISE, np.eye(12)[:, :1], folds=FOLDS), "constant over the 4 stimuli of a held-out fold"),
-        (lambda: Ridge(rule="aic"), "rule is 'gcv' or 'loo', got 'aic'"),
+        (lambda: Ridge(rule="aic"), "rule is 'gcv', 'loo' or 'kfold', got 'aic'"),
         (lambda: Ridge(alphas=()), r"alphas should be positive numbers, got \(\)"),
         (lambda: Ridge(alphas=(1.0, -1.0)), "alphas should be positive numbers"),
     ],

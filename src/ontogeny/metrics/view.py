@@ -57,7 +57,8 @@ class LayerView:
     @cached_property
     def gram(self) -> Float[Tensor, "stimuli stimuli"]:
         """Inner products of the centred features."""
-        return self.centred @ self.centred.T
+        rows = self.centred.numpy()
+        return torch.from_numpy(rows @ rows.T)
 
     @cached_property
     def squared_distances(self) -> Float[Tensor, "stimuli stimuli"]:
