@@ -17,7 +17,7 @@ from ontogeny._arrays import digest
 from ontogeny.assembly import Assembly, Geometry, Target, targets
 from ontogeny.errors import AlignmentIdError, DataError, FeatureError, MetricError
 from ontogeny.features import Features, Site
-from ontogeny.metrics import Folds, LayerView, Metric, Prepared, Value
+from ontogeny.metrics import Folds, LayerView, Metric, NeedsStimuli, Prepared, Value
 from ontogeny.scores import Kind, Score
 from ontogeny.stimuli import StimulusSet, surface_features
 from ontogeny.task import mean_norm, participation_ratio
@@ -106,8 +106,11 @@ class Benchmark:
             fingerprint=self.fingerprint(),
             targets=cut,
             permutations=permutations,
-            prepared=tuple(metric.prepare(every, self.folds) for metric in self.metrics),
+            prepared=tuple(metric.prepare(every, self.folds) for metric in self._metrics()),
         )
+
+    def _metrics(self) -> tuple[Metric, ...]:
+        return tuple(m.about(self.stimuli) if isinstance(m, NeedsStimuli) else m for m in self.metrics)
 
     def score(self, features: Features, *, run: str = "", step: int = 0) -> list[Score]:
         """Score one probe. For many probes call `prepare()` once and use what it returns."""

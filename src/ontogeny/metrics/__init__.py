@@ -1,6 +1,7 @@
 """Metrics: features x targets -> one value for each ROI of each subject.
 
     encoding.py     Ridge: cross-validated linear predictivity          (voxels)
+    banded.py       UniqueVariance: what a layer adds to the surface     (voxels)
     rsa.py          RSA: dissimilarity matrices compared                (voxels or geometry)
     cka.py          CKA: centred kernels compared                       (voxels or geometry)
     neighbours.py   MutualKNN: shared nearest neighbours                (voxels or geometry)
@@ -21,8 +22,9 @@ from typing import Protocol, runtime_checkable
 from ontogeny.assembly import Target
 from ontogeny.metrics.folds import Folds, make_folds
 from ontogeny.metrics.view import LayerView
+from ontogeny.stimuli import StimulusSet
 
-__all__ = ["Folds", "LayerView", "Metric", "Prepared", "Value", "make_folds"]
+__all__ = ["Folds", "LayerView", "Metric", "NeedsStimuli", "Prepared", "Value", "make_folds"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,4 +69,13 @@ class Metric(Protocol):
         Raises:
             MetricError: the metric cannot use these targets; says which and why.
         """
+        ...
+
+
+@runtime_checkable
+class NeedsStimuli(Protocol):
+    """A metric that depends on the stimuli too: a benchmark prepares what `about` returns in its place."""
+
+    def about(self, stimuli: StimulusSet) -> Metric:
+        """The same metric with what it needs of these stimuli, in their order."""
         ...

@@ -30,7 +30,6 @@ __all__ = ["Fits", "Regions", "by_region", "by_voxel", "fits", "projections", "r
 
 PerFold = Float[np.ndarray, "folds voxels"]
 _LOO_BLOCK = 2048
-_CONSTANT = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +99,7 @@ class Fits:
         return out
 
 
-def fits(designed: Design, rule: Rule, alphas: Alphas, *, left: bool = False) -> Fits:
+def fits(designed: Design, rule: Rule, alphas: Alphas, *, left: bool = False, offsets: bool = False) -> Fits:
     """Factorise once a fold, and once a pair of folds for "kfold".
 
     Args:
@@ -108,12 +107,13 @@ def fits(designed: Design, rule: Rule, alphas: Alphas, *, left: bool = False) ->
         rule: how the penalty is chosen.
         alphas: penalties, relative to the mean squared singular value of each outer fold's training features.
         left: keep left singular vectors of the outer folds where the rule needs none.
+        offsets: predictions with their mean over a held-out fold, not about it.
     """
     folds, leverages, grids = [], [], []
     for fold in range(designed.cuts.n_folds):
         factors = designed.factors(fold, left=left or rule == "loo")
         grids.append(penalties(factors, alphas))
-        folds.append(fit(factors, grids[-1]))
+        folds.append(fit(factors, grids[-1], offsets=offsets))
         if rule == "loo":
             leverages.append(leverage(factors, grids[-1]))
     pairs = combinations(range(len(folds)), 2) if rule == "kfold" else ()
@@ -162,13 +162,11 @@ def by_voxel(fitted: Fits, voxels: Voxels) -> PerFold:
 def _pearson(
     predicted: Float[np.ndarray, "voxels test"], voxels: Voxels, fold: int, some: slice
 ) -> Float[np.ndarray, " voxels"]:
-    """Pearson r with the held-out responses; 0 where a prediction is constant. Overwrites `predicted`."""
-    held, mean = voxels.y[some, voxels.cuts.test(fold)], predicted.mean(axis=1)
-    predicted -= mean[:, None]
+    """Pearson r with the held-out responses; 0 where a prediction is constant. Predictions are centred."""
+    held = voxels.y[some, voxels.cuts.test(fold)]
     norms = np.sqrt(np.einsum("vt,vt->v", predicted, predicted))
-    varies = norms > _CONSTANT * np.abs(mean) * np.sqrt(held.shape[1])
     products = np.einsum("vt,vt->v", predicted, held) - predicted.sum(axis=1) * held.mean(axis=1)
-    return np.where(varies, products / (np.where(varies, norms, 1) * voxels.spread(fold, some)), 0.0)
+    return np.where(norms > 0, products / (np.where(norms > 0, norms, 1) * voxels.spread(fold, some)), 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,7 +227,7 @@ def by_region(fitted: Fits, voxels: Voxels, shared: Regions) -> PerFold:
         assert one.left is not None  # noqa: S101 - asked for by the caller
         maps = {a: ((one.tests[0] * one.shrink[a]) @ one.left.T).T for a in np.unique(chosen[fold])}
         for region, alpha in enumerate(chosen[fold]):
-            first, last = np.searchsorted(shared.region, [region, region + 1])
+            first, last = map(int, np.searchsorted(shared.region, [region, region + 1]))
             for part in blocks(last - first):
                 some = slice(first + part.start, first + part.stop)
                 train = voxels.cuts.train(voxels.y[some], (fold,), axis=1)

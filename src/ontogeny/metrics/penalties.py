@@ -66,25 +66,38 @@ class Fit:
         return np.asarray(rss / self.free)
 
     def predict(self, z: Projections, chosen: Int[np.ndarray, " voxels"]) -> Float[np.ndarray, "voxels test"]:
-        """Responses held out, about the training mean, each voxel at its own penalty: one product for all."""
+        """Held-out responses about the training mean (see `fit`), each voxel at its own penalty, as one product."""
         shrunk = self.shrink[chosen]
         shrunk *= z
         return np.asarray(shrunk @ self.tests[0].T)
 
 
-def fit(factors: Factors, grid: Alphas) -> Fit:
-    """Factors at a grid of (absolute) penalties."""
+def fit(factors: Factors, grid: Alphas, *, offsets: bool) -> Fit:
+    """Factors at a grid of (absolute) penalties.
+
+    Args:
+        factors: of one outer fold.
+        grid: penalties.
+        offsets: keep the mean of the predictions of a fold. A correlation does not see it, and in single precision it
+            would drown all else where a training stimulus of high leverage moves the mean.
+    """
     power = factors.power[None, :]
     shrink = power / (power + grid[:, None])
     return Fit(
         left=None if factors.left is None else factors.left.astype(np.float32),
         right=None if factors.right is None else factors.right.astype(np.float32),
-        tests=tuple(test.astype(np.float32) for test in factors.tests),
+        tests=tuple((test if offsets else _centred(test)).astype(np.float32) for test in factors.tests),
         shrink=shrink.astype(np.float32),
         lack=((1 - shrink) ** 2).T.astype(np.float32),
         free=np.maximum(factors.n - 1 - shrink.sum(axis=1), 1e-6) ** 2,
         full=factors.power.size >= factors.n - 1,
     )
+
+
+def _centred(test: Float[np.ndarray, "test rank"]) -> Float[np.ndarray, "test rank"]:
+    """Columns less their mean; exactly 0 where the held-out stimuli do not differ."""
+    mean = test.mean(axis=0)
+    return np.where(np.ptp(test, axis=0) > 1e-12 * np.abs(mean), test - mean, 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +201,7 @@ def squared_errors(
     out = np.empty((len(z), len(shrink)), dtype=np.float32)
     for some in blocks(len(shrink), max(1, _COLUMNS // len(test))):
         maps = shrink[some, None, :] * test
-        errors = (z @ maps.reshape(-1, test.shape[1]).T).reshape(len(z), -1, len(test))
+        errors = (z @ maps.reshape(len(maps) * len(test), test.shape[1]).T).reshape(len(z), len(maps), len(test))
         errors -= held[:, None, :]
         out[:, some] = np.einsum("vat,vat->va", errors, errors)
     return out / len(test)
