@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from himalaya.ridge import RidgeCV as HimalayaRidgeCV
+from sklearn.linear_model import Ridge as SklearnRidge
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import PredefinedSplit
 
@@ -131,6 +132,15 @@ def test_a_stimulus_of_extreme_leverage_does_not_spoil_the_folds_without_it(rng,
     np.testing.assert_allclose(ridge_cv(x, y, folds=folds, rule="loo"), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize(("n", "d"), SHAPES)
+def test_a_response_far_from_all_others_does_not_spoil_the_folds_without_it(rng, n, d):
+    x, y = world(rng, n, d, 12)
+    y[7] *= 1e6
+    folds = make_folds(n)
+    expected = by_library(x, y, folds, lambda train, grid: SklearnRidge(alpha=grid[10]))
+    np.testing.assert_allclose(ridge_cv(x, y, folds=folds, alphas=ALPHAS[10:11]), expected, atol=1e-6)
+
+
 @pytest.mark.parametrize("alpha", ["voxel", "roi"])
 @pytest.mark.parametrize("rule", ["gcv", "loo", "kfold"])
 @pytest.mark.parametrize("d", [4, 40])
@@ -138,7 +148,7 @@ def test_size_offset_and_constant_features_change_nothing(rng, rule, alpha, d):
     x, y = world(rng, 50, d, 8, steep=1.5)
     folds = make_folds(50)
     plain = ridge_cv(x, y, folds=folds, rule=rule, alpha=alpha)
-    for other in (1e-6 * x, 1e6 * x, np.c_[x, np.ones((50, 3))], x + 10):
+    for other in (1e-6 * x, 1e6 * x, np.c_[x, np.ones((50, 3))], np.c_[x, x], x + 10):
         np.testing.assert_allclose(ridge_cv(other, y, folds=folds, rule=rule, alpha=alpha), plain, atol=2e-6)
     np.testing.assert_allclose(ridge_cv(x, 1e6 * y - 3e6, folds=folds, rule=rule, alpha=alpha), plain, atol=2e-6)
 

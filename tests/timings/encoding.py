@@ -212,9 +212,10 @@ def rows_of(n: int, d: int, v: int, *, kfold: bool = True) -> Iterator[Row]:
     peers: list[tuple[str, Callable[[], Found], str]] = [
         ("scikit-learn RidgeCV", lambda: scikit_learn(p), "loo"),
         ("himalaya KernelRidgeCV, numpy", lambda: himalaya_with(p, "numpy"), "kfold"),
-        ("himalaya KernelRidgeCV, torch", lambda: himalaya_with(p, "torch"), "kfold"),
     ]
-    if v > 1000:
+    if n <= 1000:
+        peers.append(("himalaya KernelRidgeCV, torch", lambda: himalaya_with(p, "torch"), "kfold"))
+    if v > 1000 and n <= 1000:
         batched = {"n_targets_batch": 500}
         peers.append(("himalaya, torch, 500 at once", lambda: himalaya_with(p, "torch", **batched), "kfold"))
     for name, work, rule in peers:

@@ -76,7 +76,8 @@ class Ridge:
             curves), "loo" (exact leave-one-out, for reported numbers) or "kfold" (the other outer folds are the inner
             ones, at least 3 folds). They pick the same penalty for most voxels, except where some stimuli have much
             higher leverage than others.
-        alpha: "voxel": a penalty each; "roi": one for all voxels of a ROI, which weigh the same, the cheapest way.
+        alpha: "voxel": a penalty each; "roi": one for all voxels of a ROI, which weigh the same (cheaper where a ROI
+            has more voxels than there are stimuli).
         alphas: penalties, relative to the mean squared singular value of the training features.
     """
 
@@ -168,10 +169,8 @@ class PreparedRidge:
     def correlations(self, view: LayerView) -> PerVoxel:
         """Pearson r of every voxel, mean over folds."""
         designed = design(view.x.numpy(), lambda: view.gram.numpy(), self.voxels.cuts)
+        fitted = fits(designed, self.metric.rule, np.asarray(self.metric.alphas, dtype=np.float64))
         shared = self.regions
-        fitted = fits(
-            designed, self.metric.rule, np.asarray(self.metric.alphas, dtype=np.float64), left=shared is not None
-        )
         each = by_voxel(fitted, self.voxels) if shared is None else by_region(fitted, self.voxels, shared)
         return np.asarray(each.mean(axis=0))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cache, reduce
 from itertools import combinations, pairwise
 
 import numpy as np
@@ -99,19 +99,18 @@ class Fits:
         return out
 
 
-def fits(designed: Design, rule: Rule, alphas: Alphas, *, left: bool = False, offsets: bool = False) -> Fits:
+def fits(designed: Design, rule: Rule, alphas: Alphas, *, offsets: bool = False) -> Fits:
     """Factorise once a fold, and once a pair of folds for "kfold".
 
     Args:
         designed: the layer.
         rule: how the penalty is chosen.
         alphas: penalties, relative to the mean squared singular value of each outer fold's training features.
-        left: keep left singular vectors of the outer folds where the rule needs none.
         offsets: predictions with their mean over a held-out fold, not about it.
     """
     folds, leverages, grids = [], [], []
     for fold in range(designed.cuts.n_folds):
-        factors = designed.factors(fold, left=left or rule == "loo")
+        factors = designed.factors(fold, left=rule == "loo")
         grids.append(penalties(factors, alphas))
         folds.append(fit(factors, grids[-1], offsets=offsets))
         if rule == "loo":
@@ -138,16 +137,24 @@ def _pair(designed: Design, a: int, b: int, grids: tuple[Alphas, Alphas]) -> _Pa
     )
 
 
+def coordinates(
+    designed: Design, folds: Sequence[Fit], y: Float[np.ndarray, "voxels stimuli"]
+) -> Iterator[Float[np.ndarray, "voxels _"]]:
+    """What becomes z by each outer fold's `Fit.to_z`: training responses, or their products with the features."""
+    crossed = designed.crossed(y) if any(fitted.left is None for fitted in folds) else []
+    for fold, fitted in enumerate(folds):
+        if fitted.left is not None:
+            yield designed.cuts.train(y, (fold,), axis=1)
+        else:
+            yield reduce(np.add, (crossed[other] for other in designed.cuts.others((fold,))))
+
+
 def projections(
     designed: Design, folds: Sequence[Fit], y: Float[np.ndarray, "voxels stimuli"]
 ) -> Iterator[Projections]:
     """The projections z of every outer fold."""
-    crossed = designed.crossed(y) if any(fitted.left is None for fitted in folds) else []
-    for fold, fitted in enumerate(folds):
-        if fitted.left is not None:
-            yield designed.cuts.train(y, (fold,), axis=1) @ fitted.left
-        else:
-            yield reduce(np.add, (crossed[other] for other in designed.cuts.others((fold,)))) @ fitted.right
+    for fitted, given in zip(folds, coordinates(designed, folds, y), strict=True):
+        yield given @ fitted.to_z
 
 
 def by_voxel(fitted: Fits, voxels: Voxels) -> PerFold:
@@ -214,7 +221,7 @@ def _root(y: Float[np.ndarray, "voxels stimuli"]) -> Float[np.ndarray, "rows sti
 def by_region(fitted: Fits, voxels: Voxels, shared: Regions) -> PerFold:
     """Pearson r of held-out responses, with one penalty a ROI: the smallest sum of its voxels' errors.
 
-    Predictions are one small product, test x train, times the responses.
+    Predictions are one small product, made for each penalty in use, times the responses.
     """
     n_folds, n_alphas = len(fitted.folds), len(fitted.folds[0].free)
     totals = np.zeros((n_folds, int(shared.region[-1]) + 1, n_alphas))
@@ -222,14 +229,18 @@ def by_region(fitted: Fits, voxels: Voxels, shared: Regions) -> PerFold:
         for fold, errors in fitted.errors(shared.roots, some):
             np.add.at(totals[fold], shared.root_region[some], errors)
     chosen = totals.argmin(axis=2)
+
+    @cache
+    def to_test(fold: int, alpha: int) -> Float[np.ndarray, "_ test"]:
+        one = fitted.folds[fold]
+        return np.asarray(one.to_z @ (one.tests[0] * one.shrink[alpha]).T)
+
     out = np.empty(voxels.sums.shape)
-    for fold, one in enumerate(fitted.folds):
-        assert one.left is not None  # noqa: S101 - asked for by the caller
-        maps = {a: ((one.tests[0] * one.shrink[a]) @ one.left.T).T for a in np.unique(chosen[fold])}
-        for region, alpha in enumerate(chosen[fold]):
-            first, last = map(int, np.searchsorted(shared.region, [region, region + 1]))
-            for part in blocks(last - first):
-                some = slice(first + part.start, first + part.stop)
-                train = voxels.cuts.train(voxels.y[some], (fold,), axis=1)
-                out[fold, some] = _pearson(train @ maps[alpha], voxels, fold, some)
+    for some in blocks(len(voxels.y)):
+        for fold, given in enumerate(coordinates(fitted.design, fitted.folds, voxels.y[some])):
+            best = chosen[fold, shared.region[some]]
+            predicted = np.empty((len(given), len(fitted.folds[fold].tests[0])), dtype=np.float32)
+            for alpha in np.unique(best).tolist():
+                predicted[best == alpha] = given[best == alpha] @ to_test(fold, alpha)
+            out[fold, some] = _pearson(predicted, voxels, fold, some)
     return out

@@ -57,6 +57,13 @@ class Fit:
     free: Alphas
     full: bool
 
+    @property
+    def to_z(self) -> Float[np.ndarray, "_ rank"]:
+        """The left singular vectors, or the map that stands for them."""
+        found = self.right if self.left is None else self.left
+        assert found is not None  # noqa: S101 - a fit has one or the other
+        return found
+
     def gcv_errors(self, z: Projections, energy: Float[np.ndarray, " voxels"]) -> Errors:
         """GCV error over n, of every penalty; `energy` is the responses' training sum of squares."""
         squares = z * z

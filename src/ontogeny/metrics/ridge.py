@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import pairwise
 
 import numpy as np
@@ -31,6 +32,7 @@ __all__ = ["Cuts", "Design", "Factors", "Voxels", "arrange", "blocks", "design",
 
 _DUAL = 0.8
 _ZERO = 1e-12
+_CONSTANT = 1e-5
 _EPS = float(np.finfo(np.float64).eps)
 
 
@@ -69,7 +71,7 @@ class Cuts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Voxels:
-    """All voxels' side, made once: in fold order, each voxel with mean 0 and standard deviation 1.
+    """All voxels' side, made once: in fold order, each voxel centred and with standard deviation 1.
 
     Args:
         cuts: where each fold lies.
@@ -119,11 +121,12 @@ def arrange(y: Responses, folds: Folds) -> Voxels:
     cuts = Cuts(order=np.concatenate(held), edges=tuple(int(e) for e in np.cumsum([0, *map(len, held)])))
     out = np.empty((y.shape[1], len(y)), dtype=np.float32)
     constant = np.zeros(y.shape[1], dtype=bool)
+    tests = [cuts.test(fold) for fold in range(cuts.n_folds)]
     for chunk in blocks(y.shape[1]):
         rows = y[:, chunk].T[:, cuts.order].astype(np.float64)
-        for fold in range(cuts.n_folds):
-            constant[chunk] |= np.ptp(rows[:, cuts.test(fold)], axis=1) == 0
-        rows -= rows.mean(axis=1, keepdims=True)
+        rows -= _middle([rows[:, cut].mean(axis=1) for cut in tests])[:, None]
+        for cut in tests:
+            constant[chunk] |= np.ptp(rows[:, cut], axis=1) <= _CONSTANT * np.abs(rows[:, cut]).max(axis=1)
         out[chunk] = rows / np.where(constant[chunk], 1, rows.std(axis=1))[:, None]
     fewest = min(map(len, held))
     if constant.any() or fewest < 2:
@@ -132,6 +135,11 @@ def arrange(y: Responses, folds: Folds) -> Voxels:
             "correlation is defined there; use fewer folds or drop these voxels"
         )
     return with_moments(out, cuts)
+
+
+def _middle(means: Sequence[Float[np.ndarray, " columns"]]) -> Float[np.ndarray, " columns"]:
+    """The middle one of the folds' means, as a centre that one stimulus far from all others moves by nothing."""
+    return np.asarray(np.median(means, axis=0))
 
 
 def with_moments(y: Float[np.ndarray, "voxels stimuli"], cuts: Cuts) -> Voxels:
@@ -169,24 +177,30 @@ class Factors:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Design:
-    """One layer's features in fold order, dual (`gram`) or primal (the rest).
+class _Narrow:
+    """Features in fold order and what is made of them once.
 
     Args:
-        cuts: where each fold lies.
-        gram: of all stimuli.
         x: features.
         products: features x features, fold by fold.
+        sums: of the features, fold by fold.
         basis: triangular R with R'R = all products (and a trace on the diagonal).
         white: [X R^-1, 1], float32. Single precision is enough for it however unlike the features' variances are.
     """
 
+    x: Float[np.ndarray, "stimuli features"]
+    products: Sequence[Float[np.ndarray, "features features"]]
+    sums: Float[np.ndarray, "folds features"]
+    basis: Float[np.ndarray, "features features"]
+    white: Float[np.ndarray, "stimuli features_and_one"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Design:
+    """One layer's features in fold order: the Gram matrix of all stimuli (dual), or the features (primal)."""
+
     cuts: Cuts
-    gram: Float[np.ndarray, "stimuli stimuli"] | None = None
-    x: Float[np.ndarray, "stimuli features"] | None = None
-    products: Sequence[Float[np.ndarray, "features features"]] = ()
-    basis: Float[np.ndarray, "features features"] | None = None
-    white: Float[np.ndarray, "stimuli features_and_one"] | None = None
+    side: Float[np.ndarray, "stimuli stimuli"] | _Narrow
 
     def factors(self, *out: int, left: bool) -> Factors:
         """Factorise without the folds `out`.
@@ -195,16 +209,18 @@ class Design:
             out: folds to leave out.
             left: whether the left singular vectors are needed (in the dual they come anyway).
         """
-        return self._dual(out) if self.x is None else self._primal(self.x, out, left=left)
+        side = self.side
+        return self._primal(side, out, left=left) if isinstance(side, _Narrow) else self._dual(side, out)
 
     def crossed(self, y: Float[np.ndarray, "voxels stimuli"]) -> list[Float[np.ndarray, "voxels features_and_one"]]:
-        """The products of `white` with the responses of each fold (primal)."""
-        x = self.white
-        return [] if x is None else [y[:, cut] @ x[cut] for cut in map(self.cuts.test, range(self.cuts.n_folds))]
+        """The products of `white` with the responses of each fold (primal; else empty)."""
+        if not isinstance(self.side, _Narrow):
+            return []
+        white = self.side.white
+        return [y[:, cut] @ white[cut] for cut in map(self.cuts.test, range(self.cuts.n_folds))]
 
-    def _dual(self, out: tuple[int, ...]) -> Factors:
-        assert self.gram is not None  # noqa: S101 - a design has one or the other
-        rows = self.cuts.train(self.gram, out, axis=0)
+    def _dual(self, gram: Float[np.ndarray, "stimuli stimuli"], out: tuple[int, ...]) -> Factors:
+        rows = self.cuts.train(gram, out, axis=0)
         k = self.cuts.train(rows, out, axis=1)
         noise = 8 * _EPS * float(np.trace(k))
         means = k.mean(axis=0)
@@ -212,23 +228,23 @@ class Design:
         k -= (means - means.mean())[:, None]
         power, left = _kept(*np.linalg.eigh(k), rank=len(k) - 1, noise=noise)
         left = left - left.mean(axis=0)
-        held = (self.cuts.train(self.gram[self.cuts.test(fold)], out, axis=1) - means for fold in out)
+        held = (self.cuts.train(gram[self.cuts.test(fold)], out, axis=1) - means for fold in out)
         tests = tuple(cross @ left / power for cross in held)
         return Factors(power=power, left=left, right=None, tests=tests, n=len(k))
 
-    def _primal(self, x: Float[np.ndarray, "stimuli features"], out: tuple[int, ...], *, left: bool) -> Factors:
+    def _primal(self, side: _Narrow, out: tuple[int, ...], *, left: bool) -> Factors:
         others = self.cuts.others(out)
-        products = np.sum([self.products[fold] for fold in others], axis=0)
-        train = self.cuts.train(x, out, axis=0)
-        n, mean = len(train), train.mean(axis=0)
+        products = reduce(np.add, (side.products[fold] for fold in others))
+        n = sum(self.cuts.edges[fold + 1] - self.cuts.edges[fold] for fold in others)
+        mean = side.sums[others].sum(axis=0) / n
         noise = 8 * _EPS * float(np.trace(products))
         power, right = _kept(*np.linalg.eigh(products - np.outer(n * mean, mean)), rank=n - 1, noise=noise)
         right = right / np.sqrt(power)
         return Factors(
             power=power,
-            left=(train - mean) @ right if left else None,
-            right=np.concatenate([self.basis @ right, -(mean @ right)[None]]),
-            tests=tuple((x[self.cuts.test(fold)] - mean) @ right for fold in out),
+            left=(self.cuts.train(side.x, out, axis=0) - mean) @ right if left else None,
+            right=np.concatenate([side.basis @ right, -(mean @ right)[None]]),
+            tests=tuple((side.x[self.cuts.test(fold)] - mean) @ right for fold in out),
             n=n,
         )
 
@@ -250,22 +266,22 @@ def design(
     if len(x) != n:
         raise MetricError(f"the features have {len(x)} stimuli, the responses {n}")
     if x.shape[1] >= _DUAL * n * (1 - 1 / cuts.n_folds):
-        return Design(cuts=cuts, gram=gram()[np.ix_(cuts.order, cuts.order)])
+        return Design(cuts=cuts, side=gram()[np.ix_(cuts.order, cuts.order)])
     x = x[cuts.order]
     tests = [cuts.test(fold) for fold in range(cuts.n_folds)]
-    # The middle one of the folds' means: a stimulus of high leverage moves it by nothing.
-    x -= np.median([x[cut].mean(axis=0) for cut in tests], axis=0)
+    x -= _middle([x[cut].mean(axis=0) for cut in tests])
     products = [x[cut].T @ x[cut] for cut in tests]
-    total = np.sum(products, axis=0)
-    basis = np.linalg.cholesky(total + _ZERO * np.trace(total) * np.eye(len(total)), upper=True)
+    total = reduce(np.add, products)
+    basis = np.linalg.cholesky(total + max(_ZERO, n * _EPS) * np.trace(total) * np.eye(len(total)), upper=True)
     white = solve_triangular(basis, x.T, trans="T").T
-    return Design(
-        cuts=cuts,
+    side = _Narrow(
         x=x,
         products=products,
+        sums=np.stack([x[cut].sum(axis=0) for cut in tests]),
         basis=basis,
         white=np.concatenate([white, np.ones((n, 1))], axis=1, dtype=np.float32),
     )
+    return Design(cuts=cuts, side=side)
 
 
 def _kept(
