@@ -162,7 +162,7 @@ class Factors:
     """The feature side without some folds, float64.
 
     Args:
-        power: squared singular values, largest first.
+        power: squared singular values, smallest first.
         left: left singular vectors, each with mean 0; None where they were not asked for.
         right: maps `Design.crossed`, added up over the training folds, to z (primal only).
         tests: X_test V S^-1 of each fold left out, in the order in which they were named.
@@ -287,7 +287,7 @@ def design(
 def _kept(
     power: Float[np.ndarray, " k"], vectors: Float[np.ndarray, "rows k"], *, rank: int, noise: float
 ) -> tuple[Float[np.ndarray, " rank"], Float[np.ndarray, "rows rank"]]:
-    """Drop directions that are zero up to rounding, largest first, at most `rank` of them."""
-    power, vectors = power[::-1][:rank], vectors[:, ::-1][:, :rank]
-    keep = power > max(float(power[0]) * _ZERO, noise) if power.size else np.zeros(0, dtype=bool)
-    return power[keep], np.ascontiguousarray(vectors[:, keep])
+    """Drop directions that are zero up to rounding, and the smallest beyond `rank` of them; smallest come first."""
+    largest = float(power[-1]) if power.size else 0.0
+    first = max(len(power) - rank, int(np.searchsorted(power, max(largest * _ZERO, noise), side="right")))
+    return power[first:], vectors[:, first:]
