@@ -1,10 +1,11 @@
 """Metrics: features x targets -> one value for each ROI of each subject.
 
     encoding.py     Ridge: cross-validated linear predictivity          (voxels)
-    banded.py       UniqueVariance: what a layer adds to the surface     (voxels)
+    banded.py       UniqueVariance: what a layer adds to nuisance.py    (voxels)
     rsa.py          RSA: dissimilarity matrices compared                (voxels or geometry)
     cka.py          CKA: centred kernels compared                       (voxels or geometry)
     neighbours.py   MutualKNN: shared nearest neighbours                (voxels or geometry)
+    ridge.py        one factorisation for every penalty and voxel; penalties.py, fitting.py
     folds.py        frozen, grouped or contiguous cross-validation folds
     ceiling.py      what one subject's responses say about another's
     view.py         LayerView: one Gram matrix a layer, shared by all metrics

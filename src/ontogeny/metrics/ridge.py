@@ -8,7 +8,8 @@ With centred training features of singular values s and left vectors U, z = U'y 
 Wide features (dual): eigenvectors of the train x train block of the one Gram matrix that all metrics share. Narrow ones
 (primal): of the features' products, which are made once a fold and added up without the folds left out. (Taking a fold
 away from the total would be less work, and would lose all digits where that fold holds a stimulus of high leverage.)
-Everything without voxels is float64, everything with voxels float32, a block of voxels at a time.
+Everything without voxels is float64, everything with voxels float32, a block of voxels at a time, never an array of all
+penalties and voxels.
 
 Arrays are in fold order: stimuli sorted by the fold that holds them out, so that a fold is a slice.
 """
