@@ -18,7 +18,7 @@ from ontogeny._arrays import digest
 from ontogeny.assembly import Assembly, Geometry, Target, targets
 from ontogeny.errors import AlignmentIdError, DataError, FeatureError
 from ontogeny.features import Features, Site
-from ontogeny.metrics import Folds, LayerView, Metric, Value
+from ontogeny.metrics import Folds, LayerView, Metric, NeedsStimuli, Value
 from ontogeny.metrics.together import Outcome, PreparedAll, prepare_all
 from ontogeny.scores import Kind, Score
 from ontogeny.stimuli import StimulusSet, surface_features
@@ -110,8 +110,11 @@ class Benchmark:
             fingerprint=self.fingerprint(),
             targets=cut,
             permutations=permutations,
-            prepared=prepare_all(self.metrics, every, self.folds),
+            prepared=prepare_all(self._metrics(), every, self.folds),
         )
+
+    def _metrics(self) -> tuple[Metric, ...]:
+        return tuple(m.about(self.stimuli) if isinstance(m, NeedsStimuli) else m for m in self.metrics)
 
     def score(self, features: Features, *, run: str = "", step: int = 0) -> list[Score]:
         """Score one probe. For many probes call `prepare()` once and use what it returns."""

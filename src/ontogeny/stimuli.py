@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from jaxtyping import Float
 from ontogeny._arrays import digest
 from ontogeny.errors import AlignmentIdError, DataError
 
-__all__ = ["Modality", "StimulusSet", "check_ids", "surface_features"]
+__all__ = ["Modality", "StimulusSet", "check_ids", "nuisance_features", "surface_features"]
 
 Modality = Literal["text", "image"]
 
@@ -100,6 +100,25 @@ def surface_features(stimuli: StimulusSet) -> tuple[str, Float[np.ndarray, "stim
     return "pixels", np.stack([_thumbnail(np.asarray(image)) for image in stimuli.inputs])
 
 
+def nuisance_features(stimuli: StimulusSet) -> Float[np.ndarray, "stimuli features"]:
+    """What of the stimuli a layer should not be credited with: their surface, and more that needs no model.
+
+    Text: `surface_features`. Images: these and the contrast of each of the 8 x 8 blocks (standard deviation of the
+    intensities, all colours together). Where neighbours in order are not independent: the place in the order too, as a
+    straight line and its square.
+
+    Returns:
+        Stimuli x features, each in its own unit.
+    """
+    parts = [surface_features(stimuli)[1]]
+    if stimuli.modality == "image":
+        parts.append(np.stack([_blocks(np.asarray(image), np.std) for image in stimuli.inputs]))
+    if stimuli.contiguous:
+        place = np.linspace(-1, 1, len(stimuli))
+        parts.append(np.stack([place, place**2], axis=1))
+    return np.concatenate(parts, axis=1)
+
+
 def _text_surface(text: str) -> Float[np.ndarray, " features"]:
     words = re.findall(r"\w+(?:['’-]\w+)*", text)
     lengths = [len(w) for w in words] or [0]
@@ -117,9 +136,15 @@ def _text_surface(text: str) -> Float[np.ndarray, " features"]:
     return np.asarray(counts, dtype=np.float64)
 
 
-def _thumbnail(image: Float[np.ndarray, "..."] | Any, size: int = 8) -> Float[np.ndarray, " features"]:
+def _thumbnail(image: Float[np.ndarray, "..."] | Any) -> Float[np.ndarray, " features"]:
+    return _blocks(image, lambda block: block.mean(axis=(0, 1)))
+
+
+def _blocks(
+    image: Float[np.ndarray, "..."] | Any, of: Callable[[np.ndarray], Any], size: int = 8
+) -> Float[np.ndarray, " features"]:
     pixels = np.atleast_3d(np.asarray(image, dtype=np.float64)) / 255.0
     rows = np.array_split(np.arange(pixels.shape[0]), size)
     columns = np.array_split(np.arange(pixels.shape[1]), size)
-    blocks = [[pixels[np.ix_(r, c)].mean(axis=(0, 1)) for c in columns] for r in rows]
+    blocks = [[of(pixels[np.ix_(r, c)]) for c in columns] for r in rows]
     return np.asarray(blocks, dtype=np.float64).ravel()

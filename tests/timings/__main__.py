@@ -1,7 +1,7 @@
 """How long things take, beside others on the same work in the same run: `make bench`. No test: prints one table.
 
 python -m tests.timings          all
-python -m tests.timings lag      one part
+python -m tests.timings lag      one part; encoding_large takes minutes and is never among all
 
 A part is a module here with `rows()`.
 """
@@ -13,15 +13,18 @@ import importlib
 import platform
 import time
 
-PARTS = ("lag", "grid", "record")
+PARTS = ("lag", "encoding", "probe", "grid", "record")
+LONG = ("encoding_large",)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)} (default: all)")
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS + LONG)} (default: {', '.join(PARTS)})"
+    )
     options = parser.parse_args()
-    if unknown := set(options.parts) - set(PARTS):
-        parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    if unknown := set(options.parts) - {*PARTS, *LONG}:
+        parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS + LONG)}")
     print(f"{time.strftime('%Y-%m-%d')}, {platform.processor() or platform.machine()}, one core\n")
     print("| what | seconds | beside it |\n|---|---|---|")
     for part in options.parts or PARTS:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,7 +13,7 @@ from ontogeny import Assembly, Geometry, StimulusSet
 from ontogeny.assembly import targets, usable_voxels
 from ontogeny.errors import AlignmentIdError, DataError, MetricError
 from ontogeny.metrics import make_folds
-from ontogeny.stimuli import surface_features
+from ontogeny.stimuli import nuisance_features, surface_features
 
 IDS = ("a", "b", "c", "d")
 
@@ -93,6 +95,20 @@ def test_surface_features_are_what_they_say():
     assert (name, x.shape) == ("pixels", (1, 192))
     assert x[0, :3].tolist() == [1, 1, 1]
     assert x[0, 3:].sum() == 0
+
+
+def test_nuisance_features_add_contrast_to_images_and_place_where_order_matters():
+    image = np.zeros((16, 16, 3), dtype=np.uint8)
+    image[0, :2] = 255
+    images = StimulusSet(name="s", modality="image", ids=("a", "b"), inputs=[image, 255 - image])
+    x = nuisance_features(images)
+    assert x.shape == (2, 192 + 64)
+    np.testing.assert_array_equal(x[:, :192], surface_features(images)[1])
+    np.testing.assert_allclose(x[:, 192:194], [[0.5, 0], [0.5, 0]])
+    texts = StimulusSet(name="s", modality="text", ids=("a", "b", "c"), inputs=["one", "two", "a b c"])
+    np.testing.assert_array_equal(nuisance_features(texts), surface_features(texts)[1])
+    story = nuisance_features(replace(texts, contiguous=True))
+    np.testing.assert_array_equal(story[:, 9:], [[-1, 1], [0, 0], [1, 1]])
 
 
 @given(

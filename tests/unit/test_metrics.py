@@ -10,19 +10,24 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ontogeny import Benchmark, Features
+from ontogeny import Benchmark, Features, StimulusSet
 from ontogeny.assembly import Target
-from ontogeny.errors import DataError, FeatureError, MetricError
+from ontogeny.errors import AlignmentIdError, DataError, FeatureError, MetricError
 from ontogeny.features import Site
 from ontogeny.metrics import LayerView, make_folds
+from ontogeny.metrics.banded import UniqueVariance, unique_variance
 from ontogeny.metrics.cka import CKA, cka, kernel
 from ontogeny.metrics.encoding import Ridge, ridge_cv
 from ontogeny.metrics.neighbours import CKNNA, CycleKNN, MutualKNN, cknna, cycle_knn, mutual_knn, neighbours
+from ontogeny.metrics.nuisance import Nuisance
 from ontogeny.metrics.rsa import RSA, compare_rdms, rdm
 
 NOISE = np.random.default_rng(0).standard_normal((12, 6))
 SQUARE = np.square(NOISE[:, None] - NOISE[None]).sum(axis=2)
 FOLDS = make_folds(12, n_folds=3)
+TEXTS = StimulusSet(name="texts", modality="text", ids=("a", "z"), inputs=["one", "two words"])
+NUISANCE = Nuisance(name="n", stimulus_ids=tuple("abcdefghijkl"), values=NOISE)
+FEW = Nuisance(name="n", stimulus_ids=tuple("abcdefghi"), values=NOISE[:9])
 EMPTY = Target(subject="s1", roi="V1")
 VOXELS = Target(subject="s1", roi="V1", responses=NOISE, n_voxels=6)
 GEOMETRY = Target(subject="s1", roi="V1", rdm=SQUARE)
@@ -45,6 +50,13 @@ GEOMETRY = Target(subject="s1", roi="V1", rdm=SQUARE)
         (CycleKNN(), EMPTY, "CycleKNN: target 'V1' of subject 's1' has no responses"),
         (MutualKNN(k=3, standardise=True), GEOMETRY, "mutual-knn-3-cosine-z: ROI 'V1' .* no voxels to standardise"),
         (CKNNA(k=3), GEOMETRY, "cknna-3-cosine: ROI 'V1' .* use MutualKNN or CycleKNN with standardise=False"),
+        (UniqueVariance(nuisance=NUISANCE), GEOMETRY, "UniqueVariance needs voxels, but ROI 'V1' .* is a geometry"),
+        (
+            UniqueVariance(),
+            VOXELS,
+            r"nuisance features of the 12 stimuli in their order, got none; .* about\(stimuli\)",
+        ),
+        (UniqueVariance(nuisance=FEW), VOXELS, "nuisance features of the 12 stimuli in their order, got 9 rows"),
         (MutualKNN(k=12), VOXELS, "k should be 1 to 11, got 12"),
         (CycleKNN(k=12), VOXELS, "k should be 1 to 11, got 12"),
         (CKNNA(k=12), VOXELS, "k should be 1 to 11, got 12"),
@@ -85,7 +97,21 @@ def test_a_metric_says_by_name_what_it_cannot_use(metric, target, message):
         ),
         (lambda: ridge_cv(NOISE[:9], NOISE, folds=FOLDS), "features have 9 stimuli, the responses 12"),
         (lambda: ridge_cv(NOISE, np.eye(12)[:, :1], folds=FOLDS), "constant over the 4 stimuli of a held-out fold"),
-        (lambda: Ridge(rule="aic"), "rule is 'gcv' or 'loo', got 'aic'"),
+        (
+            lambda: ridge_cv(NOISE, np.where(NOISE > 1.5, np.nan, NOISE), folds=FOLDS),
+            r"\d of 6 voxels hold NaN or infinity; drop them with usable_voxels",
+        ),
+        (
+            lambda: ridge_cv(NOISE, NOISE, folds=make_folds(12, n_folds=2), rule="kfold"),
+            "'kfold' chooses penalties on the other outer folds and needs at least 3, got 2",
+        ),
+        (lambda: unique_variance(NOISE[:9], NUISANCE, NOISE, folds=FOLDS), "have 9 stimuli, the responses 12"),
+        (lambda: UniqueVariance(ratios=()), r"UniqueVariance: ratios should be positive numbers, got \(\)"),
+        (lambda: UniqueVariance(ratios=(0.0,)), "ratios should be positive numbers"),
+        (lambda: UniqueVariance(alphas=(0.0,)), "UniqueVariance: alphas should be positive numbers"),
+        (lambda: Ridge(alpha="subject"), "alpha is 'voxel' or 'roi', got 'subject'"),
+        (lambda: Ridge(alphas=(float("inf"),)), "alphas should be positive numbers"),
+        (lambda: Ridge(rule="aic"), "rule is 'gcv', 'loo' or 'kfold', got 'aic'"),
         (lambda: Ridge(alphas=()), r"alphas should be positive numbers, got \(\)"),
         (lambda: Ridge(alphas=(1.0, -1.0)), "alphas should be positive numbers"),
     ],
@@ -105,6 +131,50 @@ def test_what_cannot_be_computed_says_why(call, message, unchecked):
 def test_features_that_hold_nothing_are_refused(x, message):
     with pytest.raises(FeatureError, match=message):
         LayerView(x)
+
+
+def nuisance(**change):
+    fields = {"name": "length", "stimulus_ids": tuple("abcd"), "values": np.arange(8.0).reshape(4, 2)}
+    return Nuisance(**{**fields, **change})
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: nuisance(values=np.ones((3, 2))), DataError, r"with 4 rows, one an id, got \(3, 2\)"),
+        (lambda: nuisance(values=np.full((4, 2), np.nan)), DataError, "nuisance 'length': the values hold NaN"),
+        (lambda: nuisance(values=np.ones((4, 2))), DataError, "no column varies over the stimuli"),
+        (lambda: nuisance(stimulus_ids=tuple("abca")), AlignmentIdError, "ids must be unique"),
+        (lambda: nuisance().about(TEXTS), AlignmentIdError, r"no row for 1 of 2 stimuli of 'texts', e.g. \['z'\]"),
+        (
+            lambda: nuisance(values=np.array([[1.0], [1.0], [2.0], [3.0]])).about(replace(TEXTS, ids=("a", "b"))),
+            DataError,
+            "no column varies over the stimuli",
+        ),
+    ],
+)
+def test_nuisance_that_cannot_be_used(call, error, message, unchecked):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_nuisance_follows_the_ids_and_is_part_of_the_fingerprint(text_benchmark):
+    about = nuisance().about(replace(TEXTS, ids=("d", "b")))
+    assert about.stimulus_ids == ("d", "b")
+    np.testing.assert_array_equal(about.values, [[6, 7], [2, 3]])
+    np.testing.assert_allclose(about.scaled(), np.array([[1, 1], [-1, -1]]) / 2**0.5)
+    other = nuisance(values=np.arange(8.0).reshape(4, 2) ** 2)
+    prints = {
+        replace(text_benchmark, metrics=(UniqueVariance(nuisance=n),)).fingerprint() for n in (nuisance(), other, None)
+    }
+    assert len(prints) == 3
+
+
+def test_the_names_and_the_fingerprint_of_ridge_say_what_changes_values():
+    """As written since the first record, where nothing new is asked for: else no record could be continued."""
+    assert repr(Ridge(alphas=(1.0,))) == "Ridge(rule='gcv', alphas=(1.0,))"
+    assert repr(Ridge(alphas=(1.0,), alpha="roi")) == "Ridge(rule='gcv', alphas=(1.0,), alpha='roi')"
+    assert Ridge(rule="kfold", alpha="roi").name == "ridge-kfold-roi"
 
 
 def test_a_correlation_of_one_feature_is_refused_and_recorded(text_benchmark):

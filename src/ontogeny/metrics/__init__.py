@@ -1,10 +1,12 @@
 """Metrics: features x targets -> one value for each ROI of each subject.
 
     encoding.py     Ridge: cross-validated linear predictivity          (voxels)
+    banded.py       UniqueVariance: what a layer adds to nuisance.py    (voxels)
     rsa.py          RSA: dissimilarity matrices compared                (voxels or geometry)
     cka.py          CKA: centred kernels compared                       (voxels or geometry)
     neighbours.py   MutualKNN, CycleKNN: shared nearest neighbours      (voxels or geometry)
                     CKNNA: CKA over mutual nearest neighbours           (voxels)
+    ridge.py        one factorisation for every penalty and voxel; penalties.py, fitting.py
     shen2026.py     the grid of a published study: its metrics, and the number it plots
     folds.py        frozen, grouped or contiguous cross-validation folds
     ceiling.py      what one subject's responses say about another's
@@ -27,8 +29,9 @@ from typing import Protocol, runtime_checkable
 from ontogeny.assembly import Target
 from ontogeny.metrics.folds import Folds, make_folds
 from ontogeny.metrics.view import LayerView
+from ontogeny.stimuli import StimulusSet
 
-__all__ = ["Folds", "LayerView", "Metric", "Prepared", "Value", "make_folds"]
+__all__ = ["Folds", "LayerView", "Metric", "NeedsStimuli", "Prepared", "Value", "make_folds"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,4 +76,13 @@ class Metric(Protocol):
         Raises:
             MetricError: the metric cannot use these targets; says which and why.
         """
+        ...
+
+
+@runtime_checkable
+class NeedsStimuli(Protocol):
+    """A metric that depends on the stimuli too: a benchmark prepares what `about` returns in its place."""
+
+    def about(self, stimuli: StimulusSet) -> Metric:
+        """The same metric with what it needs of these stimuli, in their order."""
         ...

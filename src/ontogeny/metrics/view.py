@@ -15,11 +15,11 @@ __all__ = ["LayerView", "refusal", "z_scored"]
 
 def refusal(x: Float[Tensor, "stimuli features"]) -> str | None:
     """Why features cannot be scored, or None when they can."""
-    finite = torch.isfinite(x)
-    if not bool(finite.all()):
-        rows = int((~finite).any(dim=1).sum())
+    low, high = x.amin(dim=0), x.amax(dim=0)
+    if not bool(torch.isfinite(low).all() & torch.isfinite(high).all()):
+        rows = int((~torch.isfinite(x)).any(dim=1).sum())
         return f"the features hold NaN or infinity in {rows} of {x.shape[0]} stimuli"
-    if bool((x.amax(dim=0) == x.amin(dim=0)).all()):
+    if bool((low == high).all()):
         return "the features are the same for every stimulus"
     return None
 
@@ -53,7 +53,7 @@ class LayerView:
             raise FeatureError(why)
         self.n_stimuli, self.n_features = x.shape
         host = x.detach().to("cpu", torch.float64)
-        self.scale = float(host.abs().max())
+        self.scale = max(float(host.max()), -float(host.min()))
         self.x: Float[Tensor, "stimuli features"] = host / self.scale
 
     @cached_property
