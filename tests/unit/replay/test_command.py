@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from tests.models import TinyCNN
@@ -76,3 +80,30 @@ def test_several_series_share_the_workers_and_have_a_record_each(folder, capsys)
     assert capsys.readouterr().out.count("checkpoints: ") == 2
     steps = {p.name: [s.step for s in Record.open(p).select(kind="probe")] for p in (folder / "r").iterdir()}
     assert {name: sorted(found) for name, found in steps.items()} == {folder.name: [0, 1], "other": [5]}
+
+
+MODULE = """
+import numpy as np
+import torch
+
+class Net(torch.nn.Sequential):
+    def __init__(self):
+        super().__init__(torch.nn.Conv2d(3, 4, 5, stride=4), torch.nn.ReLU(), torch.nn.Conv2d(4, 4, 3))
+
+def pixels(image):
+    return torch.as_tensor(np.asarray(image, dtype=np.float32) / 255).permute(2, 0, 1)
+"""
+
+
+@pytest.mark.slow
+def test_workers_find_the_users_module_in_the_current_folder(tmp_path):
+    (tmp_path / "mine.py").write_text(MODULE)
+    code = "import torch, mine; [torch.save(mine.Net().state_dict(), f'step{i}.pt') for i in range(2)]"
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    command = [str(Path(sys.executable).with_name("ontogeny")), "replay", "step{step}.pt", "--model", "mine:Net"]
+    command += ["--transform", "mine:pixels", "--benchmark", "planted-vision", "--record", "r"]
+    run = subprocess.run(
+        [*command, "--engine", "local", "--workers", "2"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert "2 checkpoints: 2 scored" in run.stdout, run.stderr
+    assert run.returncode == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib
 import multiprocessing
 import time
 
@@ -228,3 +229,13 @@ def test_known_steps_of_a_local_series_are_compared_and_those_of_a_remote_one_le
         s.weights for s in record.select(kind="probe")
     }
     assert list(_asked(jobs[1], monitor, Here(), verify=True)) == list(STEPS)
+
+
+def test_a_worker_that_cannot_import_what_it_was_sent_says_so(series, text_benchmark, tmp_path, monkeypatch):
+    (tmp_path / "only_here.py").write_text("def task(model):\n    return []\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    task = importlib.import_module("only_here").task
+    monkeypatch.undo()
+    walk, _ = walked(series.only([0, 1]), text_benchmark, tmp_path / "r", task, engine=Local(workers=1))
+    assert [v.outcome for v in walk.visits] == ["failed"] * 2
+    assert "No module named 'only_here'; can it be imported in another process?" in walk.visits[1].reason

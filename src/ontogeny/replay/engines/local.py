@@ -8,6 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import queue
+import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,7 +21,7 @@ import torch
 
 from ontogeny.errors import ConfigError
 from ontogeny.reading import Reading
-from ontogeny.replay.measuring import Job, Measurement, Order, measure_fetched
+from ontogeny.replay.measuring import Job, Measurement, Order, measure_fetched, says
 
 __all__ = ["ATTEMPTS", "Local"]
 
@@ -120,8 +121,9 @@ class _Worker:
         assert self._pipe is not None  # noqa: S101 - begun
         new = order.job if order.job is not self._knows else None
         self._pipe.send_bytes(_packed((new, order.unit)))
-        self._knows = order.job
         found: Measurement = self._pipe.recv()
+        if not found.reason:
+            self._knows = order.job
         return found
 
     def _begin(self) -> None:
@@ -176,13 +178,19 @@ def _threads(share: int) -> Iterator[None]:
 
 
 def _work(pipe: Connection, number: int, threads: int) -> None:
-    """The process: one order after the other, until nobody asks any more."""
+    """The process: one unit after the other, until nobody asks any more."""
+    sys.path.insert(0, "")  # as addresses are looked up: in the current folder too
     torch.set_num_threads(min(threads, torch.get_num_threads()))
     gpus = torch.cuda.device_count()
     job: Job | None = None
     with suppress(EOFError, KeyboardInterrupt, BrokenPipeError):
         while True:
-            new, unit = pipe.recv()
+            try:
+                new, unit = pipe.recv()
+            except (ImportError, AttributeError, TypeError, ValueError) as error:
+                reason = f"a worker cannot take what it was sent: {says(error)}; can it be imported in another process?"
+                pipe.send(Measurement(reading=Reading(step=-1), reason=reason))
+                continue
             if new is not None:
                 mine = f"cuda:{number % gpus}" if gpus and new.device == "auto" else new.device
                 job = replace(new, device=mine)
