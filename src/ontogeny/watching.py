@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypedDict
 
 from typing_extensions import Unpack
@@ -11,7 +12,8 @@ from typing_extensions import Unpack
 from ontogeny.addresses import object_at
 from ontogeny.benchmark import Benchmark
 from ontogeny.datasets import load
-from ontogeny.errors import require
+from ontogeny.errors import ConfigError, nearest, require
+from ontogeny.metrics.shen2026 import shen2026
 from ontogeny.monitor import Monitor, OnError, Weights
 from ontogeny.probe import same_randomness
 from ontogeny.schedule import Schedule
@@ -30,6 +32,8 @@ class Options(TypedDict, total=False):
     Args:
         tokenizer: for text: a Hugging Face tokenizer, its name, or a function text -> token ids, or an address.
         transform: for images: a function image -> tensor, best the one of your validation set, or an address.
+        protocol: "shen2026": metrics, layers and pooling of a published study (`ontogeny.metrics.shen2026`) in place of
+            the benchmark's; its name becomes "tuckute2024@shen2026".
         layers: "auto", names and globs; see `ontogeny.Probe`.
         pooling: one or several of mean, last, cls, spatial_mean, flatten; see `ontogeny.Probe`.
         batch_size: stimuli a forward pass.
@@ -48,6 +52,7 @@ class Options(TypedDict, total=False):
 
     tokenizer: str | Callable[..., Any] | None
     transform: str | Callable[..., Any] | None
+    protocol: str | None
     layers: str | Sequence[str]
     pooling: str | Sequence[str] | Callable[..., Any]
     batch_size: int
@@ -64,6 +69,7 @@ class Options(TypedDict, total=False):
     run: str
 
 
+_PROTOCOLS = {"shen2026": shen2026}
 _OF_PROBES = ("layers", "pooling", "batch_size", "controls")
 
 
@@ -89,8 +95,22 @@ def watch(
     how = {name: given.pop(name) for name in _OF_PROBES if name in given}
     several = [benchmark] if isinstance(benchmark, str | Benchmark) else list(benchmark)
     loaded = [load(b) if isinstance(b, str) else b for b in several]
-    watched = [Watched.of(b, reader=readers[b.stimuli.modality], **how) for b in loaded]
+    protocol = given.pop("protocol", None)
+    ruled = [(b, how) if protocol is None else _by_protocol(protocol, b, how) for b in loaded]
+    watched = [Watched.of(b, reader=readers[b.stimuli.modality], **reading) for b, reading in ruled]
     return Monitor(watched, record=record, task=object_at(given.pop("task", None)), **given)
+
+
+def _by_protocol(name: str, benchmark: Benchmark, how: dict[str, Any]) -> tuple[Benchmark, dict[str, Any]]:
+    """A benchmark and how it is read, by the rules of a published study."""
+    if name not in _PROTOCOLS:
+        raise ConfigError(f"there is no protocol {name!r}. {nearest(name, _PROTOCOLS)}")
+    if own := [option for option in ("layers", "pooling") if how.get(option)]:
+        raise ConfigError(f"protocol {name!r} says what is read; leave out {' and '.join(own)}")
+    study = _PROTOCOLS[name](benchmark.stimuli.modality)
+    metrics = study.metrics_for(len(benchmark.stimuli))
+    ruled = replace(benchmark, name=f"{benchmark.name}@{name}", metrics=metrics)
+    return ruled, {**how, "layers": study.layers, "pooling": study.pooling}
 
 
 def _tokenizer(given: Any) -> Any:

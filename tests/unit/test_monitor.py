@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.models import TinyCNN, transform
+from tests.models import TinyCNN, tiny_gpt, tokenizer, transform
 
 from ontogeny import Monitor, watch
 from ontogeny.errors import ConfigError, DataError
+from ontogeny.metrics.shen2026 import shen2026
 
 
 class Collects:
@@ -67,3 +68,21 @@ def test_arguments_that_cannot_be_used(image_benchmark, tmp_path, unchecked):
         watch("planted-visoin", record=tmp_path / "r")
     with pytest.raises(ConfigError, match="on_error is 'warn' or 'raise', got 'ignore'"):
         watch(image_benchmark, record=tmp_path / "r", transform=transform, on_error="ignore")
+
+
+def test_a_published_protocol_in_place_of_the_benchmarks_own_metrics(text_benchmark, tmp_path):
+    monitor = watch(text_benchmark, record=tmp_path / "r", tokenizer=tokenizer, protocol="shen2026", controls=False)
+    rows = monitor(tiny_gpt(), 0)
+    record = monitor.record
+    assert list(record.header["benchmarks"]) == ["tiny-text@shen2026"]
+    study = shen2026("text")
+    scored = {s.metric for s in rows if s.kind == "alignment"}
+    assert scored == {m.name for m in study.metrics_for(40)}
+    assert {s.pooling for s in rows if s.kind == "alignment"} == {"last"}
+    assert study.curve(rows)[0] > 0
+    for wrong, said in (
+        ({"protocol": "shen2062"}, "there is no protocol 'shen2062'. Did you mean 'shen2026'"),
+        ({"protocol": "shen2026", "layers": "embeddings"}, "says what is read; leave out layers"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            watch(text_benchmark, record=tmp_path / "q", tokenizer=tokenizer, **wrong)

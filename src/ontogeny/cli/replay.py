@@ -62,7 +62,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--revisions", default="step{step}", help="how a hub repository's revisions say their step")
     parser.add_argument("--tokenizer", help="module:attribute, a name or folder (default: the checkpoint's own)")
     parser.add_argument("--transform", help="module:attribute, image -> tensor, for images")
-    parser.add_argument("--layers", nargs="+", default=["auto"], help="names, globs, auto, embeddings, surprisal")
+    parser.add_argument("--layers", nargs="+", help="names, globs, auto, embeddings, surprisal (default: auto)")
+    parser.add_argument("--protocol", help="shen2026: metrics, layers and pooling of that study")
     parser.add_argument("--pooling", nargs="+", default=[], help="mean, last, cls, spatial_mean, flatten")
     parser.add_argument("--task", help="module:attribute, measured at the replayed weights, e.g. a HeldOutLoss")
     parser.add_argument(

@@ -122,8 +122,9 @@ def monitor_of(arguments: argparse.Namespace, series: Any, record: Path) -> Any:
     return watch(
         benchmarks,
         record=record,
-        layers=arguments.layers,
+        **({"layers": arguments.layers} if arguments.layers else {}),
         pooling=arguments.pooling,
+        protocol=arguments.protocol,
         task=object_at(arguments.task),
         weights=arguments.weights,
         **readers,
