@@ -13,7 +13,7 @@ import importlib
 import platform
 import time
 
-PARTS = ("lag", "grid")
+PARTS = ("lag", "grid", "rsa")
 
 
 def main() -> None:

@@ -1,0 +1,84 @@
+"""RSA beside rsatoolbox: all comparisons, ten regions, four layers. CPU seconds on one core.
+
+Targets are prepared once, as over a training; rsatoolbox is given its target RDMs ready made, and is timed on the same
+layers in the same process. "GEMM" is the product of each layer's features with themselves.
+"""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import numpy as np
+import rsatoolbox
+import torch
+
+from ontogeny.assembly import Target
+from ontogeny.metrics import LayerView
+from ontogeny.metrics.rdms import Comparison
+from ontogeny.metrics.rsa import KENDALL_UP_TO, RSA, prepare_rsa
+from tests.timings import Row, cpu_seconds
+
+SIZES = ((92, 512), (1000, 768))
+REGIONS, VOXELS, LAYERS = 10, 120, 4
+THEIRS: dict[Comparison, str] = {
+    "spearman": "spearman",
+    "rho-a": "rho-a",
+    "pearson": "corr",
+    "cosine": "cosine",
+    "kendall": "tau-a",
+    "whitened-pearson": "corr_cov",
+    "whitened-cosine": "cosine_cov",
+}
+
+
+def rows() -> list[Row]:
+    torch.set_num_threads(1)
+    return [row for n, features in SIZES for row in _of_size(n, features)]
+
+
+def _of_size(n: int, features: int) -> list[Row]:
+    rng = np.random.default_rng(0)
+    xs = [rng.standard_normal((n, features)).astype(np.float32) for _ in range(LAYERS)]
+    targets = [
+        Target(subject="s", roi=str(i), responses=rng.standard_normal((n, VOXELS)), n_voxels=VOXELS)
+        for i in range(REGIONS)
+    ]
+    wide = [x.astype(np.float64) for x in xs]
+    given = rsatoolbox.rdm.concat([_their_rdm(np.asarray(t.responses)) for t in targets])
+    comparisons = [c for c in get_args(Comparison) if c != "kendall" or n <= KENDALL_UP_TO]
+    out = [(f"GEMM, {LAYERS} layers, n = {n}", cpu_seconds(lambda: [x @ x.T.copy() for x in wide]), "")]
+    for comparison in comparisons:
+        out.append(_one(xs, wide, targets, given, comparison, out[0][1]))
+    together = prepare_rsa([RSA(comparison=c) for c in comparisons], targets)
+    seconds = cpu_seconds(lambda: together.score_all([LayerView(torch.as_tensor(x)) for x in xs]))
+    out.append((f"RSA, all {len(comparisons)} comparisons together, n = {n}", seconds, ""))
+    return out
+
+
+def _one(
+    xs: list[np.ndarray],
+    wide: list[np.ndarray],
+    targets: list[Target],
+    given: rsatoolbox.rdm.RDMs,
+    comparison: Comparison,
+    floor: float,
+) -> Row:
+    prepared, found = prepare_rsa([RSA(comparison=comparison)], targets), []
+
+    def ours() -> None:
+        found[:] = prepared.score_all([LayerView(torch.as_tensor(x)) for x in xs])
+
+    def theirs() -> np.ndarray:
+        made = rsatoolbox.rdm.concat([_their_rdm(x) for x in wide])
+        return np.asarray(rsatoolbox.rdm.compare(made, given, method=THEIRS[comparison]))
+
+    seconds, n = cpu_seconds(ours, 5), len(xs[0])
+    expected = theirs()
+    far = max(abs(v.value - e) for [values], row in zip(found, expected, strict=True) for v, e in zip(values, row))
+    ratio = cpu_seconds(theirs, 3 if n < 500 else 1) / seconds
+    beside = f"{seconds / floor:.2f} x GEMM; rsatoolbox {ratio:.0f} x, the same to {far:.0e}"
+    return (f"RSA {comparison}, {LAYERS} layers x {REGIONS} regions, n = {n}", seconds, beside)
+
+
+def _their_rdm(x: np.ndarray) -> rsatoolbox.rdm.RDMs:
+    return rsatoolbox.rdm.calc_rdm(rsatoolbox.data.Dataset(x), method="correlation")
