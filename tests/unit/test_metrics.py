@@ -18,6 +18,7 @@ from ontogeny.metrics import LayerView, make_folds
 from ontogeny.metrics.cka import CKA, cka, kernel
 from ontogeny.metrics.encoding import Ridge, ridge_cv
 from ontogeny.metrics.neighbours import CKNNA, CycleKNN, MutualKNN, cknna, cycle_knn, mutual_knn, neighbours
+from ontogeny.metrics.procrustes import Procrustes, shape_cosine
 from ontogeny.metrics.rsa import RSA, compare_rdms, rdm
 
 NOISE = np.random.default_rng(0).standard_normal((12, 6))
@@ -33,6 +34,12 @@ GEOMETRY = Target(subject="s1", roi="V1", rdm=SQUARE)
     [
         (RSA(), EMPTY, "RSA: target 'V1' of subject 's1' has no responses"),
         (CKA(), EMPTY, "CKA: target 'V1' of subject 's1' has no responses"),
+        (Procrustes(), EMPTY, "Procrustes: target 'V1' of subject 's1' has no responses"),
+        (
+            Procrustes(),
+            replace(GEOMETRY, rdm=SQUARE**3),
+            "Procrustes: ROI 'V1' of subject 's1' is a geometry; .* no points in space: .* use squared Euclidean",
+        ),
         (MutualKNN(), EMPTY, "MutualKNN: target 'V1' of subject 's1' has no responses"),
         (
             Ridge(),
@@ -40,6 +47,11 @@ GEOMETRY = Target(subject="s1", roi="V1", rdm=SQUARE)
             "Ridge needs voxels, but ROI 'V1' of subject 's1' is a geometry .* use RSA, CKA or MutualKNN",
         ),
         (RSA(), replace(VOXELS, responses=NOISE[:, :2]), "at least 3 voxels, but ROI 'V1' of subject 's1' has 2"),
+        (
+            RSA(comparison="kendall"),
+            replace(VOXELS, responses=np.random.default_rng(0).standard_normal((301, 3))),
+            "kendall goes through all pairs of 45150 dissimilarities .* 301 stimuli, at most 300; use .*'rho-a'",
+        ),
         (CKA(kind="rbf", width=2.0), GEOMETRY, "cka-rbf-2-debiased: ROI 'V1' .* is a geometry.* use width=None"),
         (CKA(standardise=True), GEOMETRY, "cka-linear-debiased-z: ROI 'V1' .* no voxels to standardise; use"),
         (CycleKNN(), EMPTY, "CycleKNN: target 'V1' of subject 's1' has no responses"),
@@ -79,6 +91,14 @@ def test_a_metric_says_by_name_what_it_cannot_use(metric, target, message):
         (lambda: CKA(width=1.0), "a width is a positive number for kind='rbf', got 1.0 for 'linear'"),
         (lambda: compare_rdms(np.arange(3.0), np.arange(4.0)), r"same pairs, got \(3,\) and \(4,\)"),
         (lambda: compare_rdms(np.ones(4), np.arange(4.0)), "dissimilarities are all equal"),
+        (lambda: compare_rdms(np.ones(4) * 1e-9, np.arange(4.0), comparison="pearson"), "are all equal"),
+        (lambda: compare_rdms(np.zeros(4), np.arange(4.0), comparison="cosine"), "are all equal"),
+        (lambda: compare_rdms(np.array([1.0, np.nan, 2.0]), np.arange(3.0)), "holds NaN or infinity in 1 of 3 pairs"),
+        (lambda: compare_rdms(np.arange(4.0), np.arange(4.0), comparison="whitened-pearson"), "all pairs .* got 4"),
+        (lambda: shape_cosine(NOISE, NOISE[:5]), "both sides need the same stimuli, got 12 and 5 rows"),
+        (lambda: Procrustes(permutations=0), "Procrustes: chance needs at least 1 permutation, got 0"),
+        (lambda: RSA(distance="cosin"), "RSA: distance is one of correlation, euclidean, cosine; got 'cosin'"),
+        (lambda: RSA(comparison="tau-b"), "RSA: comparison is one of spearman, rho-a, .*; got 'tau-b'"),
         (
             lambda: ridge_cv(NOISE, NOISE, folds=make_folds(11, n_folds=3)),
             "folds are for 11 stimuli, the responses have 12",
