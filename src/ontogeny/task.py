@@ -138,8 +138,8 @@ def intrinsic_dimension(squared: Float[Tensor, "stimuli stimuli"]) -> float:
 
     From the ratio m of the distances to a stimulus' second and first neighbour, whose distribution is F = 1 - m^-d: the
     slope of -log(1 - F) over log m through 0, without the largest tenth. Too low where it is high, as all estimates
-    from so few points are: 4.9 for a cube of 5 dimensions and 1000 stimuli, 8.3 for one of 10. Stimuli with the same
-    features count once.
+    from so few points are: 4.6 for a cube of 5 dimensions, 8.4 for one of 10 (1000 stimuli). Its standard deviation is
+    4 % at 1000 stimuli and 12 % at 92. Stimuli with the same features count once.
 
     Args:
         squared: squared Euclidean distances.

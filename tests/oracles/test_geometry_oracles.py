@@ -9,6 +9,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from ontogeny.assembly import Target
 from ontogeny.metrics import LayerView, make_folds
+from ontogeny.metrics.cca import CCA
 from ontogeny.metrics.cka import CKA, cka, kernel
 from ontogeny.metrics.neighbours import CKNNA, CycleKNN, MutualKNN, mutual_knn
 from ontogeny.metrics.rsa import RSA
@@ -71,6 +72,7 @@ def test_mutual_knn_equals_scikit_learn_neighbours(rng):
         RSA(comparison="cosine"),
         RSA(comparison="whitened-pearson"),
         RSA(comparison="whitened-cosine", distance="euclidean"),
+        CCA(components=2),
         CKA(),
         CKA(debiased=False),
         CKA(kind="rbf"),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ontogeny.assembly import Target
 from ontogeny.metrics import LayerView, make_folds
+from ontogeny.metrics.cca import held_out_cca
 from ontogeny.metrics.procrustes import Procrustes
 from ontogeny.metrics.rdms import Comparison, Distance
 from ontogeny.metrics.rsa import RSA
@@ -73,6 +74,20 @@ def test_the_shape_is_not_seen_to_turn_or_shift_or_grow(seed, shift, features):
     assert score(SHAPE, turned, y).value == pytest.approx(score(SHAPE, x, y).value, abs=1e-9)
     assert score(SHAPE, turned, y).chance == pytest.approx(score(SHAPE, x, y).chance, abs=1e-9)
     assert score(SHAPE, x, turned).value == pytest.approx(1, abs=1e-9)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000), shift=st.floats(-10, 10), features=st.integers(1, 40))
+def test_held_out_correlations_do_not_see_turns_shifts_and_growth_nor_constant_features(seed, shift, features):
+    rng, folds = np.random.default_rng(seed), make_folds(20, n_folds=4)
+    x, y = rng.standard_normal((20, features)), rng.standard_normal((20, 5))
+    turned = x @ np.linalg.qr(rng.standard_normal((50, 50)))[0][:features]
+    expected = held_out_cca(x, y, folds=folds)
+    assert abs(expected) <= 1
+    for scale in (1e-6, 1e6):
+        assert held_out_cca(scale * (turned + shift), y, folds=folds) == pytest.approx(expected, abs=1e-6)
+        with_constants = np.concatenate([x, np.full((20, 3), shift)], axis=1)
+        assert held_out_cca(with_constants, scale * y, folds=folds) == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_geometry_is_wholly_like_itself(rng):

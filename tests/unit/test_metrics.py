@@ -15,6 +15,7 @@ from ontogeny.assembly import Target
 from ontogeny.errors import DataError, FeatureError, MetricError
 from ontogeny.features import Site
 from ontogeny.metrics import LayerView, make_folds
+from ontogeny.metrics.cca import CCA, held_out_cca
 from ontogeny.metrics.cka import CKA, cka, kernel
 from ontogeny.metrics.encoding import Ridge, ridge_cv
 from ontogeny.metrics.neighbours import CKNNA, CycleKNN, MutualKNN, cknna, cycle_knn, mutual_knn, neighbours
@@ -34,6 +35,8 @@ GEOMETRY = Target(subject="s1", roi="V1", rdm=SQUARE)
     [
         (RSA(), EMPTY, "RSA: target 'V1' of subject 's1' has no responses"),
         (CKA(), EMPTY, "CKA: target 'V1' of subject 's1' has no responses"),
+        (CCA(), EMPTY, "CCA: target 'V1' of subject 's1' has no responses"),
+        (CCA(), replace(VOXELS, responses=NOISE[:9]), "folds are for 12 stimuli, target 'V1' of subject 's1' has 9"),
         (Procrustes(), EMPTY, "Procrustes: target 'V1' of subject 's1' has no responses"),
         (
             Procrustes(),
@@ -95,6 +98,13 @@ def test_a_metric_says_by_name_what_it_cannot_use(metric, target, message):
         (lambda: compare_rdms(np.zeros(4), np.arange(4.0), comparison="cosine"), "are all equal"),
         (lambda: compare_rdms(np.array([1.0, np.nan, 2.0]), np.arange(3.0)), "holds NaN or infinity in 1 of 3 pairs"),
         (lambda: compare_rdms(np.arange(4.0), np.arange(4.0), comparison="whitened-pearson"), "all pairs .* got 4"),
+        (
+            lambda: held_out_cca(NOISE, NOISE[:5], folds=FOLDS),
+            "folds are for 12 stimuli, the two sides have 12 and 5 rows",
+        ),
+        (lambda: CCA(components=0), "at least 1 component, .* got 0, 0.99 and 1.0"),
+        (lambda: CCA(keep=0.0), "a share of variance above 0 and up to 1 to keep, .* got 5, 0.0 and 1.0"),
+        (lambda: CCA(penalty=-1.0), "a penalty of 0 or more; got 5, 0.99 and -1.0"),
         (lambda: shape_cosine(NOISE, NOISE[:5]), "both sides need the same stimuli, got 12 and 5 rows"),
         (lambda: Procrustes(permutations=0), "Procrustes: chance needs at least 1 permutation, got 0"),
         (lambda: RSA(distance="cosin"), "RSA: distance is one of correlation, euclidean, cosine; got 'cosin'"),
