@@ -1,4 +1,4 @@
-"""RSA beside rsatoolbox: all comparisons, ten regions, four layers. CPU seconds on one core.
+"""RSA beside rsatoolbox, Procrustes, CCA: ten regions, four layers. CPU seconds on one core.
 
 Targets are prepared once, as over a training; rsatoolbox is given its target RDMs ready made, and is timed on the same
 layers in the same process. "GEMM" is the product of each layer's features with themselves.
@@ -11,11 +11,15 @@ from typing import get_args
 import numpy as np
 import rsatoolbox
 import torch
+from scipy.linalg import orthogonal_procrustes
 
 from ontogeny.assembly import Target
-from ontogeny.metrics import LayerView
+from ontogeny.metrics import LayerView, make_folds
+from ontogeny.metrics.cca import CCA
+from ontogeny.metrics.procrustes import Procrustes
 from ontogeny.metrics.rdms import Comparison
 from ontogeny.metrics.rsa import KENDALL_UP_TO, RSA, prepare_rsa
+from ontogeny.task import intrinsic_dimension
 from tests.timings import Row, cpu_seconds
 
 SIZES = ((92, 512), (1000, 768))
@@ -50,9 +54,34 @@ def _of_size(n: int, features: int) -> list[Row]:
     for comparison in comparisons:
         out.append(_one(xs, wide, targets, given, comparison, out[0][1]))
     together = prepare_rsa([RSA(comparison=c) for c in comparisons], targets)
-    seconds = cpu_seconds(lambda: together.score_all([LayerView(torch.as_tensor(x)) for x in xs]))
+    seconds = cpu_seconds(lambda: together.score_all(_views(xs)))
     out.append((f"RSA, all {len(comparisons)} comparisons together, n = {n}", seconds, ""))
-    return out
+    return [*out, *_shapes(xs, wide, targets)]
+
+
+def _views(xs: list[np.ndarray]) -> list[LayerView]:
+    return [LayerView(torch.as_tensor(x)) for x in xs]
+
+
+def _shapes(xs: list[np.ndarray], wide: list[np.ndarray], targets: list[Target]) -> list[Row]:
+    """scipy gives no chance: it is timed on the values alone."""
+    n, ys = len(xs[0]), [np.asarray(target.responses) for target in targets]
+    what = f"{LAYERS} layers x {REGIONS} regions, n = {n}"
+    shape, canonical = (metric.prepare(targets, make_folds(n)) for metric in (Procrustes(), CCA()))
+    seconds = cpu_seconds(lambda: [shape.score(view) for view in _views(xs)])
+    theirs = cpu_seconds(lambda: [_scipy_shape(x, y) for x in wide for y in ys], 1)
+    beside = f"chance from {Procrustes().permutations} permutations; scipy, values alone {theirs / seconds:.1f} x"
+    surface = cpu_seconds(lambda: [intrinsic_dimension(view.squared_distances) for view in _views(xs)])
+    return [
+        (f"Procrustes, {what}", seconds, beside),
+        (f"CCA, {what}", cpu_seconds(lambda: [canonical.score(view) for view in _views(xs)]), ""),
+        (f"intrinsic dimension, {LAYERS} layers, n = {n}", surface, "with the distances"),
+    ]
+
+
+def _scipy_shape(x: np.ndarray, y: np.ndarray) -> float:
+    x, y = ((side - side.mean(axis=0)) / np.linalg.norm(side - side.mean(axis=0)) for side in (x, y))
+    return float(orthogonal_procrustes(x, np.pad(y, ((0, 0), (0, x.shape[1] - y.shape[1]))))[1])
 
 
 def _one(
@@ -66,7 +95,7 @@ def _one(
     prepared, found = prepare_rsa([RSA(comparison=comparison)], targets), []
 
     def ours() -> None:
-        found[:] = prepared.score_all([LayerView(torch.as_tensor(x)) for x in xs])
+        found[:] = prepared.score_all(_views(xs))
 
     def theirs() -> np.ndarray:
         made = rsatoolbox.rdm.concat([_their_rdm(x) for x in wide])

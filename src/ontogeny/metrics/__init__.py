@@ -3,6 +3,8 @@
     encoding.py     Ridge: cross-validated linear predictivity          (voxels)
     rsa.py          RSA: dissimilarity matrices compared                (voxels or geometry)
     cka.py          CKA: centred kernels compared                       (voxels or geometry)
+    procrustes.py   Procrustes: shapes after the best rotation          (voxels or geometry)
+    cca.py          CCA: canonical correlations of held-out stimuli     (voxels or geometry)
     neighbours.py   MutualKNN, CycleKNN: shared nearest neighbours      (voxels or geometry)
                     CKNNA: CKA over mutual nearest neighbours           (voxels)
     shen2026.py     the grid of a published study: its metrics, and the number it plots
@@ -10,6 +12,7 @@
     ceiling.py      what one subject's responses say about another's
     view.py         LayerView: one Gram matrix a layer, shared by all metrics
     together.py     metrics of one family prepared and scored together
+    rdms.py                                              inside RSA: distances, ranks, what is compared
     kernels.py, kernel_grid.py                           inside CKA: any number of kernels in one pass
     nearest.py, local_kernels.py, neighbour_grid.py      inside the neighbour metrics: all k from one sort
 
