@@ -14,7 +14,7 @@ from ontogeny import Benchmark, Features
 from ontogeny.assembly import Target
 from ontogeny.errors import DataError, FeatureError, MetricError
 from ontogeny.features import Site
-from ontogeny.metrics import LayerView, make_folds
+from ontogeny.metrics import Folds, LayerView, make_folds
 from ontogeny.metrics.cca import CCA, held_out_cca
 from ontogeny.metrics.cka import CKA, cka, kernel
 from ontogeny.metrics.encoding import Ridge, ridge_cv
@@ -135,6 +135,13 @@ def test_what_cannot_be_computed_says_why(call, message, unchecked):
 def test_features_that_hold_nothing_are_refused(x, message):
     with pytest.raises(FeatureError, match=message):
         LayerView(x)
+
+
+def test_a_feature_that_varies_among_held_out_stimuli_only_has_no_direction_to_correlate_along():
+    x, folds = np.zeros((12, 1)), Folds(held_out=(1, 1, *[0] * 10), how="two held out")
+    x[:2, 0] = 1 / 3, 1 / 7
+    values = [held_out_cca(*sides, folds=folds) for sides in ((x, NOISE[:, :1]), (NOISE[:, :1], x))]
+    assert values == [0, 0]
 
 
 def test_a_correlation_of_one_feature_is_refused_and_recorded(text_benchmark):

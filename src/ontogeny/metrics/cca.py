@@ -28,6 +28,7 @@ from ontogeny.errors import MetricError
 from ontogeny.metrics import Value
 from ontogeny.metrics.ceiling import Bounds, subject_bounds
 from ontogeny.metrics.folds import Folds
+from ontogeny.metrics.kernels import centre
 from ontogeny.metrics.view import LayerView
 
 __all__ = ["CCA", "PreparedCCA", "held_out_cca"]
@@ -120,17 +121,17 @@ class CCA:
 
 
 def _target_gram(target: Target, n: int) -> Square:
-    """Inner products of the stimuli, at trace 1 once they are centred."""
+    """Inner products of the centred stimuli, at trace 1."""
     whose = f"{target.roi!r} of subject {target.subject!r}"
     if target.rdm is not None:
-        gram = target.rdm / -2
+        gram = centre(target.rdm / -2, debiased=False)
     elif target.responses is not None:
         gram = LayerView(torch.as_tensor(target.responses)).gram.numpy()
     else:
         raise MetricError(f"CCA: target {whose} has no responses")
     if len(gram) != n:
         raise MetricError(f"CCA: the folds are for {n} stimuli, target {whose} has {len(gram)}")
-    return np.asarray(gram / (gram.trace() - gram.sum() / n))
+    return np.asarray(gram / gram.trace())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +152,7 @@ def _halves(gram: Square, folds: Folds, metric: CCA) -> list[_Half]:
         across = across - across.mean(axis=1, keepdims=True) - mean[None, :] + mean.mean()
         power, u = np.linalg.eigh(inside)
         power, u = power[::-1], u[:, ::-1]
-        power = power[power > _ROUNDING * power[0]] if power[0] > 0 else power[:0]
+        power = power[power > _ROUNDING * gram.trace()]
         kept = 1 + int(np.searchsorted(power.cumsum(), (metric.keep - _ROUNDING) * power.sum()))
         power, u = power[:kept], u[:, :kept]
         length = np.sqrt(power + metric.penalty * power.mean()) if power.size else power

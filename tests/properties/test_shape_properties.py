@@ -77,10 +77,10 @@ def test_the_shape_is_not_seen_to_turn_or_shift_or_grow(seed, shift, features):
 
 
 @settings(max_examples=20, deadline=None)
-@given(seed=st.integers(0, 10_000), shift=st.floats(-10, 10), features=st.integers(1, 40))
-def test_held_out_correlations_do_not_see_turns_shifts_and_growth_nor_constant_features(seed, shift, features):
+@given(seed=st.integers(0, 10_000), shift=st.floats(-10, 10), features=st.integers(1, 40), voxels=st.integers(1, 5))
+def test_held_out_correlations_do_not_see_turns_shifts_and_growth_nor_constant_features(seed, shift, features, voxels):
     rng, folds = np.random.default_rng(seed), make_folds(20, n_folds=4)
-    x, y = rng.standard_normal((20, features)), rng.standard_normal((20, 5))
+    x, y = rng.standard_normal((20, features)), rng.standard_normal((20, voxels))
     turned = x @ np.linalg.qr(rng.standard_normal((50, 50)))[0][:features]
     expected = held_out_cca(x, y, folds=folds)
     assert abs(expected) <= 1
