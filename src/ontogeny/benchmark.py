@@ -22,7 +22,7 @@ from ontogeny.metrics import Folds, LayerView, Metric, NeedsStimuli, Value
 from ontogeny.metrics.together import Outcome, PreparedAll, prepare_all
 from ontogeny.scores import Kind, Score
 from ontogeny.stimuli import StimulusSet, surface_features
-from ontogeny.task import mean_norm, participation_ratio
+from ontogeny.task import intrinsic_dimension, mean_norm, participation_ratio
 
 __all__ = ["MIN_STIMULI", "Benchmark", "PreparedBenchmark"]
 
@@ -280,7 +280,13 @@ def _confounds(view: LayerView, blank: Score) -> list[Score]:
     """What grows during training with no true alignment: effective dimensions and the size of the features."""
     common = replace(blank, kind="confound")
     ratio, norm = participation_ratio(view.gram), mean_norm(view.x) * view.scale
+    surface = replace(common, metric="intrinsic dimension", unit="dimensions")
+    try:
+        surface = replace(surface, value=intrinsic_dimension(view.squared_distances))
+    except FeatureError as error:
+        surface = replace(surface, kind="refusal", note=str(error))
     return [
         replace(common, metric="participation ratio", unit="dimensions", value=ratio),
+        surface,
         replace(common, metric="feature norm", unit="features' unit", value=norm),
     ]

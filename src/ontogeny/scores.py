@@ -33,7 +33,8 @@ class Score:
         run: name of the training run.
         step: number of optimizer updates done when the weights were read.
         kind: "alignment"; "baseline" (stimulus features, no model); "control" (random features, permuted stimuli);
-            "task" (held-out loss, accuracy); "confound" (participation ratio, feature norm);
+            "task" (held-out loss, accuracy); "confound" (participation ratio, intrinsic dimension,
+            feature norm);
             "refusal" (no value, the reason in `note`); "probe" (the row that closes a probe: seconds);
             "cost" (share of wall time that probes took so far).
         benchmark: the benchmark's name, "" for task rows.

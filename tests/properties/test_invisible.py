@@ -42,7 +42,7 @@ PLACES = [
     "ontogeny.probe.refusal",
     "ontogeny.task.HeldOutLoss.__call__",
     "ontogeny.benchmark.LayerView",
-    "ontogeny.metrics.rsa.PreparedRSA.score",
+    "ontogeny.metrics.rsa.PreparedRSA.score_all",
     "ontogeny.metrics.encoding.PreparedRidge.score",
     "ontogeny.benchmark.PreparedBenchmark.constants",
     "ontogeny.series.Record.append",

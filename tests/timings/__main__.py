@@ -13,7 +13,7 @@ import importlib
 import platform
 import time
 
-PARTS = ("lag", "encoding", "probe", "grid", "record")
+PARTS = ("lag", "encoding", "probe", "grid", "rsa", "record")
 LONG = ("encoding_large",)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib.util
 import resource
 import time
-from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -21,7 +20,7 @@ from ontogeny.metrics.cka import CKA
 from ontogeny.metrics.neighbours import CKNNA, CycleKNN, MutualKNN
 from ontogeny.metrics.shen2026 import shen2026
 from ontogeny.metrics.together import prepare_all
-from tests.timings import Row
+from tests.timings import Row, cpu_seconds
 
 N, FEATURES, VOXELS, SUBJECTS, ROIS, LAYERS = 1000, 768, 120, 4, 180, 8
 MEASUREMENTS = 60e6
@@ -30,16 +29,6 @@ MEASUREMENTS = 60e6
 def rows() -> list[Row]:
     torch.set_num_threads(1)
     return [*_grid(), *_small()]
-
-
-def _seconds(work: Callable[[], object], repeats: int = 3) -> float:
-    """Least CPU seconds of a few repeats."""
-    best = float("inf")
-    for _ in range(repeats):
-        start = time.process_time()
-        work()
-        best = min(best, time.process_time() - start)
-    return best
 
 
 def _megabytes() -> float:
@@ -74,7 +63,7 @@ def _grid() -> list[Row]:
     def score() -> None:
         outcomes[:] = prepared.score([LayerView(torch.as_tensor(x)) for x in layers])
 
-    together = _seconds(score, 1)
+    together = cpu_seconds(score, 1)
     count, memory = LAYERS * len(targets) * len(names), _megabytes() - before
     one, far = _one_at_a_time(names, layers[0], targets, outcomes[0])
     rate = f"{count / together:.0f} a second, 60 million in {MEASUREMENTS * together / count / 3600:.2f} hours"
@@ -141,18 +130,18 @@ def _small() -> list[Row]:
 
     def ours(metric: Metric) -> float:
         prepared = prepare_all([metric], targets, make_folds(N))
-        return _seconds(lambda: prepared.score([LayerView(torch.as_tensor(x)) for x in xs]))
+        return cpu_seconds(lambda: prepared.score([LayerView(torch.as_tensor(x)) for x in xs]))
 
-    floor = _seconds(lambda: [x @ x.T.copy() for x in (x.astype(np.float64) for x in xs)])
+    floor = cpu_seconds(lambda: [x @ x.T.copy() for x in (x.astype(np.float64) for x in xs)])
     out: list[Row] = []
     seconds = ours(CKA(debiased=False))
-    theirs = _seconds(lambda: [_kernel_form(x.astype(np.float64), y) for x in xs for y in ys], 1)
+    theirs = cpu_seconds(lambda: [_kernel_form(x.astype(np.float64), y) for x in xs for y in ys], 1)
     beside = f"{seconds / floor:.2f} x its GEMM; both kernels every time (netrep): {theirs / seconds:.0f} x"
     out.append(("CKA, 4 layers x 10 regions", seconds, beside))
     seconds = ours(CKA())
     out.append(("debiased CKA, 4 layers x 10 regions", seconds, _cka_pytorch(xs, ys, seconds)))
     seconds = ours(MutualKNN())
-    theirs = _seconds(lambda: [_naive_knn(x.astype(np.float64), y) for x in xs for y in ys], 1)
+    theirs = cpu_seconds(lambda: [_naive_knn(x.astype(np.float64), y) for x in xs for y in ys], 1)
     out.append(("mutual kNN, 4 layers x 10 regions", seconds, f"argsort and sets of rows: {theirs / seconds:.0f} x"))
     out.extend((f"{m.name}, 4 layers x 10 regions", ours(m), "") for m in (CycleKNN(), CKNNA()))
     return out
@@ -176,7 +165,7 @@ def _cka_pytorch(xs: list[np.ndarray], ys: list[np.ndarray], ours: float) -> str
         return float(hsic1(k, l) / (hsic1(k, k) * hsic1(l, l)).sqrt())
 
     both = [(torch.as_tensor(x), torch.as_tensor(y, dtype=torch.float32)) for x in xs for y in ys]
-    return f"cka-pytorch: {_seconds(lambda: [score(x, y) for x, y in both], 1) / ours:.0f} x"
+    return f"cka-pytorch: {cpu_seconds(lambda: [score(x, y) for x, y in both], 1) / ours:.0f} x"
 
 
 def _naive_knn(x: np.ndarray, y: np.ndarray, k: int = 10) -> float:

@@ -14,12 +14,14 @@ from ontogeny import Benchmark, Features, StimulusSet
 from ontogeny.assembly import Target
 from ontogeny.errors import AlignmentIdError, DataError, FeatureError, MetricError
 from ontogeny.features import Site
-from ontogeny.metrics import LayerView, make_folds
+from ontogeny.metrics import Folds, LayerView, make_folds
 from ontogeny.metrics.banded import UniqueVariance, unique_variance
+from ontogeny.metrics.cca import CCA, held_out_cca
 from ontogeny.metrics.cka import CKA, cka, kernel
 from ontogeny.metrics.encoding import Ridge, ridge_cv
 from ontogeny.metrics.neighbours import CKNNA, CycleKNN, MutualKNN, cknna, cycle_knn, mutual_knn, neighbours
 from ontogeny.metrics.nuisance import Nuisance
+from ontogeny.metrics.procrustes import Procrustes, shape_cosine
 from ontogeny.metrics.rsa import RSA, compare_rdms, rdm
 
 NOISE = np.random.default_rng(0).standard_normal((12, 6))
@@ -38,6 +40,14 @@ GEOMETRY = Target(subject="s1", roi="V1", rdm=SQUARE)
     [
         (RSA(), EMPTY, "RSA: target 'V1' of subject 's1' has no responses"),
         (CKA(), EMPTY, "CKA: target 'V1' of subject 's1' has no responses"),
+        (CCA(), EMPTY, "CCA: target 'V1' of subject 's1' has no responses"),
+        (CCA(), replace(VOXELS, responses=NOISE[:9]), "folds are for 12 stimuli, target 'V1' of subject 's1' has 9"),
+        (Procrustes(), EMPTY, "Procrustes: target 'V1' of subject 's1' has no responses"),
+        (
+            Procrustes(),
+            replace(GEOMETRY, rdm=SQUARE**3),
+            "Procrustes: ROI 'V1' of subject 's1' is a geometry; .* no points in space: .* use squared Euclidean",
+        ),
         (MutualKNN(), EMPTY, "MutualKNN: target 'V1' of subject 's1' has no responses"),
         (
             Ridge(),
@@ -45,6 +55,11 @@ GEOMETRY = Target(subject="s1", roi="V1", rdm=SQUARE)
             "Ridge needs voxels, but ROI 'V1' of subject 's1' is a geometry .* use RSA, CKA or MutualKNN",
         ),
         (RSA(), replace(VOXELS, responses=NOISE[:, :2]), "at least 3 voxels, but ROI 'V1' of subject 's1' has 2"),
+        (
+            RSA(comparison="kendall"),
+            replace(VOXELS, responses=np.random.default_rng(0).standard_normal((301, 3))),
+            "kendall goes through all pairs of 45150 dissimilarities .* 301 stimuli, at most 300; use .*'rho-a'",
+        ),
         (CKA(kind="rbf", width=2.0), GEOMETRY, "cka-rbf-2-debiased: ROI 'V1' .* is a geometry.* use width=None"),
         (CKA(standardise=True), GEOMETRY, "cka-linear-debiased-z: ROI 'V1' .* no voxels to standardise; use"),
         (CycleKNN(), EMPTY, "CycleKNN: target 'V1' of subject 's1' has no responses"),
@@ -91,6 +106,21 @@ def test_a_metric_says_by_name_what_it_cannot_use(metric, target, message):
         (lambda: CKA(width=1.0), "a width is a positive number for kind='rbf', got 1.0 for 'linear'"),
         (lambda: compare_rdms(np.arange(3.0), np.arange(4.0)), r"same pairs, got \(3,\) and \(4,\)"),
         (lambda: compare_rdms(np.ones(4), np.arange(4.0)), "dissimilarities are all equal"),
+        (lambda: compare_rdms(np.ones(4) * 1e-9, np.arange(4.0), comparison="pearson"), "are all equal"),
+        (lambda: compare_rdms(np.zeros(4), np.arange(4.0), comparison="cosine"), "are all equal"),
+        (lambda: compare_rdms(np.array([1.0, np.nan, 2.0]), np.arange(3.0)), "holds NaN or infinity in 1 of 3 pairs"),
+        (lambda: compare_rdms(np.arange(4.0), np.arange(4.0), comparison="whitened-pearson"), "all pairs .* got 4"),
+        (
+            lambda: held_out_cca(NOISE, NOISE[:5], folds=FOLDS),
+            "folds are for 12 stimuli, the two sides have 12 and 5 rows",
+        ),
+        (lambda: CCA(components=0), "at least 1 component, .* got 0, 0.99 and 1.0"),
+        (lambda: CCA(keep=0.0), "a share of variance above 0 and up to 1 to keep, .* got 5, 0.0 and 1.0"),
+        (lambda: CCA(penalty=-1.0), "a penalty of 0 or more; got 5, 0.99 and -1.0"),
+        (lambda: shape_cosine(NOISE, NOISE[:5]), "both sides need the same stimuli, got 12 and 5 rows"),
+        (lambda: Procrustes(permutations=0), "Procrustes: chance needs at least 1 permutation, got 0"),
+        (lambda: RSA(distance="cosin"), "RSA: distance is one of correlation, euclidean, cosine; got 'cosin'"),
+        (lambda: RSA(comparison="tau-b"), "RSA: comparison is one of spearman, rho-a, .*; got 'tau-b'"),
         (
             lambda: ridge_cv(NOISE, NOISE, folds=make_folds(11, n_folds=3)),
             "folds are for 11 stimuli, the responses have 12",
@@ -175,6 +205,13 @@ def test_the_names_and_the_fingerprint_of_ridge_say_what_changes_values():
     assert repr(Ridge(alphas=(1.0,))) == "Ridge(rule='gcv', alphas=(1.0,))"
     assert repr(Ridge(alphas=(1.0,), alpha="roi")) == "Ridge(rule='gcv', alphas=(1.0,), alpha='roi')"
     assert Ridge(rule="kfold", alpha="roi").name == "ridge-kfold-roi"
+
+
+def test_a_feature_that_varies_among_held_out_stimuli_only_has_no_direction_to_correlate_along():
+    x, folds = np.zeros((12, 1)), Folds(held_out=(1, 1, *[0] * 10), how="two held out")
+    x[:2, 0] = 1 / 3, 1 / 7
+    values = [held_out_cca(*sides, folds=folds) for sides in ((x, NOISE[:, :1]), (NOISE[:, :1], x))]
+    assert values == [0, 0]
 
 
 def test_a_correlation_of_one_feature_is_refused_and_recorded(text_benchmark):

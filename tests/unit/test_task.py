@@ -8,9 +8,11 @@ import torch
 from tests.models import TinyCNN, image_data, tiny_gpt, token_rows
 from torch import nn
 
-from ontogeny import HeldOutLoss
-from ontogeny.errors import ProbeError
-from ontogeny.task import mean_norm, participation_ratio
+from ontogeny import Features, HeldOutLoss
+from ontogeny.errors import FeatureError, ProbeError
+from ontogeny.features import Site
+from ontogeny.metrics import LayerView
+from ontogeny.task import intrinsic_dimension, mean_norm, participation_ratio
 
 
 def measured(task, model):
@@ -75,3 +77,31 @@ def test_participation_ratio_counts_equal_dimensions(rng):
     gram = torch.as_tensor(directions @ directions.T)
     assert participation_ratio(gram) == pytest.approx(5)
     assert mean_norm(torch.tensor([[3.0, 4.0], [0.0, 1.0]])) == pytest.approx(3)
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.repeat(np.eye(9), 4, axis=0), "an intrinsic dimension needs 10 different stimuli; of 36, 9 differ"),
+        (np.eye(12), "12 of 12 stimuli have two nearest neighbours, as on a lattice"),
+        (np.arange(40.0)[:, None], "38 of 40 stimuli have two nearest neighbours"),
+    ],
+)
+def test_where_there_is_no_intrinsic_dimension(x, message):
+    with pytest.raises(FeatureError, match=message):
+        intrinsic_dimension(LayerView(torch.as_tensor(x)).squared_distances)
+
+
+def test_confounds_stand_beside_each_layer_and_what_cannot_be_had_is_refused(text_benchmark, rng):
+    """Class labels have a participation ratio and a norm, and lie on no surface."""
+    values = {Site("noise", "none"): torch.randn(40, 9), Site("labels", "none"): torch.eye(4).repeat(10, 1)}
+    features = Features(stimulus_ids=text_benchmark.stimuli.ids, values=values, refused={})
+    rows = {(s.layer, s.metric): s for s in text_benchmark.score(features) if not s.roi}
+    assert {(layer, metric, s.kind) for (layer, metric), s in rows.items()} == {
+        (layer, metric, "refusal" if (layer, metric) == ("labels", "intrinsic dimension") else "confound")
+        for layer in ("noise", "labels")
+        for metric in ("participation ratio", "intrinsic dimension", "feature norm")
+    }
+    assert "of 40, 4 differ" in rows["labels", "intrinsic dimension"].note
+    assert rows["labels", "participation ratio"].value == pytest.approx(3)
+    assert 3 < rows["noise", "intrinsic dimension"].value < 15

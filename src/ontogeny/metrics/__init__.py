@@ -4,6 +4,8 @@
     banded.py       UniqueVariance: what a layer adds to nuisance.py    (voxels)
     rsa.py          RSA: dissimilarity matrices compared                (voxels or geometry)
     cka.py          CKA: centred kernels compared                       (voxels or geometry)
+    procrustes.py   Procrustes: shapes after the best rotation          (voxels or geometry)
+    cca.py          CCA: canonical correlations of held-out stimuli     (voxels or geometry)
     neighbours.py   MutualKNN, CycleKNN: shared nearest neighbours      (voxels or geometry)
                     CKNNA: CKA over mutual nearest neighbours           (voxels)
     ridge.py        one factorisation for every penalty and voxel; penalties.py, fitting.py
@@ -12,6 +14,7 @@
     ceiling.py      what one subject's responses say about another's
     view.py         LayerView: one Gram matrix a layer, shared by all metrics
     together.py     metrics of one family prepared and scored together
+    rdms.py                                              inside RSA: distances, ranks, what is compared
     kernels.py, kernel_grid.py                           inside CKA: any number of kernels in one pass
     nearest.py, local_kernels.py, neighbour_grid.py      inside the neighbour metrics: all k from one sort
 

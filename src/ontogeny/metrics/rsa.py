@@ -2,107 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, get_args
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from scipy.stats import rankdata
-from torch import Tensor
 
 from ontogeny._arrays import Pairs
 from ontogeny.assembly import Target
-from ontogeny.errors import MetricError
+from ontogeny.errors import FeatureError, MetricError
 from ontogeny.metrics import Value
-from ontogeny.metrics.ceiling import Bounds, subject_bounds
+from ontogeny.metrics.ceiling import Bounds, bounds_of_cosines, same_roi, subject_bounds
 from ontogeny.metrics.folds import Folds
+from ontogeny.metrics.kernel_grid import DOUBLE_UP_TO
+from ontogeny.metrics.rdms import Comparison, Distance, compare_rdms, lean, pairs_of, rdm, summary, tau_a, upper
+from ontogeny.metrics.together import One, Outcome
 from ontogeny.metrics.view import LayerView
 
-__all__ = ["RSA", "compare_rdms", "rdm"]
+__all__ = ["KENDALL_UP_TO", "RSA", "PreparedRSA", "compare_rdms", "prepare_rsa", "rdm"]
 
-Distance = Literal["correlation", "euclidean"]
-Comparison = Literal["spearman", "pearson", "cosine"]
+KENDALL_UP_TO = 300
+_CHUNK = 32768
+_UNITS: dict[Comparison, str] = {
+    "spearman": "Spearman rho",
+    "rho-a": "rho-a",
+    "pearson": "Pearson r",
+    "cosine": "cosine",
+    "kendall": "Kendall tau-a",
+    "whitened-pearson": "whitened Pearson r",
+    "whitened-cosine": "whitened cosine",
+}
 
-
-def rdm(
-    x: Float[Tensor, "stimuli features"] | Float[np.ndarray, "stimuli features"],
-    *,
-    distance: Distance = "correlation",
-) -> Pairs:
-    """Dissimilarity of every pair of stimuli.
-
-    Args:
-        x: stimuli x features (or voxels).
-        distance: "correlation": 1 - Pearson r over features; "euclidean": squared Euclidean distance.
-
-    Returns:
-        One value a pair i < j, in the order of `numpy.triu_indices`.
-
-    Raises:
-        FeatureError: NaN, or a stimulus whose features are all equal ("correlation").
-    """
-    view = LayerView(torch.as_tensor(x))
-    return _pairs(view, distance) * (1.0 if distance == "correlation" else view.scale**2)
+Rows = Float[np.ndarray, "rows entries"]
 
 
-def _pairs(view: LayerView, distance: Distance) -> Pairs:
-    square = 1 - view.correlations if distance == "correlation" else view.squared_distances
-    return _upper(square.numpy())
-
-
-def _upper(square: Float[np.ndarray, "stimuli stimuli"]) -> Pairs:
-    values: Pairs = np.asarray(square[np.triu_indices(len(square), 1)], dtype=np.float64)
-    return values
-
-
-def compare_rdms(a: Pairs, b: Pairs, *, comparison: Comparison = "spearman") -> float:
-    """Likeness of two dissimilarity vectors.
-
-    Args:
-        a: one value a pair.
-        b: the same pairs.
-        comparison: "spearman" (mid-ranks for ties), "pearson" or "cosine".
-
-    Returns:
-        Correlation or cosine, -1 to 1.
+def prepare_rsa(metrics: Sequence[RSA], targets: Sequence[Target]) -> PreparedRSA:
+    """Every target's dissimilarities once for all comparisons of a distance.
 
     Raises:
-        MetricError: different lengths, or a constant vector.
+        MetricError: a target without responses, with too few voxels, or with too many stimuli for "kendall".
     """
-    if a.shape != b.shape:
-        raise MetricError(f"two RDMs over the same stimuli have the same pairs, got {a.shape} and {b.shape}")
-    return float(_unit(a, comparison) @ _unit(b, comparison))
-
-
-def _unit(pairs: Pairs, comparison: Comparison) -> Pairs:
-    """Unit vector whose inner products are the comparison."""
-    values = rankdata(pairs) if comparison == "spearman" else np.asarray(pairs, dtype=np.float64)
-    if comparison != "cosine":
-        values = values - values.mean()
-    norm = float(np.linalg.norm(values))
-    if norm <= 1e-12 * max(1.0, float(np.abs(pairs).max())) * len(pairs) ** 0.5:
-        raise MetricError("an RDM whose dissimilarities are all equal cannot be compared")
-    out: Pairs = values / norm
-    return out
+    spaces = []
+    for distance in dict.fromkeys(metric.distance for metric in metrics):
+        users = [(place, metric.comparison) for place, metric in enumerate(metrics) if metric.distance == distance]
+        spaces.append(_prepare_space(distance, users, targets))
+    return PreparedRSA(spaces=spaces)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RSA:
     """Dissimilarities of the features against those of the responses.
 
-    Chance is 0: over random permutations of the stimuli the expected comparison is exactly 0 for "spearman" and
-    "pearson". ("cosine" has no such zero: its chance is the product of the two vectors' mean directions.)
-    Ceiling: bounds over subjects, see `ontogeny.metrics.ceiling`.
+    Chance: the exact mean over permutations of the stimuli. It is 0 but for "cosine" and "whitened-cosine", where it is
+    high and grows with no true likeness, see `ontogeny.metrics.rdms.lean`.
+    Ceiling: bounds over subjects (of their summaries' mean), see `ontogeny.metrics.ceiling`.
+    Several in one benchmark share the distances; all targets and some layers are one matrix product.
 
     Args:
-        distance: of features and of voxel responses; a geometry brings its own.
-        comparison: of the two dissimilarity vectors.
+        distance: of features and of voxel responses: "correlation", "euclidean" (squared) or "cosine"; a geometry
+            brings its own.
+        comparison: of the two dissimilarity vectors, see `ontogeny.metrics.rdms`. "kendall" goes through all pairs of
+            pairs for each layer and target (6 ms at 300 stimuli) and is refused above that; "rho-a" treats ties alike.
+
+    Raises:
+        MetricError: an option that is none of these.
     """
 
     distance: Distance = "correlation"
     comparison: Comparison = "spearman"
+
+    together: ClassVar = staticmethod(prepare_rsa)
+
+    def __post_init__(self) -> None:
+        for what, choice, choices in (
+            ("distance", self.distance, get_args(Distance)),
+            ("comparison", self.comparison, get_args(Comparison)),
+        ):
+            if choice not in choices:
+                raise MetricError(f"RSA: {what} is one of {', '.join(choices)}; got {choice!r}")
 
     @property
     def name(self) -> str:
@@ -112,44 +90,147 @@ class RSA:
     @property
     def unit(self) -> str:
         """Unit of the values."""
-        return {"spearman": "Spearman rho", "pearson": "Pearson r", "cosine": "cosine"}[self.comparison]
+        return _UNITS[self.comparison]
 
-    def prepare(self, targets: Sequence[Target], folds: Folds) -> PreparedRSA:
-        """Rank every target's dissimilarities once."""
+    def prepare(self, targets: Sequence[Target], folds: Folds) -> One:
+        """Rank, centre or whiten every target's dissimilarities once."""
         del folds
-        units = np.stack([_unit(self._target_pairs(t), self.comparison) for t in targets])
-        bounds = subject_bounds(targets, list(units), lambda a, b: compare_rdms(a, b, comparison=self.comparison))
-        return PreparedRSA(metric=self, units=units, bounds=bounds)
+        return One(family=prepare_rsa([self], targets))
 
-    def _target_pairs(self, target: Target) -> Pairs:
-        if target.rdm is not None:
-            return _upper(target.rdm)
-        if target.responses is None:
-            raise MetricError(f"RSA: target {target.roi!r} of subject {target.subject!r} has no responses")
-        if self.distance == "correlation" and target.responses.shape[1] < 3:
-            raise MetricError(
-                f"RSA with correlation distance needs at least 3 voxels, but ROI {target.roi!r} of subject "
-                f"{target.subject!r} has {target.responses.shape[1]}; use distance='euclidean' or Ridge"
-            )
-        return rdm(target.responses, distance=self.distance)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Side:
+    """Summaries of layers or targets (rows x entries), and what chance is made of."""
+
+    rows: Rows
+    leans: Float[np.ndarray, " rows"]
+
+
+def _sides(all_pairs: Iterable[Pairs], comparisons: Sequence[Comparison]) -> list[_Side]:
+    """One side a comparison; dissimilarities are kept no longer than their summaries take."""
+    rows: list[list[np.ndarray]] = [[] for _ in comparisons]
+    leans: list[list[float]] = [[] for _ in comparisons]
+    for pairs in all_pairs:
+        kind = np.float64 if len(pairs) <= _pairs_among(DOUBLE_UP_TO) else np.float32
+        for place, comparison in enumerate(comparisons):
+            side = summary(pairs, comparison)
+            leans[place].append(lean(side, comparison))
+            rows[place].append(side.astype(kind, copy=False))
+    return [_Side(rows=np.stack(mine), leans=np.array(means)) for mine, means in zip(rows, leans, strict=True)]
+
+
+def _pairs_among(n_stimuli: int) -> int:
+    return n_stimuli * (n_stimuli - 1) // 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scored:
+    """One metric with its targets' side and ceilings."""
+
+    place: int
+    comparison: Comparison
+    theirs: _Side
+    bounds: list[Bounds]
+
+    def values(self, pairs: Sequence[Pairs]) -> list[list[Value]]:
+        """One list of values a layer."""
+        [mine] = _sides(pairs, [self.comparison])
+        if self.comparison == "kendall":
+            found = np.array([[tau_a(row, side) for side in self.theirs.rows] for row in mine.rows])
+        else:
+            found = _products(mine.rows, self.theirs.rows)
+        chances = np.outer(mine.leans, self.theirs.leans)
+        return [
+            [
+                Value(value=v, chance=c, ceiling=above, ceiling_lower=below)
+                for v, c, (below, above) in zip(*numbers, self.bounds, strict=True)
+            ]
+            for numbers in zip(found.tolist(), chances.tolist(), strict=True)
+        ]
+
+
+def _products(rows: Rows, sides: Float[np.ndarray, "targets entries"]) -> Float[np.ndarray, "rows targets"]:
+    """Inner products, added up in double precision over chunks."""
+    out = np.zeros((len(rows), len(sides)))
+    for start in range(0, rows.shape[1], _CHUNK):
+        part = slice(start, start + _CHUNK)
+        out += rows[:, part] @ sides[:, part].T
+    return out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Space:
+    """Metrics of one distance."""
+
+    distance: Distance
+    metrics: list[_Scored]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedRSA:
-    """RSA with unit vectors of all targets' dissimilarities (targets x pairs)."""
+    """RSA metrics with the brain side done.
 
-    metric: RSA
-    units: Float[np.ndarray, "targets pairs"]
-    bounds: list[Bounds]
+    Memory: targets x pairs numbers a metric, 4 bytes each above `DOUBLE_UP_TO` stimuli, where sums over so many pairs
+    are right to 1e-6 or better, else 8.
+    """
 
-    def score(self, view: LayerView) -> list[Value]:
-        """One value a target."""
-        comparison = self.metric.comparison
-        mine = _unit(_pairs(view, self.metric.distance), comparison)
-        chance = np.zeros(len(self.units))
-        if comparison == "cosine":
-            chance = self.units.mean(axis=1) * mine.mean() * len(mine)
-        return [
-            Value(value=float(value), chance=float(null), ceiling=upper, ceiling_lower=lower)
-            for value, null, (lower, upper) in zip(self.units @ mine, chance, self.bounds, strict=True)
-        ]
+    spaces: list[_Space]
+
+    def score_all(self, views: Sequence[LayerView]) -> list[list[Outcome]]:
+        """One outcome a layer and metric."""
+        outcomes: list[list[Outcome]] = [[[] for space in self.spaces for _ in space.metrics] for _ in views]
+        for space in self.spaces:
+            usable, pairs = [], []
+            for row, view in zip(outcomes, views, strict=True):
+                try:
+                    pairs.append(pairs_of(view, space.distance))
+                    usable.append(row)
+                except FeatureError as error:
+                    for scored in space.metrics:
+                        row[scored.place] = error
+            for scored in space.metrics if usable else ():
+                for row, values in zip(usable, scored.values(pairs), strict=True):
+                    row[scored.place] = values
+        return outcomes
+
+
+def _prepare_space(distance: Distance, users: Sequence[tuple[int, Comparison]], targets: Sequence[Target]) -> _Space:
+    comparisons = [comparison for _, comparison in users]
+    sides = _sides((_target_pairs(target, distance, comparisons) for target in targets), comparisons)
+    metrics = [
+        _Scored(place=place, comparison=comparison, theirs=theirs, bounds=_bounds(targets, theirs.rows, comparison))
+        for (place, comparison), theirs in zip(users, sides, strict=True)
+    ]
+    return _Space(distance=distance, metrics=metrics)
+
+
+def _bounds(targets: Sequence[Target], rows: Rows, comparison: Comparison) -> list[Bounds]:
+    """Ceilings; where the mean of unit vectors needs no new ranks, from their cosines alone."""
+    if comparison in ("spearman", "rho-a", "kendall"):
+        return subject_bounds(targets, list(rows), lambda a, b: compare_rdms(a, b, comparison=comparison))
+    out: list[Bounds] = [(None, None)] * len(targets)
+    for group in same_roi(targets):
+        for index, bounds in zip(group, bounds_of_cosines(_products(rows[group], rows[group])), strict=True):
+            out[index] = bounds
+    return out
+
+
+def _target_pairs(target: Target, distance: Distance, comparisons: Sequence[Comparison]) -> Pairs:
+    whose = f"{target.roi!r} of subject {target.subject!r}"
+    given = target.responses if target.rdm is None else target.rdm
+    if given is None:
+        raise MetricError(f"RSA: target {whose} has no responses")
+    rows, columns = given.shape
+    if "kendall" in comparisons and rows > KENDALL_UP_TO:
+        raise MetricError(
+            f"rsa-{distance}-kendall goes through all pairs of {_pairs_among(rows)} dissimilarities for every layer "
+            f"and target: {rows} stimuli, at most {KENDALL_UP_TO}; use comparison='rho-a', which treats ties alike"
+        )
+    if target.rdm is not None:
+        return upper(target.rdm)
+    if distance == "correlation" and columns < 3:
+        raise MetricError(
+            f"RSA with correlation distance needs at least 3 voxels, but ROI {whose} has {columns}; use "
+            "distance='euclidean' or Ridge"
+        )
+    return rdm(given, distance=distance)

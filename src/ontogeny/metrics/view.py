@@ -12,6 +12,8 @@ from ontogeny.errors import FeatureError
 
 __all__ = ["LayerView", "refusal", "z_scored"]
 
+_CANCELLED = 1e-4
+
 
 def refusal(x: Float[Tensor, "stimuli features"]) -> str | None:
     """Why features cannot be scored, or None when they can."""
@@ -87,6 +89,12 @@ class LayerView:
         Raises:
             FeatureError: one feature only, or a stimulus whose features are all equal.
         """
+        mean, level = self.x.mean(dim=0), self.centred.mean(dim=1)
+        common = mean - mean.mean()
+        products = self._around(common) - self.n_features * level[:, None] * level[None, :]
+        found = self._cosines_of(products, common)
+        if found is not None and self.n_features > 1:
+            return found
         rows = self.x - self.x.mean(dim=1, keepdim=True)
         norms = rows.norm(dim=1)
         if self.n_features < 2 or bool((norms <= 1e-12 * self.x.norm(dim=1).clamp_min(1e-300)).any()):
@@ -94,5 +102,44 @@ class LayerView:
                 "a correlation between stimuli needs features that vary within each stimulus; "
                 f"{self.n_features} feature(s), and {int((norms == 0).sum())} stimuli with equal features"
             )
-        unit: Tensor = rows / norms[:, None]
-        return unit @ unit.T
+        return _row_cosines(rows, norms)
+
+    @cached_property
+    def cosines(self) -> Float[Tensor, "stimuli stimuli"]:
+        """Cosine between stimuli, of the features as they are.
+
+        Raises:
+            FeatureError: a stimulus whose features are all zero.
+        """
+        mean = self.x.mean(dim=0)
+        found = self._cosines_of(self._around(mean), mean)
+        if found is not None:
+            return found
+        norms = self.x.norm(dim=1)
+        if bool((norms == 0).any()):
+            raise FeatureError(f"a cosine needs a length; {int((norms == 0).sum())} stimuli have all features zero")
+        return _row_cosines(self.x, norms)
+
+    def _around(self, common: Float[Tensor, " features"]) -> Float[Tensor, "stimuli stimuli"]:
+        """Inner products of the centred features with `common` added to each stimulus, by way of the Gram matrix."""
+        along = self.centred @ common + common @ common / 2
+        return self.gram + along[:, None] + along[None, :]
+
+    def _cosines_of(
+        self, products: Float[Tensor, "stimuli stimuli"], common: Float[Tensor, " features"]
+    ) -> Float[Tensor, "stimuli stimuli"] | None:
+        """Inner products over lengths; None where a length is a small difference of large numbers."""
+        squares = products.diagonal().clone()
+        if bool((squares <= _CANCELLED * (self.gram.diagonal() + common @ common)).any()):
+            return None
+        lengths = squares.sqrt()
+        products /= lengths[:, None]
+        products /= lengths[None, :]
+        return products.fill_diagonal_(1)
+
+
+def _row_cosines(
+    rows: Float[Tensor, "stimuli features"], norms: Float[Tensor, " stimuli"]
+) -> Float[Tensor, "stimuli stimuli"]:
+    unit = rows / norms[:, None]
+    return (unit @ unit.T).fill_diagonal_(1)

@@ -245,9 +245,9 @@ def _dimensions_figure(facts: RunFacts, benchmark: str, name: str) -> Figure:
             )
             columns.append(encoded.properties(width=_WIDE, height=170, title=f"{metric} · {pooling}"))
     caption = (
-        "Participation ratio: over how many dimensions a layer's features spread (1 to the number of features); and "
-        "the mean length of a feature vector. Both change in training without any alignment; a score that follows them "
-        "closely may say no more than they do."
+        "Participation ratio: over how many dimensions a layer's features spread (1 to the number of features); "
+        "intrinsic dimension: of the surface they lie on, however it is bent; and the mean length of a feature vector. "
+        "All change in training without any alignment; a score that follows them closely may say no more than they do."
     )
     rows_of_two = [alt.hconcat(*columns[i : i + 2], spacing=26) for i in range(0, len(columns), 2)]
     title = f"{benchmark}: effective dimensions and size of the features"
