@@ -19,6 +19,10 @@ _REFERENCES = {
     "token surprisal alone": ("#e67e22", [1, 0]),
     "control: random features": ("#7f8c8d", [2, 3]),
     "control: permuted stimuli": ("#95a5a6", [5, 2, 1, 2]),
+    "control: permuted within groups": ("#7f8c8d", [8, 2, 1, 2]),
+    "control: random tokens": ("#5d6d7e", [4, 4]),
+    "control: split leak": ("#5d6d7e", [1, 3]),
+    "control: held-out layer": ("#2e86c1", [6, 2]),
     "chance": ("#111111", [3, 3]),
 }
 

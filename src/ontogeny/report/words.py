@@ -19,7 +19,9 @@ GLOSSARY: dict[str, str] = {
     "benchmark": "stimulus set, responses, metrics and frozen folds, with a version and a fingerprint",
     "ceiling": "the highest value the noise in the responses allows; its lower edge is what other subjects reach",
     "chance": "the value expected when stimuli and responses are unrelated",
-    "control": "random features of the model's size; the model's features and permuted stimuli: should sit at chance",
+    "control": "random features of the model's size, permuted stimuli, random tokens: should sit at chance. Permuted "
+    "within groups: what groups alone carry. Split leak: what neighbours alone carry; above chance, the folds leak",
+    "held-out layer": "the best layer, chosen on one half of the stimuli and scored on the other, both ways",
     "pooling": "how the layer's output at all tokens or places became one vector a stimulus",
     "probe": "one measurement: the model reads the stimulus set, and no trace is left in the training",
     "step": "number of optimizer updates done when the weights were read",
