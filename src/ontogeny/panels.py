@@ -52,6 +52,11 @@ class Panel:
         return {row["layer"]: row["value"] for row in self.rows if row["step"] == step}
 
     @property
+    def before_training(self) -> float | None:
+        """The highest layer's value at step 0, None where the record does not hold it: what the untrained model scores."""
+        return max(self.at(0).values(), default=None)
+
+    @property
     def steps(self) -> tuple[int, ...]:
         """All steps with a value, rising."""
         return tuple(sorted({row["step"] for row in self.rows}))

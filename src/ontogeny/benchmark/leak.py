@@ -71,10 +71,12 @@ def split_leak(stimuli: StimulusSet, targets: Sequence[Target], folds: Folds) ->
     voxels = _some_voxels(targets)
     if voxels is None:
         return None
-    x = torch.as_tensor(position_features(stimuli))
+    x = position_features(stimuli)
+    if not any((x[test] @ x[train].T).any() for train, test in folds):
+        return SplitLeak(value=0.0, p=1.0, n_voxels=voxels.shape[1])
     rng = np.random.default_rng((SEED, 2))
     orders = [np.arange(len(stimuli)), *(rng.permutation(len(stimuli)) for _ in range(_PERMUTATIONS))]
-    r = ridge_cv(x, np.concatenate([voxels[order] for order in orders], axis=1), folds=folds)
+    r = ridge_cv(torch.as_tensor(x), np.concatenate([voxels[order] for order in orders], axis=1), folds=folds)
     values = r.reshape(len(orders), voxels.shape[1]).mean(axis=1)
     as_high = int((values >= values[0] - 1e-9).sum())
     return SplitLeak(value=float(values[0]), p=as_high / len(orders), n_voxels=voxels.shape[1])

@@ -25,6 +25,7 @@ GLOSSARY: dict[str, str] = {
     "pooling": "how the layer's output at all tokens or places became one vector a stimulus",
     "probe": "one measurement: the model reads the stimulus set, and no trace is left in the training",
     "step": "number of optimizer updates done when the weights were read",
+    "step 0": "before the first update: the untrained reference, of a run that began with random weights",
     "task": "what the model is trained for, measured on held-out data at the probed weights",
 }
 
@@ -112,7 +113,7 @@ def _final_row(
         "ROI": panel.roi,
         "pooling": panel.pooling,
         "layer": row["layer"],
-        "step 0": "" if start is None else f"{start:.3f}",
+        f"step {panel.steps[0]}": "" if start is None else f"{start:.3f}",
         "last step": f"{row['value']:.3f}{error}",
         "chance": "" if panel.chance is None else f"{panel.chance:.3f}",
         "ceiling": _ceiling(panel),
