@@ -53,7 +53,7 @@ class Panel:
 
     @property
     def before_training(self) -> float | None:
-        """The highest layer's value at step 0, None where the record does not hold it: what the untrained model scores."""
+        """The highest layer's value at step 0, None where the record does not hold it: the untrained reference."""
         return max(self.at(0).values(), default=None)
 
     @property
