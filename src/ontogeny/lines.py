@@ -1,18 +1,42 @@
-"""Lines: a file of scores, one JSON object a line, that is only ever appended to, whole or not at all."""
+"""Lines: a file of scores, one JSON object a line, that is only ever appended to, whole or not at all.
+
+When a Parquet part has taken its rows, the file is emptied. A process killed between the two leaves rows in both
+places; the part's manifest says which bytes those are, so that they are read once.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ontogeny.disk import unwritable
 from ontogeny.errors import RecordError
 from ontogeny.scores import Score, from_row
 
-__all__ = ["Lines", "read_lines"]
+__all__ = ["Lines", "Taken", "read_lines"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """The head of a file of lines that a Parquet part has taken.
+
+    Args:
+        size: how many bytes.
+        sha256: of these bytes.
+    """
+
+    size: int = 0
+    sha256: str = ""
+
+    def heads(self, content: bytes) -> bool:
+        """Whether the file still begins with what was taken."""
+        return 0 < self.size <= len(content) and self.sha256 == _sha256(content[: self.size])
 
 
 @dataclass(slots=True, kw_only=True)
@@ -21,13 +45,15 @@ class Lines:
 
     Args:
         path: the file; made by the first append.
-        scores: what its whole lines hold.
-        whole: bytes of its whole lines.
+        scores: what its whole lines hold, without those that a part has taken.
+        taken: bytes at its head that a part has taken; the first append cuts them off.
+        whole: bytes of its whole lines, those taken among them.
         torn: bytes of a last line that was torn; the first append cuts them off.
     """
 
     path: Path
     scores: Sequence[Score]
+    taken: int = 0
     whole: int
     torn: int
 
@@ -35,21 +61,41 @@ class Lines:
         """Append whole lines behind the last whole one, or leave the file as it was."""
         data = text.encode()
         try:
-            size = self.path.stat().st_size if self.path.exists() else 0
-            if size not in (self.whole, self.whole + self.torn):
-                raise RecordError(
-                    f"{self.path} has {size} bytes, {self.whole} were expected: another process wrote there since it "
-                    "was opened. Give each run its own record folder"
-                )
-            if size > self.whole:
-                os.truncate(self.path, self.whole)
-            self.torn = 0
+            self._cut(0 if self.taken == self.whole else self.whole)
             _append_or_undo(self.path, data, self.whole)
         except OSError as error:
-            raise RecordError(
-                f"cannot write {self.path}: {error}; free some disk space or choose another folder"
-            ) from error
+            raise unwritable(self.path, error) from error
         self.whole += len(data)
+
+    def head(self) -> Taken:
+        """All whole lines, to be taken by a part.
+
+        Raises:
+            RecordError: another process wrote there.
+        """
+        self._check_size()
+        content = self.path.read_bytes()[: self.whole] if self.whole else b""
+        return Taken(size=len(content), sha256=_sha256(content)) if content else Taken()
+
+    def empty(self) -> None:
+        """Cut off everything, once a part has taken it; what cannot be cut now is at the next append."""
+        self.taken = self.whole
+        with suppress(OSError):
+            self._cut(0)
+
+    def _cut(self, size: int) -> None:
+        if self._check_size() > size:
+            os.truncate(self.path, size)
+        self.whole, self.torn, self.taken = size, 0, min(self.taken, size)
+
+    def _check_size(self) -> int:
+        size = self.path.stat().st_size if self.path.exists() else 0
+        if size not in (self.whole, self.whole + self.torn):
+            raise RecordError(
+                f"{self.path} has {size} bytes, {self.whole} were expected: another process wrote there since it "
+                "was opened. Give each run its own record folder"
+            )
+        return size
 
 
 def _append_or_undo(path: Path, data: bytes, size: int) -> None:
@@ -64,14 +110,23 @@ def _append_or_undo(path: Path, data: bytes, size: int) -> None:
         raise
 
 
-def read_lines(path: Path) -> Lines:
-    """Read a file of scores; drop a torn last line with a warning. Nothing changes on disk.
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def read_lines(path: Path, content: bytes, taken: Taken) -> Lines:
+    """Read what a file of scores holds; drop a torn last line with a warning. Nothing changes on disk.
+
+    Args:
+        path: where it lies.
+        content: its bytes.
+        taken: the head that a part has taken, if the file still has it.
 
     Raises:
         RecordError: a broken line that is not the last, or a line that is no score.
     """
-    content = path.read_bytes() if path.exists() else b""
-    whole, newline, torn = content.rpartition(b"\n")
+    skipped = taken.size if taken.heads(content) else 0
+    whole, newline, torn = content[skipped:].rpartition(b"\n")
     if torn:
         warnings.warn(f"{path}: dropped a torn last line of {len(torn)} bytes", stacklevel=3)
     scores = []
@@ -80,4 +135,4 @@ def read_lines(path: Path) -> Lines:
             scores.append(from_row(json.loads(line)))
         except ValueError as error:
             raise RecordError(f"{path}, line {number} is not JSON ({error}); restore the file from a copy") from error
-    return Lines(path=path, scores=scores, whole=len(whole) + len(newline), torn=len(torn))
+    return Lines(path=path, scores=scores, taken=skipped, whole=skipped + len(whole) + len(newline), torn=len(torn))

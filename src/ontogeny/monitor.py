@@ -119,7 +119,10 @@ class Monitor:
     @property
     def cost(self) -> Cost:
         """What watching has cost so far; on other ranks than the first, as the record has it."""
-        return self._writer.cost if self._writer is not None else Cost.continued(None, self.record.scores)
+        if self._writer is not None:
+            return self._writer.cost
+        record = self.record
+        return Cost.continued(None, [*record.select(kind="probe"), *record.select(kind="cost")])
 
     @same_randomness()
     def check(self, model: nn.Module) -> dict[str, tuple[str, ...]]:

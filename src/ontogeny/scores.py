@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from sys import intern
+from types import NoneType
 from typing import Any, Literal
 
 from ontogeny.errors import RecordError
 
-__all__ = ["KEY", "Kind", "Score", "from_row", "to_row"]
+__all__ = ["ABOUT", "COLUMNS", "COUNTS", "KEY", "NUMBERS", "TEXT", "Kind", "Score", "check", "from_row", "to_row"]
 
 Kind = Literal["alignment", "baseline", "control", "task", "confound", "refusal", "probe", "cost"]
 
 KEY = ("run", "step", "kind", "benchmark", "fingerprint", "subject", "roi", "layer", "pooling", "metric")
+ABOUT = ("cost", "probe", "refusal", "task")
+_KEY_OF = attrgetter(*KEY)
+COUNTS = ("step", "n_stimuli", "n_voxels", "n_features")
+NUMBERS = ("value", "ceiling", "ceiling_lower", "chance")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,16 +81,33 @@ class Score:
     @property
     def key(self) -> tuple[Any, ...]:
         """What makes a row one of its kind."""
-        return tuple(getattr(self, name) for name in KEY)
+        found: tuple[Any, ...] = _KEY_OF(self)
+        return found
 
 
-_FIELDS = {f.name for f in fields(Score)}
+COLUMNS = tuple(f.name for f in fields(Score))
+TEXT = tuple(name for name in COLUMNS if name not in COUNTS + NUMBERS)
+_TYPES = ((TEXT, str, "text"), (COUNTS, int, "a whole number"), (NUMBERS, (int, float, NoneType), "a number or None"))
+
+
+def check(score: Score) -> Score:
+    """The score itself, if each of its fields is of its type.
+
+    Raises:
+        RecordError: one is not.
+    """
+    for names, types, what in _TYPES:
+        for name in names:
+            value = getattr(score, name)
+            if not isinstance(value, types) or isinstance(value, bool):
+                raise RecordError(f"{name} of a score is {what}, got {value!r} ({type(value).__name__}): {score.key}")
+    return score
 
 
 def to_row(score: Score) -> dict[str, Any]:
     """A JSON-writable dict: numbers that are not finite become None, with a note."""
-    row = asdict(score)
-    for name in ("value", "ceiling", "ceiling_lower", "chance"):
+    row = {name: getattr(score, name) for name in COLUMNS}
+    for name in NUMBERS:
         number = row[name]
         if number is not None and not math.isfinite(number):
             row[name] = None
@@ -92,7 +116,7 @@ def to_row(score: Score) -> dict[str, Any]:
 
 
 def from_row(row: Mapping[str, Any]) -> Score:
-    """The score that a row holds; columns of a newer version are left out.
+    """The score that a row holds, equal words one object; columns of a newer version are left out.
 
     Raises:
         RecordError: a key column is missing.
@@ -100,4 +124,8 @@ def from_row(row: Mapping[str, Any]) -> Score:
     missing = [name for name in ("run", "step", "kind") if name not in row]
     if missing:
         raise RecordError(f"a row of the record lacks {missing}: {dict(row)}; the file is not a record of ontogeny")
-    return Score(**{name: value for name, value in row.items() if name in _FIELDS})
+    known: dict[str, Any] = {name: row[name] for name in COLUMNS if name in row}
+    for name in TEXT:
+        if isinstance(word := known.get(name), str):
+            known[name] = intern(word)
+    return Score(**known)

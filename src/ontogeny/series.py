@@ -4,6 +4,7 @@ A record is a folder:
 
     record.json     schema version, run, benchmarks with their fingerprints, library versions
     scores.jsonl    one JSON object a line, one line a score, only ever appended to
+    scores/         Parquet files, once there are more rows than `MOST_LINES` (pyarrow); see `parts`
 
 One probe's rows are written in one piece and flushed to disk before the probe counts as done. A process killed at
 any byte leaves at most one torn last line, which is dropped with a warning when the record is opened again.
@@ -11,64 +12,43 @@ any byte leaves at most one torn last line, which is dropped with a warning when
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from jaxtyping import Float, Int
-
+from ontogeny.columns import arrow, decoded, from_table, new_keys, to_list, to_table, typed
+from ontogeny.curves import Series, curve
 from ontogeny.errors import RecordError, nearest, require
+from ontogeny.header import SCHEMA, SCHEMA_OF_PARTS, read_header, write_header
 from ontogeny.lines import Lines, read_lines
-from ontogeny.scores import KEY, Score, to_row
+from ontogeny.parts import Parts, as_wanted, snapshot, with_order, write_parquet
+from ontogeny.questions import asking, best
+from ontogeny.scores import COLUMNS, COUNTS, KEY, NUMBERS, Score, check, to_row
 
-__all__ = ["SCHEMA", "Record", "Series"]
+__all__ = ["MOST_LINES", "Record", "Series"]
 
-SCHEMA = 1
-_COLUMNS = tuple(f.name for f in fields(Score))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Series:
-    """One curve out of a record.
-
-    Args:
-        name: what the curve is of.
-        steps: optimizer updates, rising.
-        values: one a step, in `unit`; the mean where several subjects were asked for.
-        unit: unit of the values.
-        chance: one a step (NaN where not known).
-        ceiling: one a step (NaN where not known).
-        source: "measured", or what else the values come from.
-    """
-
-    name: str
-    steps: Int[np.ndarray, " steps"]
-    values: Float[np.ndarray, " steps"]
-    unit: str
-    chance: Float[np.ndarray, " steps"]
-    ceiling: Float[np.ndarray, " steps"]
-    source: str = "measured"
-
-    def __len__(self) -> int:
-        return len(self.steps)
+MOST_LINES = 200_000
 
 
 class Record:
     """All scores of a run, on disk, append-only, one row a key.
 
-    Use `Record.open(path)`; a record that is not there yet is made by `Record.open(path, create=True, run=...)`.
+    Use `Record.open(path)`; a record that is not there yet is made by `Record.open(path, create=True, run=...)`. Rows
+    in JSON lines are held in memory, those in Parquet parts are read when they are asked for.
     """
 
-    def __init__(self, folder: Path, header: dict[str, Any], file: Lines) -> None:
+    def __init__(self, folder: Path, header: dict[str, Any], file: Lines, parts: Parts) -> None:
         self.folder = folder
         self.header = header
         self._file = file
-        self._keys = {score.key: score for score in reversed(file.scores)}
-        self._scores = list(self._keys.values())[::-1]
+        self._parts = parts
+        self._recent: dict[tuple[Any, ...], Score] = {}
+        for score in file.scores:
+            self._recent.setdefault(score.key, score)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, create: bool = False, run: str = "") -> Record:
@@ -80,18 +60,19 @@ class Record:
             run: name of the run in a new record; the folder's own name where empty.
 
         Raises:
-            RecordError: no record there, a newer schema, or a broken line that is not the last.
+            RecordError: no record there, a newer schema, a broken line that is not the last, a part that is missing.
+            MissingExtraError: it has Parquet parts, and pyarrow is not installed.
         """
         folder = Path(path)
-        header_file = folder / "record.json"
-        if not header_file.exists():
+        if not (folder / "record.json").exists():
             if not create:
                 raise RecordError(f"there is no record at {folder} (no record.json); a probe makes one")
             folder.mkdir(parents=True, exist_ok=True)
-            header = {"schema": SCHEMA, "run": run or folder.resolve().name, "benchmarks": {}, "versions": {}}
-            _write_json(header_file, header)
-            return cls(folder, header, read_lines(folder / "scores.jsonl"))
-        return cls(folder, _read_header(header_file), read_lines(folder / "scores.jsonl"))
+            named = run or folder.resolve().name
+            write_header(folder, {"schema": SCHEMA, "run": named, "benchmarks": {}, "versions": {}})
+        header = read_header(folder)
+        parts, content = snapshot(folder)
+        return cls(folder, header, read_lines(folder / "scores.jsonl", content, parts.taken), parts)
 
     @property
     def run(self) -> str:
@@ -100,8 +81,12 @@ class Record:
 
     @property
     def scores(self) -> Sequence[Score]:
-        """All scores, in the order of writing."""
-        return tuple(self._scores)
+        """All scores, in the order of writing. Reads all parts into memory; `select` and `query` need not."""
+        return (*self._parts.select({}), *self._recent.values())
+
+    def __len__(self) -> int:
+        """Number of scores."""
+        return self._parts.rows + len(self._recent)
 
     def describe(self, name: str, about: Mapping[str, Any]) -> None:
         """Write what a benchmark is into record.json; another fingerprint under the same name is refused.
@@ -117,57 +102,122 @@ class Record:
                 "Write to another folder, or give the benchmark another name"
             )
         self.header["benchmarks"][name] = dict(about)
-        _write_json(self.folder / "record.json", self.header)
+        write_header(self.folder, self.header)
 
     def note(self, key: str, value: Any) -> None:
         """Write one fact about the run (library versions, schedule) into record.json."""
         self.header[key] = value
-        _write_json(self.folder / "record.json", self.header)
-
-    def has(self, key: tuple[Any, ...]) -> bool:
-        """Whether a row of this key is already there."""
-        return key in self._keys
+        write_header(self.folder, self.header)
 
     def get(self, key: tuple[Any, ...]) -> Score | None:
         """The row of this key."""
-        return self._keys.get(key)
+        if key in self._recent:
+            return self._recent[key]
+        found = self._parts.select(as_wanted(dict(zip(KEY, key, strict=True))))
+        return next((score for score in found if score.key == key), None)
 
     def append(self, scores: Iterable[Score]) -> list[Score]:
         """Write the scores whose keys are new, in one piece, and flush them to disk.
+
+        Once there would be more than `MOST_LINES` JSON lines, these and the new rows become a Parquet part together,
+        if pyarrow is installed.
 
         Returns:
             The scores that were written.
 
         Raises:
-            RecordError: the disk is full or the file cannot be written (nothing is half-written then), or another
-                process wrote there since the record was opened.
+            RecordError: the disk is full (nothing is half-written then), another process wrote there since the record
+                was opened, or a field is of the wrong type.
         """
         new: dict[tuple[Any, ...], Score] = {}
         for score in scores:
-            if score.key not in self._keys:
-                new.setdefault(score.key, score)
+            key = check(score).key
+            if key not in self._recent:
+                new.setdefault(key, score)
+        for key in self._parts.known(new):
+            del new[key]
         if not new:
             return []
+        if len(self._recent) + len(new) > MOST_LINES and importlib.util.find_spec("pyarrow"):
+            self._move(to_table([*self._recent.values(), *new.values()]))
+            return list(new.values())
+        self._parts.check()
         text = "".join(json.dumps(to_row(s), allow_nan=False, ensure_ascii=False) + "\n" for s in new.values())
         self._file.append(text)
-        self._scores.extend(new.values())
-        self._keys.update(new)
+        self._recent.update(new)
         return list(new.values())
+
+    def append_table(self, table: Any) -> int:
+        """Write the rows of a `pyarrow.Table` whose keys are new, in one piece: for scorers with many rows a probe.
+
+        Args:
+            table: columns are a score's fields; those left out get a score's defaults (`run`, `step` and `kind` are
+                needed). Text may be dictionary-coded. Numbers that are not finite become None, with a note.
+
+        Returns:
+            How many rows were written.
+
+        Raises:
+            RecordError: see `append`; or a column that no score has.
+            MissingExtraError: pyarrow is not installed.
+        """
+        table, recent = typed(table), to_table(list(self._recent.values()))
+        if len(self._recent) + table.num_rows <= MOST_LINES:
+            return len(self.append(from_table(table)))
+        old = [recent.select(list(KEY)), *self._parts.tables({"step": table.column("step").unique().to_pylist()}, KEY)]
+        new = table.filter(new_keys(arrow().concat_tables(old), table))
+        if new.num_rows:
+            self._move(arrow().concat_tables([recent, new]).unify_dictionaries().combine_chunks())
+        return int(new.num_rows)
+
+    def compact(self) -> int:
+        """Move the rows in JSON lines into a Parquet part; a kill at any byte loses and doubles nothing.
+
+        `append` does so by itself. Not to be called while another process writes: it would refuse to go on.
+
+        Returns:
+            How many rows were moved.
+
+        Raises:
+            RecordError: see `append`.
+            MissingExtraError: pyarrow is not installed.
+        """
+        moved = len(self._recent)
+        if moved:
+            self._move(to_table(list(self._recent.values())))
+        return moved
+
+    def _move(self, table: Any) -> None:
+        """Make a part of the rows in JSON lines and those that follow them."""
+        self._parts.check()
+        head = self._file.head()
+        if self.header["schema"] != SCHEMA_OF_PARTS:
+            self.note("schema", SCHEMA_OF_PARTS)
+        self._parts.add(table, head)
+        self._recent.clear()
+        self._file.empty()
+
+    def _in_lines(self) -> Any:
+        """The rows that are in no part, as a table like those of the parts."""
+        return with_order(decoded(to_table(list(self._recent.values()))), self._parts.rows)
 
     def rows(self) -> list[dict[str, Any]]:
         """All scores as plain dicts."""
-        return [to_row(score) for score in self._scores]
+        return [to_row(score) for score in self.scores]
 
     def select(self, **columns: Any) -> list[Score]:
         """Scores whose columns equal what is asked for, e.g. `select(kind="task", metric="loss")`.
+
+        Of the parts no more is read than what can match: by kind, by step, by the values that occur.
 
         Raises:
             RecordError: no such column.
         """
         for name in columns:
-            if name not in _COLUMNS:
-                raise RecordError(f"a record has no column {name!r}. {nearest(name, _COLUMNS)}")
-        return [s for s in self._scores if all(getattr(s, name) == want for name, want in columns.items())]
+            if name not in COLUMNS:
+                raise RecordError(f"a record has no column {name!r}. {nearest(name, COLUMNS)}")
+        found = (*self._parts.select(as_wanted(columns)), *self._recent.values())
+        return [s for s in found if all(getattr(s, name) == want for name, want in columns.items())]
 
     def series(self, **columns: Any) -> Series:
         """One curve: the rows that match, by step; averaged over subjects unless one is named.
@@ -188,73 +238,63 @@ class Record:
             seen = sorted({str(getattr(s, name)) for s in found})
             if len(seen) > 1:
                 raise RecordError(f"these rows are {len(seen)} curves, not one: choose {name} from {seen}")
-        return _curve(found)
+        return curve(found)
 
     def _hint(self, columns: Mapping[str, Any]) -> str:
         for name, want in columns.items():
-            have = sorted({str(getattr(s, name)) for s in self._scores})
+            have = sorted(self._parts.words(name) | {str(getattr(s, name)) for s in self._recent.values()})
             if str(want) not in have:
                 return f"{name}: {nearest(str(want), have)}"
         return "Each value occurs, but not together."
 
+    def query(self, sql: str, *, memory: str = "4GB") -> Any:
+        """What an SQL statement about the table `scores` yields, as a `pandas.DataFrame` (DuckDB).
+
+        Args:
+            sql: columns are a score's fields, and `written`, the order of writing.
+            memory: most that DuckDB may take.
+
+        Example:
+            record.query("SELECT step, avg(value) AS value FROM scores WHERE kind = 'task' GROUP BY step ORDER BY step")
+
+        Raises:
+            RecordError: the statement is wrong.
+            MissingExtraError: duckdb, pyarrow or pandas is not installed.
+        """
+        with asking(self._parts.paths, self._in_lines(), memory) as ask:
+            return ask(sql, ())
+
+    def best(self, of: str, *, by: Sequence[str] = ("roi", "step"), memory: str = "4GB", **columns: Any) -> Any:
+        """Which layer (or metric, pooling, ...) scores highest in each group, averaged over subjects (DuckDB).
+
+        Args:
+            of: the column that is compared, "layer".
+            by: columns that make a group.
+            memory: most that DuckDB may take.
+            **columns: what is asked for, e.g. metric="ridge-gcv"; `kind` is "alignment" where not said.
+
+        Returns:
+            A `pandas.DataFrame`, one row a group, sorted: `by`, `of`, its mean value, and n, the rows that this is a
+            mean of. The best of several is a little too high as an estimate.
+
+        Raises:
+            RecordError: no such column, or scores of several metrics, benchmarks, ... would be compared.
+            MissingExtraError: see `query`.
+        """
+        where = columns if "kind" in (*by, of) else {"kind": "alignment", **columns}
+        with asking(self._parts.paths, self._in_lines(), memory) as ask:
+            return best(ask, of, by, where)
+
     def to_pandas(self) -> Any:
-        """All scores as a `pandas.DataFrame`, one row a score."""
-        pandas = require("pandas", "tables")
-        return pandas.DataFrame(self.rows(), columns=list(_COLUMNS))
+        """All scores as a `pandas.DataFrame`, one row a score; all in memory."""
+        pandas, types = require("pandas", "tables"), dict.fromkeys(COUNTS, "int64") | dict.fromkeys(NUMBERS, "float64")
+        rows = [[to_row(score) for score in self._recent.values()]] if self._recent or not self._parts.rows else []
+        parts = ({n: to_list(table.column(n)) for n in COLUMNS} for table in self._parts.tables({}, COLUMNS))
+        frames = [pandas.DataFrame(one, columns=list(COLUMNS)).astype(types) for one in chain(parts, rows)]
+        return pandas.concat(frames, ignore_index=True)
 
     def to_parquet(self, path: str | os.PathLike[str]) -> Path:
         """Write all scores as one Parquet file."""
-        require("pyarrow", "tables")
-        target = Path(path)
-        self.to_pandas().to_parquet(target, index=False)
-        return target
-
-
-def _curve(found: Sequence[Score]) -> Series:
-    steps = sorted({s.step for s in found})
-    at: dict[int, list[Score]] = {step: [] for step in steps}
-    for score in found:
-        at[score.step].append(score)
-    first = found[0]
-    parts = [first.roi, first.metric, first.layer, first.pooling] if first.kind != "task" else [first.metric]
-    return Series(
-        name=" · ".join(p for p in parts if p),
-        steps=np.asarray(steps, dtype=np.int64),
-        values=_means(at, "value"),
-        unit=first.unit,
-        chance=_means(at, "chance"),
-        ceiling=_means(at, "ceiling"),
-        source=first.source,
-    )
-
-
-def _means(at: Mapping[int, Sequence[Score]], name: str) -> Float[np.ndarray, " steps"]:
-    out = []
-    for scores in at.values():
-        known = [value for s in scores if (value := getattr(s, name)) is not None]
-        out.append(float(np.mean(known)) if known else float("nan"))
-    return np.asarray(out, dtype=np.float64)
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    scratch = path.with_suffix(".json.part")
-    try:
-        with scratch.open("w", encoding="utf-8") as handle:
-            json.dump(content, handle, indent=1, ensure_ascii=False)
-            handle.flush()
-            os.fsync(handle.fileno())
-        scratch.replace(path)
-    except OSError as error:
-        raise RecordError(f"cannot write {path}: {error}; free some disk space or choose another folder") from error
-
-
-def _read_header(path: Path) -> dict[str, Any]:
-    try:
-        header = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RecordError(f"{path} cannot be read as JSON: {error}") from error
-    if not isinstance(header, dict) or not isinstance(header.get("schema"), int):
-        raise RecordError(f"{path} is not the header of a record: no schema version")
-    if header["schema"] > SCHEMA:
-        raise RecordError(f"{path} has schema {header['schema']}, this ontogeny reads up to {SCHEMA}; upgrade ontogeny")
-    return header
+        lines = to_table(list(self._recent.values()))
+        write_parquet(Path(path), chain(self._parts.tables({}, COLUMNS), [lines]))
+        return Path(path)

@@ -65,7 +65,7 @@ class Writer:
             self.record.describe(name, w.benchmark.benchmark.describe(w.benchmark.fingerprint))
         self.record.note("versions", _versions())
         self.record.note("weights", weights)
-        self.cost = Cost.continued(budget, self.record.scores)
+        self.cost = Cost.continued(budget, [*self.record.select(kind="probe"), *self.record.select(kind="cost")])
         self.weights = weights
         self.sinks = sinks
         self.say_every = say_every

@@ -236,6 +236,16 @@ def test_and_in_the_table_they_are_missing_with_a_note(tmp_path, start):
     assert [(row["value"], row["note"]) for row in rows] == [(0.1, ""), (None, "value was nan")]
 
 
+def test_a_record_too_large_to_be_drawn_is_said_and_not_read_into_memory(tmp_path, start, monkeypatch, capsys):
+    monkeypatch.setattr("ontogeny.sinks.wandb._MOST_DRAWN", 1)
+    record = Record.open(tmp_path / "r", create=True)
+    record.append([Score(run="r", step=i, kind="alignment", roi="IT", value=0.1) for i in range(2)])
+    with start() as run:
+        WandbSink(run).finish(record)
+    assert "2 scores are more than are drawn or tabled at the end of a run (up to 1)" in capsys.readouterr().err
+    assert "alignment/scores" not in summary(run_folder(tmp_path))
+
+
 NAMES = [
     "alignment/left IFG/BA 44",
     "alignment/V1.dorsal",

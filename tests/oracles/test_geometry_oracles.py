@@ -12,7 +12,7 @@ from sklearn.neighbors import NearestNeighbors
 from ontogeny.assembly import Target
 from ontogeny.metrics import LayerView, make_folds
 from ontogeny.metrics.cka import CKA, cka, kernel
-from ontogeny.metrics.neighbours import MutualKNN, mutual_knn
+from ontogeny.metrics.neighbours import CKNNA, CycleKNN, MutualKNN, mutual_knn
 from ontogeny.metrics.rsa import RSA, compare_rdms, rdm
 
 pytestmark = pytest.mark.oracle
@@ -83,7 +83,21 @@ def test_mutual_knn_equals_scikit_learn_neighbours(rng):
 
 
 @pytest.mark.parametrize(
-    "metric", [RSA(), RSA(comparison="pearson"), CKA(), CKA(debiased=False), CKA(kind="rbf"), MutualKNN(k=3)]
+    "metric",
+    [
+        RSA(),
+        RSA(comparison="pearson"),
+        CKA(),
+        CKA(debiased=False),
+        CKA(kind="rbf"),
+        CKA(kind="rbf", width=2.0, debiased=False, standardise=True, damping=0.1),
+        MutualKNN(k=3),
+        CycleKNN(k=1, likeness="euclidean"),
+        CycleKNN(k=2, standardise=True),
+        CKNNA(k=3),
+        CKNNA(k=4, likeness="inner", standardise=True, damping=0.5),
+    ],
+    ids=lambda metric: metric.name,
 )
 def test_chance_is_the_mean_over_permutations_of_the_stimuli(rng, metric):
     """All 720 permutations of 6 stimuli: the stated chance level is exact, not an approximation."""

@@ -66,7 +66,8 @@ def test_ceilings_leave_one_subject_out_and_group_mean(human: Benchmark, pairs: 
     upper = [rho(p, pairs.mean(axis=0)) for p in pairs]
     assert np.mean(lower) == pytest.approx(0.377, abs=0.015)
     assert np.mean(upper) == pytest.approx(0.672, abs=0.015)
-    bounds = np.array(human.prepare().prepared[0].bounds)  # type: ignore[attr-defined]
+    prepared = human.metrics[0].prepare(human.prepare().targets, human.folds)
+    bounds = np.array(prepared.bounds)  # type: ignore[attr-defined]
     assert bounds.mean(axis=0) == pytest.approx([0.377, 0.672], abs=0.01)
 
 

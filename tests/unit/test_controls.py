@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from dataclasses import replace
 
@@ -69,6 +70,11 @@ def test_controls_are_true_false_or_names(given, names):
 def test_an_unknown_control_is_refused_with_the_nearest(text_benchmark, tmp_path):
     with pytest.raises(ConfigError, match=r"no control 'random token'. Did you mean 'random tokens'"):
         watch(text_benchmark, record=tmp_path / "r", tokenizer=tokenizer, controls=["surface", "random token"])
+
+
+def test_a_control_is_a_name(text_benchmark, unchecked):
+    with pytest.raises(ConfigError, match="there is no control 5. Choices: 'random features', "):
+        Watched.of(text_benchmark, reader=tokenizer, controls=5)
 
 
 def test_named_controls_give_the_rows_of_the_default_and_no_others(text_benchmark, tmp_path):
@@ -370,7 +376,8 @@ def test_all_controls_stand_beside_the_layers_of_a_probe(tmp_path):
     rng = np.random.default_rng(0)
     benchmark = world(rng.standard_normal((60, 3)), groups=tuple(f"g{i % 10}" for i in range(60)), texts=sentences(rng))
     watched = Watched.of(benchmark, reader=tokenizer, controls=CONTROLS)
-    assert len(watched.probes) == 2
+    true, random = pickle.loads(pickle.dumps(watched)).probes  # noqa: S301 - as it travels to a worker
+    assert true.fingerprint(tiny_gpt()) == watched.probe.fingerprint(tiny_gpt()) != random.fingerprint(tiny_gpt())
     monitor = watch(benchmark, record=tmp_path / "r", tokenizer=tokenizer, pooling=["last", "mean"], controls=CONTROLS)
     monitor(tiny_gpt(), 0)
     for panel in panels(Record.open(tmp_path / "r").scores):

@@ -17,7 +17,7 @@ from ontogeny.features import Site
 from ontogeny.metrics import LayerView, make_folds
 from ontogeny.metrics.cka import CKA, cka, kernel
 from ontogeny.metrics.encoding import Ridge, ridge_cv
-from ontogeny.metrics.neighbours import MutualKNN, mutual_knn, neighbours
+from ontogeny.metrics.neighbours import CKNNA, CycleKNN, MutualKNN, cknna, cycle_knn, mutual_knn, neighbours
 from ontogeny.metrics.rsa import RSA, compare_rdms, rdm
 
 NOISE = np.random.default_rng(0).standard_normal((12, 6))
@@ -41,7 +41,13 @@ GEOMETRY = Target(subject="s1", roi="V1", rdm=SQUARE)
         ),
         (RSA(), replace(VOXELS, responses=NOISE[:, :2]), "at least 3 voxels, but ROI 'V1' of subject 's1' has 2"),
         (CKA(kind="rbf", width=2.0), GEOMETRY, "cka-rbf-2-debiased: ROI 'V1' .* is a geometry.* use width=None"),
+        (CKA(standardise=True), GEOMETRY, "cka-linear-debiased-z: ROI 'V1' .* no voxels to standardise; use"),
+        (CycleKNN(), EMPTY, "CycleKNN: target 'V1' of subject 's1' has no responses"),
+        (MutualKNN(k=3, standardise=True), GEOMETRY, "mutual-knn-3-cosine-z: ROI 'V1' .* no voxels to standardise"),
+        (CKNNA(k=3), GEOMETRY, "cknna-3-cosine: ROI 'V1' .* use MutualKNN or CycleKNN with standardise=False"),
         (MutualKNN(k=12), VOXELS, "k should be 1 to 11, got 12"),
+        (CycleKNN(k=12), VOXELS, "k should be 1 to 11, got 12"),
+        (CKNNA(k=12), VOXELS, "k should be 1 to 11, got 12"),
     ],
 )
 def test_a_metric_says_by_name_what_it_cannot_use(metric, target, message):
@@ -60,7 +66,17 @@ def test_a_metric_says_by_name_what_it_cannot_use(metric, target, message):
             "median width is 0",
         ),
         (lambda: mutual_knn(NOISE, NOISE[:5]), "both sides need the same stimuli, got 12 and 5 rows"),
+        (lambda: cycle_knn(NOISE, NOISE[:5]), "both sides need the same stimuli, got 12 and 5 rows"),
+        (lambda: cycle_knn(NOISE, NOISE, k=12), "k should be 1 to 11, got 12"),
+        (lambda: cknna(NOISE, NOISE, k=12), "k should be 1 to 11, got 12"),
+        (lambda: cknna(NOISE[:3], NOISE[:3], k=2), "CKNNA needs at least 4 stimuli, got 3"),
         (lambda: neighbours(SQUARE, 0), "k should be 1 to 11, got 0"),
+        (lambda: MutualKNN(k=0), "MutualKNN: k is at least 1 neighbour, got 0"),
+        (lambda: CycleKNN(k=-1), "CycleKNN: k is at least 1 neighbour, got -1"),
+        (lambda: CKNNA(damping=-1.0), "CKNNA: damping is 0 or a small positive number, got -1.0"),
+        (lambda: CKA(damping=-1.0), "CKA: damping is 0 or a small positive number, got -1.0"),
+        (lambda: CKA(kind="rbf", width=0.0), "a width is a positive number for kind='rbf', got 0.0 for 'rbf'"),
+        (lambda: CKA(width=1.0), "a width is a positive number for kind='rbf', got 1.0 for 'linear'"),
         (lambda: compare_rdms(np.arange(3.0), np.arange(4.0)), r"same pairs, got \(3,\) and \(4,\)"),
         (lambda: compare_rdms(np.ones(4), np.arange(4.0)), "dissimilarities are all equal"),
         (
@@ -150,3 +166,20 @@ def test_the_order_of_stimuli_does_not_matter_where_there_are_no_folds(seed):
     assert cka(kernel(x[order]), kernel(y[order])) == pytest.approx(cka(kernel(x), kernel(y)))
     assert compare_rdms(rdm(x[order]), rdm(y[order])) == pytest.approx(compare_rdms(rdm(x), rdm(y)))
     assert mutual_knn(x[order], y[order], k=4) == pytest.approx(mutual_knn(x, y, k=4))
+
+
+def test_layers_are_scored_some_at_a_time_and_come_out_in_order(text_benchmark, monkeypatch):
+    """The more stimuli, the fewer layers share a pass, so that memory has a bound."""
+    sizes = []
+    prepared = replace(text_benchmark, metrics=(CKA(),)).prepare()
+    score = type(prepared.prepared).score
+    monkeypatch.setattr(
+        type(prepared.prepared), "score", lambda self, views: sizes.append(len(views)) or score(self, views)
+    )
+    values = {Site(f"l{i:02d}", "none"): torch.randn(40, 3) for i in range(11)}
+    features = Features(stimulus_ids=text_benchmark.stimuli.ids, values=values, refused={})
+    together = prepared.score(features)
+    monkeypatch.setattr("ontogeny.benchmark.prepared._PAIRS_AT_ONCE", 3 * 40**2)
+    assert [s.key for s in prepared.score(features)] == [s.key for s in together]
+    assert list(dict.fromkeys(s.layer for s in together)) == [site.layer for site in values]
+    assert sizes == [8, 3, 3, 3, 3, 2]

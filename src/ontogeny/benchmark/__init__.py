@@ -21,6 +21,7 @@ from ontogeny.benchmark.prepared import PreparedBenchmark
 from ontogeny.errors import DataError
 from ontogeny.features import Features
 from ontogeny.metrics import Folds, Metric, make_folds
+from ontogeny.metrics.together import prepare_all
 from ontogeny.scores import Score
 from ontogeny.stimuli import StimulusSet
 
@@ -112,7 +113,7 @@ class Benchmark:
             fingerprint=self.fingerprint(),
             targets=cut,
             copies=tuple(name for name, _ in copies),
-            prepared=tuple(metric.prepare(every, self.folds) for metric in self.metrics),
+            prepared=prepare_all(self.metrics, every, self.folds),
             halves=tuple(half.prepare() for half in self.halves()) if halves else (),
         )
 

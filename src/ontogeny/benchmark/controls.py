@@ -42,7 +42,7 @@ def parse_controls(given: bool | str | Sequence[str]) -> tuple[str, ...]:
     """
     if isinstance(given, bool):
         return DEFAULT if given else ()
-    names = [given] if isinstance(given, str) else list(given)
+    names = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
     for name in names:
         if name not in CONTROLS:
             raise ConfigError(

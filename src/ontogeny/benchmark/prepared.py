@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,9 +13,10 @@ from torch import Tensor
 
 from ontogeny.assembly import Target
 from ontogeny.benchmark.controls import DEFAULT, SEED, averaged, held_out_layer
-from ontogeny.errors import AlignmentIdError, FeatureError, MetricError
+from ontogeny.errors import AlignmentIdError, FeatureError
 from ontogeny.features import Features, Site
-from ontogeny.metrics import LayerView, Prepared, Value
+from ontogeny.metrics import LayerView, Value
+from ontogeny.metrics.together import Outcome, PreparedAll
 from ontogeny.scores import Kind, Score
 from ontogeny.stimuli import position_features, surface_features
 from ontogeny.task import mean_norm, participation_ratio
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from ontogeny.benchmark import Benchmark
 
 __all__ = ["PreparedBenchmark"]
+
+_LAYERS_AT_ONCE = 8
+_PAIRS_AT_ONCE = 8_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +39,7 @@ class PreparedBenchmark:
         fingerprint: of it.
         targets: one a subject and ROI.
         copies: names of the permuted copies of all targets.
-        prepared: one a metric, of the targets and, after them, every copy.
+        prepared: all metrics, of the targets and, after them, every copy.
         halves: of its stimuli; none where not asked for.
     """
 
@@ -42,7 +47,7 @@ class PreparedBenchmark:
     fingerprint: str
     targets: tuple[Target, ...]
     copies: tuple[str, ...]
-    prepared: tuple[Prepared, ...]
+    prepared: PreparedAll
     halves: tuple[PreparedBenchmark, ...] = ()
 
     def score(self, features: Features, *, run: str = "", step: int = 0, weights: str = "") -> list[Score]:
@@ -67,9 +72,11 @@ class PreparedBenchmark:
             weights=weights,
         )
         out: list[Score] = []
-        for site, x in features.values.items():
-            at_site = replace(blank, layer=site.layer, pooling=site.pooling, n_features=x.shape[1])
-            out += self._score_site(x[rows], at_site)
+        sites = iter(features.values.items())
+        at_once = min(max(_PAIRS_AT_ONCE // len(rows) ** 2, 1), _LAYERS_AT_ONCE)
+        while some := list(islice(sites, at_once)):
+            blanks = [replace(blank, layer=s.layer, pooling=s.pooling, n_features=x.shape[1]) for s, x in some]
+            out += self._score_sites([x[rows] for _, x in some], blanks)
         for site, why in features.refused.items():
             out.append(replace(blank, kind="refusal", layer=site.layer, pooling=site.pooling, note=why))
         controls = averaged([s for s in out if s.kind == "control"], "permutations and layers")
@@ -132,25 +139,34 @@ class PreparedBenchmark:
             )
         return [place[s] for s in self.benchmark.stimuli.ids]
 
-    def _score_site(self, x: Tensor, blank: Score) -> Iterator[Score]:
-        try:
-            view = LayerView(x)
-        except FeatureError as error:
-            yield replace(blank, kind="refusal", note=str(error))
-            return
-        yield from _confounds(view, blank)
-        for metric, prepared in zip(self.benchmark.metrics, self.prepared, strict=True):
+    def _score_sites(self, features: Sequence[Tensor], blanks: Sequence[Score]) -> Iterator[Score]:
+        views = [_view(x) for x in features]
+        scored = iter(self.prepared.score([view for view in views if isinstance(view, LayerView)]))
+        for view, blank in zip(views, blanks, strict=True):
+            if isinstance(view, FeatureError):
+                yield replace(blank, kind="refusal", note=str(view))
+                continue
+            yield from _confounds(view, blank)
+            yield from self._rows_of(next(scored), blank)
+
+    def _rows_of(self, outcomes: Sequence[Outcome], blank: Score) -> Iterator[Score]:
+        for metric, values in zip(self.benchmark.metrics, outcomes, strict=True):
             named = replace(blank, metric=metric.name, unit=metric.unit)
-            try:
-                values = prepared.score(view)
-            except (FeatureError, MetricError) as error:
-                yield replace(named, kind="refusal", note=str(error))
+            if not isinstance(values, list):
+                yield replace(named, kind="refusal", note=str(values))
                 continue
             for index, value in enumerate(values):
                 target = self.targets[index % len(self.targets)]
                 row = _with_value(named, target, value)
                 copy = index // len(self.targets)
                 yield row if copy == 0 else replace(row, kind="control", layer=self.copies[copy - 1])
+
+
+def _view(x: Tensor) -> LayerView | FeatureError:
+    try:
+        return LayerView(x)
+    except FeatureError as error:
+        return error
 
 
 def _with_value(blank: Score, target: Target, value: Value) -> Score:

@@ -3,6 +3,7 @@
 ontogeny demo      train two small models, watched, and write the report
 ontogeny doctor    what would be read, does it fit, what does it cost
 ontogeny data      list, get, show and verify data sets
+ontogeny record    what a record holds, questions to it, compaction
 ontogeny report    pictures and one offline page from a record
 ontogeny lag       which moves first, alignment or performance
 ontogeny replay    score a series of saved checkpoints
@@ -16,7 +17,7 @@ import sys
 from collections.abc import Sequence
 
 from ontogeny import __version__
-from ontogeny.cli import data, demo, doctor, lag, replay, report, wandb
+from ontogeny.cli import data, demo, doctor, lag, record, replay, report, wandb
 from ontogeny.errors import OntogenyError
 
 __all__ = ["main"]
@@ -27,6 +28,7 @@ start here:
   ontogeny data list                     which brain data are here
   ontogeny doctor tuckute2024 --model my_module:make_model --tokenizer my_module:tokenizer
   ontogeny replay out/ --benchmark tuckute2024      the checkpoint-N folders of a Hugging Face Trainer
+  ontogeny record show runs/a            what it holds; best, query and compact are there too
   ontogeny report runs/a                 pictures and one offline page from a record
   ontogeny lag runs/a --roi IT --layer head --metric rsa-correlation-spearman
   ontogeny wandb log runs/a --project brains
@@ -47,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"ontogeny {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for verb in (demo, doctor, data, replay, report, lag, wandb):
+    for verb in (demo, doctor, data, replay, record, report, lag, wandb):
         verb.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:

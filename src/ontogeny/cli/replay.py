@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +42,12 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "source", nargs="?", help="folder, file pattern, name of a manifest in checkpoints/, or hub repository"
+        "source", nargs="*", help="folders, file patterns, names of manifests in checkpoints/, or hub repositories"
     )
     parser.add_argument("--benchmark", required=True, nargs="+", help="names, see `ontogeny data list`")
-    parser.add_argument("--record", type=Path, help="folder of the record (default: runs/replay/NAME)")
+    parser.add_argument(
+        "--record", type=Path, help="folder of the record; of several, of all of them (default: runs/replay/NAME)"
+    )
     parser.add_argument(
         "--steps", default="all", help="all; 0,1,512; or log, log:12, every:1000: the saved steps nearest to these"
     )
@@ -93,29 +95,47 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from ontogeny.errors import ConfigError
 
-    if (arguments.source is None) == (arguments.models is None):
+    if bool(arguments.source) == bool(arguments.models):
         raise ConfigError("say what to replay: a folder, file pattern, manifest or hub repository, or --models LIST")
-    return _run_models(arguments) if arguments.models else _runseries_of(arguments)
+    return _run_models(arguments) if arguments.models else _run_series(arguments)
 
 
-def _runseries_of(arguments: argparse.Namespace) -> int:
-    from ontogeny.replay import read_task_log, replay
+def _run_series(arguments: argparse.Namespace) -> int:
+    from ontogeny.errors import ConfigError
+    from ontogeny.replay import read_task_log, replay_many
     from ontogeny.replay.series import UPDATES
 
-    series = series_of(arguments)
-    record = arguments.record or Path("runs") / "replay" / series.name.replace("/", "--")
-    if series.unit != UPDATES:
-        sys.stdout.write(f"steps of {series.name} are {series.unit}, not optimizer updates: see --updates-per-count\n")
+    if arguments.task_log and len(arguments.source) > 1:
+        raise ConfigError("--task-log belongs to one series; replay them one by one")
+    several = [series_of(arguments, source) for source in arguments.source]
+    for series in several:
+        if series.unit != UPDATES:
+            sys.stdout.write(f"steps of {series.name} are {series.unit}, not {UPDATES}: see --updates-per-count\n")
+    records = _records(arguments, several)
     if arguments.dry_run:
-        sys.stdout.write(_planned(series, record, arguments.benchmark, engine_of(arguments)))
+        for series, record in zip(several, records, strict=True):
+            sys.stdout.write(_planned(series, record, arguments.benchmark, engine_of(arguments)))
         return 0
-    monitor = monitor_of(arguments, series, record)
+    monitors = [monitor_of(arguments, *pair) for pair in zip(several, records, strict=True)]
     for log in arguments.task_log:
-        rows = monitor.record.append(read_task_log(log, run=monitor.record.run))
+        rows = monitors[0].record.append(read_task_log(log, run=monitors[0].record.run))
         sys.stdout.write(f"{len(rows)} task values from {log}\n")
-    walked = replay(series, monitor, **_how(arguments))
-    sys.stdout.write("\n".join([*walked.lines(), f"record {monitor.record.folder}"]) + "\n")
-    return 0 if walked.whole else 1
+    walks = replay_many(zip(several, monitors, strict=True), **_how(arguments))
+    for walk, record in zip(walks, records, strict=True):
+        sys.stdout.write("\n".join([*walk.lines(), f"record {record}"]) + "\n")
+    return 0 if all(walk.whole for walk in walks) else 1
+
+
+def _records(arguments: argparse.Namespace, several: Sequence[Any]) -> list[Path]:
+    """Folder of each series' record."""
+    from ontogeny.errors import ConfigError
+
+    if arguments.record is not None and len(several) == 1:
+        return [arguments.record]
+    names = [series.name.replace("/", "--") for series in several]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"two of these series have one name ({', '.join(names)}); replay them one by one")
+    return [(arguments.record or Path("runs") / "replay") / name for name in names]
 
 
 def _run_models(arguments: argparse.Namespace) -> int:

@@ -11,11 +11,11 @@ from ontogeny.addresses import object_at
 __all__ = ["engine_of", "loading_of", "monitor_of", "series_of"]
 
 
-def series_of(arguments: argparse.Namespace) -> Any:
-    """The series that the source names, at the steps that are wanted."""
+def series_of(arguments: argparse.Namespace, source: str) -> Any:
+    """The series that a source names, at the steps that are wanted."""
     from ontogeny.schedule import parse_schedule
 
-    found = _found(arguments)
+    found = _found(arguments, source)
     if arguments.steps == "all" or not found.steps:
         return found
     wanted = f"at:{arguments.steps}" if arguments.steps[:1].isdigit() else arguments.steps
@@ -26,23 +26,25 @@ def series_of(arguments: argparse.Namespace) -> Any:
     return found.nearest([*(step for step in range(last) if schedule.due(step)), last])
 
 
-def _found(arguments: argparse.Namespace) -> Any:
+def _found(arguments: argparse.Namespace, source: str) -> Any:
     from ontogeny import replay
 
-    place = Path(arguments.source)
+    place = Path(source)
     loading = loading_of(arguments)
     if place.is_dir() and any(place.glob("*.ckpt")):
-        return replay.lightning(place, model=_needed(arguments), weights=arguments.weights, prefix=arguments.prefix)
+        return replay.lightning(
+            place, model=_needed(arguments, source), weights=arguments.weights, prefix=arguments.prefix
+        )
     if "{" in place.name:
         return _files(arguments, place)
     _only_raw(arguments)
     if place.is_dir():
         return replay.hf_trainer(place, trust_remote_code=arguments.trust_remote_code, **loading)
-    if "/" not in arguments.source:
+    if "/" not in source:
         trusted: dict[str, Any] = {"trust_remote_code": True} if arguments.trust_remote_code else {}
-        return replay.load_manifest(arguments.source, **trusted, **loading)
+        return replay.load_manifest(source, **trusted, **loading)
     remote = {"trust_remote_code": arguments.trust_remote_code, **loading}
-    return replay.hub(arguments.source, revisions=arguments.revisions, **remote)
+    return replay.hub(source, revisions=arguments.revisions, **remote)
 
 
 def _files(arguments: argparse.Namespace, pattern: Path) -> Any:
@@ -53,7 +55,7 @@ def _files(arguments: argparse.Namespace, pattern: Path) -> Any:
     naming = replay.Naming(
         templates=(pattern.name,), updates_per_count=arguments.updates_per_count, zero_count=arguments.zero_count
     )
-    model, key, prefix = _needed(arguments), arguments.key, arguments.prefix
+    model, key, prefix = _needed(arguments, str(pattern)), arguments.key, arguments.prefix
     return replay.files(pattern, model=model, key=key, prefix=prefix, naming=naming)
 
 
@@ -74,13 +76,12 @@ def loading_of(arguments: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, value in wanted.items() if value}
 
 
-def _needed(arguments: argparse.Namespace) -> str:
+def _needed(arguments: argparse.Namespace, source: str) -> str:
     from ontogeny.errors import ConfigError
 
     if not arguments.model:
         raise ConfigError(
-            f"{arguments.source} holds weights alone: say with --model module:attribute which class or function makes "
-            "the model"
+            f"{source} holds weights alone: say with --model module:attribute which class or function makes the model"
         )
     return str(arguments.model)
 

@@ -121,7 +121,7 @@ def run_from_record(record: Record, *, task: str = "loss", name: str = "", group
         RecordError: no such curve, or several.
         LagError: no task rows of that name, or no common step.
     """
-    known = list(dict.fromkeys(s.metric for s in record.scores if s.kind == "task"))
+    known = list(dict.fromkeys(s.metric for s in record.select(kind="task")))
     if task not in known:
         raise LagError(f"record {record.folder} has no task {task!r}. {nearest(task, known)}")
     alignment = record.series(**columns)
@@ -132,7 +132,7 @@ def run_from_record(record: Record, *, task: str = "loss", name: str = "", group
 
 def _task(record: Record, task: str) -> Series:
     """The task's series: what was measured at the probed weights, where there is any."""
-    sources = {s.source for s in record.scores if s.kind == "task" and s.metric == task and s.value is not None}
+    sources = {s.source for s in record.select(kind="task", metric=task) if s.value is not None}
     source = "measured" if "measured" in sources or not sources else sorted(sources)[0]
     return record.series(kind="task", metric=task, source=source)
 

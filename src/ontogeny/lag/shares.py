@@ -120,7 +120,7 @@ def record_shares(record: Record) -> list[Shares]:
 
     The first task comes first for every panel.
     """
-    tasks = list(dict.fromkeys(s.metric for s in record.scores if s.kind == "task" and s.value is not None))
+    tasks = list(dict.fromkeys(s.metric for s in record.select(kind="task") if s.value is not None))
     found = [panel for panel in panels(record.scores) if panel.rows]
     named = list(zip(curve_names(found), found, strict=True))[: max(1, _MOST // max(1, len(tasks)))]
     every = (_panel_shares(record, panel, task, key=f"{name}.{task}") for task in tasks for name, panel in named)

@@ -3,13 +3,19 @@
     encoding.py     Ridge: cross-validated linear predictivity          (voxels)
     rsa.py          RSA: dissimilarity matrices compared                (voxels or geometry)
     cka.py          CKA: centred kernels compared                       (voxels or geometry)
-    neighbours.py   MutualKNN: shared nearest neighbours                (voxels or geometry)
+    neighbours.py   MutualKNN, CycleKNN: shared nearest neighbours      (voxels or geometry)
+                    CKNNA: CKA over mutual nearest neighbours           (voxels)
+    shen2026.py     the grid of a published study: its metrics, and the number it plots
     folds.py        frozen, grouped or contiguous cross-validation folds
     ceiling.py      what one subject's responses say about another's
     view.py         LayerView: one Gram matrix a layer, shared by all metrics
+    together.py     metrics of one family prepared and scored together
+    kernels.py, kernel_grid.py                           inside CKA: any number of kernels in one pass
+    nearest.py, local_kernels.py, neighbour_grid.py      inside the neighbour metrics: all k from one sort
 
 Each metric is a frozen object of options with `name`, `unit` and `prepare(targets, folds)`, which does all that
-depends on the brain side alone; what it returns has `score(view)`. Pure functions on arrays stand below them.
+depends on the brain side alone; what it returns has `score(view)`. Pure functions on arrays stand below them. Metrics
+that share an attribute `together` share their work where a benchmark has several of them; none needs it.
 """
 
 from __future__ import annotations

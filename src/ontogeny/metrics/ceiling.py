@@ -13,11 +13,20 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Float
 
+from ontogeny._arrays import Square
 from ontogeny.assembly import Target
 
-__all__ = ["Bounds", "subject_bounds"]
+__all__ = ["Bounds", "bounds_of_cosines", "same_roi", "subject_bounds"]
 
 Bounds = tuple[float | None, float | None]
+
+
+def same_roi(targets: Sequence[Target]) -> list[list[int]]:
+    """Places of the targets, region by region: all subjects who have it."""
+    mates: dict[str, list[int]] = {}
+    for index, target in enumerate(targets):
+        mates.setdefault(target.roi, []).append(index)
+    return list(mates.values())
 
 
 def subject_bounds(
@@ -36,16 +45,23 @@ def subject_bounds(
     Returns:
         (lower, upper) a target; (None, None) where only one subject has the ROI.
     """
-    mates: dict[str, list[int]] = {}
-    for index, target in enumerate(targets):
-        mates.setdefault(target.roi, []).append(index)
-    out: list[Bounds] = []
-    for index, target in enumerate(targets):
-        group = mates[target.roi]
+    out: list[Bounds] = [(None, None)] * len(targets)
+    for group in same_roi(targets):
         if len(group) < 2:
-            out.append((None, None))
             continue
         total = np.sum([summaries[i] for i in group], axis=0)
-        others = (total - summaries[index]) / (len(group) - 1)
-        out.append((compare(others, summaries[index]), compare(total / len(group), summaries[index])))
+        for index in group:
+            others = (total - summaries[index]) / (len(group) - 1)
+            out[index] = compare(others, summaries[index]), compare(total / len(group), summaries[index])
     return out
+
+
+def bounds_of_cosines(cosines: Square) -> list[Bounds]:
+    """The same where the metric is the cosine of unit vectors, from their cosines alone (subjects x subjects)."""
+    n = len(cosines)
+    if n < 2:
+        return [(None, None)] * n
+    to_all, length = cosines.sum(axis=0), cosines.sum()
+    to_others = to_all - cosines.diagonal()
+    others = np.sqrt(length - 2 * to_all + cosines.diagonal())
+    return list(zip((to_others / others).tolist(), (to_all / np.sqrt(length)).tolist(), strict=True))

@@ -1,51 +1,43 @@
-"""MutualKNN: how many nearest neighbours two representations share (Huh et al. 2024, arXiv 2405.07987)."""
+"""Nearest neighbours that two representations share (Huh et al. 2024, arXiv 2405.07987).
+
+MutualKNN    mean over stimuli of |N_k(X) and N_k(Y)| / k
+CycleKNN     share of stimuli that are among the X-neighbours of one of their Y-neighbours
+CKNNA        unbiased HSIC over mutual neighbours, normalised as in CKA
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
-import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from ontogeny._arrays import Square
 from ontogeny.assembly import Target
 from ontogeny.errors import MetricError
-from ontogeny.metrics import Value
-from ontogeny.metrics.ceiling import Bounds, subject_bounds
 from ontogeny.metrics.folds import Folds
-from ontogeny.metrics.view import LayerView
+from ontogeny.metrics.local_kernels import Edges, Sums, hsic_over
+from ontogeny.metrics.nearest import Likeness, Nearest, likeness_of, neighbours, view_of
+from ontogeny.metrics.neighbour_grid import Form, Measure, prepare_neighbours
+from ontogeny.metrics.together import One
 
-__all__ = ["MutualKNN", "mutual_knn", "neighbours"]
+__all__ = ["CKNNA", "CycleKNN", "MutualKNN", "cknna", "cycle_knn", "mutual_knn", "neighbours"]
 
-Likeness = Literal["cosine", "inner", "euclidean"]
-
-
-def neighbours(likeness: Square, k: int) -> Int[np.ndarray, "stimuli k"]:
-    """Row numbers of each stimulus' k most alike others, itself excluded.
-
-    Raises:
-        MetricError: k is not between 1 and stimuli - 1.
-    """
-    n = len(likeness)
-    if not 1 <= k < n:
-        raise MetricError(f"k nearest neighbours among {n} stimuli: k should be 1 to {n - 1}, got {k}")
-    others = likeness.copy()
-    np.fill_diagonal(others, -np.inf)
-    found: Int[np.ndarray, "stimuli k"] = np.argsort(-others, axis=1, kind="stable")[:, :k]
-    return found
+Rows = Float[Tensor, "stimuli features"] | Float[np.ndarray, "stimuli features"]
+Others = Float[Tensor, "others voxels"] | Float[np.ndarray, "others voxels"]
+Inner = Literal["cosine", "inner"]
 
 
-def mutual_knn(
-    x: Float[Tensor, "stimuli features"] | Float[np.ndarray, "stimuli features"],
-    y: Float[Tensor, "stimuli voxels"] | Float[np.ndarray, "stimuli voxels"],
-    *,
-    k: int = 10,
-    likeness: Likeness = "cosine",
-) -> float:
+def _both(x: Rows, y: Others, likeness: Likeness) -> tuple[Square, Square]:
+    if len(x) != len(y):
+        raise MetricError(f"both sides need the same stimuli, got {len(x)} and {len(y)} rows")
+    return likeness_of(view_of(x, z=False), likeness), likeness_of(view_of(y, z=False), likeness)
+
+
+def mutual_knn(x: Rows, y: Others, *, k: int = 10, likeness: Likeness = "cosine") -> float:
     """Mean over stimuli of |N_k(x) and N_k(y)| / k.
 
     Args:
@@ -56,28 +48,63 @@ def mutual_knn(
 
     Returns:
         0 to 1; k / (n - 1) by chance.
+
+    Raises:
+        MetricError: other stimuli, or k is not 1 to stimuli - 1.
     """
-    if len(x) != len(y):
-        raise MetricError(f"both sides need the same stimuli, got {len(x)} and {len(y)} rows")
-    near_x = neighbours(_likeness(LayerView(torch.as_tensor(x)), likeness), k)
-    near_y = _mask(neighbours(_likeness(LayerView(torch.as_tensor(y)), likeness), k))
-    return float(np.take_along_axis(near_y, near_x, axis=1).mean())
+    near_x, near_y = (Nearest.of(side) for side in _both(x, y, likeness))
+    return float(np.take_along_axis(near_y.mask(k), near_x.rows(k), axis=1).mean())
 
 
-def _mask(near: Int[np.ndarray, "stimuli k"]) -> Bool[np.ndarray, "stimuli stimuli"]:
-    mask = np.zeros((len(near), len(near)), dtype=bool)
-    np.put_along_axis(mask, near, values=True, axis=1)
-    return mask
+def cycle_knn(x: Rows, y: Others, *, k: int = 10, likeness: Likeness = "cosine") -> float:
+    """Share of stimuli i that are among the k nearest, by x, of one of their own k nearest, by y.
+
+    Args:
+        x: stimuli x features.
+        y: stimuli x voxels, the same stimuli.
+        k: neighbours a stimulus.
+        likeness: see `mutual_knn`.
+
+    Returns:
+        0 to 1, about 1 - exp(-k^2 / n) by chance; not symmetric in x and y.
+
+    Raises:
+        MetricError: other stimuli, or k is not 1 to stimuli - 1.
+    """
+    near_x, near_y = (Nearest.of(side) for side in _both(x, y, likeness))
+    return float((near_y.mask(k) & near_x.mask(k).T).any(axis=1).mean())
 
 
-def _likeness(view: LayerView, likeness: Likeness) -> Square:
-    if likeness == "euclidean":
-        return -view.squared_distances.numpy()
-    raw = view.x @ view.x.T
-    if likeness == "cosine":
-        norms = view.x.norm(dim=1).clamp_min(1e-300)
-        raw = raw / norms[:, None] / norms[None, :]
-    return raw.numpy()
+def cknna(x: Rows, y: Others, *, k: int = 10, likeness: Inner = "cosine") -> float:
+    """Centred kernel alignment over mutual nearest neighbours.
+
+    HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)), each the unbiased HSIC of both kernels where j is among the k nearest of i
+    on both sides, and 0 elsewhere; see `ontogeny.metrics.local_kernels`.
+
+    Args:
+        x: stimuli x features.
+        y: stimuli x voxels, the same stimuli.
+        k: neighbours a stimulus.
+        likeness: the kernel: "cosine" or "inner" product of the raw rows.
+
+    Returns:
+        1 for x and x. Not exactly symmetric in x and y, as j may be a neighbour of i and i not one of j.
+
+    Raises:
+        MetricError: other stimuli, k is not 1 to stimuli - 1, or no structure among so few neighbours.
+    """
+    of_x, of_y = _both(x, y, likeness)
+    near_x, near_y = Nearest.of(of_x), Nearest.of(of_y)
+    edges_x, edges_y = Edges.of(of_x, near_x, k), Edges.of(of_y, near_y, k)
+    own = Sums.of(edges_x, len(of_x)).own * Sums.of(edges_y, len(of_y)).own
+    return hsic_over(of_x, near_x.mask(k), edges_y) / float(np.sqrt(own))
+
+
+def _check(metric: Measure) -> None:
+    if metric.k < 1:
+        raise MetricError(f"{type(metric).__name__}: k is at least 1 neighbour, got {metric.k}")
+    if not metric.damping >= 0:
+        raise MetricError(f"{type(metric).__name__}: damping is 0 or a small positive number, got {metric.damping}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,65 +112,127 @@ class MutualKNN:
     """Shared nearest neighbours of features and responses.
 
     Chance: k / (n - 1), exact over permutations of the stimuli. Ceiling: bounds over subjects (neighbours in the
-    mean of the other subjects' likeness ranks). A geometry's neighbours are the least dissimilar stimuli.
+    mean of the other subjects' likenesses). A geometry's neighbours are the least dissimilar stimuli.
 
     Args:
         k: neighbours a stimulus.
         likeness: see `mutual_knn`.
+        standardise: z-score each feature and each voxel over stimuli first.
+
+    Raises:
+        MetricError: k below 1.
     """
 
     k: int = 10
     likeness: Likeness = "cosine"
+    standardise: bool = False
+
+    form: ClassVar[Form] = "mutual"
+    damping: ClassVar[float] = 0.0
+    together: ClassVar = staticmethod(prepare_neighbours)
+
+    def __post_init__(self) -> None:
+        _check(self)
 
     @property
     def name(self) -> str:
         """E.g. "mutual-knn-10-cosine"."""
-        return f"mutual-knn-{self.k}-{self.likeness}"
+        return f"mutual-knn-{self.k}-{self.likeness}{'-z' * self.standardise}"
 
     @property
     def unit(self) -> str:
         """Unit of the values."""
         return "share of neighbours"
 
-    def prepare(self, targets: Sequence[Target], folds: Folds) -> PreparedMutualKNN:
+    def prepare(self, targets: Sequence[Target], folds: Folds) -> One:
         """Find every target's neighbours once."""
         del folds
-        likes = [self._target_likeness(t) for t in targets]
-        masks = np.stack([_mask(neighbours(like, self.k)) for like in likes])
-        standard = [(like - like.mean()) / like.std() for like in likes]
-        bounds = subject_bounds(targets, standard, self._compare)
-        return PreparedMutualKNN(metric=self, masks=masks, bounds=bounds)
-
-    def _target_likeness(self, target: Target) -> Square:
-        if target.rdm is not None:
-            return -target.rdm
-        if target.responses is None:
-            raise MetricError(f"MutualKNN: target {target.roi!r} of subject {target.subject!r} has no responses")
-        return _likeness(LayerView(torch.as_tensor(target.responses)), self.likeness)
-
-    def _compare(self, a: Square, b: Square) -> float:
-        near, mask = neighbours(a, self.k), _mask(neighbours(b, self.k))
-        return float(np.take_along_axis(mask, near, axis=1).mean())
+        return One(family=prepare_neighbours([self], targets))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PreparedMutualKNN:
-    """MutualKNN with neighbour masks of all targets (targets x stimuli x stimuli)."""
+class CycleKNN:
+    """Stimuli found again on the way to a neighbour by responses and on to a neighbour by features, see `cycle_knn`.
 
-    metric: MutualKNN
-    masks: Bool[np.ndarray, "targets stimuli stimuli"]
-    bounds: list[Bounds]
+    Chance: exact over permutations of the stimuli, from how often each stimulus is a neighbour by the features. It is
+    high, about 1 - exp(-k^2 / n), so that a score means nothing without it. Ceiling: bounds over subjects, as for
+    `MutualKNN`, the mean of subjects taken as the features.
 
-    def score(self, view: LayerView) -> list[Value]:
-        """One value a target."""
-        near = neighbours(_likeness(view, self.metric.likeness), self.metric.k)
-        chance = self.metric.k / (view.n_stimuli - 1)
-        return [
-            Value(
-                value=float(np.take_along_axis(mask, near, axis=1).mean()),
-                chance=chance,
-                ceiling=upper,
-                ceiling_lower=lower,
-            )
-            for mask, (lower, upper) in zip(self.masks, self.bounds, strict=True)
-        ]
+    Args:
+        k: neighbours a stimulus.
+        likeness: see `mutual_knn`.
+        standardise: z-score each feature and each voxel over stimuli first.
+
+    Raises:
+        MetricError: k below 1.
+    """
+
+    k: int = 10
+    likeness: Likeness = "cosine"
+    standardise: bool = False
+
+    form: ClassVar[Form] = "cycle"
+    damping: ClassVar[float] = 0.0
+    together: ClassVar = staticmethod(prepare_neighbours)
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    @property
+    def name(self) -> str:
+        """E.g. "cycle-knn-10-cosine"."""
+        return f"cycle-knn-{self.k}-{self.likeness}{'-z' * self.standardise}"
+
+    @property
+    def unit(self) -> str:
+        """Unit of the values."""
+        return "share of stimuli"
+
+    def prepare(self, targets: Sequence[Target], folds: Folds) -> One:
+        """Find every target's neighbours once."""
+        del folds
+        return One(family=prepare_neighbours([self], targets))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CKNNA:
+    """Centred kernel alignment over mutual nearest neighbours of features and responses, see `cknna`.
+
+    Chance: the exact mean over permutations of the stimuli. Ceiling: bounds over subjects (the mean of subjects'
+    kernels, each over its standard deviation, against each subject). Not for geometries.
+
+    Args:
+        k: neighbours a stimulus.
+        likeness: the kernel, "cosine" or "inner".
+        standardise: z-score each feature and each voxel over stimuli first.
+        damping: added to the denominator (Huh et al.: 1e-6). Ceilings are without it.
+
+    Raises:
+        MetricError: k below 1, or a negative damping.
+    """
+
+    k: int = 10
+    likeness: Inner = "cosine"
+    standardise: bool = False
+    damping: float = 0.0
+
+    form: ClassVar[Form] = "local"
+    together: ClassVar = staticmethod(prepare_neighbours)
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    @property
+    def name(self) -> str:
+        """E.g. "cknna-10-cosine"."""
+        return f"cknna-{self.k}-{self.likeness}{'-z' * self.standardise}{'-damped' * (self.damping > 0)}"
+
+    @property
+    def unit(self) -> str:
+        """Unit of the values."""
+        return "CKNNA"
+
+    def prepare(self, targets: Sequence[Target], folds: Folds) -> One:
+        """Find every target's neighbours, and their kernel, once."""
+        del folds
+        return One(family=prepare_neighbours([self], targets))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ontogeny.errors import FeatureError
 
-__all__ = ["LayerView", "refusal"]
+__all__ = ["LayerView", "refusal", "z_scored"]
 
 
 def refusal(x: Float[Tensor, "stimuli features"]) -> str | None:
@@ -19,9 +19,16 @@ def refusal(x: Float[Tensor, "stimuli features"]) -> str | None:
     if not bool(finite.all()):
         rows = int((~finite).any(dim=1).sum())
         return f"the features hold NaN or infinity in {rows} of {x.shape[0]} stimuli"
-    if bool((x.max(dim=0).values == x.min(dim=0).values).all()):
+    if bool((x.amax(dim=0) == x.amin(dim=0)).all()):
         return "the features are the same for every stimulus"
     return None
+
+
+def z_scored(x: Float[Tensor, "stimuli features"]) -> Float[Tensor, "stimuli features"]:
+    """Each column less its mean, over its standard deviation (n - 1); 0 where a column is constant."""
+    constant = x.amax(dim=0) == x.amin(dim=0)
+    spread = x.std(dim=0).masked_fill(constant, 1.0)
+    return ((x - x.mean(dim=0)) / spread).masked_fill(constant, 0.0)
 
 
 class LayerView:
@@ -55,9 +62,15 @@ class LayerView:
         return self.x - self.x.mean(dim=0)
 
     @cached_property
+    def standardised(self) -> LayerView:
+        """The same stimuli with each feature z-scored over them (n - 1 in the variance; a constant feature is 0)."""
+        return LayerView(z_scored(self.x))
+
+    @cached_property
     def gram(self) -> Float[Tensor, "stimuli stimuli"]:
         """Inner products of the centred features."""
-        return self.centred @ self.centred.T
+        rows = self.centred.numpy()
+        return torch.from_numpy(rows @ rows.T)
 
     @cached_property
     def squared_distances(self) -> Float[Tensor, "stimuli stimuli"]:

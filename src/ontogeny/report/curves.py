@@ -29,12 +29,13 @@ class RunFacts:
     def of(cls, record: Record) -> RunFacts:
         """Read a record."""
         kinds: dict[str, list[Score]] = {}
-        for score in record.scores:
+        scores = record.scores
+        for score in scores:
             kinds.setdefault(score.kind, []).append(score)
         return cls(
             record=record,
-            steps=tuple(sorted({s.step for s in record.scores})),
-            panels=panels(record.scores),
+            steps=tuple(sorted({s.step for s in scores})),
+            panels=panels(scores),
             task=tuple(s for s in kinds.get("task", []) if s.value is not None),
             confounds=tuple(s for s in kinds.get("confound", []) if s.value is not None),
             refusals=tuple(kinds.get("refusal", [])),

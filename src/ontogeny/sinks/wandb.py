@@ -32,6 +32,7 @@ __all__ = ["AXIS", "MOST_ROWS", "PICTURES", "SCORES", "WandbSink", "newest_probe
 AXIS = "alignment/step"
 MOST_ROWS = 10_000
 _MOST_CHARTS = 6
+_MOST_DRAWN = 1_000_000
 _MOST_SUMMARIES = 20
 _CHARTS_FROM = "ONTOGENY_WANDB_CHARTS"
 _COLUMNS = tuple(f.name for f in fields(Score) if f.name != "run")
@@ -102,12 +103,20 @@ class WandbSink:
             record: of the whole run.
         """
         run = self._current()
-        if run is None or not hasattr(run, "define_metric") or not record.scores:
+        if run is None or not hasattr(run, "define_metric") or not len(record):
             return
+        if len(record) > _MOST_DRAWN:
+            self._say(
+                "size",
+                f"{len(record)} scores are more than are drawn or tabled at the end of a run (up to {_MOST_DRAWN}); "
+                f"`ontogeny record best {record.folder}` and `query` answer from them",
+            )
+            return
+        scores = record.scores
         self._define(run, (SCORES, *PICTURES.values()))
-        at = {AXIS: max(score.step for score in record.scores)}
-        run.log({SCORES: self._table(record.scores), **at})
-        found = [panel for panel in panels(record.scores) if panel.rows]
+        at = {AXIS: max(score.step for score in scores)}
+        run.log({SCORES: self._table(scores), **at})
+        found = [panel for panel in panels(scores) if panel.rows]
         named = dict(zip(curve_names(found), found, strict=True))
         run.summary.update(self._best(named))
         self._draw(run, "curves", [partial(band_chart, panel, name) for name, panel in named.items()], at)

@@ -60,3 +60,19 @@ def test_averaged_weights_of_plain_files_have_to_be_named(folder, capsys):
 def test_workers_and_engines_go_together(folder, capsys, options, said):
     assert run(folder, "r", *options) == 2
     assert said in capsys.readouterr().err
+
+
+def test_several_series_share_the_workers_and_have_a_record_each(folder, capsys):
+    other = folder / "other"
+    other.mkdir()
+    torch.save(TinyCNN().state_dict(), other / "ep5.pt")
+    sources = [str(folder / "ep{count}.pt"), str(other / "ep{count}.pt")]
+    command = ["replay", *sources, *MODEL, "--record", str(folder / "r")]
+    assert main([*command, "--task-log", "log.csv"]) == 2
+    assert "--task-log belongs to one series" in capsys.readouterr().err
+    assert main(["replay", sources[1], *command[1:]]) == 2
+    assert "two of these series have one name" in capsys.readouterr().err
+    assert main([*command, "--engine", "local", "--workers", "2"]) == 0
+    assert capsys.readouterr().out.count("checkpoints: ") == 2
+    steps = {p.name: [s.step for s in Record.open(p).select(kind="probe")] for p in (folder / "r").iterdir()}
+    assert {name: sorted(found) for name, found in steps.items()} == {folder.name: [0, 1], "other": [5]}

@@ -34,7 +34,8 @@ class Local:
     """Measure in several processes on this machine.
 
     The cores are shared out among them, and so are the GPUs, one process after the other. A process that dies is
-    replaced and its checkpoint begun again, three times at most. Each holds one model, and one download on disk.
+    replaced and its checkpoint begun again, three times at most. Each holds one model, and one download on disk. A
+    script that uses them has its main part under `if __name__ == "__main__":`, since each process imports it.
 
     Args:
         workers: how many processes.

@@ -1,0 +1,105 @@
+"""Metrics prepared and scored together, so that those of one family share their work.
+
+A family is what metrics of one `together` function make: it prepares all of them at once and scores several layers at
+once. A metric without that attribute, a user's own for instance, is prepared and scored alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+from ontogeny.assembly import Target
+from ontogeny.errors import FeatureError, MetricError
+from ontogeny.metrics import Metric, Prepared, Value
+from ontogeny.metrics.folds import Folds
+from ontogeny.metrics.view import LayerView
+
+__all__ = ["Family", "One", "Outcome", "PreparedAll", "prepare_all"]
+
+Outcome: TypeAlias = list[Value] | FeatureError | MetricError
+"""One metric's values of one layer, one a target; or why it has none."""
+
+
+@runtime_checkable
+class Family(Protocol):
+    """Several metrics with the brain side done."""
+
+    def score_all(self, views: Sequence[LayerView]) -> list[list[Outcome]]:
+        """One outcome a layer and metric, in their order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class One:
+    """The only metric of a family, as `Prepared`."""
+
+    family: Family
+
+    def score(self, view: LayerView) -> list[Value]:
+        """One value a target.
+
+        Raises:
+            MetricError: these features have nothing that the metric could compare.
+        """
+        outcome = self.family.score_all([view])[0][0]
+        if isinstance(outcome, list):
+            return outcome
+        raise outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Alone:
+    """A metric that shares nothing, as a family of one."""
+
+    prepared: Prepared
+
+    def score_all(self, views: Sequence[LayerView]) -> list[list[Outcome]]:
+        return [[self._outcome(view)] for view in views]
+
+    def _outcome(self, view: LayerView) -> Outcome:
+        try:
+            return self.prepared.score(view)
+        except (FeatureError, MetricError) as error:
+            return error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedAll:
+    """All metrics of a benchmark with the brain side done.
+
+    Args:
+        families: places of a family's metrics in the benchmark's order, and the family.
+    """
+
+    families: tuple[tuple[tuple[int, ...], Family], ...]
+
+    def score(self, views: Sequence[LayerView]) -> list[list[Outcome]]:
+        """One outcome a layer and metric, in the order of the layers and of the benchmark's metrics."""
+        n_metrics = sum(len(places) for places, _ in self.families)
+        out: list[list[Any]] = [[None] * n_metrics for _ in views]
+        for places, family in self.families if views else ():
+            for row, outcomes in zip(out, family.score_all(views), strict=True):
+                for place, outcome in zip(places, outcomes, strict=True):
+                    row[place] = outcome
+        return out
+
+
+def prepare_all(metrics: Sequence[Metric], targets: Sequence[Target], folds: Folds) -> PreparedAll:
+    """Do all that depends on the brain side alone, family by family.
+
+    Raises:
+        MetricError: a metric cannot use these targets; says which and why.
+    """
+    places: dict[Callable[..., Family] | int, list[int]] = {}
+    for place, metric in enumerate(metrics):
+        places.setdefault(getattr(metric, "together", place), []).append(place)
+    families: list[tuple[tuple[int, ...], Family]] = []
+    for together, group in places.items():
+        if isinstance(together, int):
+            family: Family = _Alone(prepared=metrics[together].prepare(targets, folds))
+        else:
+            family = together([metrics[i] for i in group], targets)
+        families.append((tuple(group), family))
+    return PreparedAll(families=tuple(families))

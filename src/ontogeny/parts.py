@@ -1,0 +1,286 @@
+"""Parts: the scores of a record that lie in Parquet files.
+
+    scores/part-00000.parquet   some hundred thousand rows or more, in the order of writing (column `written`)
+    scores/parts.json           which parts count, and which head of scores.jsonl they have taken
+
+A part is written aside and renamed, then the manifest is replaced: that one rename is the moment at which its rows
+move. Parts are only added, so that a reader may go on while a run writes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from numbers import Integral
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ontogeny.columns import arrow, from_table, to_list, to_table
+from ontogeny.disk import replacing
+from ontogeny.errors import RecordError
+from ontogeny.lines import Taken
+from ontogeny.scores import ABOUT, COLUMNS, COUNTS, KEY, TEXT, Score
+
+__all__ = ["Part", "Parts", "as_wanted", "snapshot", "with_order", "write_parquet"]
+
+_WRITTEN = "written"
+_ROW_GROUP = 1 << 18
+_PLAIN = {_WRITTEN: "DELTA_BINARY_PACKED", "value": "BYTE_STREAM_SPLIT"}
+_TRIES = 20
+
+_Wanted = Mapping[str, Collection[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One Parquet file.
+
+    Args:
+        file: its name.
+        rows: how many scores.
+        size: in bytes.
+        steps: lowest and highest.
+    """
+
+    file: str
+    rows: int
+    size: int
+    steps: tuple[int, int]
+
+
+class Parts:
+    """The Parquet files of one record.
+
+    Args:
+        folder: `scores` in the record's folder; made by the first part.
+        manifest: what `parts.json` there holds, "" where there is none.
+
+    Raises:
+        RecordError: a file that the manifest names is missing or of another size.
+        MissingExtraError: there are parts, and pyarrow is not installed.
+    """
+
+    def __init__(self, folder: Path, manifest: str) -> None:
+        self.folder = folder
+        self._manifest = manifest
+        known = _parsed(folder / "parts.json", manifest)
+        self.parts = tuple(Part(**{**part, "steps": tuple(part["steps"])}) for part in known["parts"])
+        self.taken = Taken(**known["taken"])
+        self._about: dict[str, list[Score]] = {}
+        for part, path in zip(self.parts, self.paths, strict=True):
+            size = path.stat().st_size if path.exists() else 0
+            if size != part.size:
+                raise RecordError(f"{path} has {size} bytes, {part.size} were written; restore the file from a copy")
+        if self.parts:
+            arrow()
+
+    @property
+    def rows(self) -> int:
+        """Scores in all parts."""
+        return sum(part.rows for part in self.parts)
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files."""
+        return [self.folder / part.file for part in self.parts]
+
+    def is_current(self) -> bool:
+        """Whether nobody added a part since this was read."""
+        return self._manifest == _manifest_text(self.folder)
+
+    def check(self) -> None:
+        """Nobody else may have added a part.
+
+        Raises:
+            RecordError: another process did.
+        """
+        if not self.is_current():
+            raise RecordError(
+                f"{self.folder} has parts that another process wrote since it was opened. Give each run its own record "
+                "folder"
+            )
+
+    def add(self, table: Any, taken: Taken) -> None:
+        """Write a table of scores as the next part, all of it or nothing.
+
+        Args:
+            table: of `columns.to_table`, in the order of writing, with at least one row.
+            taken: the head of scores.jsonl that is among its rows.
+
+        Raises:
+            RecordError: the disk is full, or another process added a part.
+        """
+        self.check()
+        self.folder.mkdir(exist_ok=True)
+        path = self.folder / f"part-{len(self.parts):05d}.parquet"
+        with replacing(path) as handle:
+            _write(handle, with_order(table, self.rows))
+        steps = arrow("pyarrow.compute").min_max(table.column("step")).as_py()
+        size = path.stat().st_size
+        part = Part(file=path.name, rows=table.num_rows, size=size, steps=(steps["min"], steps["max"]))
+        parts = (*self.parts, part)
+        manifest = json.dumps({"parts": [asdict(p) for p in parts], "taken": asdict(taken)}, indent=1)
+        with replacing(self.folder / "parts.json") as handle:
+            handle.write(manifest.encode())
+        self.parts, self.taken, self._manifest = parts, taken, manifest
+
+    def known(self, keys: Collection[tuple[Any, ...]]) -> set[tuple[Any, ...]]:
+        """Those of the keys that a part has a row of."""
+        found: set[tuple[Any, ...]] = set()
+        if not self.parts or not keys:
+            return found
+        wanted = {name: set(values) for name, values in zip(KEY, zip(*keys, strict=True), strict=True)}
+        asked = set(keys)
+        for table in self.tables(wanted, KEY):
+            found.update(asked.intersection(zip(*(to_list(table.column(name)) for name in KEY), strict=True)))
+        return found
+
+    def select(self, wanted: _Wanted) -> Iterator[Score]:
+        """Scores whose columns have one of the values wanted, in the order of writing; see `tables`."""
+        if not set(wanted.get("kind", ("",))) <= set(ABOUT):
+            for table in self.tables(wanted, COLUMNS):
+                yield from from_table(table)
+            return
+        for part in self.parts:
+            yield from (s for s in self._told(part) if all(getattr(s, n) in want for n, want in wanted.items()))
+
+    def tables(self, wanted: _Wanted, columns: Sequence[str]) -> Iterator[Any]:
+        """A table a part, of the rows whose columns have one of the values wanted; no more than one part in memory.
+
+        Args:
+            wanted: column -> values, of the column's own type.
+            columns: which are read.
+        """
+        for part in self.parts:
+            table = self._read(part, wanted, columns)
+            if table is not None:
+                yield table
+
+    def words(self, name: str) -> set[str]:
+        """The values that a column has, as text."""
+        tables = self.tables({}, [name])
+        return {str(value) for table in tables for value in to_list(table.column(name).unique())}
+
+    def _told(self, part: Part) -> list[Score]:
+        """The few rows about probes, read once."""
+        if part.file not in self._about:
+            table = self._read(part, {"kind": ABOUT}, COLUMNS)
+            self._about[part.file] = [] if table is None else from_table(table)
+        return self._about[part.file]
+
+    def _read(self, part: Part, wanted: _Wanted, columns: Sequence[str]) -> Any:
+        if not any(part.steps[0] <= step <= part.steps[1] for step in wanted.get("step", part.steps)):
+            return None
+        pa, path = arrow(), self.folder / part.file
+        needed = list(dict.fromkeys([_WRITTEN, *columns, *wanted]))
+        try:
+            with arrow("pyarrow.parquet").ParquetFile(path, read_dictionary=list(TEXT)) as file:
+                groups = [i for i in range(file.num_row_groups) if _may_hold(file.metadata.row_group(i), wanted)]
+                found = [_matching(file.read_row_group(i, columns=needed), wanted) for i in groups]
+        except (pa.ArrowException, OSError) as error:
+            raise RecordError(f"{path} cannot be read ({error}); restore the file from a copy") from error
+        if not sum(table.num_rows for table in found):
+            return None
+        return pa.concat_tables(found).sort_by(_WRITTEN).select(list(columns)).unify_dictionaries().combine_chunks()
+
+
+def as_wanted(columns: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+    """Columns that equal something, as `Parts` takes them; a value of another type than its column is left out."""
+    wanted: dict[str, tuple[Any, ...]] = {}
+    for name, value in columns.items():
+        if isinstance(value, str) and name in TEXT:
+            wanted[name] = (value,)
+        elif isinstance(value, Integral) and name in COUNTS and -(2**63) <= int(value) < 2**63:
+            wanted[name] = (int(value),)
+    return wanted
+
+
+def snapshot(folder: Path) -> tuple[Parts, bytes]:
+    """Parts and lines of a record at one moment, while another process may move rows from these to those.
+
+    Raises:
+        RecordError: see `Parts`; or it changes faster than it can be read.
+    """
+    lines = folder / "scores.jsonl"
+    for _ in range(_TRIES):
+        parts = Parts(folder / "scores", _manifest_text(folder / "scores"))
+        content = lines.read_bytes() if lines.exists() else b""
+        if parts.is_current():
+            return parts, content
+    raise RecordError(f"{folder} changes faster than it can be read: another process moves rows there; try again")
+
+
+def _manifest_text(folder: Path) -> str:
+    path = folder / "parts.json"
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def _parsed(path: Path, text: str) -> dict[str, Any]:
+    if not text:
+        return {"parts": [], "taken": {}}
+    try:
+        known = json.loads(text)
+        return {"parts": list(known["parts"]), "taken": dict(known["taken"])}
+    except (ValueError, KeyError, TypeError) as error:
+        raise RecordError(f"{path} is not a list of parts ({error}); restore the file from a copy") from error
+
+
+def with_order(table: Any, start: int) -> Any:
+    """The table with a column `written` before its own, counted from `start`."""
+    return table.add_column(0, _WRITTEN, arrow().array(np.arange(start, start + table.num_rows)))
+
+
+def write_parquet(path: Path, tables: Iterable[Any]) -> None:
+    """Write tables of scores one below the other, as they are.
+
+    Raises:
+        RecordError: the disk is full or the file cannot be written; `path` is as it was.
+    """
+    with replacing(path) as handle, _writer(handle, to_table([])) as writer:
+        for table in tables:
+            writer.write_table(table, row_group_size=_ROW_GROUP)
+
+
+def _write(handle: Any, table: Any) -> None:
+    """Rows of each kind in row groups of their own, so that a question about one kind reads no other."""
+    kinds = sorted(set(to_list(table.column("kind"))) - set(ABOUT))
+    with _writer(handle, table) as writer:
+        for group in [*([kind] for kind in kinds), list(ABOUT)]:
+            rows = _matching(table, {"kind": group})
+            if rows.num_rows:
+                writer.write_table(rows, row_group_size=_ROW_GROUP)
+
+
+def _writer(handle: Any, like: Any) -> Any:
+    plain = {name: how for name, how in _PLAIN.items() if name in like.column_names}
+    coded = [name for name in like.column_names if name not in plain]
+    options = {"compression": "zstd", "use_dictionary": coded, "column_encoding": plain, "store_schema": False}
+    return arrow("pyarrow.parquet").ParquetWriter(handle, like.schema, **options)
+
+
+def _may_hold(group: Any, wanted: _Wanted) -> bool:
+    """Whether a row group's smallest and largest values leave room for what is wanted."""
+    for name, values in wanted.items():
+        known = group.column(1 + COLUMNS.index(name)).statistics
+        if known is None or not known.has_min_max:
+            continue
+        if not any(known.min <= value <= known.max for value in values):
+            return False
+    return True
+
+
+def _matching(table: Any, wanted: _Wanted) -> Any:
+    pa, compute = arrow(), arrow("pyarrow.compute")
+    for name, values in wanted.items():
+        column = table.column(name)
+        if name in TEXT:
+            column = table.select([name]).unify_dictionaries().column(0).combine_chunks()
+            among = compute.is_in(column.dictionary, value_set=pa.array(list(values), pa.string()))
+            mask = among.take(column.indices)
+        else:
+            mask = compute.is_in(column, value_set=pa.array(list(values), column.type))
+        table = table.filter(mask)
+    return table
