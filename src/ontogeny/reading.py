@@ -130,7 +130,7 @@ def score(reading: Reading, watched: Sequence[Watched], run: str) -> list[Score]
 
 
 def constants(rows: Sequence[Score], watched: Sequence[Watched], run: str, *, done: Collection[str]) -> list[Score]:
-    """Rows that no model moves, see `PreparedBenchmark.constants`.
+    """Rows that no model moves, see `PreparedBenchmark.constants`; a record keeps the first of a key.
 
     Args:
         rows: of one probe.
@@ -142,7 +142,8 @@ def constants(rows: Sequence[Score], watched: Sequence[Watched], run: str, *, do
     for w in watched:
         name = w.benchmark.benchmark.name
         widest = max((s.n_features for s in rows if s.benchmark == name and s.kind == "confound"), default=0)
-        names = [control for control in w.controls if name not in done or control not in DEFAULT]
-        if widest and names:
+        names = [control for control in w.controls if control in DEFAULT]
+        if widest and names and name not in done:
             out += w.benchmark.constants(run=run, n_features=widest, names=names)
+        out += [replace(score, run=run) for score in w.known]
     return out

@@ -11,6 +11,7 @@ from ontogeny.benchmark.controls import DEFAULT, parse_controls
 from ontogeny.pooling import Pooling
 from ontogeny.probe import Probe, same_randomness
 from ontogeny.readers import random_tokens
+from ontogeny.scores import Score
 
 __all__ = ["Watched"]
 
@@ -26,12 +27,14 @@ class Watched:
         probe: of its stimuli.
         controls: by name.
         random: the probe of random tokens, where that control is asked for.
+        known: rows of controls that need no model, without their run.
     """
 
     benchmark: PreparedBenchmark
     probe: Probe
     controls: tuple[str, ...] = DEFAULT
     random: Probe | None = None
+    known: tuple[Score, ...] = ()
 
     @property
     def probes(self) -> tuple[Probe, ...]:
@@ -76,4 +79,5 @@ class Watched:
         if "random tokens" in names:
             with same_randomness():
                 random = replace(probe, reader=random_tokens(benchmark.stimuli, reader))
-        return cls(benchmark=prepared, probe=probe, controls=names, random=random)
+        known = prepared.constants(run="", n_features=1, names=[n for n in names if n == "split leak"])
+        return cls(benchmark=prepared, probe=probe, controls=names, random=random, known=tuple(known))
