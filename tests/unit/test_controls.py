@@ -21,7 +21,10 @@ from ontogeny.metrics import Folds, make_folds
 from ontogeny.metrics.cka import CKA
 from ontogeny.metrics.encoding import Ridge
 from ontogeny.panels import panels
+from ontogeny.ranks import ALONE
 from ontogeny.readers import make_reader, random_tokens
+from ontogeny.reading import read, score
+from ontogeny.replay import KeptFeatures
 from ontogeny.stimuli import position_features
 from ontogeny.watched import Watched
 
@@ -164,6 +167,18 @@ def test_random_tokens_score_nothing_where_words_are_aligned_and_all_where_lengt
     assert (row.kind, row.step, row.pooling, row.note) == ("control", 0, "mean", "mean over 3 layers")
 
 
+def test_random_tokens_have_their_own_place_among_kept_features(tmp_path):
+    benchmark = world(np.random.default_rng(0).standard_normal((30, 2)), texts=sentences(np.random.default_rng(0), 30))
+    watched = Watched.of(benchmark, reader=tokenizer, controls="random tokens")
+    kept = KeptFeatures(folder=tmp_path)
+    first, again = (read(tiny_gpt(), 0, [watched], None, ranks=ALONE, kept=kept) for _ in range(2))
+    assert len(list(tmp_path.iterdir())) == 2
+    assert score(again, [watched], "r") == score(first, [watched], "r")
+    fresh = score(read(tiny_gpt(), 0, [watched], None, ranks=ALONE), [watched], "r")
+    assert fresh == score(first, [watched], "r")
+    assert [s.layer for s in fresh if s.kind == "control"] == ["random tokens"]
+
+
 def test_random_tokens_are_for_text(image_benchmark, tmp_path):
     with pytest.raises(ProbeError, match="'random tokens' is for text, but stimulus set 'tiny-image' is images"):
         watch(image_benchmark, record=tmp_path / "r", transform=transform, controls=["random tokens"])
@@ -246,7 +261,7 @@ def test_the_doctor_says_whether_the_split_leaks():
     groups = tuple(f"story {i // 10}" for i in range(100))
     said = "\n".join(describe_benchmark(world(y, groups=groups, folds=make_folds(100)).prepare()))
     assert re.search(r"split      THIS SPLIT LEAKS: position alone \(OASM\) reaches r = 0\.\d+, p = 0\.01, since", said)
-    assert "make_folds(groups=...) by story, passage or run; contiguous=True leaks at the edges of its blocks" in said
+    assert "make_folds(groups=...) by story, passage or run; contiguous=True leaks only at the edges of blocks" in said
     said = "\n".join(describe_benchmark(world(y, groups=groups).prepare()))
     assert "split      no leak found: position alone (OASM) reaches r = 0.000, p = 1.00" in said
 
