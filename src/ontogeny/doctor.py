@@ -9,6 +9,7 @@ from torch import nn
 
 from ontogeny.assembly import Target
 from ontogeny.benchmark import PreparedBenchmark
+from ontogeny.benchmark.leak import split_leak
 from ontogeny.features import Site
 from ontogeny.scores import Score
 
@@ -19,7 +20,7 @@ __all__ = ["describe_benchmark", "examine"]
 
 
 def describe_benchmark(prepared: PreparedBenchmark) -> list[str]:
-    """Stimuli, responses, ceilings and folds, a line each."""
+    """Stimuli, responses, ceilings, folds and whether they leak, a line each."""
     benchmark = prepared.benchmark
     kind = "SIMULATED" if benchmark.simulated else "real"
     lines = [
@@ -27,6 +28,9 @@ def describe_benchmark(prepared: PreparedBenchmark) -> list[str]:
         f"  stimuli    {len(benchmark.stimuli)} {benchmark.stimuli.modality}s, {benchmark.folds.how}",
         f"  metrics    {', '.join(m.name for m in benchmark.metrics)}",
     ]
+    leak = split_leak(benchmark.stimuli, prepared.targets, benchmark.folds)
+    if leak is not None:
+        lines.append(f"  split      {leak.line()}")
     rois = dict.fromkeys(t.roi for t in prepared.targets)
     about = [_describe_roi(roi, [t for t in prepared.targets if t.roi == roi]) for roi in rois]
     return lines + [f"  ROI        {line}" for line in about]

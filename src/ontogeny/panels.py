@@ -52,6 +52,11 @@ class Panel:
         return {row["layer"]: row["value"] for row in self.rows if row["step"] == step}
 
     @property
+    def before_training(self) -> float | None:
+        """The highest layer's value at step 0, None where the record does not hold it: the untrained reference."""
+        return max(self.at(0).values(), default=None)
+
+    @property
     def steps(self) -> tuple[int, ...]:
         """All steps with a value, rising."""
         return tuple(sorted({row["step"] for row in self.rows}))
@@ -70,7 +75,7 @@ def panels(scores: Sequence[Score]) -> tuple[Panel, ...]:
     for s in scores:
         if s.value is None or not math.isfinite(s.value):
             continue
-        if s.kind == "alignment" or (s.kind == "control" and s.layer == "permuted stimuli"):
+        if s.kind == "alignment" or (s.kind == "control" and s.pooling != "stimuli"):
             groups.setdefault((s.benchmark, s.metric, s.roi, s.pooling), []).append(s)
         elif s.kind in ("baseline", "control"):
             stated.setdefault((s.benchmark, s.metric, s.roi), []).append(s)
@@ -92,9 +97,9 @@ def _panel(group: Sequence[Score], stated: Sequence[Score]) -> Panel:
     for kind in ("baseline", "control"):
         for layer in dict.fromkeys(s.layer for s in stated if s.kind == kind):
             references[f"{kind}: {layer}"] = _over_subjects([s for s in stated if s.layer == layer])
-    permuted = [s for s in group if s.kind == "control"]
-    if permuted:
-        references["control: permuted stimuli"] = _over_subjects(permuted)
+    moving = [s for s in group if s.kind == "control"]
+    for layer in dict.fromkeys(s.layer for s in moving):
+        references[f"control: {layer}"] = _over_subjects([s for s in moving if s.layer == layer])
     surprisal = [s for s in own if s.layer == SURPRISAL]
     if surprisal:
         references["token surprisal alone"] = _over_subjects(surprisal)

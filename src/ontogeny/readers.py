@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from ontogeny.errors import ProbeError
 from ontogeny.stimuli import StimulusSet
 
-__all__ = ["Batch", "Reader", "make_reader"]
+__all__ = ["Batch", "Reader", "make_reader", "random_tokens"]
+
+_SEED = 20080092
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,14 +62,43 @@ def make_reader(stimuli: StimulusSet, reader: Any) -> Reader:
 
     Args:
         stimuli: text or images.
-        reader: tokenizer (text) or transform (images).
+        reader: tokenizer (text) or transform (images); a `Reader` is taken as it is.
 
     Raises:
         ProbeError: no reader, or one that gives something else than token ids or tensors of one shape.
     """
+    if isinstance(reader, Reader):
+        return reader
     if stimuli.modality == "text":
         return _tokenized(stimuli, reader)
     return _transformed(stimuli, reader)
+
+
+def random_tokens(stimuli: StimulusSet, tokenizer: Any) -> Reader:
+    """The tokens of all stimuli, dealt out anew (frozen): lengths and counts of tokens stay, sentences do not.
+
+    Special tokens of a Hugging Face tokenizer stay in their places. A control of AlKhamissi et al. 2025 (arXiv
+    2503.01830): what a model scores on random tokens of the same lengths, its lengths score.
+
+    Args:
+        stimuli: text.
+        tokenizer: see `make_reader`.
+
+    Raises:
+        ProbeError: the stimuli are images.
+    """
+    if stimuli.modality != "text":
+        raise ProbeError(
+            f"the control 'random tokens' is for text, but stimulus set {stimuli.name!r} is images; leave it out, or "
+            "watch text and images by a monitor each"
+        )
+    whole = _tokenized(stimuli, tokenizer)
+    special = np.asarray(list(getattr(tokenizer, "all_special_ids", ())), dtype=np.int64)
+    ids = np.concatenate([np.asarray(row, dtype=np.int64) for row in whole.ids])
+    free = np.flatnonzero(~np.isin(ids, special))
+    ids[free] = np.random.default_rng(_SEED).permutation(ids[free])
+    edges = np.cumsum([len(row) for row in whole.ids])[:-1]
+    return _Tokens(ids=[tuple(row.tolist()) for row in np.split(ids, edges)], pad=whole.pad)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

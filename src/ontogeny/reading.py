@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import nn
 
+from ontogeny.benchmark.controls import DEFAULT
 from ontogeny.features import Features
 from ontogeny.probe import Probe, observing
 from ontogeny.ranks import Ranks, is_sharded
@@ -28,7 +29,7 @@ class Reading:
         step: optimizer updates done.
         weights: hash of the weights that were read.
         deployed: whether they are those that a schedule-free optimizer would deploy.
-        features: one a watched benchmark.
+        features: one a probe, of all watched benchmarks.
         task: held-out values at the same weights.
         seconds: how long reading took.
     """
@@ -78,9 +79,9 @@ def read(
     with deployed_weights(optimizers) as deployed:
         hashes = ranks.each(lambda: weights_hash(model))
         if kept is not None:
-            features = tuple(kept.features(w.probe, model, hashes[0]) for w in watched)
+            features = tuple(kept.features(probe, model, hashes[0]) for w in watched for probe in w.probes)
         else:
-            features = tuple(w.probe(model, ranks) for w in watched)
+            features = tuple(probe(model, ranks) for w in watched for probe in w.probes)
         measured = _measure(model, task, ranks)
     if not hashes:
         return Reading(step=step)
@@ -117,26 +118,32 @@ def score(reading: Reading, watched: Sequence[Watched], run: str) -> list[Score]
         run: name of the run.
     """
     rows: list[Score] = []
-    for w, features in zip(watched, reading.features, strict=True):
-        rows += w.benchmark.score(features, run=run, step=reading.step, weights=reading.weights)
+    at: dict[str, Any] = {"run": run, "step": reading.step, "weights": reading.weights}
+    features = iter(reading.features)
+    for w in watched:
+        rows += w.benchmark.score(next(features), **at)
+        if w.random is not None:
+            rows += w.benchmark.control(next(features), "random tokens", **at)
     blank = Score(run=run, step=reading.step, kind="task", weights=reading.weights)
     rows += [replace(blank, metric=m.metric, value=m.value, unit=m.unit, n_stimuli=m.n) for m in reading.task]
     return rows
 
 
 def constants(rows: Sequence[Score], watched: Sequence[Watched], run: str, *, done: Collection[str]) -> list[Score]:
-    """Rows that no model moves: random features as wide as the model's widest layer, and the stimuli's surface.
+    """Rows that no model moves, see `PreparedBenchmark.constants`; a record keeps the first of a key.
 
     Args:
         rows: of one probe.
         watched: of which the rows are.
         run: name of the run.
-        done: benchmarks that have such rows already.
+        done: benchmarks that have random features already, and with them the surface.
     """
     out: list[Score] = []
     for w in watched:
         name = w.benchmark.benchmark.name
         widest = max((s.n_features for s in rows if s.benchmark == name and s.kind == "confound"), default=0)
-        if widest and w.controls and name not in done:
-            out += w.benchmark.constants(run=run, n_features=widest)
+        names = [control for control in w.controls if control in DEFAULT]
+        if widest and names and name not in done:
+            out += w.benchmark.constants(run=run, n_features=widest, names=names)
+        out += [replace(score, run=run) for score in w.known]
     return out

@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
+from scipy.ndimage import gaussian_filter1d
 
 from ontogeny._arrays import digest
 from ontogeny.errors import AlignmentIdError, DataError
 
-__all__ = ["Modality", "StimulusSet", "check_ids", "nuisance_features", "surface_features"]
+__all__ = ["Modality", "StimulusSet", "check_ids", "nuisance_features", "position_features", "surface_features"]
 
 Modality = Literal["text", "image"]
 
@@ -80,10 +81,37 @@ class StimulusSet:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def only(self, rows: Sequence[int] | np.ndarray) -> StimulusSet:
+        """Some of the stimuli, by row number."""
+        groups = None if self.groups is None else tuple(self.groups[i] for i in rows)
+        inputs = [self.inputs[int(i)] for i in rows]
+        return replace(self, ids=tuple(self.ids[i] for i in rows), inputs=inputs, groups=groups)
+
     def fingerprint(self) -> str:
         """Sixteen hex digits over ids, groups and the stimuli themselves."""
         contents = [s if isinstance(s, str) else np.asarray(s) for s in self.inputs]
         return digest(self.modality, self.ids, self.groups, self.contiguous, *contents)
+
+
+def position_features(stimuli: StimulusSet, *, width: float = 1.0) -> Float[np.ndarray, "stimuli stimuli"]:
+    """Nothing but which stimuli are neighbours: orthogonal autocorrelated sequences (OASM).
+
+    An identity matrix, smoothed by a Gaussian within each block of contiguous stimuli, so that neighbours are alike and
+    blocks share nothing (Hadidi, Feghhi et al. 2026, Nature Communications, doi 10.1038/s41467-026-72253-7; their
+    blocks are passages and stories, and they choose among 48 widths from 0.1 to 4.8 stimuli: one is fixed here, since
+    the best of many is above chance by itself). A block is a group, in the order of the stimuli, also where its
+    stimuli are not side by side; a set without groups is one block.
+
+    Args:
+        stimuli: in the order in which they were measured.
+        width: standard deviation of the Gaussian, in stimuli.
+    """
+    labels = np.asarray(stimuli.groups if stimuli.groups is not None else [""] * len(stimuli))
+    out = np.zeros((len(stimuli), len(stimuli)))
+    for block in np.unique(labels):
+        rows = np.flatnonzero(labels == block)
+        out[np.ix_(rows, rows)] = gaussian_filter1d(np.eye(len(rows)), width, axis=1)
+    return out
 
 
 def surface_features(stimuli: StimulusSet) -> tuple[str, Float[np.ndarray, "stimuli features"]]:

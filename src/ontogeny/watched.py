@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ontogeny.benchmark import Benchmark, PreparedBenchmark
+from ontogeny.benchmark.controls import DEFAULT, parse_controls
 from ontogeny.pooling import Pooling
-from ontogeny.probe import Probe
+from ontogeny.probe import Probe, same_randomness
+from ontogeny.readers import random_tokens
+from ontogeny.scores import Score
 
 __all__ = ["Watched"]
 
@@ -17,11 +20,26 @@ _PERMUTATIONS = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
-    """One benchmark and how the model is read on it."""
+    """One benchmark and how the model is read on it.
+
+    Args:
+        benchmark: with the brain side done.
+        probe: of its stimuli.
+        controls: by name.
+        random: the probe of random tokens, where that control is asked for.
+        known: rows of controls that need no model, without their run.
+    """
 
     benchmark: PreparedBenchmark
     probe: Probe
-    controls: bool = True
+    controls: tuple[str, ...] = DEFAULT
+    random: Probe | None = None
+    known: tuple[Score, ...] = ()
+
+    @property
+    def probes(self) -> tuple[Probe, ...]:
+        """All that read the model, in the order of reading."""
+        return (self.probe,) if self.random is None else (self.probe, self.random)
 
     @classmethod
     def of(
@@ -32,7 +50,7 @@ class Watched:
         layers: str | Sequence[str] = "auto",
         pooling: Pooling | Sequence[Pooling] = "",
         batch_size: int = 64,
-        controls: bool = True,
+        controls: bool | str | Sequence[str] = True,
     ) -> Watched:
         """Prepare a benchmark and its probe.
 
@@ -42,8 +60,24 @@ class Watched:
             layers: which layers are read.
             pooling: one or several.
             batch_size: stimuli a forward pass.
-            controls: score random features, permuted stimuli and the stimuli's own surface beside the layers.
+            controls: what is scored beside the layers: True (random features, permuted stimuli, the surface), False, or
+                names, see `ontogeny.benchmark.controls`.
+
+        Raises:
+            ConfigError: no control of that name.
+            DataError: stimuli that a control cannot use.
+            ProbeError: random tokens of images.
         """
+        names = parse_controls(controls)
         probe = Probe(stimuli=benchmark.stimuli, reader=reader, layers=layers, pooling=pooling, batch_size=batch_size)
-        prepared = benchmark.prepare(permutations=_PERMUTATIONS if controls else 0)
-        return cls(benchmark=prepared, probe=probe, controls=controls)
+        prepared = benchmark.prepare(
+            permutations=_PERMUTATIONS if "permuted stimuli" in names else 0,
+            within=_PERMUTATIONS if "permuted within groups" in names else 0,
+            halves="held-out layer" in names,
+        )
+        random = None
+        if "random tokens" in names:
+            with same_randomness():
+                random = replace(probe, reader=random_tokens(benchmark.stimuli, reader))
+        known = prepared.constants(run="", n_features=1, names=[n for n in names if n == "split leak"])
+        return cls(benchmark=prepared, probe=probe, controls=names, random=random, known=tuple(known))

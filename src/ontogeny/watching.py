@@ -37,7 +37,8 @@ class Options(TypedDict, total=False):
         layers: "auto", names and globs; see `ontogeny.Probe`.
         pooling: one or several of mean, last, cls, spatial_mean, flatten; see `ontogeny.Probe`.
         batch_size: stimuli a forward pass.
-        controls: score random features, permuted stimuli and the stimuli's own surface beside the layers.
+        controls: what is scored beside the layers: true (random features, permuted stimuli, the stimuli's surface),
+            false, or names of these and of "permuted within groups", "random tokens", "split leak", "held-out layer".
         schedule: "log", "log:12", "every:100", "at:0,10,100" or a schedule object.
         task: `HeldOutLoss(batches=...)`, a function model -> values, or an address of either.
         sinks: where the numbers go beside the record.
@@ -56,7 +57,7 @@ class Options(TypedDict, total=False):
     layers: str | Sequence[str]
     pooling: str | Sequence[str] | Callable[..., Any]
     batch_size: int
-    controls: bool
+    controls: bool | Sequence[str]
     schedule: str | Schedule
     task: str | Task | None
     sinks: Sequence[Sink]

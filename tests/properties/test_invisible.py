@@ -41,7 +41,7 @@ PLACES = [
     "ontogeny.probe.pool",
     "ontogeny.probe.refusal",
     "ontogeny.task.HeldOutLoss.__call__",
-    "ontogeny.benchmark.LayerView",
+    "ontogeny.benchmark.prepared.LayerView",
     "ontogeny.metrics.rsa.PreparedRSA.score_all",
     "ontogeny.metrics.encoding.PreparedRidge.score",
     "ontogeny.benchmark.PreparedBenchmark.constants",

@@ -286,7 +286,7 @@ def test_layers_are_scored_some_at_a_time_and_come_out_in_order(text_benchmark, 
     values = {Site(f"l{i:02d}", "none"): torch.randn(40, 3) for i in range(11)}
     features = Features(stimulus_ids=text_benchmark.stimuli.ids, values=values, refused={})
     together = prepared.score(features)
-    monkeypatch.setattr("ontogeny.benchmark._PAIRS_AT_ONCE", 3 * 40**2)
+    monkeypatch.setattr("ontogeny.benchmark.prepared._PAIRS_AT_ONCE", 3 * 40**2)
     assert [s.key for s in prepared.score(features)] == [s.key for s in together]
     assert list(dict.fromkeys(s.layer for s in together)) == [site.layer for site in values]
     assert sizes == [8, 3, 3, 3, 3, 2]

@@ -19,6 +19,11 @@ _REFERENCES = {
     "token surprisal alone": ("#e67e22", [1, 0]),
     "control: random features": ("#7f8c8d", [2, 3]),
     "control: permuted stimuli": ("#95a5a6", [5, 2, 1, 2]),
+    "control: permuted within groups": ("#7f8c8d", [8, 2, 1, 2]),
+    "control: random tokens": ("#5d6d7e", [4, 4]),
+    "control: split leak": ("#5d6d7e", [1, 3]),
+    "control: held-out layer": ("#2e86c1", [6, 2]),
+    "highest layer at step 0": ("#ccd1d1", [1, 0]),
     "chance": ("#111111", [3, 3]),
 }
 
@@ -103,6 +108,7 @@ def _domain(chosen: Sequence[Panel]) -> list[float]:
 def _reference_names(panel: Panel) -> list[str]:
     names = [*panel.references]
     names += ["ceiling"] if panel.ceiling is not None else []
+    names += ["highest layer at step 0"] if panel.before_training is not None else []
     return [*names, *(["chance"] if panel.chance is not None else [])]
 
 
@@ -114,6 +120,8 @@ def _reference_rows(panel: Panel, last: int) -> list[Mapping[str, Any]]:
     """Every reference as a line: those known at one step only are drawn over the whole axis."""
     rows: list[Mapping[str, Any]] = []
     levels = [(name, row["value"]) for name, part in panel.references.items() if len(part) == 1 for row in part]
+    if panel.before_training is not None:
+        levels.append(("highest layer at step 0", panel.before_training))
     if panel.chance is not None:
         levels.append(("chance", panel.chance))
     for bound, value in (("lower", panel.ceiling_lower), ("upper", panel.ceiling)):

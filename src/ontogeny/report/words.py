@@ -19,10 +19,13 @@ GLOSSARY: dict[str, str] = {
     "benchmark": "stimulus set, responses, metrics and frozen folds, with a version and a fingerprint",
     "ceiling": "the highest value the noise in the responses allows; its lower edge is what other subjects reach",
     "chance": "the value expected when stimuli and responses are unrelated",
-    "control": "random features of the model's size; the model's features and permuted stimuli: should sit at chance",
+    "control": "random features of the model's size, permuted stimuli, random tokens: should sit at chance. Permuted "
+    "within groups: what groups alone carry. Split leak: what neighbours alone carry; above chance, the folds leak",
+    "held-out layer": "the best layer, chosen on one half of the stimuli and scored on the other, both ways",
     "pooling": "how the layer's output at all tokens or places became one vector a stimulus",
     "probe": "one measurement: the model reads the stimulus set, and no trace is left in the training",
     "step": "number of optimizer updates done when the weights were read",
+    "step 0": "before the first update: the untrained reference, of a run that began with random weights",
     "task": "what the model is trained for, measured on held-out data at the probed weights",
 }
 
@@ -110,7 +113,7 @@ def _final_row(
         "ROI": panel.roi,
         "pooling": panel.pooling,
         "layer": row["layer"],
-        "step 0": "" if start is None else f"{start:.3f}",
+        f"step {panel.steps[0]}": "" if start is None else f"{start:.3f}",
         "last step": f"{row['value']:.3f}{error}",
         "chance": "" if panel.chance is None else f"{panel.chance:.3f}",
         "ceiling": _ceiling(panel),

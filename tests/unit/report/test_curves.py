@@ -69,6 +69,23 @@ def test_baseline_and_controls_stand_beside_every_pooling():
     assert mean.layers == ("one",)
 
 
+def test_controls_that_move_with_the_model_have_their_own_line():
+    moving = ("permuted within groups", "random tokens", "held-out layer")
+    rows = [score(value=0.1), *(score(kind="control", layer=name, value=0.2) for name in moving)]
+    (panel,) = panels([*rows, score(kind="control", layer="split leak", pooling="stimuli", value=0.3)])
+    values = {name: part[0]["value"] for name, part in panel.references.items()}
+    assert values == {"control: split leak": 0.3, **{f"control: {name}": 0.2 for name in moving}}
+    assert panel.layers == ("one",)
+
+
+def test_the_untrained_reference_is_the_highest_layer_at_step_0():
+    rows = [score(value=0.1), score(value=0.3, layer="two"), score(value=0.5, step=8)]
+    (panel,) = panels(rows)
+    assert panel.before_training == 0.3
+    (later,) = panels(rows[2:])
+    assert later.before_training is None
+
+
 def test_values_that_are_not_finite_are_left_out():
     (panel,) = panels([score(subject="1", value=0.1), score(subject="2", value=float("nan"))])
     assert [(row["value"], row["n_subjects"]) for row in panel.rows] == [(0.1, 1)]

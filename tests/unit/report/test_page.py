@@ -63,6 +63,7 @@ def test_one_record_becomes_a_page_and_pictures(tmp_path, capsys):
     text = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     body = text[text.index("<body>") :]
     assert body.index("SIMULATED responses") < body.index("<h1>")
+    assert '"reference":"highest layer at step 0"' in body
     assert {p.name for p in (tmp_path / "run" / "figures").iterdir()} == {
         "run-b-rsa-alignment.png",
         "run-b-rsa-map.png",

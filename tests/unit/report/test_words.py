@@ -57,6 +57,14 @@ def test_the_final_table_has_what_is_needed_to_read_a_value(record):
     assert two["layer"] == "two"
 
 
+def test_the_final_table_says_which_step_was_first_where_it_is_not_0(tmp_path):
+    record = Record.open(tmp_path / "late", create=True)
+    record.append([score(step=step, value=step / 100) for step in (10, 50)])
+    (row,) = final_table(RunFacts.of(record))
+    assert (row["step 10"], row["last step"]) == ("0.100", "0.500")
+    assert "step 0" not in row
+
+
 def test_refusals_of_one_reason_are_one_row(record):
     assert refusal_table(RunFacts.of(record)) == [
         {

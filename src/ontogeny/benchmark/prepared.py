@@ -1,0 +1,198 @@
+"""PreparedBenchmark: a benchmark with the brain side done scores any number of probes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ontogeny.assembly import Target
+from ontogeny.benchmark.controls import DEFAULT, SEED, averaged, held_out_layer
+from ontogeny.errors import AlignmentIdError, FeatureError
+from ontogeny.features import Features, Site
+from ontogeny.metrics import LayerView, Value
+from ontogeny.metrics.together import Outcome, PreparedAll
+from ontogeny.scores import Kind, Score
+from ontogeny.stimuli import position_features, surface_features
+from ontogeny.task import intrinsic_dimension, mean_norm, participation_ratio
+
+if TYPE_CHECKING:
+    from ontogeny.benchmark import Benchmark
+
+__all__ = ["PreparedBenchmark"]
+
+_LAYERS_AT_ONCE = 8
+_PAIRS_AT_ONCE = 8_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedBenchmark:
+    """A benchmark with the brain side done.
+
+    Args:
+        benchmark: that was prepared.
+        fingerprint: of it.
+        targets: one a subject and ROI.
+        copies: names of the permuted copies of all targets.
+        prepared: all metrics, of the targets and, after them, every copy.
+        halves: of its stimuli; none where not asked for.
+    """
+
+    benchmark: Benchmark
+    fingerprint: str
+    targets: tuple[Target, ...]
+    copies: tuple[str, ...]
+    prepared: PreparedAll
+    halves: tuple[PreparedBenchmark, ...] = ()
+
+    def score(self, features: Features, *, run: str = "", step: int = 0, weights: str = "") -> list[Score]:
+        """Every layer against every target by every metric, with confounds, controls and named refusals.
+
+        Returns:
+            Rows of kind "alignment", "confound", "refusal"; and "control" where the benchmark was prepared so: layers
+            "permuted stimuli" and "permuted within groups" (mean over layers and permutations) and "held-out layer",
+            one a pooling.
+
+        Raises:
+            AlignmentIdError: the features are of other stimuli. (Another order is put right, by id.)
+        """
+        rows = self._rows(features.stimulus_ids)
+        blank = Score(
+            run=run,
+            step=step,
+            kind="alignment",
+            benchmark=self.benchmark.name,
+            fingerprint=self.fingerprint,
+            n_stimuli=len(self.benchmark.stimuli),
+            weights=weights,
+        )
+        out: list[Score] = []
+        sites = iter(features.values.items())
+        at_once = min(max(_PAIRS_AT_ONCE // len(rows) ** 2, 1), _LAYERS_AT_ONCE)
+        while some := list(islice(sites, at_once)):
+            blanks = [replace(blank, layer=s.layer, pooling=s.pooling, n_features=x.shape[1]) for s, x in some]
+            out += self._score_sites([x[rows] for _, x in some], blanks)
+        for site, why in features.refused.items():
+            out.append(replace(blank, kind="refusal", layer=site.layer, pooling=site.pooling, note=why))
+        controls = averaged([s for s in out if s.kind == "control"], "permutations and layers")
+        return [*(s for s in out if s.kind != "control"), *controls, *self._held_out(features, blank)]
+
+    def _held_out(self, features: Features, blank: Score) -> list[Score]:
+        if not self.halves:
+            return []
+        parts = [half.score(features, run=blank.run, step=blank.step, weights=blank.weights) for half in self.halves]
+        found = held_out_layer(*([s for s in part if s.kind == "alignment"] for part in parts))
+        return [replace(s, benchmark=blank.benchmark, fingerprint=blank.fingerprint) for s in found]
+
+    def control(self, features: Features, name: str, *, run: str, step: int, weights: str) -> list[Score]:
+        """One row a subject, ROI, metric and pooling: the mean over layers of features that should hold nothing.
+
+        Args:
+            features: of the same stimulus ids.
+            name: of the control.
+            run: name of the run.
+            step: optimizer updates done.
+            weights: hash of the weights that were read.
+        """
+        bare = replace(self, halves=())
+        rows = bare.score(features, run=run, step=step, weights=weights)
+        named = [replace(s, kind="control", layer=name) for s in rows if s.kind == "alignment"]
+        return averaged(named, "layers")
+
+    def constants(self, *, run: str, n_features: int, names: Sequence[str] = DEFAULT) -> list[Score]:
+        """Scores that no model moves, step 0: of random features as wide as the model, the surface, position alone.
+
+        Args:
+            run: name of the run.
+            n_features: of the model's widest layer.
+            names: which controls; those that a model moves are passed over.
+        """
+        stimuli = self.benchmark.stimuli
+        parts: list[tuple[Kind, str, np.ndarray]] = []
+        if "random features" in names:
+            noise = np.random.default_rng(SEED).standard_normal((len(stimuli), n_features))
+            parts.append(("control", "random features", noise))
+        if "surface" in names and self.benchmark.baseline:
+            parts.append(("baseline", *surface_features(stimuli)))
+        if "split leak" in names:
+            parts.append(("control", "split leak", position_features(stimuli)))
+        out: list[Score] = []
+        bare = replace(self, halves=())
+        for kind, name, x in parts:
+            values = {Site(name, "stimuli"): torch.as_tensor(x, dtype=torch.float32)}
+            features = Features(stimulus_ids=stimuli.ids, values=values, refused={})
+            out += [replace(s, kind=kind) for s in bare.score(features, run=run) if s.kind == "alignment"]
+        return out
+
+    def _rows(self, ids: Sequence[str]) -> list[int]:
+        place = {stimulus: row for row, stimulus in enumerate(ids)}
+        missing = [s for s in self.benchmark.stimuli.ids if s not in place]
+        if missing:
+            raise AlignmentIdError(
+                f"the features lack {len(missing)} of {len(self.benchmark.stimuli)} stimuli of benchmark "
+                f"{self.benchmark.name!r}, e.g. {missing[:3]}"
+            )
+        return [place[s] for s in self.benchmark.stimuli.ids]
+
+    def _score_sites(self, features: Sequence[Tensor], blanks: Sequence[Score]) -> Iterator[Score]:
+        views = [_view(x) for x in features]
+        scored = iter(self.prepared.score([view for view in views if isinstance(view, LayerView)]))
+        for view, blank in zip(views, blanks, strict=True):
+            if isinstance(view, FeatureError):
+                yield replace(blank, kind="refusal", note=str(view))
+                continue
+            yield from _confounds(view, blank)
+            yield from self._rows_of(next(scored), blank)
+
+    def _rows_of(self, outcomes: Sequence[Outcome], blank: Score) -> Iterator[Score]:
+        for metric, values in zip(self.benchmark.metrics, outcomes, strict=True):
+            named = replace(blank, metric=metric.name, unit=metric.unit)
+            if not isinstance(values, list):
+                yield replace(named, kind="refusal", note=str(values))
+                continue
+            for index, value in enumerate(values):
+                target = self.targets[index % len(self.targets)]
+                row = _with_value(named, target, value)
+                copy = index // len(self.targets)
+                yield row if copy == 0 else replace(row, kind="control", layer=self.copies[copy - 1])
+
+
+def _view(x: Tensor) -> LayerView | FeatureError:
+    try:
+        return LayerView(x)
+    except FeatureError as error:
+        return error
+
+
+def _with_value(blank: Score, target: Target, value: Value) -> Score:
+    return replace(
+        blank,
+        subject=target.subject,
+        roi=target.roi,
+        n_voxels=target.n_voxels,
+        value=value.value,
+        chance=value.chance,
+        ceiling=value.ceiling,
+        ceiling_lower=value.ceiling_lower,
+    )
+
+
+def _confounds(view: LayerView, blank: Score) -> list[Score]:
+    """What grows during training with no true alignment: effective dimensions and the size of the features."""
+    common = replace(blank, kind="confound")
+    ratio, norm = participation_ratio(view.gram), mean_norm(view.x) * view.scale
+    surface = replace(common, metric="intrinsic dimension", unit="dimensions")
+    try:
+        surface = replace(surface, value=intrinsic_dimension(view.squared_distances))
+    except FeatureError as error:
+        surface = replace(surface, kind="refusal", note=str(error))
+    return [
+        replace(common, metric="participation ratio", unit="dimensions", value=ratio),
+        surface,
+        replace(common, metric="feature norm", unit="features' unit", value=norm),
+    ]
