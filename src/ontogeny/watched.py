@@ -79,5 +79,5 @@ class Watched:
         if "random tokens" in names:
             with same_randomness():
                 random = replace(probe, reader=random_tokens(benchmark.stimuli, reader))
-        known = prepared.constants(run="", n_features=1, names=[n for n in names if n == "split leak"])
+        known = prepared.constants(run="", n_features=1, names=["split leak"]) if "split leak" in names else []
         return cls(benchmark=prepared, probe=probe, controls=names, random=random, known=tuple(known))

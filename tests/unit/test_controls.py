@@ -261,7 +261,7 @@ def test_the_doctor_says_whether_the_split_leaks():
     groups = tuple(f"story {i // 10}" for i in range(100))
     said = "\n".join(describe_benchmark(world(y, groups=groups, folds=make_folds(100)).prepare()))
     assert re.search(r"split      THIS SPLIT LEAKS: position alone \(OASM\) reaches r = 0\.\d+, p = 0\.01, since", said)
-    assert "make_folds(groups=...) by story, passage or run; contiguous=True leaks only at the edges of blocks" in said
+    assert "make_folds(groups=...) by story, passage or run; contiguous=True leaks at the edges of blocks" in said
     said = "\n".join(describe_benchmark(world(y, groups=groups).prepare()))
     assert "split      no leak found: position alone (OASM) reaches r = 0.000, p = 1.00" in said
 

@@ -48,9 +48,8 @@ class SplitLeak:
         if not self.leaks:
             return f"no leak found: {found}"
         return (
-            f"THIS SPLIT LEAKS: {found}, since neighbours of held-out stimuli are trained on. Use folds that keep "
-            "them together: make_folds(groups=...) by story, passage or run; contiguous=True leaks only at the edges "
-            "of blocks"
+            f"THIS SPLIT LEAKS: {found}, since neighbours of held-out stimuli are trained on. Use folds that keep them "
+            "together: make_folds(groups=...) by story, passage or run; contiguous=True leaks at the edges of blocks"
         )
 
 
