@@ -20,6 +20,7 @@ from __future__ import annotations
 from ontogeny.imaging.betas import read_betas, read_values
 from ontogeny.imaging.bids import BidsName, bids_files, bids_name
 from ontogeny.imaging.bold import block_average, find_blocks, glm_betas, volume_labels
+from ontogeny.imaging.maps import score_map, score_values
 from ontogeny.imaging.presentations import Presentations, voxelwise
 from ontogeny.imaging.runs import average_repeats, detrend_runs, keep_repeats, zscore_runs
 from ontogeny.imaging.space import Space, read_space
@@ -41,6 +42,8 @@ __all__ = [
     "read_rows",
     "read_space",
     "read_values",
+    "score_map",
+    "score_values",
     "volume_labels",
     "voxelwise",
     "zscore_runs",
