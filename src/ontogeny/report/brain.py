@@ -103,7 +103,7 @@ def map_figure(
     slices: int = 3,
     **columns: Any,
 ) -> Figure:
-    """Small multiples: the map of scores, a row a step and a column a slice, on one colour scale.
+    """Small multiples: the map of scores, a column a step and a row a slice, on one colour scale.
 
     Args:
         record: see `score_map`.
@@ -131,7 +131,7 @@ def map_figure(
     maps = {s: score_values(record, space, step=s, metric=metric, layer=layer, **columns) for s in chosen}
     caption = (
         f"{metric} of the {'best layer at each step' if layer == BEST else f'layer {layer}'} in every voxel (that of "
-        "its ROI, where ROIs were scored), a row a step (optimizer updates), a column a slice across the image's third "
+        "its ROI, where ROIs were scored), a column a step (optimizer updates), a row a slice across the image's third "
         "axis, left on the left; one colour scale. White: not scored. Read it beside the curves, which show chance and "
         "ceiling."
     )
@@ -163,7 +163,7 @@ def _chart(maps: dict[int, np.ndarray], space: Space, grid: Volume, slices: int,
         colour=alt.Color("value:Q", title=unit, scale=scale, legend=legend),
         pixels=max(2.0, min(8.0, 160 / (1 + int(np.ptp(places[:2], axis=1).max())))),
     )
-    rows = [[_slice(values, look, number, f"step {step}") for number in shown] for step, values in maps.items()]
+    rows = [[_slice(values, look, k, f"step {step}") for step, values in maps.items()] for k in shown]
     return alt.vconcat(*(alt.hconcat(*row, spacing=8) for row in rows), spacing=8)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 from tests import images
@@ -23,6 +24,8 @@ from ontogeny.imaging import (
     volume_labels,
     zscore_runs,
 )
+from ontogeny.metrics import make_folds
+from ontogeny.metrics.encoding import ridge_cv
 
 HAXBY = Path(os.environ.get("ONTOGENY_DATA", "nowhere")) / "haxby2001_nifti"
 CATEGORIES = ("bottle", "cat", "chair", "face", "house", "scissors", "scrambledpix", "shoe")
@@ -179,7 +182,7 @@ def test_a_glm_finds_planted_betas(rng):
 
 @pytest.mark.real
 @pytest.mark.skipif(not HAXBY.is_dir(), reason="haxby2001_nifti is not on this machine")
-def test_a_real_subjects_categories_can_be_told_apart():
+def test_a_real_subjects_categories_can_be_told_apart(tmp_path):
     """Haxby et al. 2001: within-category correlations are higher than those between; faces and houses most of all.
 
     The published labels are moved by the haemodynamic delay already: the response begins one volume before them.
@@ -196,5 +199,15 @@ def test_a_real_subjects_categories_can_be_told_apart():
     rng = np.random.default_rng(0)
     null = [told_apart(correlations[rng.permutation(8)]) for _ in range(200)]
     assert told_apart(correlations) > max(null)
+    told = np.asarray([[c == k for k in CATEGORIES] for c in shown.stimulus_ids], dtype=np.float64)
+    r = ridge_cv(told, shown.zscored().responses, folds=make_folds(96, n_folds=6, groups=shown.runs))
+    assert 0.18 < r.mean() < 0.25
+    assert r.max() > 0.85
+    shuffled = ridge_cv(told[rng.permutation(96)], shown.responses, folds=make_folds(96, n_folds=6, groups=shown.runs))
+    assert abs(shuffled.mean()) < 0.05
+    shown.space.image(r).to_filename(tmp_path / "r.nii.gz")
+    again, original = nib.load(tmp_path / "r.nii.gz"), nib.load(HAXBY / "mask.nii.gz")
+    np.testing.assert_allclose(again.affine, original.affine)
+    np.testing.assert_array_equal(np.isfinite(again.get_fdata()), original.get_fdata() > 0)
     late = half_correlations(whole_path(HAXBY, labels, runs, shift=4))
     assert np.diag(late).mean() < 0.5 * np.diag(correlations).mean()
