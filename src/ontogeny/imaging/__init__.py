@@ -12,6 +12,7 @@ betas.py            read_betas(): one volume a presentation
 bold.py             a time series: block averages, a simple GLM
 presentations.py    Presentations: responses before repeats are averaged
 runs.py             z-scores within run, drifts, repeats, on arrays
+stories.py          word-timed features to volumes, delays, the Glover response, trimming
 maps.py             score_map(): scores of any step of a record as an image
 """
 
@@ -24,6 +25,7 @@ from ontogeny.imaging.maps import score_map, score_values
 from ontogeny.imaging.presentations import Presentations, voxelwise
 from ontogeny.imaging.runs import average_repeats, detrend_runs, keep_repeats, zscore_runs
 from ontogeny.imaging.space import Space, read_space
+from ontogeny.imaging.stories import convolve_glover, fir_delays, glover_hrf, to_volumes, trimmed
 from ontogeny.imaging.tables import read_rows
 
 __all__ = [
@@ -34,9 +36,12 @@ __all__ = [
     "bids_files",
     "bids_name",
     "block_average",
+    "convolve_glover",
     "detrend_runs",
     "find_blocks",
+    "fir_delays",
     "glm_betas",
+    "glover_hrf",
     "keep_repeats",
     "read_betas",
     "read_rows",
@@ -44,6 +49,8 @@ __all__ = [
     "read_values",
     "score_map",
     "score_values",
+    "to_volumes",
+    "trimmed",
     "volume_labels",
     "voxelwise",
     "zscore_runs",

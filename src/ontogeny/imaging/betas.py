@@ -38,7 +38,7 @@ def read_values(
     root = None if folder is None else Path(folder)
     opened = [open_image(path, root) for path in _several(files)]
     _one_grid(opened, space)
-    return np.concatenate([image.read()[:, space.index] for image in opened]), tuple(o.n_maps for o in opened)
+    return np.concatenate([image.read(space.index) for image in opened]), tuple(o.n_maps for o in opened)
 
 
 def read_betas(

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from xml.parsers.expat import ExpatError
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from ontogeny.errors import DataError, require
 
@@ -25,6 +25,9 @@ __all__ = ["AFFINE_TOLERANCE", "Grayordinates", "Grid", "Opened", "Surface", "Vo
 AFFINE_TOLERANCE = 0.01
 
 Maps: TypeAlias = Float[np.ndarray, "maps places"]
+Places: TypeAlias = Int[np.ndarray, " places"] | slice
+_ALL = slice(None)
+_VOLUMES_AT_ONCE = 32
 
 
 def nibabel() -> Any:
@@ -168,23 +171,23 @@ class Opened:
         grid: where its values lie.
         n_maps: volumes, or maps.
         names: label number -> name, where the file carries a table.
-        data: reads the values, maps x places.
+        data: reads the values of some places, maps x places.
     """
 
     path: Path
     grid: Grid
     n_maps: int
     names: dict[int, str]
-    data: Callable[[], Maps]
+    data: Callable[[Places], Maps]
 
-    def read(self) -> Maps:
-        """The values, maps x places (float32).
+    def read(self, places: Places = _ALL) -> Maps:
+        """The values of all places, or of some; maps x places (float32).
 
         Raises:
             DataError: the file is cut short or damaged.
         """
         try:
-            return self.data()
+            return self.data(places)
         except (OSError, EOFError, ValueError, zlib.error) as error:
             raise DataError(f"{self.path}: its values cannot be read ({error}); it may be cut short") from error
 
@@ -232,9 +235,13 @@ def _open_volume(path: Path, image: Any) -> Opened:
     n_maps = shape[3] if len(shape) == 4 else 1
     grid = Volume(shape=(shape[0], shape[1], shape[2]), affine=np.asarray(image.affine, dtype=np.float64))
 
-    def data() -> Maps:
-        values = np.asarray(image.get_fdata(dtype=np.float32, caching="unchanged"))
-        return np.ascontiguousarray(np.moveaxis(values.reshape(*grid.shape, n_maps), -1, 0)).reshape(n_maps, -1)
+    def data(places: Places) -> Maps:
+        blocks = []
+        at_once = n_maps if path.suffix in (".gz", ".mgz", ".bz2") else _VOLUMES_AT_ONCE
+        for start in range(0, n_maps, at_once):
+            some = image.dataobj[..., start : start + at_once] if len(shape) == 4 else image.dataobj[...]
+            blocks.append(np.asarray(some, dtype=np.float32).reshape(grid.size, -1)[places].T)
+        return np.ascontiguousarray(np.concatenate(blocks))
 
     return Opened(path=path, grid=grid, n_maps=n_maps, names={}, data=data)
 
@@ -247,8 +254,8 @@ def _open_cifti(path: Path, image: Any) -> Opened:
     if isinstance(axes[0], nibabel().cifti2.LabelAxis):
         names = {int(key): str(name) for key, (name, _) in axes[0].label[0].items()}
 
-    def data() -> Maps:
-        return np.asarray(image.dataobj, dtype=np.float32)
+    def data(places: Places) -> Maps:
+        return np.asarray(image.dataobj, dtype=np.float32)[:, places]
 
     return Opened(path=path, grid=Grayordinates(axis=axes[1]), n_maps=len(axes[0]), names=names, data=data)
 
@@ -262,8 +269,8 @@ def _open_gifti(path: Path, image: Any) -> Opened:
     structure = next((m["AnatomicalStructurePrimary"] for m in told if "AnatomicalStructurePrimary" in m), "")
     names = {int(k): str(v) for k, v in image.labeltable.get_labels_as_dict().items()}
 
-    def data() -> Maps:
-        return np.concatenate(arrays).astype(np.float32)
+    def data(places: Places) -> Maps:
+        return np.concatenate(arrays).astype(np.float32)[:, places]
 
     grid = Surface(size=arrays[0].shape[1], structure=structure)
     return Opened(path=path, grid=grid, n_maps=sum(len(a) for a in arrays), names=names, data=data)

@@ -126,7 +126,8 @@ def map_figure(
         )
     if slices < 1:
         raise ConfigError(f"expected at least one slice, got {slices}")
-    have = sorted({row.step for row in scores_of(record, metric=metric, layer=layer, **columns)})
+    rows = scores_of(record, metric=metric, layer=layer, **columns)
+    have = sorted({row.step for row in rows})
     chosen = list(steps) or [have[i] for i in np.unique(np.linspace(0, len(have) - 1, 6).round().astype(int))]
     maps = {s: score_values(record, space, step=s, metric=metric, layer=layer, **columns) for s in chosen}
     caption = (
@@ -136,7 +137,7 @@ def map_figure(
         "ceiling."
     )
     title = f"{metric} in the brain, over training"
-    chart = _chart(maps, space, space.grid, slices, metric)
+    chart = _chart(maps, space, space.grid, slices, rows[0].unit or metric)
     return Figure(name=file_stem(record.run, metric, "brain"), title=title, caption=caption, chart=finished(chart))
 
 
