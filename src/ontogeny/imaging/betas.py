@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ontogeny.errors import DataError
+from ontogeny.imaging.bids import bids_name
 from ontogeny.imaging.grids import Opened, open_image
 from ontogeny.imaging.presentations import Presentations, Unusable, checked
 from ontogeny.imaging.space import Space, same_grid
@@ -54,8 +55,8 @@ def read_betas(
     """One subject's betas, one row a presentation.
 
     Args:
-        files: 4-D images (one, or one a run) or 3-D ones, one a presentation, in the order of the table; None: the
-            table's column `file` names them.
+        files: 4-D images (one, or one a run) or 3-D ones, one a presentation, in the order of the table; a `run-` in
+            their names is held against the table's. None: the table's column `file` names them.
         table: which stimulus each volume is of; see `read_rows`. One file, or one a run.
         space: which voxels, and their ROIs; see `read_space(..., like=files)`.
         subject: whose.
@@ -68,14 +69,9 @@ def read_betas(
     """
     root = None if folder is None else Path(folder)
     rows = read_rows(_several(table), folder=root, stimuli=stimuli)
-    values, lengths = read_values(_named(rows, table) if files is None else files, space=space, folder=root)
-    if len(values) != len(rows):
-        names = [f"{Path(p).name}: {n}" for p, n in zip(_several(files or ()), lengths, strict=False)]
-        raise DataError(
-            f"the table has {len(rows)} rows but there are {len(values)} volumes ({', '.join(names[:4])}); "
-            "one volume a row: is a run missing, or are these not betas but a time series (see block_average)?"
-        )
-    runs = tuple(row.run for row in rows)
+    images = _named(rows, table) if files is None else _several(files)
+    values, lengths = read_values(images, space=space, folder=root)
+    runs = _runs(rows, images, lengths)
     values, kept, dropped = checked(values, space, runs, unusable)
     return Presentations(
         subject=subject,
@@ -85,6 +81,25 @@ def read_betas(
         space=kept,
         dropped=dropped,
     )
+
+
+def _runs(rows: Sequence[Row], images: Sequence[str | Path], lengths: Sequence[int]) -> tuple[str, ...]:
+    """The run of each row, as the table or else the image's name has it; they must not say otherwise."""
+    if sum(lengths) != len(rows):
+        said = ", ".join(f"{Path(p).name}: {n}" for p, n in zip(images[:4], lengths[:4], strict=True))
+        raise DataError(
+            f"the table has {len(rows)} rows but there are {sum(lengths)} volumes ({said}); one volume a row: is a run "
+            "missing, or are these not betas but a time series (see block_average)?"
+        )
+    names = [(Path(p).name, bids_name(p).entities.get("run", "")) for p in images]
+    of_rows = [name for name, n in zip(names, lengths, strict=True) for _ in range(n)]
+    for number, (row, (name, run)) in enumerate(zip(rows, of_rows, strict=True), 1):
+        if row.run and run and row.run.lstrip("0") != run.lstrip("0"):
+            raise DataError(
+                f"row {number} of the table is of run {row.run!r}, but its volume is in {name}; give files and tables "
+                "in the same order"
+            )
+    return tuple(row.run or run or "1" for row, (_, run) in zip(rows, of_rows, strict=True))
 
 
 def _several(files: Files) -> list[str | Path]:

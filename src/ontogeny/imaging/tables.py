@@ -104,8 +104,9 @@ def read_rows(
 
     Args:
         paths: TSV or CSV with a column of stimuli (the first there is of stimulus_id, stim_id, stim_file, trial_type)
-            and, if they like, run, repeat, file, onset, duration. Of several, one a run, the run is the `run-` of
-            their name, or else their number from 1. Repeats are counted where the table does not say.
+            and, if they like, run, repeat, file, onset, duration. A table without a column run is of the `run-` in its
+            name; or else of several the first, second, ...; or else the run is "". Repeats are counted where the table
+            does not say.
         folder: what paths are relative to, and must not leave.
         stimuli: ids of the stimulus set, where it is known.
 
@@ -120,7 +121,7 @@ def read_rows(
         column = next((name for name in _STIMULUS if name in table[0]), None)
         if column is None:
             raise DataError(f"{found}: no column of stimuli, one of {list(_STIMULUS)}, got {list(table[0])}")
-        run = bids_name(found).entities.get("run", str(number))
+        run = bids_name(found).entities.get("run", str(number) if len(paths) > 1 else "")
         for cells in table:
             stimulus = cells[column]
             seen[stimulus] = seen.get(stimulus, 0) + 1

@@ -83,6 +83,18 @@ def test_events_a_run_give_their_run(lab):
     assert got.runs == tuple(RUNS)
 
 
+def test_runs_of_images_and_table_are_held_against_each_other(lab, data):
+    files = [f"sub-01_run-{r}_stat-beta.nii.gz" for r in ("01", "02")]
+    for i, file in enumerate(files):
+        images.nifti(lab / file, data[..., 3 * i : 3 * i + 3])
+    assert read(lab, files=files).runs == tuple(RUNS)
+    images.table(lab / "plain.tsv", [(s,) for s in IDS], "stimulus_id")
+    assert read(lab, files=files, table="plain.tsv").runs == ("01",) * 3 + ("02",) * 3
+    assert read(lab, table="plain.tsv").runs == ("1",) * 6
+    with pytest.raises(DataError, match="row 1 of the table is of run '1', but its volume is in sub-01_run-02_stat"):
+        read(lab, files=files[::-1])
+
+
 def test_cifti_dense_and_surface_values_come_as_they_are(tmp_path, rng):
     axis = images.grayordinates()
     values = rng.standard_normal((3, 8)).astype(np.float32)

@@ -8,12 +8,16 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 from tests import images
 
-from ontogeny import Record
+from ontogeny import Benchmark, Record, StimulusSet
 from ontogeny.errors import ConfigError, DataError, RecordError
-from ontogeny.imaging import Space, read_space, score_map, score_values
+from ontogeny.features import Features, Site
+from ontogeny.imaging import Presentations, Space, read_space, score_map, score_values, voxelwise
 from ontogeny.lag import rise_time
+from ontogeny.metrics import make_folds
+from ontogeny.metrics.encoding import Ridge, ridge_cv
 from ontogeny.report import write_pngs
 from ontogeny.report.brain import map_figure, rise_map
 from ontogeny.scores import Score
@@ -85,6 +89,35 @@ def test_voxels_that_are_rois_of_their_own_get_their_own_value(space, tmp_path, 
     got = score_values(record, space, step=3, metric="ridge-gcv")
     np.testing.assert_array_equal(got[order], values[order])
     assert np.isnan(got).sum() == 1
+
+
+def test_a_voxelwise_benchmark_paints_what_ridge_gives_each_voxel(space, tmp_path, rng):
+    """The whole way round: presentations, assembly, benchmark, record, image; against the metric on bare arrays."""
+    x = rng.standard_normal((60, 5))
+    y = (x @ rng.standard_normal((5, len(space))) + 2 * rng.standard_normal((60, len(space)))).astype(np.float32)
+    ids = tuple(f"s{i}" for i in range(60))
+    order = rng.permutation(60)
+    shown = Presentations(
+        subject="01", stimulus_ids=tuple(ids[i] for i in order), runs=("1",) * 60, responses=y[order], space=space
+    )
+    benchmark = Benchmark(
+        name="lab",
+        version="1",
+        citation="",
+        licence="",
+        about="",
+        simulated=True,
+        stimuli=StimulusSet(name="lab", modality="text", ids=ids, inputs=[f"sentence {i}" for i in ids]),
+        assemblies=(voxelwise(shown.assembly("lab"), space),),
+        metrics=(Ridge(),),
+        folds=make_folds(60),
+    )
+    features = Features(stimulus_ids=ids, values={Site("a", "mean"): torch.as_tensor(x)}, refused={})
+    record = Record.open(tmp_path / "voxelwise", create=True, run="r")
+    record.append(benchmark.score(features, run="r", step=7))
+    image = score_map(record, space, step=7, metric="ridge-gcv")
+    expected = ridge_cv(x, y, folds=benchmark.folds)
+    np.testing.assert_allclose(np.asarray(image.dataobj)[images.labels() > 0], expected, atol=1e-5)
 
 
 def test_what_is_not_one_map_is_refused(record, space):
