@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from ontogeny.errors import DataError, nearest
+from ontogeny.errors import DataError, nearest, require
 from ontogeny.imaging.grids import Grid, Opened, Volume, nibabel, open_image
 from ontogeny.imaging.tables import label_names
 
@@ -157,10 +157,8 @@ def _on(image: Opened, grid: Grid, resample: bool) -> Float[np.ndarray, " places
     if not (resample and isinstance(grid, Volume) and isinstance(image.grid, Volume) and image.grid.differs(grid)):
         same_grid(image.grid, grid, str(image.path), "the images that it is for")
         return values
-    from nibabel.processing import resample_from_to
-
     source = nibabel().Nifti1Image(values.reshape(image.grid.shape), image.grid.affine)
-    moved = resample_from_to(source, (grid.shape, grid.affine), order=0)
+    moved = require("nibabel.processing", "imaging").resample_from_to(source, (grid.shape, grid.affine), order=0)
     return np.asarray(moved.dataobj, dtype=np.float32).ravel()
 
 

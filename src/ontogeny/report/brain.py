@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ontogeny.errors import ConfigError, DataError
+from ontogeny.errors import ConfigError, DataError, require
 from ontogeny.imaging.grids import Volume
 from ontogeny.imaging.maps import BEST, best_layers, painted, score_values, scores_of
 from ontogeny.imaging.space import Space
@@ -17,7 +18,7 @@ from ontogeny.report.figures import Figure, altair, file_stem, finished
 from ontogeny.scores import Score
 from ontogeny.series import Record
 
-__all__ = ["RegionRise", "RiseMap", "map_figure", "rise_map"]
+__all__ = ["RegionRise", "RiseMap", "map_figure", "rise_map", "write_glass_brain"]
 
 _NEVER = (float("nan"), float("nan"), float("nan"))
 _MAPS = ("t50 step", "t50 low", "t50 high")
@@ -149,6 +150,25 @@ class _Look:
     orientation: str
     colour: Any
     pixels: float
+
+
+def write_glass_brain(image: Any, path: str | Path, *, title: str = "") -> Path:
+    """Draw a map in MNI space as nilearn's glass brain (PNG, PDF or SVG by the path's ending).
+
+    Args:
+        image: of `score_map` or one of `rise_map`; a volume in MNI space, which nothing here can check.
+        path: where to.
+        title: above it.
+
+    Raises:
+        MissingExtraError: nilearn or matplotlib is not installed.
+    """
+    require("matplotlib", "nilearn").use("Agg")
+    plotting = require("nilearn.plotting", "nilearn")
+    shown = plotting.plot_glass_brain(image, title=title or None, colorbar=True, plot_abs=False)
+    shown.savefig(str(path))
+    shown.close()
+    return Path(path)
 
 
 def _chart(maps: dict[int, np.ndarray], space: Space, grid: Volume, slices: int, unit: str) -> Any:

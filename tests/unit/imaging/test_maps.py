@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -12,14 +14,14 @@ import torch
 from tests import images
 
 from ontogeny import Benchmark, Record, StimulusSet
-from ontogeny.errors import ConfigError, DataError, RecordError
+from ontogeny.errors import ConfigError, DataError, MissingExtraError, RecordError
 from ontogeny.features import Features, Site
 from ontogeny.imaging import Presentations, Space, read_space, score_map, score_values, voxelwise
 from ontogeny.lag import rise_time
 from ontogeny.metrics import make_folds
 from ontogeny.metrics.encoding import Ridge, ridge_cv
 from ontogeny.report import write_pngs
-from ontogeny.report.brain import map_figure, rise_map
+from ontogeny.report.brain import map_figure, rise_map, write_glass_brain
 from ontogeny.scores import Score
 
 STEPS = np.unique(np.logspace(0, 4, 40).round().astype(int))
@@ -198,3 +200,25 @@ def test_what_cannot_be_drawn_is_refused(record, space, tmp_path):
     np.testing.assert_allclose(
         image.agg_data(), max(one(record, "V1", d, 10_000) for d in ("early", "late")), rtol=1e-6
     )
+
+
+def test_a_glass_brain_without_nilearn_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "nilearn", None)
+    monkeypatch.delitem(sys.modules, "nilearn.plotting", raising=False)
+    with pytest.raises(MissingExtraError, match=r"pip install 'ontogeny\[nilearn\]'"):
+        write_glass_brain(None, tmp_path / "glass.png")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_glass_brain_is_drawn(record, space, tmp_path):
+    pytest.importorskip("nilearn.plotting")
+    image = score_map(record, space, step=10_000, metric="ridge-gcv", subject="01")
+    path = write_glass_brain(image, tmp_path / "glass.png", title="ridge")
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_nothing_outside_is_imported_before_it_is_needed():
+    code = "import sys, ontogeny.imaging, ontogeny.report.brain; print([m for m in sys.modules if m in %r])"
+    heavy = ("nibabel", "nilearn", "altair", "matplotlib", "pandas", "PIL")
+    done = subprocess.run([sys.executable, "-c", code % (heavy,)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

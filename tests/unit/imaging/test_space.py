@@ -10,7 +10,7 @@ import pytest
 from tests import images
 
 from ontogeny.errors import DataError
-from ontogeny.imaging import Presentations, read_space, voxelwise
+from ontogeny.imaging import Presentations, read_space, read_values, voxelwise
 from ontogeny.imaging.grids import open_image
 
 
@@ -114,6 +114,29 @@ def test_values_find_their_voxels_in_the_image(tmp_path, rng):
     np.testing.assert_array_equal(np.asarray(two.dataobj)[..., 1][images.labels() > 0], -values)
     with pytest.raises(DataError, match=r"expected 1 map\(s\) of 42 voxels.* got \(1, 41\); were voxels dropped"):
         space.image(values[:-1])
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("orientation", ["LPS", "RAS", "SAR", "PIL"])
+def test_files_in_any_orientation_give_the_same_map_in_the_world(tmp_path, rng, orientation):
+    """nibabel turns betas and atlas; the map, turned back by nibabel, is the same."""
+    data = rng.standard_normal((*images.SHAPE, 2)).astype(np.float32)
+    turned = []
+    for name, values in (("atlas", images.labels()), ("betas", data)):
+        image = nib.Nifti1Image(values, images.AFFINE)
+        codes = nib.orientations.axcodes2ornt(orientation)
+        change = nib.orientations.ornt_transform(nib.io_orientation(images.AFFINE), codes)
+        turned.append(tmp_path / f"{name}.nii.gz")
+        image.as_reoriented(change).to_filename(turned[-1])
+    (tmp_path / "atlas.tsv").write_text("index\tname\n1\tV1\n2\tIT\n7\tFFA\n")
+    space = read_space(turned[0], like=turned[1])
+    values, _ = read_values(turned[1], space=space)
+    back = nib.as_closest_canonical(space.image(values[1]))
+    expected = nib.as_closest_canonical(
+        nib.Nifti1Image(np.where(images.labels() > 0, data[..., 1], np.nan), images.AFFINE)
+    )
+    np.testing.assert_allclose(back.affine, expected.affine, atol=1e-5)
+    np.testing.assert_array_equal(back.get_fdata(), expected.get_fdata())
 
 
 def test_cifti_and_gifti_images_come_back_on_their_axes(tmp_path, rng):
