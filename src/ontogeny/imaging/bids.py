@@ -43,7 +43,7 @@ def bids_files(folder: str | Path, *, suffix: str = "", extension: str = "", **e
     """Files whose names say what is asked for, by subject, session, task and run (numbers by value).
 
     Args:
-        folder: searched with all folders below.
+        folder: searched with all folders below, hidden ones left out.
         suffix: e.g. "statmap", "events", "bold"; any where empty.
         extension: e.g. ".nii.gz"; where empty all but `.json`, the sidecars.
         **entities: e.g. subject="01", space="T1w", stat="beta", desc="preproc"; short keys ("sub") will do too.
@@ -54,8 +54,9 @@ def bids_files(folder: str | Path, *, suffix: str = "", extension: str = "", **e
     wanted = {
         _LONG.get(key, key): str(value).removeprefix(f"{_LONG.get(key, key)}-") for key, value in entities.items()
     }
-    every = {path: bids_name(path) for path in sorted(Path(folder).rglob("*")) if path.is_file()}
-    named = {path: name for path, name in every.items() if name.entities}
+    every = [path for path in sorted(Path(folder).rglob("*")) if path.is_file()]
+    seen = [path for path in every if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+    named = {path: name for path in seen if (name := bids_name(path)).entities}
     found = {
         path: name
         for path, name in named.items()

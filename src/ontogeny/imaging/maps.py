@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from ontogeny.errors import RecordError, nearest
 from ontogeny.imaging.space import Space
+from ontogeny.panels import SURPRISAL
 from ontogeny.scores import KEY, Score
 from ontogeny.series import Record
 
@@ -68,6 +69,8 @@ def scores_of(record: Record, *, metric: str, layer: str = BEST, **columns: Any)
     """
     wanted = {"kind": "alignment", "metric": metric, **columns} | ({} if layer == BEST else {"layer": layer})
     rows = [row for row in record.select(**wanted) if row.value is not None]
+    if layer == BEST:
+        rows = [row for row in rows if row.layer != SURPRISAL]  # what is said of the words is no layer
     if not rows:
         every = record.select(kind="alignment")
         raise RecordError(f"record {record.folder} has no score with {wanted}. {_hint(every, wanted)}")

@@ -17,6 +17,7 @@ NAMES = [
     "sub-02/func/sub-02_task-view_run-1_space-MNI152NLin2009cAsym_stat-beta_statmap.nii.gz",
     "sub-01/anat/sub-01_space-T1w_desc-aparc_dseg.nii.gz",
     "participants.tsv",
+    ".git/annex/sub-01_ses-1_task-view_run-2_space-T1w_stat-beta_statmap.nii.gz",
 ]
 
 

@@ -82,6 +82,14 @@ def test_the_best_layer_is_chosen_for_each_roi_at_this_step(record, space):
         assert set(values[np.asarray(space.roi) == roi]) == {best}
 
 
+def test_surprisal_is_no_layer_that_could_be_best(record, space):
+    blank = {"run": "r", "step": 10_000, "kind": "alignment", "subject": "01", "metric": "ridge-gcv", "roi": "V1"}
+    record.append([Score(**blank, layer="surprisal", value=0.99)])
+    ask = {"step": 10_000, "metric": "ridge-gcv", "subject": "01"}
+    assert np.nanmax(score_values(record, space, **ask)) < 0.6
+    assert np.nanmax(score_values(record, space, layer="surprisal", **ask)) == 0.99
+
+
 def test_voxels_that_are_rois_of_their_own_get_their_own_value(space, tmp_path, rng):
     values = rng.standard_normal(len(space))
     record = Record.open(tmp_path / "voxels", create=True)
