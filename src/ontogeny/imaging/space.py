@@ -105,6 +105,7 @@ def read_space(
     folder: str | Path | None = None,
     like: str | Path | None = None,
     resample: bool = False,
+    prefix: str = "",
 ) -> Space:
     """The voxels of an atlas.
 
@@ -117,6 +118,8 @@ def read_space(
         folder: what paths are relative to, and must not leave.
         like: an image of the betas; an atlas on another grid is refused.
         resample: put a volume on the grid of `like`, nearest neighbour.
+        prefix: put before every ROI's name. Surfaces have one file a hemisphere: read each with a prefix of its own
+            ("L ", "R ") and give the benchmark two assemblies of the subject.
 
     Raises:
         DataError: no names, a label without a name, a ROI that is not there or has no voxel, masks that overlap,
@@ -134,7 +137,8 @@ def read_space(
         names = _names(image, labels, root)
         grid = wanted or image.grid
         values = _whole_numbers(_on(image, grid, resample), image.path)
-    return _space(grid, values, names, rois, owner=str(atlas if not isinstance(atlas, Mapping) else "the masks"))
+    space = _space(grid, values, names, rois, owner=str(atlas if not isinstance(atlas, Mapping) else "the masks"))
+    return replace(space, roi=tuple(prefix + roi for roi in space.roi))
 
 
 def same_grid(ours: Grid, theirs: Grid, ours_is: str, theirs_is: str) -> None:

@@ -13,10 +13,10 @@ import pytest
 import torch
 from tests import images
 
-from ontogeny import Benchmark, Record, StimulusSet
+from ontogeny import Assembly, Benchmark, Record, StimulusSet
 from ontogeny.errors import ConfigError, DataError, MissingExtraError, RecordError
 from ontogeny.features import Features, Site
-from ontogeny.imaging import Presentations, Space, read_space, score_map, score_values, voxelwise
+from ontogeny.imaging import Presentations, Space, read_betas, read_space, score_map, score_values, voxelwise
 from ontogeny.lag import rise_time
 from ontogeny.metrics import make_folds
 from ontogeny.metrics.encoding import Ridge, ridge_cv
@@ -101,6 +101,46 @@ def test_voxels_that_are_rois_of_their_own_get_their_own_value(space, tmp_path, 
     assert np.isnan(got).sum() == 1
 
 
+def lab(ids: tuple[str, ...], *assemblies: Assembly) -> Benchmark:
+    return Benchmark(
+        name="lab",
+        version="1",
+        citation="",
+        licence="",
+        about="",
+        simulated=True,
+        stimuli=StimulusSet(name="lab", modality="text", ids=ids, inputs=[f"sentence {i}" for i in ids]),
+        assemblies=assemblies,
+        metrics=(Ridge(),),
+        folds=make_folds(len(ids)),
+    )
+
+
+def test_two_hemispheres_are_two_assemblies_of_one_subject(tmp_path, rng):
+    """Surfaces from files to maps: each hemisphere's map holds its own score."""
+    x, ids = rng.standard_normal((40, 3)), tuple(f"s{i}" for i in range(40))
+    images.table(tmp_path / "stimuli.tsv", [(i, "1") for i in ids])
+    spaces, assemblies, expected = [], [], []
+    for side, noise in (("Left", 0.5), ("Right", 3.0)):
+        y = x @ rng.standard_normal((3, 6)) + noise * rng.standard_normal((40, 6))
+        betas = images.gifti(tmp_path / f"{side}.func.gii", y, f"Cortex{side}")
+        mask = images.gifti(tmp_path / f"{side}_mask.func.gii", np.array([[0, 1, 1, 1, 0, 1]]), f"Cortex{side}")
+        space = read_space({"V1": mask}, like=betas, prefix=f"{side[0]} ")
+        shown = read_betas(betas, table=tmp_path / "stimuli.tsv", space=space, subject="01")
+        spaces.append(space)
+        assemblies.append(shown.assembly("lab"))
+        expected.append(ridge_cv(x, y[:, [1, 2, 3, 5]].astype(np.float32), folds=make_folds(40)).mean())
+    benchmark = lab(ids, *assemblies)
+    features = Features(stimulus_ids=ids, values={Site("a", "mean"): torch.as_tensor(x)}, refused={})
+    record = Record.open(tmp_path / "sides", create=True, run="r")
+    record.append(benchmark.score(features, run="r", step=0))
+    for space, value in zip(spaces, expected, strict=True):
+        assert set(space.roi) == {f"{space.grid.structure[6]} V1"}
+        data = score_map(record, space, step=0, metric="ridge-gcv").agg_data()
+        np.testing.assert_allclose(data, [np.nan, value, value, value, np.nan, value], atol=1e-5)
+    assert expected[0] > expected[1] + 0.1
+
+
 def test_a_voxelwise_benchmark_paints_what_ridge_gives_each_voxel(space, tmp_path, rng):
     """The whole way round: presentations, assembly, benchmark, record, image; against the metric on bare arrays."""
     x = rng.standard_normal((60, 5))
@@ -110,18 +150,7 @@ def test_a_voxelwise_benchmark_paints_what_ridge_gives_each_voxel(space, tmp_pat
     shown = Presentations(
         subject="01", stimulus_ids=tuple(ids[i] for i in order), runs=("1",) * 60, responses=y[order], space=space
     )
-    benchmark = Benchmark(
-        name="lab",
-        version="1",
-        citation="",
-        licence="",
-        about="",
-        simulated=True,
-        stimuli=StimulusSet(name="lab", modality="text", ids=ids, inputs=[f"sentence {i}" for i in ids]),
-        assemblies=(voxelwise(shown.assembly("lab"), space),),
-        metrics=(Ridge(),),
-        folds=make_folds(60),
-    )
+    benchmark = lab(ids, voxelwise(shown.assembly("lab"), space))
     features = Features(stimulus_ids=ids, values={Site("a", "mean"): torch.as_tensor(x)}, refused={})
     record = Record.open(tmp_path / "voxelwise", create=True, run="r")
     record.append(benchmark.score(features, run="r", step=7))
