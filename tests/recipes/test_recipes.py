@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
 
 from ontogeny import Record
@@ -21,6 +23,7 @@ TINY = {
     "transformers_run": ["--steps", "3", "--sentences", "300"],
     "plain_loop": ["--steps", "3", "--images", "600"],
     "own_metric": [],
+    "own_nifti": ["--steps", "3"],
     "many_seeds": ["--steps", "3", "--seeds", "2", "--data", "planted"],
 }
 
@@ -59,5 +62,10 @@ def test_the_recipe_runs(name, tmp_path):
     assert steps == ([0] if name == "own_metric" else [0, 1, 2, 3])
     if name == "own_metric":
         assert record.select(metric="distance-correlation")
+    if name == "own_nifti":
+        atlas, brain = (nibabel.load(tmp_path / "record" / f) for f in ("lab/sub-01_dseg.nii.gz", "map.nii.gz"))
+        assert (np.isfinite(brain.get_fdata()) == (atlas.get_fdata() > 0)).all()
+        assert (brain.affine == atlas.affine).all()
+        assert list((tmp_path / "record").glob("*-brain.png"))
     if name == "wandb_run":
         assert list((tmp_path / "wandb").glob("offline-run-*/*.wandb"))

@@ -4,6 +4,7 @@ curves.py      a record read once: its panels (ontogeny.panels), task, refusals,
 alignment.py   panels -> pictures (Altair)
 which_first.py leads of a record's curves, and of several records
 leads.py       leads -> pictures
+brain.py       scores back in the brain over training, and when each region rises
 words.py       panels -> sentences and tables
 page.py        all of it -> one HTML file without a network
 figures.py     Figure, and the axes that pictures share

@@ -1,0 +1,123 @@
+"""Betas: files of one volume (or map) a presentation, an atlas and a table become presentations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from ontogeny.errors import DataError
+from ontogeny.imaging.bids import bids_name
+from ontogeny.imaging.grids import Opened, open_image
+from ontogeny.imaging.presentations import Presentations, Unusable, checked
+from ontogeny.imaging.space import Space, same_grid
+from ontogeny.imaging.tables import Row, read_rows
+
+__all__ = ["read_betas", "read_values"]
+
+Files = str | Path | Sequence[str | Path]
+
+
+def read_values(
+    files: Files, *, space: Space, folder: str | Path | None = None
+) -> tuple[Float[np.ndarray, "rows voxels"], tuple[int, ...]]:
+    """A space's voxels of all volumes (or maps) of one or several images, one after the other.
+
+    Args:
+        files: NIfTI (3-D, 4-D), CIFTI dense, or GIFTI; read one at a time.
+        space: which voxels; a file on another grid is refused.
+        folder: what paths are relative to, and must not leave.
+
+    Returns:
+        Volumes x voxels (float32), and how many volumes each file has.
+
+    Raises:
+        DataError: a file that cannot be read, or on another grid.
+    """
+    root = None if folder is None else Path(folder)
+    opened = [open_image(path, root) for path in _several(files)]
+    _one_grid(opened, space)
+    return np.concatenate([image.read(space.index) for image in opened]), tuple(o.n_maps for o in opened)
+
+
+def read_betas(
+    files: Files | None,
+    *,
+    table: Files,
+    space: Space,
+    subject: str,
+    stimuli: Sequence[str] | None = None,
+    folder: str | Path | None = None,
+    unusable: Unusable = "refuse",
+) -> Presentations:
+    """One subject's betas, one row a presentation.
+
+    Args:
+        files: 4-D images (one, or one a run) or 3-D ones, one a presentation, in the order of the table; a `run-` in
+            their names is held against the table's. None: the table's column `file` names them.
+        table: which stimulus each volume is of; see `read_rows`. One file, or one a run.
+        space: which voxels, and their ROIs; see `read_space(..., like=files)`.
+        subject: whose.
+        stimuli: ids of the stimulus set; a table that names others is refused.
+        folder: what paths are relative to, and must not leave.
+        unusable: voxels with NaN, or constant within a run: "refuse", or "drop" and count them.
+
+    Raises:
+        DataError: grids or lengths that differ, unknown stimuli, unusable voxels; says which and what to do.
+    """
+    root = None if folder is None else Path(folder)
+    rows = read_rows(_several(table), folder=root, stimuli=stimuli)
+    images = _named(rows, table) if files is None else _several(files)
+    values, lengths = read_values(images, space=space, folder=root)
+    runs = _runs(rows, images, lengths)
+    values, kept, dropped = checked(values, space, runs, unusable)
+    return Presentations(
+        subject=subject,
+        stimulus_ids=tuple(row.stimulus_id for row in rows),
+        runs=runs,
+        responses=values,
+        space=kept,
+        dropped=dropped,
+    )
+
+
+def _runs(rows: Sequence[Row], images: Sequence[str | Path], lengths: Sequence[int]) -> tuple[str, ...]:
+    """The run of each row, as the table or else the image's name has it; they must not say otherwise."""
+    if sum(lengths) != len(rows):
+        said = ", ".join(f"{Path(p).name}: {n}" for p, n in zip(images[:4], lengths[:4], strict=True))
+        raise DataError(
+            f"the table has {len(rows)} rows but there are {sum(lengths)} volumes ({said}); one volume a row: is a run "
+            "missing, or are these not betas but a time series (see block_average)?"
+        )
+    names = [(Path(p).name, bids_name(p).entities.get("run", "")) for p in images]
+    of_rows = [name for name, n in zip(names, lengths, strict=True) for _ in range(n)]
+    for number, (row, (name, run)) in enumerate(zip(rows, of_rows, strict=True), 1):
+        if row.run and run and row.run.lstrip("0") != run.lstrip("0"):
+            raise DataError(
+                f"row {number} of the table is of run {row.run!r}, but its volume is in {name}; give files and tables "
+                "in the same order"
+            )
+    return tuple(row.run or run or "1" for row, (_, run) in zip(rows, of_rows, strict=True))
+
+
+def _several(files: Files) -> list[str | Path]:
+    return [files] if isinstance(files, str | Path) else list(files)
+
+
+def _named(rows: Sequence[Row], table: Files) -> list[str | Path]:
+    without = [row.stimulus_id for row in rows if not row.file]
+    if without:
+        raise DataError(
+            f"{table}: no image is given and {len(without)} rows have no 'file', e.g. that of {without[0]!r}; give "
+            "files=, or a column file with one 3-D image a row"
+        )
+    return [row.file for row in rows]
+
+
+def _one_grid(opened: Sequence[Opened], space: Space) -> None:
+    if not opened:
+        raise DataError("no image was given; name at least one file")
+    for image in opened:
+        same_grid(image.grid, space.grid, str(image.path), "the atlas")
