@@ -11,7 +11,7 @@ download.py     one pinned file, resumed and checked
 tuckute.py, kriegeskorte.py, planted.py, training.py    one reader each
 folder/         one folder a benchmark: written, read, verified
 plain.py, subjects.py, building.py    plain tables and arrays -> such a folder
-rsatoolbox.py, xarrays.py, hub.py    to and from other libraries' layouts
+interchange/    to and from rsatoolbox, xarray (Brain-Score) and Hugging Face `datasets`
 """
 
 from __future__ import annotations

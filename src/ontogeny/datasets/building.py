@@ -18,7 +18,7 @@ from ontogeny.benchmark import Benchmark
 from ontogeny.datasets.folder.extras import Extras
 from ontogeny.datasets.folder.writing import check_labels
 from ontogeny.datasets.plain import StimulusTable, read_responses, read_stimulus_table, texts, typed
-from ontogeny.datasets.subjects import Order, read_subject
+from ontogeny.datasets.subjects import Order, Subject, read_subject
 from ontogeny.errors import AlignmentIdError, DataError, nearest
 from ontogeny.metrics import Folds, Metric, make_folds
 from ontogeny.metrics.cka import CKA
@@ -93,7 +93,7 @@ class Built:
 
     benchmark: Benchmark
     extras: Mapping[str, Extras]
-    stimulus_columns: Mapping[str, Sequence[Any]]
+    stimulus_columns: Mapping[str, Any]
     dropped: tuple[dict[str, Any], ...] = field(default=())
 
 
@@ -124,29 +124,14 @@ def build(
     Raises:
         DataError: anything that does not fit; names the file and the row.
     """
-    split, responses, rois = split or Split(), responses or {}, rois or {}
-    for subject in rois:
-        if subject not in responses:
-            raise DataError(f"ROIs are given for {subject!r}, which has no responses. {nearest(subject, responses)}")
+    split, responses, geometries = split or Split(), responses or {}, geometries or {}
     table = read_stimulus_table(stimuli)
     check_ids(table.ids, str(stimuli))
     rows = range(len(table.ids))
     by_id = rows if split.how == "contiguous" else sorted(rows, key=lambda row: table.ids[row])
     order = Order(table=table.ids, rows=tuple(by_id))
-    subjects = [
-        read_subject(
-            subject,
-            responses[subject],
-            _rois(rois, subject),
-            name=about.name,
-            order=order,
-            ceiling=(about.ceiling, about.ceiling_source),
-            drop_bad=drop_bad,
-        )
-        for subject in sorted(responses)
-    ]
-    rdms = {key: (geometries or {})[key] for key in sorted(geometries or {})}
-    default: tuple[Metric, ...] = (RSA(), CKA()) if rdms else (Ridge(),)
+    subjects = _subjects(about, order, responses, rois or {}, drop_bad=drop_bad)
+    rdms = [_geometry(about.name, key, geometries[key], order) for key in sorted(geometries)]
     stimulus_set, folds = _stimuli(stimuli, about, table, order, split)
     benchmark = Benchmark(
         name=about.name,
@@ -156,11 +141,8 @@ def build(
         about=about.about,
         simulated=about.simulated,
         stimuli=stimulus_set,
-        assemblies=(
-            *(subject.assembly for subject in subjects),
-            *(_geometry(about.name, key, path, order) for key, path in rdms.items()),
-        ),
-        metrics=tuple(metrics) if metrics else default,
+        assemblies=(*(subject.assembly for subject in subjects), *rdms),
+        metrics=tuple(metrics) if metrics else (RSA(), CKA()) if rdms else (Ridge(),),
         folds=folds,
     )
     benchmark.prepare()
@@ -172,24 +154,39 @@ def build(
     )
 
 
+def _subjects(
+    about: About, order: Order, responses: Mapping[str, Path], rois: Mapping[str, Path], *, drop_bad: bool
+) -> list[Subject]:
+    for subject in rois:
+        if subject not in responses:
+            raise DataError(f"ROIs are given for {subject!r}, which has no responses. {nearest(subject, responses)}")
+    return [
+        read_subject(
+            subject,
+            responses[subject],
+            _rois(rois, subject),
+            name=about.name,
+            order=order,
+            ceiling=(about.ceiling, about.ceiling_source),
+            drop_bad=drop_bad,
+        )
+        for subject in sorted(responses)
+    ]
+
+
 def _rois(rois: Mapping[str, Path], subject: str) -> Path | None:
     if rois and subject not in rois:
-        raise DataError(
-            f"ROIs are given for {sorted(rois)} but not for subject {subject!r}; give them for every subject"
-        )
+        raise DataError(f"ROIs are given for {sorted(rois)}, not for subject {subject!r}; give them for every subject")
     return rois.get(subject)
 
 
 def _columns(path: Path, table: StimulusTable, order: Order, split: Split) -> dict[str, Any]:
-    used = {split.groups, "fold", "group"}
-    kept = {
-        name: typed(path, name, values)[list(order.rows)] for name, values in table.columns.items() if name not in used
-    }
+    """Columns that no other column of the folder says again; groups under their own name too."""
+    used = {"fold", "group"} if split.groups is None else {"fold", "group", split.groups}
+    kept = {name: typed(path, name, values) for name, values in table.columns.items() if name not in used}
     if split.groups not in (None, "group"):
-        kept[str(split.groups)] = np.array(texts(path, table.columns, str(split.groups)), dtype=object)[
-            list(order.rows)
-        ]
-    return kept
+        kept[str(split.groups)] = np.array(texts(path, table.columns, str(split.groups)), dtype=object)
+    return {name: values[list(order.rows)] for name, values in kept.items()}
 
 
 def _stimuli(path: Path, about: About, table: StimulusTable, order: Order, split: Split) -> tuple[StimulusSet, Folds]:

@@ -185,7 +185,7 @@ def read_responses(path: Path) -> ResponseTable:
     """Responses from .npy, .safetensors (tensor `responses`) or a table with `stimulus_id` and one column a voxel.
 
     Raises:
-        DataError: no such file, another kind, a pickle, cut short, no numbers, or neither two nor three axes.
+        DataError: no such file, another kind, Python objects, cut short, no numbers, or neither two nor three axes.
     """
     _there(path, (".npy", ".safetensors", *_TABLES))
     if path.suffix.lower() in _TABLES:
@@ -200,7 +200,8 @@ def read_responses(path: Path) -> ResponseTable:
     values = _npy(path) if path.suffix.lower() == ".npy" else _tensor(path)
     if values.dtype.kind not in "fiu" or values.ndim not in (2, 3):
         raise DataError(
-            f"{path}: expected numbers, stimuli x voxels or repeats x stimuli x voxels, got {values.dtype} {values.shape}"
+            f"{path}: expected numbers, stimuli x voxels or repeats x stimuli x voxels, got {values.dtype} "
+            f"{values.shape}"
         )
     return ResponseTable(ids=None, values=values if values.dtype.kind == "f" else values.astype(np.float64))
 

@@ -1,4 +1,4 @@
-"""One subject's plain files -> an assembly: rows by id, ROIs, ceilings, repeats averaged, bad voxels named or dropped."""
+"""One subject's plain files -> an assembly: rows by id, ROIs, ceilings, mean of repeats; bad voxels are refused."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class Order:
         if ids is None:
             if n != len(self.table):
                 raise DataError(
-                    f"{path} has {n} rows and no ids, the stimulus table has {len(self.table)}; give one row a stimulus "
-                    "in the table's order, or a table with a column stimulus_id"
+                    f"{path} has {n} rows and no ids, the stimulus table has {len(self.table)}; give one row a "
+                    "stimulus in the table's order, or a table with a column stimulus_id"
                 )
             return list(self.rows)
         check_ids(ids, str(path))
@@ -132,7 +132,7 @@ def _mean(
     there = ~np.isnan(repeats).all(axis=2)
     counts = there.sum(axis=0)
     if not counts.all():
-        never = [ids[row] for row in np.flatnonzero(counts == 0)]
+        never = [ids[int(row)] for row in np.flatnonzero(counts == 0)]
         raise DataError(f"{path}: {len(never)} stimuli have no repeat at all, e.g. {never[:3]}")
     total = np.where(there[:, :, None], repeats, 0).sum(axis=0, dtype=np.float64)
     return np.asarray(total / counts[:, None], dtype=np.float32)
@@ -187,9 +187,7 @@ def _refuse(
 ) -> None:
     said = [f"{int(which.sum())} {why} (e.g. voxel {_first(which)})" for why, which in bad.items() if which.any()]
     if said and not drop_bad:
-        raise DataError(
-            f"{path}: of {keep.size} voxels, {', '.join(said)}; mend them, or drop them (--drop-bad-voxels)"
-        )
+        raise DataError(f"{path}: of {keep.size} voxels, {', '.join(said)}; mend or drop them (--drop-bad-voxels)")
     if not keep.any():
         raise DataError(f"{path}: no voxel is left; {', '.join(said)}")
 
@@ -209,9 +207,10 @@ def _ceiling(
     if given is None and one is None:
         return None
     values = np.full(int(keep.sum()), one) if path is None or given is None else numbers(path, "ceiling", given)[keep]
-    if not ((values >= 0) & (values <= 1)).all():
+    wrong = values[~((values >= 0) & (values <= 1))]
+    if wrong.size:
         raise DataError(
-            f"{path or 'ceiling'}: a ceiling is a Pearson r from 0 to 1, got {values[~((values >= 0) & (values <= 1))][:3]}"
-            "; give one a voxel, or leave the column out"
+            f"{path or 'ceiling'}: a ceiling is a Pearson r from 0 to 1, got {wrong[:3].tolist()}; give one a voxel, "
+            "or leave the column out"
         )
     return np.asarray(values, dtype=np.float64)

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from ontogeny.datasets.folder.extras import Extras, Space
 from ontogeny.datasets.folder.layout import FORMAT_VERSION, MANIFEST, is_benchmark_folder
-from ontogeny.datasets.folder.reading import read_benchmark, read_extras
+from ontogeny.datasets.folder.reading import read_benchmark, read_extras, read_stimulus_columns
 from ontogeny.datasets.folder.verifying import Problem, verify_folder
 from ontogeny.datasets.folder.writing import write_benchmark
 
@@ -36,6 +36,7 @@ __all__ = [
     "is_benchmark_folder",
     "read_benchmark",
     "read_extras",
+    "read_stimulus_columns",
     "verify_folder",
     "write_benchmark",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +78,7 @@ class Manifest:
         return found
 
 
-def is_benchmark_folder(path: str | Path) -> bool:
+def is_benchmark_folder(path: str | os.PathLike[str]) -> bool:
     """Whether there is a benchmark.json in it."""
     return (Path(path) / MANIFEST).is_file()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Shaped
 
 from ontogeny.assembly import Assembly, Geometry
 from ontogeny.benchmark import Benchmark
@@ -18,12 +19,20 @@ from ontogeny.datasets.folder.extras import Extras, Space, space_from_json
 from ontogeny.datasets.folder.layout import MANIFEST, Manifest, fact, read_manifest
 from ontogeny.datasets.folder.metrics import metric_from_json
 from ontogeny.datasets.folder.tables import Pictures, column, read_parquet, strings
-from ontogeny.datasets.folder.writing import check_labels
+from ontogeny.datasets.folder.writing import STIMULUS_COLUMNS, VOXEL_COLUMNS, check_labels
 from ontogeny.errors import DataError
 from ontogeny.metrics import Folds, Metric
 from ontogeny.stimuli import StimulusSet
 
-__all__ = ["assembled", "read_assembly", "read_benchmark", "read_extras", "read_stimuli"]
+__all__ = [
+    "assembled",
+    "read_assembly",
+    "read_benchmark",
+    "read_extra",
+    "read_extras",
+    "read_stimuli",
+    "read_stimulus_columns",
+]
 
 
 def read_benchmark(
@@ -185,6 +194,22 @@ def read_extras(folder: str | os.PathLike[str], *, check: bool = True) -> dict[s
     return {str(entry.get("subject")): read_extra(manifest, entry, check=check) for entry in entries}
 
 
+def read_stimulus_columns(folder: str | os.PathLike[str]) -> dict[str, Shaped[np.ndarray, " stimuli"]]:
+    """Columns of stimuli.parquet that are the user's own.
+
+    Args:
+        folder: with a benchmark.json.
+
+    Raises:
+        DataError: names the file.
+    """
+    manifest = read_manifest(Path(folder))
+    owner = str(manifest.folder / MANIFEST)
+    path = manifest.find(fact(manifest.facts["stimuli"], "file", str, owner), check=False)
+    table = read_parquet(path)
+    return {name: column(path, table, name) for name in table.column_names if name not in STIMULUS_COLUMNS}
+
+
 def read_extra(manifest: Manifest, entry: Any, *, check: bool) -> Extras:
     """What is kept beside one assembly of voxels.
 
@@ -196,7 +221,7 @@ def read_extra(manifest: Manifest, entry: Any, *, check: bool) -> Extras:
     arrays, _ = read_arrays(path, subject=fact(entry, "subject", str, owner))
     table_path = manifest.find(fact(entry, "voxels", str, owner), check=check)
     table = read_parquet(table_path)
-    names = [name for name in table.column_names if name not in ("roi", "ceiling")]
+    names = [name for name in table.column_names if name not in VOXEL_COLUMNS]
     columns = {name: column(table_path, table, name) for name in names}
     space = _space(manifest, entry["space"], check=check) if "space" in entry else None
     if space is not None:

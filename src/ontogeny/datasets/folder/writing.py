@@ -23,12 +23,12 @@ from ontogeny.datasets.folder.metrics import metric_to_json
 from ontogeny.datasets.folder.tables import as_png, picture_column, write_parquet
 from ontogeny.errors import DataError, nearest
 
-__all__ = ["STIMULI", "check_labels", "write_benchmark"]
+__all__ = ["STIMULI", "STIMULUS_COLUMNS", "VOXEL_COLUMNS", "check_labels", "write_benchmark"]
 
 Arrays = Literal["safetensors", "parquet"]
 STIMULI = "stimuli.parquet"
-_STIMULUS_COLUMNS = ("stimulus_id", "text", "image", "fold", "group")
-_VOXEL_COLUMNS = ("roi", "ceiling")
+STIMULUS_COLUMNS = ("stimulus_id", "text", "image", "fold", "group")
+VOXEL_COLUMNS = ("roi", "ceiling")
 
 
 def write_benchmark(
@@ -36,7 +36,7 @@ def write_benchmark(
     folder: str | os.PathLike[str],
     *,
     extras: Mapping[str, Extras] | None = None,
-    stimulus_columns: Mapping[str, Sequence[Any]] | None = None,
+    stimulus_columns: Mapping[str, Any] | None = None,
     dropped: Sequence[Mapping[str, Any]] = (),
     overwrite: bool = False,
     arrays: Arrays = "safetensors",
@@ -131,7 +131,7 @@ def _facts(benchmark: Benchmark, dropped: Sequence[Mapping[str, Any]]) -> dict[s
     }
 
 
-def _write_stimuli(benchmark: Benchmark, path: Path, more: Mapping[str, Sequence[Any]]) -> None:
+def _write_stimuli(benchmark: Benchmark, path: Path, more: Mapping[str, Any]) -> None:
     stimuli, pa = benchmark.stimuli, arrow()
     columns: dict[str, Any] = {"stimulus_id": pa.array(stimuli.ids, pa.string())}
     if stimuli.modality == "text":
@@ -142,7 +142,7 @@ def _write_stimuli(benchmark: Benchmark, path: Path, more: Mapping[str, Sequence
     columns["fold"] = pa.array(benchmark.folds.held_out, pa.int64())
     if stimuli.groups is not None:
         columns["group"] = pa.array(stimuli.groups, pa.string())
-    write_parquet(path, columns | _unreserved(more, _STIMULUS_COLUMNS, "stimuli"))
+    write_parquet(path, columns | _unreserved(more, STIMULUS_COLUMNS, "stimuli"))
 
 
 def _unreserved(more: Mapping[str, Any], reserved: Sequence[str], owner: str) -> dict[str, Any]:
@@ -200,7 +200,7 @@ class _Writer:
         columns: dict[str, Any] = {"roi": arrow().array(assembly.roi, arrow().string())}
         if assembly.ceiling is not None:
             columns["ceiling"] = np.asarray(assembly.ceiling)
-        columns |= _unreserved(extras.columns, _VOXEL_COLUMNS, owner)
+        columns |= _unreserved(extras.columns, VOXEL_COLUMNS, owner)
         file = self._file(subject)
         entry = {
             "kind": "voxels",
