@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -367,13 +367,55 @@ def test_a_manifest_that_cannot_be_believed_is_refused_at_once(folder, change, t
         (lambda f: f["stimuli"].update(modality="image"), "column 'image' is missing"),
         (lambda f: f["metrics"].append({"metric": "rigde"}), "no metric is called 'rigde'. Did you mean 'ridge'"),
         (lambda f: f["metrics"].append({"metric": "rsa", "k": 1}), "metric 'rsa' has no option 'k'"),
-        (lambda f: f["metrics"][0].update(rule="best"), "cannot be made of .* rule is 'gcv' or 'loo'"),
+        (lambda f: f["metrics"][0].update(rule="best"), "metric 'ridge': rule should be .*, got 'best'"),
+        (lambda f: f["metrics"][0].update(alphas=[1, "a"]), "metric 'ridge': alphas should be tuple"),
+        (lambda f: f["metrics"][0].update(alphas=[0]), "Ridge: alphas should be positive numbers"),
+        (lambda f: f["metrics"].append("rsa"), "'metric' is missing"),
+        (lambda f: f["assemblies"][0].update(arrays=[]), r"'arrays' should be a str, got \[\]"),
+        (lambda f: f["assemblies"].append(None), "'subject' is missing"),
         (lambda f: f.update(assemblies=[]), "needs at least one assembly and one metric"),
     ],
 )
 def test_a_manifest_with_a_wrong_part_names_it(unchecked, folder, change, text):
     rehash(folder, change)
     refused(folder, text)
+
+
+def places(value: object, at: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Every place in a JSON value, of lists the first two."""
+    yield at
+    inside = value.items() if isinstance(value, dict) else enumerate(value[:2]) if isinstance(value, list) else ()
+    for key, part in inside:
+        yield from places(part, (*at, key))
+
+
+def put(value: dict, at: tuple[str | int, ...], new: object) -> object:
+    """A copy with another value at a place."""
+    if not at:
+        return new
+    out = json.loads(json.dumps(value))
+    inside = out
+    for key in at[:-1]:
+        inside = inside[key]
+    inside[at[-1]] = new
+    return out
+
+
+@pytest.mark.parametrize("new", [None, -1, 0.5, True, "../x", [], [1], {}, {"a": 1}], ids=repr)
+def test_any_other_value_anywhere_in_the_manifest_is_used_or_refused_by_name(unchecked, text_benchmark, tmp_path, new):
+    extras = Extras(columns={"index": np.arange(6)}, space=Space(name="MNI", shape=(9, 8, 7), affine=AFFINE))
+    folder = write_benchmark(text_benchmark, tmp_path / "b", extras={"s1": extras})
+    facts = json.loads((folder / "benchmark.json").read_text())
+    refusals = 0
+    for at in places(facts):
+        (folder / "benchmark.json").write_text(json.dumps(put(facts, at, new)))
+        for door in (read_benchmark, read_extras, verify_folder):
+            try:
+                found = door(folder)
+            except DataError:
+                found = ["refused"]
+            refusals += bool(isinstance(found, list) and found)
+    assert refusals > len(list(places(facts))) / 2
 
 
 def test_json_that_is_cut_is_named(folder):

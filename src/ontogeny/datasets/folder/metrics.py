@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from ontogeny.datasets.folder.layout import fact
 from ontogeny.errors import DataError, MetricError, nearest
 from ontogeny.metrics import Metric
 from ontogeny.metrics.cka import CKA
@@ -47,18 +49,21 @@ def metric_from_json(entry: Any, owner: str) -> Metric:
     Raises:
         DataError: no such metric or option, or options that it refuses.
     """
-    name = entry.get("metric") if isinstance(entry, dict) else entry
+    name = fact(entry, "metric", str, owner)
     if name not in METRICS:
-        raise DataError(f"{owner}: no metric is called {name!r}. {nearest(str(name), METRICS)}")
+        raise DataError(f"{owner}: no metric is called {name!r}. {nearest(name, METRICS)}")
     options = {key: _frozen(value) for key, value in entry.items() if key != "metric"}
     allowed = [field.name for field in dataclasses.fields(METRICS[name])]
-    for option in options:
+    hints = get_type_hints(METRICS[name])
+    for option, value in options.items():
         if option not in allowed:
             raise DataError(f"{owner}: metric {name!r} has no option {option!r}. {nearest(option, allowed)}")
+        if not _fits(value, hints[option]):
+            raise DataError(f"{owner}: metric {name!r}: {option} should be {hints[option]}, got {value!r}")
     try:
         metric: Metric = METRICS[name](**options)
-    except (MetricError, TypeError, ValueError) as error:
-        raise DataError(f"{owner}: metric {name!r} cannot be made of {options} ({error})") from error
+    except MetricError as error:
+        raise DataError(f"{owner}: {error}") from error
     return metric
 
 
@@ -66,3 +71,17 @@ def _frozen(value: Any) -> Any:
     return (
         tuple(_frozen(part) for part in value) if isinstance(value, Sequence) and not isinstance(value, str) else value
     )
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value of JSON is of the kind that an option is declared to be."""
+    kind, parts = get_origin(hint), get_args(hint)
+    if kind is Literal:
+        return isinstance(value, str) and value in parts
+    if kind in (Union, UnionType):
+        return any(_fits(value, part) for part in parts)
+    if kind is tuple:
+        return isinstance(value, tuple) and all(_fits(part, parts[0]) for part in value)
+    if hint is float:
+        return type(value) in (int, float)
+    return hint in (bool, int, str, NoneType) and type(value) is hint

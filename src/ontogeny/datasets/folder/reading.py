@@ -223,7 +223,7 @@ def read_extra(manifest: Manifest, entry: Any, *, check: bool) -> Extras:
     table = read_parquet(table_path)
     names = [name for name in table.column_names if name not in VOXEL_COLUMNS]
     columns = {name: column(table_path, table, name) for name in names}
-    space = _space(manifest, entry["space"], check=check) if "space" in entry else None
+    space = _space(manifest, fact(entry, "space", str, owner), check=check) if "space" in entry else None
     if space is not None:
         space.check(columns, str(table_path))
     return Extras(columns=columns, repeats=arrays.get("repeats"), space=space)

@@ -64,7 +64,7 @@ def verify_folder(folder: str | os.PathLike[str]) -> list[Problem]:
         found.of(name, lambda name=name: manifest.find(name, check=True))  # type: ignore[misc]
     wrong = {problem.where for problem in found.problems}
     found.problems += _strangers(manifest)
-    readable = manifest.facts["stimuli"].get("file") not in wrong
+    readable = str(manifest.facts["stimuli"].get("file")) not in wrong
     read = found.of("stimuli", lambda: read_stimuli(manifest, check=False)) if readable else None
     if read is not None and read[0].modality == "image":
         stimuli = read[0]
@@ -72,7 +72,7 @@ def verify_folder(folder: str | os.PathLike[str]) -> list[Problem]:
     assemblies: list[Assembly | Geometry] = []
     for number, entry in enumerate(manifest.facts["assemblies"]):
         where = f"{MANIFEST}, assembly {number}"
-        if isinstance(entry, dict) and wrong & {entry.get(key) for key in ("arrays", "voxels", "space")}:
+        if isinstance(entry, dict) and wrong & {str(entry.get(key)) for key in ("arrays", "voxels", "space")}:
             continue
         assembly = found.of(where, lambda entry=entry: read_assembly(manifest, entry, check=False))  # type: ignore[misc]
         if isinstance(assembly, Assembly):
