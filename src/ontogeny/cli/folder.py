@@ -28,7 +28,8 @@ stimuli    .csv, .tsv or .parquet with stimulus_id and text, or stimulus_id and 
 responses  .npy or .safetensors (tensor "responses"), stimuli x voxels with rows in the order of the stimulus table, or
            repeats x stimuli x voxels (NaN where a stimulus has fewer repeats): the mean is scored, the repeats are
            kept. Or a table with stimulus_id and one column a voxel: then rows are matched by id.
-rois       a table with one row a voxel: roi [, ceiling] [, x, y, z, ...]. Without it all voxels are one ROI.
+rois       a table with one row a voxel: roi [, ceiling] [, x, y, z, ...]; empty and 0 are no region. Without a table
+           all voxels are one ROI.
 geometry   in place of voxels: SUBJECT:ROI=rdm.npy, stimuli x stimuli.
 
 Responses are stored as float32. The same inputs give the same bytes, in whatever order the stimuli come (only for
@@ -183,7 +184,7 @@ def show_folder(folder: Path) -> None:
     for source in dict.fromkeys(a.ceiling_source for a in _voxels(benchmark)):
         _say(f"ceiling      {source}")
     for entry in facts["dropped"]:
-        _say(f"dropped      subject {entry.get('subject')}: {len(entry.get('voxels', []))} voxels, {entry.get('why')}")
+        _say(f"dropped      subject {entry['subject']}: {len(entry['voxels'])} voxels, {entry['why']}")
     _say(f"please cite  {benchmark.citation}")
     _say(f"terms        {benchmark.licence}")
 

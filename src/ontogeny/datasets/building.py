@@ -183,7 +183,7 @@ def _rois(rois: Mapping[str, Path], subject: str) -> Path | None:
 def _columns(path: Path, table: StimulusTable, order: Order, split: Split) -> dict[str, Any]:
     """Columns that no other column of the folder says again; groups under their own name too."""
     used = {"fold", "group"} if split.groups is None else {"fold", "group", split.groups}
-    kept = {name: typed(path, name, values) for name, values in table.columns.items() if name not in used}
+    kept = {name: typed(values) for name, values in table.columns.items() if name not in used}
     if split.groups not in (None, "group"):
         kept[str(split.groups)] = np.array(texts(path, table.columns, str(split.groups)), dtype=object)
     return {name: values[list(order.rows)] for name, values in kept.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,14 +120,16 @@ def numbers(path: Path, name: str, values: Sequence[Any]) -> Float[np.ndarray, "
     return out
 
 
-def typed(path: Path, name: str, values: Sequence[Any]) -> Shaped[np.ndarray, " rows"]:
-    """A column of any kind: whole numbers, numbers, or text, the first that fits all rows."""
-    for kind in (int, float):
-        try:
-            return np.array([kind(value) for value in values], dtype=np.int64 if kind is int else np.float64)
-        except (TypeError, ValueError, OverflowError):
-            continue
-    return np.array(texts(path, {name: values}, name), dtype=object)
+def typed(values: Sequence[Any]) -> Shaped[np.ndarray, " rows"]:
+    """A column of any kind: whole numbers, numbers (an empty cell is NaN), or text, the first that fits all rows."""
+    try:
+        return np.array([int(value) if isinstance(value, str) else operator.index(value) for value in values])
+    except (TypeError, ValueError, OverflowError):
+        pass
+    try:
+        return np.array([np.nan if value in ("", None) else float(value) for value in values])
+    except (TypeError, ValueError):
+        return np.array(["" if value is None else str(value) for value in values], dtype=object)
 
 
 def read_stimulus_table(path: Path) -> StimulusTable:

@@ -113,7 +113,7 @@ def read_subject(
         ceiling=found,
         ceiling_source="not known" if found is None else ceiling[1],
     )
-    columns = {key: typed(rois or responses, key, column)[keep] for key, column in voxels.items()}
+    columns = {key: typed(column)[keep] for key, column in voxels.items()}
     return Subject(
         assembly=assembly,
         extras=Extras(columns=columns, repeats=values[:, :, keep] if values.ndim == 3 else None),

@@ -107,6 +107,16 @@ def test_the_same_inputs_give_the_same_bytes_in_whatever_order(lab, responses, r
     assert contents("one") == contents("two")
 
 
+def test_columns_of_your_own_keep_their_kind(lab):
+    own = {"n": [*range(N)], "x": ["", *[0.5] * (N - 1)], "note": ["", *["a"] * (N - 1)], "odd": ["1", "b"] * (N // 2)}
+    table(lab / "stimuli.csv", {"stimulus_id": IDS, "text": IDS, **own})
+    assert build("out", "--responses", "s1=s1.npy") == 0
+    back = read_stimulus_columns("out")
+    assert [back[name].dtype.kind for name in own] == ["i", "f", "O", "O"]
+    np.testing.assert_array_equal(back["x"], [np.nan, *[0.5] * (N - 1)])
+    assert [back[name].tolist() for name in ("n", "note", "odd")] == [own["n"], own["note"], own["odd"]]
+
+
 def test_contiguous_folds_keep_the_order_of_the_table(lab, responses):
     text = (lab / "stimuli.csv").read_text().splitlines()
     (lab / "stimuli.csv").write_text("\n".join([text[0], *reversed(text[1:])]))

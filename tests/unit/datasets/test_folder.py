@@ -133,6 +133,13 @@ def test_the_files_are_what_other_tools_read(text_benchmark, image_benchmark, tm
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "a.png")), image_benchmark.stimuli.inputs[3])
 
 
+def test_pictures_are_decoded_one_by_one_and_can_be_sliced(image_benchmark, tmp_path):
+    inputs = read_benchmark(write_benchmark(image_benchmark, tmp_path / "b")).stimuli.inputs
+    assert len(inputs[2:5]) == 3
+    np.testing.assert_array_equal(inputs[2:5][-1], image_benchmark.stimuli.inputs[4])
+    np.testing.assert_array_equal(list(inputs), list(image_benchmark.stimuli.inputs))
+
+
 def test_responses_are_memory_mapped(text_benchmark, tmp_path):
     one = text_benchmark.assemblies[0]
     wide = replace(
@@ -346,6 +353,7 @@ def test_swapped_files_are_seen_by_hash_and_also_by_what_they_say(folder):
             lambda f: f["files"].update({"/etc/passwd": {"sha256": "0" * 64, "bytes": 1}}),
             "stays inside the data folder",
         ),
+        (lambda f: f["dropped"].append({"subject": "s1", "why": 1}), "dropped: 'why' should be a str, got 1"),
         (lambda f: f["files"].update({"x": {"sha256": "0" * 64}}), "file 'x': 'bytes' is missing"),
     ],
 )

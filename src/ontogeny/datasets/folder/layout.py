@@ -106,6 +106,9 @@ def read_manifest(folder: Path) -> Manifest:
         raise DataError(f"{path} has format version {version}, this ontogeny reads {FORMAT_VERSION}; {todo}")
     for key, kind in _FACTS.items():
         fact(facts, key, kind, str(path))
+    for entry in facts["dropped"]:
+        for key, kind in (("subject", str), ("why", str), ("voxels", list)):
+            fact(entry, key, kind, f"{path}, dropped")
     return Manifest(folder=folder, facts=facts, files=_files(facts["files"], path))
 
 
