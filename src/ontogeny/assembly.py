@@ -20,10 +20,8 @@ __all__ = ["Assembly", "Geometry", "Target", "targets", "usable_voxels"]
 
 def usable_voxels(responses: Float[np.ndarray, "stimuli voxels"]) -> np.ndarray:
     """Mask of voxels that are finite everywhere and not constant over stimuli (bool, one a voxel)."""
-    finite = np.isfinite(responses).all(axis=0)
-    spread = np.zeros(responses.shape[1])
-    spread[finite] = np.ptp(responses[:, finite], axis=0)
-    return np.asarray(finite & (spread > 0))
+    lowest, highest = responses.min(axis=0), responses.max(axis=0)
+    return np.asarray(np.isfinite(lowest) & np.isfinite(highest) & (highest > lowest))
 
 
 def _rows(have: Sequence[str], want: Sequence[str], owner: str) -> list[int]:
@@ -89,6 +87,8 @@ class Assembly:
 
     def align(self, ids: Sequence[str]) -> Assembly:
         """Rows put into the order of `ids`, matched by id. Stimuli that `ids` lacks are left out."""
+        if self.stimulus_ids == tuple(ids):
+            return self
         rows = _rows(self.stimulus_ids, ids, self._owner())
         return replace(self, stimulus_ids=tuple(ids), responses=self.responses[rows])
 

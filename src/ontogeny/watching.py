@@ -76,7 +76,7 @@ _OF_PROBES = ("layers", "pooling", "batch_size", "controls")
 
 @same_randomness()
 def watch(
-    benchmark: str | Benchmark | Sequence[str | Benchmark],
+    benchmark: str | os.PathLike[str] | Benchmark | Sequence[str | os.PathLike[str] | Benchmark],
     *,
     record: str | os.PathLike[str],
     **options: Unpack[Options],
@@ -84,7 +84,7 @@ def watch(
     """A monitor in one line.
 
     Args:
-        benchmark: name (`ontogeny data list`), object, or several.
+        benchmark: name (`ontogeny data list`), path of a benchmark folder, object, or several.
         record: folder of the record.
         **options: see `Options`.
 
@@ -94,8 +94,8 @@ def watch(
     given: dict[str, Any] = dict(options)
     readers = {"text": _tokenizer(given.pop("tokenizer", None)), "image": object_at(given.pop("transform", None))}
     how = {name: given.pop(name) for name in _OF_PROBES if name in given}
-    several = [benchmark] if isinstance(benchmark, str | Benchmark) else list(benchmark)
-    loaded = [load(b) if isinstance(b, str) else b for b in several]
+    several = [benchmark] if isinstance(benchmark, str | os.PathLike | Benchmark) else list(benchmark)
+    loaded = [b if isinstance(b, Benchmark) else load(b) for b in several]
     protocol = given.pop("protocol", None)
     ruled = [(b, how) if protocol is None else _by_protocol(protocol, b, how) for b in loaded]
     watched = [Watched.of(b, reader=readers[b.stimuli.modality], **reading) for b, reading in ruled]

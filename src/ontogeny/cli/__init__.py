@@ -2,7 +2,7 @@
 
 ontogeny demo      train two small models, watched, and write the report
 ontogeny doctor    what would be read, does it fit, what does it cost
-ontogeny data      list, get, show and verify data sets
+ontogeny data      list, get, build, show, verify and export data sets
 ontogeny record    what a record holds, questions to it, compaction
 ontogeny report    pictures and one offline page from a record
 ontogeny lag       which moves first, alignment or performance

@@ -1,4 +1,4 @@
-"""`ontogeny data list | get | show | verify`."""
+"""`ontogeny data list | get | build | show | verify | export`; see `folder` for a benchmark of your own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ontogeny.cli.folder import add_build, add_export, show_folder, verify_here
 from ontogeny.datasets.catalogue import SOURCES, Source, find_source
 from ontogeny.datasets.store import cache_folder, check_file, data_folders, is_here, locate, place
 from ontogeny.errors import ChecksumError, DatasetNotFoundError
@@ -25,20 +26,27 @@ the user's cache folder. Simulated worlds are part of the package and need no fi
   ontogeny data get kriegeskorte2008     download into the cache folder, checked by sha256
   ontogeny data show tuckute2024         stimuli, subjects, ROIs, ceilings, folds, licence, whom to cite
   ontogeny data verify tuckute2024       compare the bytes here with the pinned ones
+  ontogeny data build my-benchmark ...   your own tables -> a folder, taken in place of a name everywhere
+  ontogeny data export my-benchmark OUT --to datasets | rsatoolbox | xarray
+
+show, verify and export take a folder too.
 """
 _GET = """\
 Download a data set from its pinned public address. A download that was cut goes on where it stopped; every file is
 checked by size and sha256 before it gets its name. Prints whom to cite and the terms of use.
 """
 _SHOW = "What a data set holds and how it was made: counts, subjects, ROIs, ceilings, folds, licence, citation."
-_VERIFY = "Hash the files on this machine again and compare them with the pinned sha256. Exit code 2 if one differs."
+_VERIFY = (
+    "Hash the files on this machine again and compare them with the pinned sha256; of a benchmark folder also read "
+    "everything: ids, NaN, constant voxels, ROIs, folds. Exit code 2 if something is wrong."
+)
 
 
 def add_parser(subparsers: Any) -> None:
     """Add the verb."""
     shape = argparse.RawDescriptionHelpFormatter
     parser = subparsers.add_parser(
-        "data", help="list, get, show and verify data sets", description=_ABOUT, formatter_class=shape
+        "data", help="list, get, build, show, verify and export data sets", description=_ABOUT, formatter_class=shape
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     listing = verbs.add_parser("list", help="what there is, and where it was found")
@@ -47,17 +55,24 @@ def add_parser(subparsers: Any) -> None:
     get.add_argument("name", help="see `ontogeny data list`")
     get.add_argument("--to", type=Path, default=None, help="data folder to write to (default: the cache folder)")
     get.set_defaults(run=_get)
+    add_build(verbs)
     show = verbs.add_parser("show", help="what it holds, how it was made, whom to cite", description=_SHOW)
-    show.add_argument("name", help="see `ontogeny data list`")
+    show.add_argument("name", help="see `ontogeny data list`, or a benchmark folder")
     show.set_defaults(run=_show)
     verify = verbs.add_parser("verify", help="compare the bytes with the pinned ones", description=_VERIFY)
-    verify.add_argument("name", help="see `ontogeny data list`")
+    verify.add_argument("name", help="see `ontogeny data list`, or a benchmark folder")
     verify.set_defaults(run=_verify)
+    add_export(verbs)
 
 
 def _say(text: str = "") -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
+
+
+def _is_folder(name: str) -> bool:
+    """A folder that is not called as a data set is; names come first, as in `load`."""
+    return Path(name).is_dir() and name not in [source.name for source in SOURCES]
 
 
 def _state(source: Source) -> str:
@@ -114,6 +129,9 @@ def _terms(source: Source) -> None:
 
 
 def _show(arguments: argparse.Namespace) -> int:
+    if _is_folder(arguments.name):
+        show_folder(Path(arguments.name))
+        return 0
     source = find_source(arguments.name)
     _say(f"{source.name}: {source.title}")
     _say(source.about)
@@ -163,6 +181,8 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
+    if _is_folder(arguments.name):
+        return verify_here(Path(arguments.name))
     source = find_source(arguments.name)
     if source.simulated:
         _say(f"{source.name} is simulated: no files, nothing to verify.")

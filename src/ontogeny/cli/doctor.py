@@ -28,7 +28,7 @@ def add_parser(commands: Any) -> None:
         description=_ABOUT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("benchmark", help="name of a benchmark, see `ontogeny data list`")
+    parser.add_argument("benchmark", help="name of a benchmark (see `ontogeny data list`), or its folder")
     parser.add_argument("--model", help="module:attribute, a model or a function that makes one")
     parser.add_argument("--tokenizer", help="module:attribute, for text")
     parser.add_argument("--transform", help="module:attribute, image -> tensor, for images")

@@ -44,7 +44,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "source", nargs="*", help="folders, file patterns, names of manifests in checkpoints/, or hub repositories"
     )
-    parser.add_argument("--benchmark", required=True, nargs="+", help="names, see `ontogeny data list`")
+    parser.add_argument("--benchmark", required=True, nargs="+", help="names (see `ontogeny data list`) or folders")
     parser.add_argument(
         "--record", type=Path, help="folder of the record; of several, of all of them (default: runs/replay/NAME)"
     )

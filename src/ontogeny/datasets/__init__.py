@@ -1,6 +1,7 @@
 """Data sets by name.
 
 load(name)              a Benchmark: "tuckute2024", "kriegeskorte2008", "planted-language", "planted-vision"
+load("path/to/folder")  your own, made by `ontogeny data build` or `folder.write_benchmark`
 training_text(name)     paragraphs to train on: "books"
 training_images(name)   pictures to train on: "cifar10-sample"
 
@@ -8,17 +9,24 @@ catalogue.py    the literal table: pinned files, citations, terms
 store.py        where files are: ONTOGENY_DATA, then the user's cache folder
 download.py     one pinned file, resumed and checked
 tuckute.py, kriegeskorte.py, planted.py, training.py    one reader each
+folder/         one folder a benchmark: written, read, verified
+plain.py, subjects.py, building.py    plain tables and arrays -> such a folder
+interchange/    to and from rsatoolbox, xarray (Brain-Score) and Hugging Face `datasets`
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ontogeny.benchmark import Benchmark
 from ontogeny.datasets.catalogue import SOURCES, PinnedFile, Source, find_source
+from ontogeny.datasets.folder import is_benchmark_folder, read_benchmark
 from ontogeny.datasets.store import cache_folder, data_folders, is_here
 from ontogeny.datasets.training import training_images, training_text
 from ontogeny.errors import DataError, nearest
@@ -50,32 +58,34 @@ def benchmark_names() -> tuple[str, ...]:
     return tuple(_READERS)
 
 
-def load(name: str, **options: Any) -> Benchmark:
-    """A benchmark by name.
+def load(name: str | os.PathLike[str], **options: Any) -> Benchmark:
+    """A benchmark by name, or from its folder.
 
     Args:
-        name: see `benchmark_names()`, or `ontogeny data list`.
+        name: see `benchmark_names()`, or `ontogeny data list`; or the path of a benchmark folder (`datasets.folder`).
         options: the data set's own: `condition="B" | "D" | "S"` (tuckute2024), `monkey=True` (kriegeskorte2008),
-            `seed` and `n_stimuli` (embedded worlds).
+            `seed` and `n_stimuli` (embedded worlds), `check` and `metrics` (a folder).
 
     Raises:
         DataError: no such name or option (says the nearest), or files that cannot be used.
         DatasetNotFoundError: files are not on this machine; says where it looked and the command that gets them.
     """
-    if name not in _READERS:
-        known = [s.name for s in SOURCES if s.name not in _READERS]
-        if name in known:
-            raise DataError(f"{name!r} is a training sample, not a benchmark; use training_text() or training_images()")
-        raise DataError(f"no benchmark is called {name!r}. {nearest(name, _READERS)}")
     reader = _reader(name)
-    allowed = inspect.signature(reader).parameters
+    allowed = [option for option in inspect.signature(reader).parameters if option != "folder"]
     for option in options:
         if option not in allowed:
-            raise DataError(f"benchmark {name!r} has no option {option!r}. {nearest(option, allowed)}")
+            raise DataError(f"benchmark {os.fspath(name)!r} has no option {option!r}. {nearest(option, allowed)}")
     return reader(**options)
 
 
-def _reader(name: str) -> Callable[..., Benchmark]:
-    module, _, attribute = _READERS[name].partition(":")
-    reader: Callable[..., Benchmark] = getattr(importlib.import_module(module), attribute)
-    return reader
+def _reader(name: str | os.PathLike[str]) -> Callable[..., Benchmark]:
+    if isinstance(name, str) and name in _READERS:
+        module, _, attribute = _READERS[name].partition(":")
+        reader: Callable[..., Benchmark] = getattr(importlib.import_module(module), attribute)
+        return reader
+    path = Path(name)
+    if is_benchmark_folder(path) or not isinstance(name, str) or len(path.parts) > 1 or path.is_dir():
+        return functools.partial(read_benchmark, path.expanduser())
+    if name in [s.name for s in SOURCES]:
+        raise DataError(f"{name!r} is a training sample, not a benchmark; use training_text() or training_images()")
+    raise DataError(f"no benchmark is called {name!r}. {nearest(name, _READERS)} A folder is given by its path.")

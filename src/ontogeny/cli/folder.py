@@ -1,0 +1,235 @@
+"""`ontogeny data build | export`, and what `show` and `verify` say of a benchmark folder."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ontogeny.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ontogeny.assembly import Assembly
+    from ontogeny.benchmark import Benchmark
+
+__all__ = ["add_build", "add_export", "show_folder", "verify_here"]
+
+_BUILD = """\
+From plain tables to a verified benchmark folder, which every command and callback takes in place of a name.
+
+  ontogeny data build my-benchmark --stimuli stimuli.csv \\
+      --responses s1=s1.npy s2=s2.npy --rois s1=s1_rois.csv s2=s2_rois.csv \\
+      --name my-benchmark --citation "Us (2026)" --licence CC-BY-4.0 --about "How the responses were made."
+
+stimuli    .csv, .tsv or .parquet with stimulus_id and text, or stimulus_id and image (paths beside the table); or a
+           folder of pictures, called by their file names. Other columns are kept.
+responses  .npy or .safetensors (tensor "responses"), stimuli x voxels with rows in the order of the stimulus table, or
+           repeats x stimuli x voxels (NaN where a stimulus has fewer repeats): the mean is scored, the repeats are
+           kept. Or a table with stimulus_id and one column a voxel: then rows are matched by id.
+rois       a table with one row a voxel: roi [, ceiling] [, x, y, z, ...]; empty and 0 are no region. Without a table
+           all voxels are one ROI.
+geometry   in place of voxels: SUBJECT:ROI=rdm.npy, stimuli x stimuli.
+
+Responses are stored as float32. The same inputs give the same bytes, in whatever order the stimuli come (only for
+contiguous folds does their order count). Everything that does not fit is refused by name.
+"""
+_EXPORT = """\
+  datasets     OUT/: Parquet and a dataset card, as the Hugging Face hub lays them out. It is a benchmark folder too.
+  rsatoolbox   OUT/: one .h5 a subject (Dataset), and rdms.h5 (RDMs) where there are geometries
+  xarray       OUT/: one .nc a subject, dimensions presentation x neuroid as in Brain-Score
+"""
+
+
+def add_build(verbs: Any) -> None:
+    """Add `ontogeny data build`."""
+    parser = verbs.add_parser(
+        "build",
+        help="your own tables -> a benchmark folder",
+        description=_BUILD,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", type=Path, help="the folder to make")
+    parser.add_argument("--stimuli", type=Path, required=True, help="table, or folder of pictures")
+    parser.add_argument("--responses", nargs="+", default=[], metavar="SUBJECT=FILE", help="one file a subject")
+    parser.add_argument("--rois", nargs="+", default=[], metavar="SUBJECT=TABLE", help="one row a voxel")
+    parser.add_argument("--geometry", nargs="+", default=[], metavar="SUBJECT:ROI=FILE", help="RDMs instead of voxels")
+    for name, what in (
+        ("name", "stable name; part of every score's key"),
+        ("citation", "whom to cite"),
+        ("licence", "under which terms the data come"),
+        ("about", "how the responses were made, one paragraph"),
+    ):
+        parser.add_argument(f"--{name}", required=True, help=what)
+    parser.add_argument("--version", default="1", help="grows when scores change (default: 1)")
+    parser.add_argument("--simulated", action="store_true", help="the responses were computed, not measured")
+    parser.add_argument("--ceiling", type=float, help="highest Pearson r the noise allows, one for all voxels")
+    parser.add_argument("--ceiling-source", default="given with the data", help="how ceilings were made")
+    parser.add_argument("--groups", metavar="COLUMN", help="stimulus column with groups that folds must not split")
+    parser.add_argument(
+        "--folds",
+        choices=["shuffled", "groups", "contiguous", "column"],
+        help="shuffled: stimuli are independent of each other (default); groups: never split (default with --groups); "
+        "contiguous: blocks in the table's order; column: the stimulus column `fold`",
+    )
+    parser.add_argument("--n-folds", type=int, default=5, help="how many (default: 5)")
+    parser.add_argument("--seed", type=int, default=0, help="of shuffled folds (default: 0)")
+    parser.add_argument("--metrics", nargs="+", default=[], help="ridge, rsa, cka, cknna, mutual-knn, cycle-knn")
+    parser.add_argument("--drop-bad-voxels", action="store_true", help="leave out NaN, constant and unlabelled voxels")
+    parser.add_argument("--overwrite", action="store_true", help="replace a benchmark folder that is there")
+    parser.set_defaults(run=_build)
+
+
+def add_export(verbs: Any) -> None:
+    """Add `ontogeny data export`."""
+    parser = verbs.add_parser(
+        "export",
+        help="a benchmark -> other libraries' layouts",
+        description=_EXPORT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", help="benchmark folder, or a name (see `ontogeny data list`)")
+    parser.add_argument("out", type=Path, help="the folder to make")
+    parser.add_argument("--to", required=True, choices=["datasets", "rsatoolbox", "xarray"], help="layout")
+    parser.set_defaults(run=_export)
+
+
+def _say(text: str = "") -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def _pairs(option: str, given: Sequence[str]) -> dict[str, Path]:
+    out: dict[str, Path] = {}
+    for text in given:
+        key, equals, file = text.partition("=")
+        if not equals or not key or not file:
+            raise ConfigError(f"--{option}: expected SUBJECT=FILE, got {text!r}")
+        if key in out:
+            raise ConfigError(f"--{option}: {key!r} is given twice")
+        out[key] = Path(file)
+    return out
+
+
+def _geometries(given: Sequence[str]) -> dict[tuple[str, str], Path]:
+    out = {}
+    for key, file in _pairs("geometry", given).items():
+        subject, colon, roi = key.partition(":")
+        if not colon:
+            raise ConfigError(f"--geometry: expected SUBJECT:ROI=FILE, got {key!r}={str(file)!r}")
+        out[subject, roi] = file
+    return out
+
+
+def _build(arguments: argparse.Namespace) -> int:
+    from ontogeny.datasets.building import About, Split, build
+    from ontogeny.datasets.folder import write_benchmark
+    from ontogeny.datasets.folder.metrics import metric_from_json
+
+    built = build(
+        arguments.stimuli,
+        about=About(
+            name=arguments.name,
+            citation=arguments.citation,
+            licence=arguments.licence,
+            about=arguments.about,
+            version=arguments.version,
+            simulated=arguments.simulated,
+            ceiling=arguments.ceiling,
+            ceiling_source=arguments.ceiling_source,
+        ),
+        responses=_pairs("responses", arguments.responses),
+        rois=_pairs("rois", arguments.rois),
+        geometries=_geometries(arguments.geometry),
+        split=Split(
+            how=arguments.folds or ("groups" if arguments.groups else "shuffled"),
+            groups=arguments.groups,
+            n_folds=arguments.n_folds,
+            seed=arguments.seed,
+        ),
+        metrics=[metric_from_json({"metric": name}, "--metrics") for name in arguments.metrics],
+        drop_bad=arguments.drop_bad_voxels,
+    )
+    folder = write_benchmark(
+        built.benchmark,
+        arguments.folder,
+        extras=built.extras,
+        stimulus_columns=built.stimulus_columns,
+        dropped=built.dropped,
+        overwrite=arguments.overwrite,
+    )
+    show_folder(folder)
+    return verify_here(folder)
+
+
+def show_folder(folder: Path) -> None:
+    """A table of subjects and ROIs, then stimuli, folds, metrics, what was dropped, and whom to cite."""
+    from ontogeny.datasets.folder.layout import read_manifest
+    from ontogeny.datasets.folder.reading import read_benchmark
+
+    benchmark = read_benchmark(folder)
+    facts = read_manifest(folder).facts
+    kind = "SIMULATED" if benchmark.simulated else "real"
+    _say(f"{benchmark.name} {benchmark.version} ({kind} data), fingerprint {benchmark.fingerprint()}")
+    _say(benchmark.about)
+    _say()
+    _table(_region_rows(benchmark))
+    _say()
+    stimuli = benchmark.stimuli
+    groups = "" if stimuli.groups is None else f", {len(set(stimuli.groups))} groups"
+    _say(f"stimuli      {len(stimuli)} {stimuli.modality}s{groups}")
+    _say(f"folds        {benchmark.folds.how}")
+    _say(f"metrics      {', '.join(metric.name for metric in benchmark.metrics)}")
+    for source in dict.fromkeys(a.ceiling_source for a in _voxels(benchmark)):
+        _say(f"ceiling      {source}")
+    for entry in facts["dropped"]:
+        _say(f"dropped      subject {entry['subject']}: {len(entry['voxels'])} voxels, {entry['why']}")
+    _say(f"please cite  {benchmark.citation}")
+    _say(f"terms        {benchmark.licence}")
+
+
+def _voxels(benchmark: Benchmark) -> list[Assembly]:
+    from ontogeny.assembly import Assembly
+
+    return [assembly for assembly in benchmark.assemblies if isinstance(assembly, Assembly)]
+
+
+def _region_rows(benchmark: Benchmark) -> list[tuple[str, ...]]:
+    from ontogeny.assembly import targets
+
+    rows: list[tuple[str, ...]] = [("SUBJECT", "ROI", "VOXELS", "CEILING (mean r, min-max)")]
+    for target in targets(benchmark.assemblies, benchmark.stimuli.ids):
+        ceiling = target.ceiling
+        bounds = "not known" if target.rdm is None else "a geometry: bounds over subjects"
+        if ceiling is not None:
+            bounds = f"{ceiling.mean():.3f} ({ceiling.min():.3f}-{ceiling.max():.3f})"
+        rows.append((target.subject, target.roi, str(target.n_voxels), bounds))
+    return rows
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> None:
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    for row in rows:
+        _say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def verify_here(folder: Path) -> int:
+    """Say what is wrong with a folder; 2 if anything is."""
+    from ontogeny.datasets.folder import verify_folder
+
+    problems = verify_folder(folder)
+    for problem in problems:
+        _say(f"WRONG    {problem.where}: {problem.what}")
+    if not problems:
+        _say(f"right    {folder}: every file has its sha256, stimuli and responses pair up, nothing is NaN or constant")
+    return 2 if problems else 0
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from ontogeny.datasets import interchange
+
+    written = interchange.export(arguments.name, arguments.out, to=arguments.to)
+    for path in written:
+        _say(f"wrote {path}")
+    return 0

@@ -1,0 +1,229 @@
+"""Plain tables and arrays -> a benchmark and what a folder keeps beside it. Matched by id, checked, or refused by name.
+
+The order of rows in the inputs does not matter: stimuli are sorted by id, except where folds are blocks in their order
+(contiguous), and subjects by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ontogeny.assembly import Geometry
+from ontogeny.benchmark import Benchmark
+from ontogeny.datasets.folder.extras import Extras
+from ontogeny.datasets.folder.writing import check_labels
+from ontogeny.datasets.plain import StimulusTable, read_responses, read_stimulus_table, texts, typed
+from ontogeny.datasets.subjects import Order, Subject, read_subject
+from ontogeny.errors import AlignmentIdError, DataError, nearest
+from ontogeny.metrics import Folds, Metric, make_folds
+from ontogeny.metrics.cka import CKA
+from ontogeny.metrics.encoding import Ridge
+from ontogeny.metrics.rsa import RSA
+from ontogeny.stimuli import StimulusSet, check_ids
+
+__all__ = ["About", "Built", "Split", "build"]
+
+How = Literal["shuffled", "groups", "contiguous", "column"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What nobody can read off the numbers.
+
+    Args:
+        name: stable name.
+        citation: whom to cite.
+        licence: terms.
+        about: how the responses were made, one paragraph.
+        version: grows when scores change.
+        simulated: responses were computed, not measured.
+        ceiling: highest Pearson r that the noise allows, one for all voxels, or None.
+        ceiling_source: how ceilings were made.
+    """
+
+    name: str
+    citation: str
+    licence: str
+    about: str
+    version: str = "1"
+    simulated: bool = False
+    ceiling: float | None = None
+    ceiling_source: str = "given with the data"
+
+    def __post_init__(self) -> None:
+        for name in ("name", "citation", "licence", "about", "version"):
+            if not getattr(self, name).strip():
+                raise DataError(f"{name} is empty; a benchmark says what it is, whom to cite and under which terms")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """How stimuli are split into folds.
+
+    Args:
+        how: "shuffled" (stimuli are independent of each other), "groups" (never split), "contiguous" (blocks in the
+            table's order: a story, a run), or "column" (the stimulus table's own column `fold`).
+        groups: the stimulus table's column with one label a stimulus.
+        n_folds: how many.
+        seed: of shuffling.
+    """
+
+    how: How = "shuffled"
+    groups: str | None = None
+    n_folds: int = 5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.how == "groups" and self.groups is None:
+            raise DataError("folds by groups need the name of the stimulus table's column with the groups")
+        if self.how == "shuffled" and self.groups is not None:
+            raise DataError(
+                f"groups {self.groups!r} are given, so that shuffled folds would split them; fold by groups"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """What `write_benchmark` takes."""
+
+    benchmark: Benchmark
+    extras: Mapping[str, Extras]
+    stimulus_columns: Mapping[str, Any]
+    dropped: tuple[dict[str, Any], ...] = field(default=())
+
+
+def build(
+    stimuli: Path,
+    *,
+    about: About,
+    responses: Mapping[str, Path] | None = None,
+    rois: Mapping[str, Path] | None = None,
+    geometries: Mapping[tuple[str, str], Path] | None = None,
+    split: Split | None = None,
+    metrics: Sequence[Metric] | None = None,
+    drop_bad: bool = False,
+) -> Built:
+    """A benchmark from plain files.
+
+    Args:
+        stimuli: table with `stimulus_id` and `text` or `image`, or a folder of pictures.
+        about: what it is.
+        responses: subject -> .npy, .safetensors or table; repeats x stimuli x voxels are averaged and kept.
+        rois: subject -> table with `roi` [, `ceiling`] [, more columns], one row a voxel; matched by a column `voxel`
+            where the responses' columns have names and the table has it, else in order.
+        geometries: (subject, ROI) -> .npy or table with an RDM, stimuli x stimuli.
+        split: how stimuli are split into folds; default 5 shuffled folds.
+        metrics: default ridge encoding, or RSA and debiased CKA where there are RDMs.
+        drop_bad: leave out voxels that hold NaN, are constant, or have no ROI; otherwise they are refused.
+
+    Raises:
+        DataError: anything that does not fit; names the file and the row.
+    """
+    split, responses, geometries = split or Split(), responses or {}, geometries or {}
+    table = read_stimulus_table(stimuli)
+    check_ids(table.ids, str(stimuli))
+    rows = range(len(table.ids))
+    by_id = rows if split.how == "contiguous" else sorted(rows, key=lambda row: table.ids[row])
+    order = Order(table=table.ids, rows=tuple(by_id))
+    subjects = _subjects(about, order, responses, rois or {}, drop_bad=drop_bad)
+    rdms = [_geometry(about.name, key, geometries[key], order) for key in sorted(geometries)]
+    stimulus_set, folds = _stimuli(stimuli, about, table, order, split)
+    benchmark = Benchmark(
+        name=about.name,
+        version=about.version,
+        citation=about.citation,
+        licence=about.licence,
+        about=about.about,
+        simulated=about.simulated,
+        stimuli=stimulus_set,
+        assemblies=(*(subject.assembly for subject in subjects), *rdms),
+        metrics=tuple(metrics) if metrics else (RSA(), CKA()) if rdms else (Ridge(),),
+        folds=folds,
+    )
+    benchmark.prepare()
+    return Built(
+        benchmark=benchmark,
+        extras={subject.assembly.subject: subject.extras for subject in subjects},
+        stimulus_columns=_columns(stimuli, table, order, split),
+        dropped=tuple(entry for subject in subjects for entry in subject.dropped),
+    )
+
+
+def _subjects(
+    about: About, order: Order, responses: Mapping[str, Path], rois: Mapping[str, Path], *, drop_bad: bool
+) -> list[Subject]:
+    for subject in rois:
+        if subject not in responses:
+            raise DataError(f"ROIs are given for {subject!r}, which has no responses. {nearest(subject, responses)}")
+    return [
+        read_subject(
+            subject,
+            responses[subject],
+            _rois(rois, subject),
+            name=about.name,
+            order=order,
+            ceiling=(about.ceiling, about.ceiling_source),
+            drop_bad=drop_bad,
+        )
+        for subject in sorted(responses)
+    ]
+
+
+def _rois(rois: Mapping[str, Path], subject: str) -> Path | None:
+    if rois and subject not in rois:
+        raise DataError(f"ROIs are given for {sorted(rois)}, not for subject {subject!r}; give them for every subject")
+    return rois.get(subject)
+
+
+def _columns(path: Path, table: StimulusTable, order: Order, split: Split) -> dict[str, Any]:
+    """Columns that no other column of the folder says again; groups under their own name too."""
+    used = {"fold", "group"} if split.groups is None else {"fold", "group", split.groups}
+    kept = {name: typed(values) for name, values in table.columns.items() if name not in used}
+    if split.groups not in (None, "group"):
+        kept[str(split.groups)] = np.array(texts(path, table.columns, str(split.groups)), dtype=object)
+    return {name: values[list(order.rows)] for name, values in kept.items()}
+
+
+def _stimuli(path: Path, about: About, table: StimulusTable, order: Order, split: Split) -> tuple[StimulusSet, Folds]:
+    groups = None if split.groups is None else order.of(texts(path, table.columns, split.groups))
+    contiguous = split.how == "contiguous"
+    stimuli = StimulusSet(
+        name=about.name,
+        modality=table.modality,
+        ids=order.of(table.ids),
+        inputs=order.of(table.inputs),
+        groups=groups,
+        contiguous=contiguous,
+    )
+    if split.how == "column":
+        return stimuli, _own_folds(order.of(texts(path, table.columns, "fold")))
+    by = groups if split.how == "groups" else None
+    return stimuli, make_folds(len(stimuli), n_folds=split.n_folds, groups=by, contiguous=contiguous, seed=split.seed)
+
+
+def _own_folds(labels: Sequence[str]) -> Folds:
+    """Labels of any kind, numbered in their sorted order."""
+    names = sorted(set(labels), key=lambda label: (len(label), label))
+    if len(names) < 2:
+        raise DataError(f"column 'fold' should name at least two folds, got {names}")
+    return Folds(
+        held_out=tuple(names.index(label) for label in labels), how=f"{len(names)} folds given with the stimuli"
+    )
+
+
+def _geometry(name: str, key: tuple[str, str], path: Path, order: Order) -> Geometry:
+    subject, roi = key
+    check_labels([roi], str(path))
+    read = read_responses(path)
+    if read.values.ndim != 2 or read.values.shape[0] != read.values.shape[1]:
+        raise DataError(f"{path}: an RDM is stimuli x stimuli, got {read.values.shape}")
+    if read.ids is not None and read.voxels != read.ids:
+        raise AlignmentIdError(f"{path}: an RDM's columns should be named by its rows' stimulus_id, in the same order")
+    rows = order.places(path, read.ids, len(read.values))
+    rdm = read.values[np.ix_(rows, rows)].astype(np.float32)
+    return Geometry(name=name, subject=subject, roi=roi, stimulus_ids=order.of(order.table), rdm=rdm)

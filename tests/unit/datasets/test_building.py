@@ -1,0 +1,404 @@
+"""Plain tables and arrays -> a benchmark folder, by the command line; the order of rows does not matter."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from safetensors.numpy import save_file
+
+from ontogeny.cli import main
+from ontogeny.datasets import load
+from ontogeny.datasets.folder import read_extras, read_stimulus_columns, verify_folder
+from ontogeny.datasets.folder.layout import read_manifest
+
+N, VOXELS = 24, 5
+IDS = [f"{i:03d}" for i in range(N)]
+ABOUT = ["--name", "mine", "--citation", "Us (2026)", "--licence", "CC0-1.0", "--about", "Made for tests."]
+
+
+def table(path: Path, columns: dict[str, list[object]], order: list[int] | None = None, delimiter: str = ",") -> Path:
+    rows = list(zip(*columns.values(), strict=True))
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, delimiter=delimiter)
+        writer.writerow(columns)
+        writer.writerows(rows if order is None else [rows[i] for i in order])
+    return path
+
+
+@pytest.fixture
+def responses(rng) -> np.ndarray:
+    return rng.standard_normal((N, VOXELS))
+
+
+@pytest.fixture
+def lab(tmp_path, monkeypatch, responses) -> Path:
+    """A lab's files: a stimulus table, responses of one subject, a voxel table."""
+    monkeypatch.chdir(tmp_path)
+    texts = [f"A sentence, number {i}." for i in range(N)]
+    stories = [f"story {i // 4}" for i in range(N)]
+    table(tmp_path / "stimuli.csv", {"stimulus_id": IDS, "text": texts, "story": stories, "words": [*range(N)]})
+    np.save(tmp_path / "s1.npy", responses)
+    rois = ["IFG", "IFG", "MTG", "MTG", "IFG"]
+    table(tmp_path / "rois.csv", {"roi": rois, "ceiling": [0.5] * 5, "x": [1.5, 2, 3, 4, 5], "hemi": list("LLLLR")})
+    return tmp_path
+
+
+def build(out: str, *more: str) -> int:
+    return main(["data", "build", out, "--stimuli", "stimuli.csv", *ABOUT, *more])
+
+
+def contents(folder: str) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(Path(folder).rglob("*")) if p.is_file()}
+
+
+def failed(capsys: pytest.CaptureFixture[str], *more: str) -> str:
+    """The one clear line; nothing is left on disk."""
+    capsys.readouterr()
+    assert build("out", *more) == 2
+    assert not Path("out").exists()
+    return capsys.readouterr().err
+
+
+def test_tables_become_a_verified_benchmark(lab, responses, capsys):
+    assert build("out", "--responses", "s1=s1.npy", "--rois", "s1=rois.csv", "--ceiling-source", "split half") == 0
+    out = capsys.readouterr().out
+    for part in (
+        "mine 1 (real data)",
+        "s1       IFG  3       0.500 (0.500-0.500)",
+        "24 texts",
+        "5 shuffled folds, seed 0",
+        "ridge-gcv",
+        "split half",
+        "Us (2026)",
+        "CC0-1.0",
+        "right    out",
+    ):
+        assert part in out
+    benchmark = load("out")
+    assert benchmark.stimuli.ids == tuple(IDS)
+    assembly = benchmark.assemblies[0]
+    assert assembly.roi == ("IFG", "IFG", "MTG", "MTG", "IFG")
+    np.testing.assert_array_equal(assembly.responses, responses.astype(np.float32))
+    np.testing.assert_array_equal(read_extras("out")["s1"].columns["x"], [1.5, 2, 3, 4, 5])
+    assert read_extras("out")["s1"].columns["hemi"].tolist() == list("LLLLR")
+    assert read_stimulus_columns("out")["words"].tolist() == list(range(N))
+    assert read_stimulus_columns("out")["story"][5] == "story 1"
+
+
+def test_the_same_inputs_give_the_same_bytes_in_whatever_order(lab, responses, rng):
+    order = rng.permutation(N).tolist()
+    columns = {"stimulus_id": IDS, **{f"v{v}": responses[:, v].tolist() for v in range(VOXELS)}}
+    table(lab / "s1.csv", columns)
+    table(lab / "mixed.csv", columns, order)
+    assert build("one", "--responses", "s1=s1.csv", "s2=s1.npy") == 0
+    assert build("two", "--responses", "s2=s1.npy", "s1=mixed.csv") == 0
+    text = (lab / "stimuli.csv").read_text().splitlines()
+    (lab / "stimuli.csv").write_text("\n".join([text[0], *(text[1:][i] for i in order)]))
+    np.save(lab / "s1.npy", responses[order])
+    assert build("three", "--responses", "s1=mixed.csv", "s2=s1.npy") == 0
+    assert contents("one") == contents("two") == contents("three")
+    assert build("one", "--responses", "s1=s1.csv", "s2=s1.npy", "--overwrite") == 0
+    assert contents("one") == contents("two")
+
+
+def test_columns_of_your_own_keep_their_kind(lab):
+    own = {"n": [*range(N)], "x": ["", *[0.5] * (N - 1)], "note": ["", *["a"] * (N - 1)], "odd": ["1", "b"] * (N // 2)}
+    table(lab / "stimuli.csv", {"stimulus_id": IDS, "text": IDS, **own})
+    assert build("out", "--responses", "s1=s1.npy") == 0
+    back = read_stimulus_columns("out")
+    assert [back[name].dtype.kind for name in own] == ["i", "f", "O", "O"]
+    np.testing.assert_array_equal(back["x"], [np.nan, *[0.5] * (N - 1)])
+    assert [back[name].tolist() for name in ("n", "note", "odd")] == [own["n"], own["note"], own["odd"]]
+
+
+def test_contiguous_folds_keep_the_order_of_the_table(lab, responses):
+    text = (lab / "stimuli.csv").read_text().splitlines()
+    (lab / "stimuli.csv").write_text("\n".join([text[0], *reversed(text[1:])]))
+    assert build("out", "--responses", "s1=s1.npy", "--folds", "contiguous", "--n-folds", "4") == 0
+    benchmark = load("out")
+    assert benchmark.stimuli.ids == tuple(reversed(IDS))
+    assert benchmark.stimuli.contiguous
+    assert benchmark.folds.held_out == tuple(np.repeat(range(4), 6))
+    np.testing.assert_array_equal(benchmark.assemblies[0].responses, responses.astype(np.float32))
+
+
+def test_groups_are_never_split_and_given_folds_are_kept(lab):
+    assert build("groups", "--responses", "s1=s1.npy", "--groups", "story") == 0
+    benchmark = load("groups")
+    assert benchmark.folds.how == "5 folds by group, seed 0"
+    pairs = set(zip(benchmark.stimuli.groups, benchmark.folds.held_out, strict=True))
+    assert len(pairs) == len(set(benchmark.stimuli.groups)) == 6
+    columns = {"stimulus_id": IDS, "text": IDS, "fold": [["a", "b", "b"][i % 3] for i in range(N)]}
+    table(lab / "stimuli.csv", columns)
+    assert build("own", "--responses", "s1=s1.npy", "--folds", "column") == 0
+    assert load("own").folds.held_out == tuple([0, 1, 1] * 8)
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "parquet", "npy", "safetensors"])
+def test_every_kind_of_file_gives_the_same_responses(lab, responses, kind):
+    columns = {"stimulus_id": IDS, **{f"v{v}": responses[:, v].tolist() for v in range(VOXELS)}}
+    if kind in ("csv", "tsv"):
+        table(lab / f"a.{kind}", columns, delimiter="," if kind == "csv" else "\t")
+    elif kind == "parquet":
+        pq.write_table(pa.table(columns), lab / "a.parquet")
+    elif kind == "npy":
+        np.save(lab / "a.npy", responses)
+    else:
+        save_file({"responses": responses}, lab / "a.safetensors")
+    assert build("out", "--responses", f"s1=a.{kind}") == 0
+    np.testing.assert_array_equal(load("out").assemblies[0].responses, responses.astype(np.float32))
+
+
+def test_repeats_are_averaged_and_kept(lab, rng):
+    repeats = rng.standard_normal((3, N, VOXELS)).astype(np.float32)
+    repeats[2, 7] = np.nan
+    np.save(lab / "s1.npy", repeats)
+    assert build("out", "--responses", "s1=s1.npy") == 0
+    np.testing.assert_array_equal(read_extras("out")["s1"].repeats, repeats)
+    mean = load("out").assemblies[0].responses
+    np.testing.assert_allclose(mean, np.nanmean(repeats.astype(np.float64), axis=0), rtol=1e-6)
+
+
+def test_voxel_tables_are_matched_by_name_where_there_are_names(lab, responses):
+    table(lab / "s1.csv", {"stimulus_id": IDS, **{f"v{v}": responses[:, v].tolist() for v in range(VOXELS)}})
+    table(lab / "rois.csv", {"voxel": ["v4", "v3", "v2", "v1", "v0"], "roi": ["e", "d", "c", "b", "a"]})
+    assert build("out", "--responses", "s1=s1.csv", "--rois", "s1=rois.csv") == 0
+    assert load("out").assemblies[0].roi == ("a", "b", "c", "d", "e")
+    assert read_extras("out")["s1"].columns["voxel"].tolist() == ["v0", "v1", "v2", "v3", "v4"]
+
+
+def test_a_folder_of_pictures_and_a_table_of_them_are_the_same(lab, rng):
+    (lab / "pictures").mkdir()
+    for i, name in enumerate(IDS):
+        pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(lab / "pictures" / f"{name}.{'png' if i % 2 else 'bmp'}")
+        np.save(lab / f"{name}.npy", pixels)
+    names = sorted(p.name for p in (lab / "pictures").iterdir())
+    table(lab / "pictures.csv", {"stimulus_id": IDS, "image": [f"pictures/{name}" for name in names]})
+    for out, stimuli in (("one", "pictures"), ("two", "pictures.csv")):
+        argv = [
+            "data",
+            "build",
+            out,
+            "--stimuli",
+            stimuli,
+            *ABOUT,
+            "--responses",
+            "s1=s1.npy",
+            "--metrics",
+            "rsa",
+            "cka",
+        ]
+        assert main(argv) == 0
+    assert contents("one") == contents("two")
+    np.testing.assert_array_equal(load("one").stimuli.inputs[3], np.load("003.npy"))
+    assert [m.name for m in load("one").metrics] == ["rsa-correlation-spearman", "cka-linear-debiased"]
+
+
+def test_geometries_come_from_arrays_and_tables(lab, rng):
+    x = rng.standard_normal((N, 6))
+    rdm = ((x[:, None] - x[None]) ** 2).sum(axis=2)
+    np.save(lab / "one.npy", rdm)
+    order = rng.permutation(N)
+    mixed = {IDS[j]: rdm[order, j].tolist() for j in order}
+    table(lab / "two.csv", {"stimulus_id": [IDS[i] for i in order], **mixed})
+    assert build("out", "--geometry", "s1:IT=one.npy", "s2:IT=two.csv") == 0
+    one, two = load("out").assemblies
+    np.testing.assert_array_equal(one.rdm, two.rdm)
+    np.testing.assert_array_equal(one.rdm, rdm.astype(np.float32))
+    assert [m.name for m in load("out").metrics] == ["rsa-correlation-spearman", "cka-linear-debiased"]
+
+
+def test_bad_voxels_are_refused_or_dropped_with_reason(lab, responses, capsys):
+    responses[3, 0] = np.nan
+    responses[:, 2] = 7.0
+    np.save(lab / "s1.npy", responses)
+    table(lab / "rois.csv", {"roi": ["a", "a", "a", "b", "0"]})
+    rois = ("--responses", "s1=s1.npy", "--rois", "s1=rois.csv")
+    assert (
+        "s1.npy: of 5 voxels, 1 no ROI label (e.g. voxel 4), 1 NaN or infinite (e.g. voxel 0), 1 constant over stimuli "
+        "(e.g. voxel 2); mend or drop them (--drop-bad-voxels)"
+    ) in failed(capsys, *rois)
+    assert build("out", *rois, "--drop-bad-voxels") == 0
+    assert "dropped      subject s1: 1 voxels, NaN or infinite" in capsys.readouterr().out
+    assert read_manifest(Path("out")).facts["dropped"] == [
+        {"subject": "s1", "why": "no ROI label", "voxels": [4]},
+        {"subject": "s1", "why": "NaN or infinite", "voxels": [0]},
+        {"subject": "s1", "why": "constant over stimuli", "voxels": [2]},
+    ]
+    kept = load("out").assemblies[0]
+    np.testing.assert_array_equal(kept.responses, responses[:, [1, 3]].astype(np.float32))
+    assert kept.roi == ("a", "b")
+    np.save(lab / "s1.npy", np.ones((N, VOXELS)))
+    assert build("none", *rois, "--drop-bad-voxels") == 2
+    assert "s1.npy: no voxel is left; 1 no ROI label (e.g. voxel 4), 4 constant" in capsys.readouterr().err
+
+
+def stimuli(lab: Path, **columns: list[object]) -> None:
+    table(lab / "stimuli.csv", columns)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "more", "text"),
+    [
+        (
+            lambda lab: np.save("s1.npy", np.ones((N - 1, 5))),
+            (),
+            "s1.npy has 23 rows and no ids, the stimulus table has",
+        ),
+        (
+            lambda lab: np.save("s1.npy", np.ones(5)),
+            (),
+            "stimuli x voxels or repeats x stimuli x voxels, got float64 (5,)",
+        ),
+        (lambda lab: np.save("s1.npy", np.array([{}] * N)), (), "s1.npy cannot be read as .npy"),
+        (
+            lambda lab: Path("s1.npy").write_bytes(Path("s1.npy").read_bytes()[:200]),
+            (),
+            "s1.npy cannot be read as .npy",
+        ),
+        (lambda lab: Path("s1.npy").unlink(), (), "s1.npy is not there; expected a file of kind .npy"),
+        (lambda lab: stimuli(lab, stimulus_id=["a"] * N, text=IDS), (), "stimulus ids must be unique, but 1 appear"),
+        (
+            lambda lab: stimuli(lab, stimulus=IDS, text=IDS),
+            (),
+            "column 'stimulus_id' is missing, got ['stimulus', 'text']",
+        ),
+        (
+            lambda lab: stimuli(lab, stimulus_id=IDS, sound=IDS),
+            (),
+            "expected one of the columns 'text' and 'image', got",
+        ),
+        (
+            lambda lab: stimuli(lab, stimulus_id=IDS, text=[*IDS[1:], ""]),
+            (),
+            "stimuli.csv, row 24: column 'text' is empty",
+        ),
+        (
+            lambda lab: stimuli(lab, stimulus_id=IDS, image=["../../x.png"] * N),
+            (),
+            "'../../x.png' leads out of the table's",
+        ),
+        (
+            lambda lab: stimuli(lab, stimulus_id=IDS, image=["x.png"] * N),
+            (),
+            "x.png is not there; expected a file of kind",
+        ),
+        (lambda lab: Path("stimuli.csv").write_text("stimulus_id,text\n1,a,b\n"), (), "line 2: expected 2 cells"),
+        (lambda lab: Path("stimuli.csv").write_text("stimulus_id,text\n"), (), "stimuli.csv has no rows"),
+        (lambda lab: Path("stimuli.csv").write_text("text,text\n1,2\n"), (), "two columns have one name"),
+        (lambda lab: Path("stimuli.csv").write_bytes(b"stimulus_id,text\n\xff,a\n"), (), "as a table of UTF-8 text"),
+        (lambda lab: None, ("--groups", "stroy"), "column 'stroy' is missing"),
+        (
+            lambda lab: None,
+            ("--groups", "story", "--folds", "shuffled"),
+            "shuffled folds would split them; fold by groups",
+        ),
+        (lambda lab: None, ("--folds", "groups"), "folds by groups need the name of the stimulus table's column"),
+        (lambda lab: None, ("--folds", "column"), "column 'fold' is missing"),
+        (
+            lambda lab: stimuli(lab, stimulus_id=IDS, text=IDS, fold=[1] * N),
+            ("--folds", "column"),
+            "at least two folds",
+        ),
+        (
+            lambda lab: None,
+            ("--rois", "s2=rois.csv"),
+            "ROIs are given for 's2', which has no responses. Did you mean 's1'",
+        ),
+        (
+            lambda lab: table(lab / "rois.csv", {"roi": ["a"]}),
+            ("--rois", "s1=rois.csv"),
+            "rois.csv has 1 rows, but s1.npy has 5",
+        ),
+        (lambda lab: table(lab / "rois.csv", {"ro": ["a"] * 5}), ("--rois", "s1=rois.csv"), "column 'roi' is missing"),
+        (
+            lambda lab: table(lab / "rois.csv", {"roi": ["a"] * 5, "ceiling": [2] * 5}),
+            ("--rois", "s1=rois.csv"),
+            "a ceiling is a Pearson r from 0 to 1, got [2.0, 2.0, 2.0]",
+        ),
+        (
+            lambda lab: table(lab / "rois.csv", {"roi": ["a"] * 5, "ceiling": ["high"] * 5}),
+            ("--rois", "s1=rois.csv"),
+            "row 1: column 'ceiling' should be a number, got 'high'",
+        ),
+        (lambda lab: None, ("--rois", "s1=rois.csv", "--ceiling", ".5"), "and one ceiling is given for all voxels too"),
+        (lambda lab: None, ("--citation", " "), "citation is empty; a benchmark says what it is"),
+        (lambda lab: None, ("--metrics", "rigde"), "no metric is called 'rigde'. Did you mean 'ridge'"),
+        (lambda lab: None, ("--n-folds", "20"), "20 folds need at least 20 stimuli"),
+        (lambda lab: None, ("--geometry", "s1=s1.npy"), "--geometry: expected SUBJECT:ROI=FILE"),
+        (lambda lab: None, ("--geometry", "s1:IT=s1.npy"), "s1.npy: an RDM is stimuli x stimuli, got (24, 5)"),
+    ],
+)
+def test_bad_input_is_refused_by_name(lab, capsys, spoil, more, text):
+    spoil(lab)
+    assert text in failed(capsys, "--responses", "s1=s1.npy", *more)
+
+
+def test_ids_that_do_not_match_are_named(lab, responses, capsys):
+    ids = [*IDS[:-1], "new"]
+    table(lab / "s1.csv", {"stimulus_id": ids, "v": responses[:, 0].tolist()})
+    said = failed(capsys, "--responses", "s1=s1.csv")
+    assert "s1.csv lacks 1 of 24 stimuli, e.g. ['023'], and has 1 that the stimulus table lacks, e.g. ['new']" in said
+    table(lab / "s1.csv", {"stimulus_id": [*IDS[:-1], "000"], "v": responses[:, 0].tolist()})
+    assert "s1.csv: stimulus ids must be unique" in failed(capsys, "--responses", "s1=s1.csv")
+    table(lab / "s1.csv", {"stimulus_id": IDS})
+    assert "has no column but 'stimulus_id'" in failed(capsys, "--responses", "s1=s1.csv")
+    table(lab / "s1.csv", {"stimulus_id": IDS, "v": responses[:, 0].tolist(), "w": responses[:, 1].tolist()})
+    table(lab / "rois.csv", {"voxel": ["v", "v"], "roi": ["a", "b"]})
+    said = failed(capsys, "--responses", "s1=s1.csv", "--rois", "s1=rois.csv")
+    assert "1 are missing, e.g. ['w'], and 1 are doubled" in said
+    save_file({"betas": responses}, lab / "a.safetensors")
+    assert "tensor 'responses' is missing" in failed(capsys, "--responses", "s1=a.safetensors")
+    assert "--responses: 's1' is given twice" in failed(capsys, "--responses", "s1=s1.csv", "s1=s1.npy")
+    assert "--responses: expected SUBJECT=FILE, got 's1.csv'" in failed(capsys, "--responses", "s1.csv")
+    assert "needs at least one assembly" in failed(capsys)
+    table(lab / "rois.csv", {"roi": ["a"] * VOXELS})
+    two = ("--responses", "s1=s1.npy", "s2=s1.npy", "--rois", "s1=rois.csv")
+    assert "ROIs are given for ['s1'], not for subject 's2'" in failed(capsys, *two)
+
+
+def test_a_stimulus_without_any_repeat_is_named(lab, capsys):
+    repeats = np.ones((2, N, VOXELS))
+    repeats[:, 4] = np.nan
+    np.save(lab / "s1.npy", repeats)
+    assert "s1.npy: 1 stimuli have no repeat at all, e.g. ['004']" in failed(capsys, "--responses", "s1=s1.npy")
+
+
+def test_pictures_that_are_not_8_bit_colour_are_refused(lab, capsys):
+    (lab / "pictures").mkdir()
+    assert main(["data", "build", "out", "--stimuli", "pictures", *ABOUT]) == 2
+    assert "pictures has no pictures" in capsys.readouterr().err
+    path = lab / "pictures" / "a.png"
+    for image, text in (
+        (Image.new("RGBA", (4, 4), (1, 2, 3, 100)), "a.png has transparent parts; save it as 8-bit RGB"),
+        (Image.new("I;16", (4, 4), 1000), "a.png has mode I;16; save it as 8-bit RGB"),
+    ):
+        image.save(path)
+        assert main(["data", "build", "out", "--stimuli", "pictures", *ABOUT]) == 2
+        assert text in capsys.readouterr().err
+    path.write_bytes(path.read_bytes()[:40])
+    assert main(["data", "build", "out", "--stimuli", "pictures", *ABOUT]) == 2
+    assert "a.png cannot be decoded as a picture" in capsys.readouterr().err
+
+
+def test_verify_and_show_take_a_folder(lab, capsys):
+    assert build("out", "--responses", "s1=s1.npy") == 0
+    built = capsys.readouterr().out
+    assert main(["data", "show", "out"]) == 0
+    assert main(["data", "verify", "out"]) == 0
+    assert capsys.readouterr().out == built
+    assert verify_folder("out") == []
+    path = lab / "out" / "voxels" / "s1.parquet"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert main(["data", "verify", "out"]) == 2
+    assert "WRONG    voxels/s1.parquet: " in capsys.readouterr().out
+    (lab / "empty").mkdir()
+    assert main(["data", "verify", "empty"]) == 2
+    assert "empty has no benchmark.json; make one with `ontogeny data build empty ...`" in capsys.readouterr().err
