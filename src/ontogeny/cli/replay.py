@@ -63,6 +63,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--tokenizer", help="module:attribute, a name or folder (default: the checkpoint's own)")
     parser.add_argument("--transform", help="module:attribute, image -> tensor, for images")
     parser.add_argument("--layers", nargs="+", help="names, globs, auto, embeddings, surprisal (default: auto)")
+    parser.add_argument("--controls", nargs="+", help='names ("random tokens" "split leak" ...), or none')
     parser.add_argument("--protocol", help="shen2026: metrics, layers and pooling of that study")
     parser.add_argument("--pooling", nargs="+", default=[], help="mean, last, cls, spatial_mean, flatten")
     parser.add_argument("--task", help="module:attribute, measured at the replayed weights, e.g. a HeldOutLoss")

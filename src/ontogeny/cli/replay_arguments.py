@@ -125,6 +125,7 @@ def monitor_of(arguments: argparse.Namespace, series: Any, record: Path) -> Any:
         **({"layers": arguments.layers} if arguments.layers else {}),
         pooling=arguments.pooling,
         protocol=arguments.protocol,
+        controls=True if arguments.controls is None else [name for name in arguments.controls if name != "none"],
         task=object_at(arguments.task),
         weights=arguments.weights,
         **readers,
