@@ -139,3 +139,10 @@ def test_folds_are_the_same_every_time_and_differ_by_seed():
 def test_too_few_stimuli_or_groups_for_the_folds(n, groups):
     with pytest.raises(MetricError, match="5 folds need at least 5"):
         make_folds(n, groups=groups)
+
+
+def test_a_roi_of_one_subject_in_two_assemblies_is_refused(text_benchmark):
+    """Else both have rows of one key, of which a record keeps the first."""
+    twice = (*text_benchmark.assemblies, replace(text_benchmark.assemblies[0], name="again"))
+    with pytest.raises(DataError, match=r"has 'left' of subject 's1', 'right' of subject 's1' twice, .* one assembly"):
+        replace(text_benchmark, assemblies=twice)

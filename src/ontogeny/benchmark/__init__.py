@@ -9,6 +9,7 @@ leak.py       do the folds leak?
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -48,7 +49,7 @@ class Benchmark:
         baseline: score the stimuli's own surface (length and punctuation, or pixels) beside every curve.
 
     Raises:
-        DataError: fewer than 10 stimuli, no responses, or folds of another length.
+        DataError: fewer than 10 stimuli, no responses, folds of another length, or a ROI of one subject twice.
         AlignmentIdError: a stimulus without a response.
     """
 
@@ -76,7 +77,12 @@ class Benchmark:
             raise DataError(f"benchmark {self.name!r}: {n} stimuli but folds for {len(self.folds.held_out)}")
         if len({metric.name for metric in self.metrics}) < len(self.metrics):
             raise DataError(f"benchmark {self.name!r} has two metrics of one name: {[m.name for m in self.metrics]}")
-        targets(self.assemblies, self.stimuli.ids)
+        counted = Counter(f"{t.roi!r} of subject {t.subject!r}" for t in targets(self.assemblies, self.stimuli.ids))
+        if doubled := [whose for whose, count in counted.items() if count > 1]:
+            raise DataError(
+                f"benchmark {self.name!r} has {', '.join(doubled)} twice, of which a record would keep one; put its "
+                "voxels into one assembly, or give the two other names (hemispheres: 'L ...', 'R ...')"
+            )
 
     def fingerprint(self) -> str:
         """Sixteen hex digits over all that scores depend on: stimuli, responses, folds, metrics, version."""
