@@ -94,7 +94,8 @@ def test_groups_float32_and_several_assemblies_of_odd_names(text_benchmark, tmp_
     odd = [replace(single, subject=name) for name in ("a/b", "A-B", "..", "größe")]
     groups = tuple(f"story {i // 8}" for i in range(40))
     stimuli = replace(text_benchmark.stimuli, groups=groups, contiguous=True)
-    benchmark = replace(text_benchmark, assemblies=(*odd, single, single), stimuli=stimuli)
+    other = replace(single, roi=tuple(f"R {roi}" for roi in single.roi))
+    benchmark = replace(text_benchmark, assemblies=(*odd, single, other), stimuli=stimuli)
     folder = write_benchmark(benchmark, tmp_path / "b")
     assert verify_folder(folder) == []
     assert read_benchmark(folder).fingerprint() == benchmark.fingerprint()

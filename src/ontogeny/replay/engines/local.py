@@ -26,6 +26,7 @@ from ontogeny.replay.measuring import Job, Measurement, Order, measure_fetched, 
 __all__ = ["ATTEMPTS", "Local"]
 
 ATTEMPTS = 3
+_PATIENCE = 20.0
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _starting = threading.Lock()
 
@@ -82,6 +83,8 @@ class Local:
             ended.set()
             for worker in workers:
                 worker.kill()
+            for thread in threads:
+                thread.join(_PATIENCE)
 
 
 def _results(results: queue.SimpleQueue[Any], serving: int) -> Iterator[tuple[Order, Measurement]]:
