@@ -28,6 +28,7 @@ from ontogeny.errors import MetricError
 from ontogeny.metrics import Value
 from ontogeny.metrics.ceiling import Bounds, bounds_of_cosines, same_roi
 from ontogeny.metrics.kernels import Kind, direction, kernel_of_squares, variance
+from ontogeny.metrics.rdms import upper
 from ontogeny.metrics.together import Outcome
 from ontogeny.metrics.view import LayerView
 
@@ -174,7 +175,7 @@ class _Side:
             flat, norm = direction(kernel, debiased=metric.debiased)
         except MetricError as error:
             return cls(n_stimuli=n, error=error)
-        _upper(flat.reshape(n, n), room)
+        upper(flat.reshape(n, n), room)
         return cls(n_stimuli=n, norm=norm * unit, trace=float(flat[:: n + 1].sum()))
 
 
@@ -185,14 +186,6 @@ def _kernel_of_layer(view: LayerView, metric: CKA) -> tuple[Square, float]:
         return seen.gram.numpy(), seen.scale**2
     width = None if metric.width is None else metric.width / seen.scale
     return kernel_of_squares(seen.squared_distances.numpy(), metric.kind, width), 1.0
-
-
-def _upper(square: Square, room: Float[np.ndarray, " pairs"]) -> None:
-    """Put the pairs i < j of a square into a vector; by rows, as a gather takes ten times as long."""
-    n, end = len(square), 0
-    for i in range(n - 1):
-        start, end = end, end + n - 1 - i
-        room[start:end] = square[i, i + 1 :]
 
 
 def _values(scored: _Scored, kernel: _Kernel, side: _Side, inner: PerTarget) -> list[Value]:
@@ -233,8 +226,7 @@ def _prepare_space(metrics: Sequence[tuple[int, CKA]], targets: Sequence[Target]
     for group in same_roi(targets):
         squares = [_squares(targets[i], [metric for _, metric in metrics]) for i in group]
         for i, square in zip(group, squares, strict=True):
-            pairs = np.empty(len(square) * (len(square) - 1) // 2)
-            _upper(square, pairs)
+            pairs = upper(square)
             mean[i], least[i] = pairs.mean(), pairs.min()
             spread[i] = (pairs - mean[i]).astype(np.float64 if len(square) <= DOUBLE_UP_TO else np.float32)
         for (kind, width), scored_by in users.items():

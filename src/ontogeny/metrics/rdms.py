@@ -79,10 +79,10 @@ def pairs_of(view: LayerView, distance: Distance) -> Pairs:
     return out
 
 
-def upper(square: Square) -> Pairs:
-    """Entries i < j of a square; by rows, as a gather takes ten times as long."""
+def upper(square: Square, room: Pairs | None = None) -> Pairs:
+    """Entries i < j of a square, put into `room` where given; by rows, as a gather takes ten times as long."""
     n, end = len(square), 0
-    out = np.empty(n * (n - 1) // 2)
+    out = np.empty(n * (n - 1) // 2) if room is None else room
     for i in range(n - 1):
         start, end = end, end + n - 1 - i
         out[start:end] = square[i, i + 1 :]

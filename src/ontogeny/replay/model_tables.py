@@ -12,6 +12,7 @@ import numpy as np
 from ontogeny.errors import RecordError, require
 from ontogeny.panels import SURPRISAL
 from ontogeny.replay.models import Model, ModelList
+from ontogeny.replay.performance import ABOUT, SCORES
 from ontogeny.replay.series import Problem
 from ontogeny.scores import Score
 from ontogeny.series import Record
@@ -24,22 +25,6 @@ __all__ = ["missing_records", "model_table", "performance_and_alignment"]
 Choice = Literal["subjects", "rois", "none"]
 Curves = dict[tuple[str, str], dict[tuple[str, str], float]]
 
-_ABOUT = ("model", "family", "parameters")
-_SCORES = (
-    "benchmark",
-    "subject",
-    "roi",
-    "layer",
-    "pooling",
-    "metric",
-    "value",
-    "unit",
-    "chance",
-    "ceiling",
-    "n_stimuli",
-    "n_voxels",
-    "n_features",
-)
 _CHOSEN: Mapping[Choice, str] = {
     "subjects": "best layer of the other subjects",
     "rois": "best layer of the other ROIs and subjects",
@@ -81,9 +66,9 @@ def model_table(folder: str | os.PathLike[str], models: ModelList) -> pd.DataFra
     rows: list[dict[str, Any]] = []
     for model, (scores, parameters) in zip(models.models, _read(folder, models).values(), strict=True):
         about = _about(model, parameters)
-        told = [{name: getattr(score, name) for name in _SCORES} for score in scores] or [{}]
+        told = [{name: getattr(score, name) for name in SCORES} for score in scores] or [{}]
         rows += [{**about, **row, **_known(model, models)} for row in told]
-    return _frame(rows, (*_ABOUT, *_SCORES, *models.columns))
+    return _frame(rows, (*ABOUT, *SCORES, *models.columns))
 
 
 def performance_and_alignment(folder: str | os.PathLike[str], models: ModelList) -> pd.DataFrame:
@@ -116,7 +101,7 @@ def performance_and_alignment(folder: str | os.PathLike[str], models: ModelList)
         own = curves[model.name]
         told = {titles[pair]: _summary(own[pair], choices[pair]) for pair in asked if pair in own}
         rows.append({**_about(model, read[model.name][1]), **told, **_known(model, models)})
-    return _frame(rows, (*_ABOUT, *titles.values(), *models.columns))
+    return _frame(rows, (*ABOUT, *titles.values(), *models.columns))
 
 
 def _about(model: Model, counted: int | None) -> dict[str, Any]:
@@ -131,7 +116,7 @@ def _frame(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pd.Data
     pandas = require("pandas", "tables")
     frame = pandas.DataFrame(list(rows), columns=list(columns))
     whole = [name for name in ("parameters", "n_stimuli", "n_voxels", "n_features") if name in columns]
-    texts = [name for name in (*_ABOUT[:2], *_SCORES[:6], "unit") if name in columns]
+    texts = [name for name in (*ABOUT[:2], *SCORES[:6], "unit") if name in columns]
     numbers = [name for name in columns if name not in (*whole, *texts)]
     return frame.astype({**dict.fromkeys(whole, "Int64"), **dict.fromkeys(numbers, "float64")})  # type: ignore[no-any-return]
 

@@ -11,12 +11,11 @@ from pathlib import Path
 from ontogeny.errors import ConfigError, nearest
 from ontogeny.replay.series import Problem
 
-__all__ = ["RESERVED", "Table", "joined", "read_table"]
+__all__ = ["ABOUT", "RESERVED", "SCORES", "Table", "joined", "read_table"]
 
-RESERVED = (
-    "model",
-    "family",
-    "parameters",
+ABOUT = ("model", "family", "parameters")
+"""What a table of models says of a model."""
+SCORES = (
     "benchmark",
     "subject",
     "roi",
@@ -31,6 +30,8 @@ RESERVED = (
     "n_voxels",
     "n_features",
 )
+"""What it says of a score."""
+RESERVED = (*ABOUT, *SCORES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
