@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ontogeny.datasets.store import data_folders
 from ontogeny.errors import DatasetNotFoundError, nearest, require
 
 __all__ = ["Published", "load_published"]
@@ -30,6 +31,8 @@ class Published:
         about: table -> what a row is, and where it comes from.
         caveats: what a reader has to know before using them.
         tables: table -> column -> values, one a row; missing numbers are NaN.
+        elsewhere: table -> what a row is, of tables that are not part of this package; `read` finds their files.
+        address: where those come from.
     """
 
     name: str
@@ -37,6 +40,28 @@ class Published:
     about: Mapping[str, str]
     caveats: tuple[str, ...]
     tables: Mapping[str, Table]
+    elsewhere: Mapping[str, str]
+    address: str
+
+    def read(self, table: str) -> Table:
+        """A table that is not part of this package, from `published/<table>.csv` in `ONTOGENY_DATA` or the cache folder.
+
+        Returns:
+            Column -> values, one a row, as `tables` has them; columns without a name are left out.
+
+        Raises:
+            DatasetNotFoundError: no such table, or its file is not on this machine; says where to get it.
+        """
+        if table not in self.elsewhere:
+            raise DatasetNotFoundError(f"{self.name} has no table {table!r} to read. {nearest(table, self.elsewhere)}")
+        places = [folder / "published" / f"{table}.csv" for folder in data_folders()]
+        found = next((path for path in places if path.is_file()), None)
+        if found is None:
+            raise DatasetNotFoundError(
+                f"{table}.csv is not on this machine; looked at {' and '.join(str(path) for path in places)}. "
+                f"It is made from {self.address}; set ONTOGENY_DATA to a folder that has published/{table}.csv"
+            )
+        return {name: values for name, values in _table(found.read_text(encoding="utf-8")).items() if name}
 
     def to_pandas(self, table: str) -> Any:
         """One table as a `pandas.DataFrame`.
@@ -69,6 +94,15 @@ _SHEN2026 = {
         "models_language_wide": "36 language models: Open LLM Leaderboard v2, Elo, 1e9 parameters, alignment by width",
         "models_vision": "594 timm models: millions of parameters, accuracies (0 to 1), alignment",
     },
+    "elsewhere": {
+        "regions_language": "26 metrics x 180 HCP-MMP1 areas (`tgt_feature`, `yeo7`) x 4 subjects (`tgt_model`): `score`",
+        "regions_vision": "the same for vision",
+        "yeo7_depth": "8 bins of layer depth x 4 subjects x modality x 7 networks: `score`",
+        "pythia_layers": "every layer of 6 sizes x steps: best region, best of 4 subjects",
+        "mixnet_layers": "every layer of 4 sizes x 8 epochs: `alignment` as plotted",
+        "models_vision_align_all_kernels": "594 timm models x 11 widths: `brain_align_<width>`",
+    },
+    "address": "the figures and released files of github.com/FloyedShen/BrainAlign at commit e2c1257",
     "caveats": (
         "Alignment is biased CKA: part of it is its chance level, which rises with the features' effective dimension.",
         "Language features are those of one template token after a caption; no cross-validation, ceiling or null.",
@@ -97,7 +131,13 @@ def load_published(name: str) -> Published:
     folder = resources.files("ontogeny.published") / name
     tables = {table: _table((folder / f"{table}.csv").read_text(encoding="utf-8")) for table in about["about"]}
     return Published(
-        name=name, citation=about["citation"], about=about["about"], caveats=about["caveats"], tables=tables
+        name=name,
+        citation=about["citation"],
+        about=about["about"],
+        caveats=about["caveats"],
+        tables=tables,
+        elsewhere=about["elsewhere"],
+        address=about["address"],
     )
 
 

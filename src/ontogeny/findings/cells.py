@@ -1,0 +1,198 @@
+"""Cells: alignment by model, step, subject, ROI, layer and metric, as columns of equal length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from ontogeny.errors import DataError, nearest
+from ontogeny.panels import SURPRISAL
+from ontogeny.scores import Score
+from ontogeny.series import Record
+
+__all__ = ["Cells", "is_biased"]
+
+_NUMBERS = ("depth", "value", "chance", "ceiling")
+
+
+def is_biased(metric: str) -> bool:
+    """Whether values of this metric rise with the features' dimension alone, so that they need their chance level.
+
+    True of biased CKA, by our names ("cka-rbf-36-biased-z") and the study's ("cka_36").
+    """
+    return metric.startswith("cka_") or (metric.startswith("cka-") and "debiased" not in metric)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Cells:
+    """Alignment, one cell a row; all columns are arrays of one length.
+
+    Args:
+        model: whose layers (a run of a record, or a model of a table).
+        modality: what the model reads: "text" or "image".
+        step: optimizer updates done; 0 where a table has finished models only.
+        benchmark: which stimuli and responses.
+        subject: whose responses.
+        roi: which region.
+        layer: which layer, "" where a table keeps none.
+        depth: place of the layer in the model, 0 the first that was read to 1 the last; NaN where not known.
+        pooling: how the layer became one vector a stimulus.
+        metric: with its options.
+        value: the score in the metric's unit.
+        chance: its expected value when stimuli and responses are unrelated; NaN where not known.
+        ceiling: the highest that the noise allows; NaN where not known.
+
+    Raises:
+        DataError: columns of unequal lengths, or a value that is not finite.
+    """
+
+    model: np.ndarray
+    modality: np.ndarray
+    step: np.ndarray
+    benchmark: np.ndarray
+    subject: np.ndarray
+    roi: np.ndarray
+    layer: np.ndarray
+    depth: np.ndarray
+    pooling: np.ndarray
+    metric: np.ndarray
+    value: np.ndarray
+    chance: np.ndarray
+    ceiling: np.ndarray
+
+    def __post_init__(self) -> None:
+        sizes = {name: len(getattr(self, name)) for name in _COLUMNS}
+        if len(set(sizes.values())) > 1:
+            raise DataError(f"all columns of cells are of one length, got {sizes}")
+        if not np.isfinite(self.value).all():
+            raise DataError(f"{int((~np.isfinite(self.value)).sum())} of {len(self)} values are not finite; drop them")
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    @classmethod
+    def of_table(cls, table: Mapping[str, Any]) -> Cells:
+        """Cells of columns by name; one that is missing, or a single word or number, is the same for all.
+
+        Raises:
+            DataError: no values, an unknown column, unequal lengths.
+        """
+        for name in table:
+            if name not in _COLUMNS:
+                raise DataError(f"cells have no column {name!r}. {nearest(name, _COLUMNS)}")
+        if "value" not in table:
+            raise DataError(f"cells need a column value; got {sorted(table)}")
+        n = len(table["value"])
+        return cls(**{name: _column(name, table.get(name), n) for name in _COLUMNS})
+
+    @classmethod
+    def of_records(cls, records: Iterable[Record], *, step: int | None = None) -> Cells:
+        """Alignment scores of records, each a model (surprisal is no layer and is left out).
+
+        Args:
+            records: one a model or run.
+            step: only this; all where None.
+
+        Raises:
+            DataError: no alignment score in any of them.
+        """
+        rows = [row for record in records for row in _rows(record, step)]
+        if not rows:
+            at = "" if step is None else f" at step {step}"
+            raise DataError(f"the records hold no alignment score{at}; the first probe writes some")
+        return cls.of_table({name: [row[name] for row in rows] for name in _COLUMNS})
+
+    def where(self, **columns: Any) -> Cells:
+        """The cells whose columns equal what is asked for, or are in a list of it.
+
+        Raises:
+            DataError: no such column, or nothing matches; says what there is.
+        """
+        keep = np.ones(len(self), dtype=bool)
+        for name, want in columns.items():
+            if name not in _COLUMNS:
+                raise DataError(f"cells have no column {name!r}. {nearest(name, _COLUMNS)}")
+            wanted = list(want) if isinstance(want, Sequence | np.ndarray) and not isinstance(want, str) else [want]
+            found = np.isin(getattr(self, name), wanted)
+            if not found.any():
+                have = np.unique(getattr(self, name)).tolist()
+                raise DataError(f"no cell has {name} = {want!r}; there is {have[:12]}{' ...' * (len(have) > 12)}")
+            keep &= found
+        if not keep.any():
+            raise DataError(f"no cell has {columns}; each value occurs, but not together")
+        return self.only(keep)
+
+    def only(self, rows: np.ndarray) -> Cells:
+        """The cells of a mask or of places."""
+        return Cells(**{name: getattr(self, name)[rows] for name in _COLUMNS})
+
+    def names(self, column: str) -> list[Any]:
+        """What occurs in a column, in the order of first appearance."""
+        return list(dict.fromkeys(getattr(self, column).tolist()))
+
+    @property
+    def above_chance(self) -> np.ndarray:
+        """Value minus chance, in the metric's unit.
+
+        Raises:
+            DataError: chance is not known of some cells.
+        """
+        unknown = ~np.isfinite(self.chance)
+        if unknown.any():
+            raise DataError(
+                f"chance is not known of {int(unknown.sum())} of {len(self)} cells, e.g. of metric "
+                f"{self.metric[unknown][0]!r}; use a metric that has it, or say that raw values are meant"
+            )
+        return np.asarray(self.value - self.chance)
+
+
+_COLUMNS = tuple(field.name for field in fields(Cells))
+
+
+def _column(name: str, given: Any, n: int) -> np.ndarray:
+    kind: Any = np.float64 if name in _NUMBERS else np.int64 if name == "step" else np.str_
+    if given is None:
+        return np.full(n, np.nan) if name in _NUMBERS else np.zeros(n, dtype=np.int64 if name == "step" else "<U1")
+    if isinstance(given, str | int | float):
+        return np.full(n, given, dtype=None if kind is np.str_ else kind)
+    return np.asarray(given, dtype=kind)
+
+
+def _rows(record: Record, step: int | None) -> list[dict[str, Any]]:
+    asked: dict[str, Any] = {"kind": "alignment"} if step is None else {"kind": "alignment", "step": step}
+    scores = [s for s in record.select(**asked) if s.value is not None and s.layer != SURPRISAL]
+    places = _depths(scores)
+    modality = {name: str(about.get("modality", "")) for name, about in record.header["benchmarks"].items()}
+    return [
+        {
+            "model": s.run,
+            "modality": modality.get(s.benchmark, ""),
+            "step": s.step,
+            "benchmark": s.benchmark,
+            "subject": s.subject,
+            "roi": s.roi,
+            "layer": s.layer,
+            "depth": places[s.benchmark, s.layer],
+            "pooling": s.pooling,
+            "metric": s.metric,
+            "value": s.value,
+            "chance": np.nan if s.chance is None else s.chance,
+            "ceiling": np.nan if s.ceiling is None else s.ceiling,
+        }
+        for s in scores
+    ]
+
+
+def _depths(scores: Sequence[Score]) -> dict[tuple[str, str], float]:
+    """Place of each layer of a benchmark's reading, 0 to 1, in the order in which the model was read."""
+    order: dict[str, dict[str, None]] = {}
+    for score in scores:
+        order.setdefault(score.benchmark, {})[score.layer] = None
+    return {
+        (name, layer): place / max(1, len(layers) - 1)
+        for name, layers in order.items()
+        for place, layer in enumerate(layers)
+    }
