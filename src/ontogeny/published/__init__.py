@@ -44,7 +44,7 @@ class Published:
     address: str
 
     def read(self, table: str) -> Table:
-        """A table that is not part of this package, from `published/<table>.csv` in `ONTOGENY_DATA` or the cache folder.
+        """A table that is not part of this package: `published/<table>.csv` in `ONTOGENY_DATA` or the cache folder.
 
         Returns:
             Column -> values, one a row, as `tables` has them; columns without a name are left out.
@@ -95,7 +95,7 @@ _SHEN2026 = {
         "models_vision": "594 timm models: millions of parameters, accuracies (0 to 1), alignment",
     },
     "elsewhere": {
-        "regions_language": "26 metrics x 180 HCP-MMP1 areas (`tgt_feature`, `yeo7`) x 4 subjects (`tgt_model`): `score`",
+        "regions_language": "26 metrics x HCP-MMP1 areas (`tgt_feature`, `yeo7`) x 4 subjects (`tgt_model`): `score`",
         "regions_vision": "the same for vision",
         "yeo7_depth": "8 bins of layer depth x 4 subjects x modality x 7 networks: `score`",
         "pythia_layers": "every layer of 6 sizes x steps: best region, best of 4 subjects",
