@@ -28,6 +28,8 @@ def describe_benchmark(prepared: PreparedBenchmark) -> list[str]:
         f"  stimuli    {len(benchmark.stimuli)} {benchmark.stimuli.modality}s, {benchmark.folds.how}",
         f"  metrics    {', '.join(m.name for m in benchmark.metrics)}",
     ]
+    if benchmark.pieces is not None:
+        lines.insert(2, f"  read       {benchmark.pieces.how}")
     leak = split_leak(benchmark.stimuli, prepared.targets, benchmark.folds)
     if leak is not None:
         lines.append(f"  split      {leak.line()}")

@@ -13,12 +13,13 @@ from torch import Tensor
 
 from ontogeny.assembly import Target
 from ontogeny.benchmark.controls import DEFAULT, SEED, averaged, held_out_layer
+from ontogeny.benchmark.pieces import Pieces
 from ontogeny.errors import AlignmentIdError, FeatureError
 from ontogeny.features import Features, Site
 from ontogeny.metrics import LayerView, Value
 from ontogeny.metrics.together import Outcome, PreparedAll
 from ontogeny.scores import Kind, Score
-from ontogeny.stimuli import position_features, surface_features
+from ontogeny.stimuli import StimulusSet, position_features, surface_features
 from ontogeny.task import intrinsic_dimension, mean_norm, participation_ratio
 
 if TYPE_CHECKING:
@@ -61,7 +62,11 @@ class PreparedBenchmark:
         Raises:
             AlignmentIdError: the features are of other stimuli. (Another order is put right, by id.)
         """
-        rows = self._rows(features.stimulus_ids)
+        pieces = self.benchmark.pieces
+        return self._score(features, pieces, run=run, step=step, weights=weights)
+
+    def _score(self, features: Features, pieces: Pieces | None, *, run: str, step: int, weights: str) -> list[Score]:
+        rows = self._rows(features.stimulus_ids, self.benchmark.stimuli if pieces is None else pieces.texts)
         blank = Score(
             run=run,
             step=step,
@@ -73,10 +78,13 @@ class PreparedBenchmark:
         )
         out: list[Score] = []
         sites = iter(features.values.items())
-        at_once = min(max(_PAIRS_AT_ONCE // len(rows) ** 2, 1), _LAYERS_AT_ONCE)
+        at_once = min(max(_PAIRS_AT_ONCE // blank.n_stimuli**2, 1), _LAYERS_AT_ONCE)
         while some := list(islice(sites, at_once)):
-            blanks = [replace(blank, layer=s.layer, pooling=s.pooling, n_features=x.shape[1]) for s, x in some]
-            out += self._score_sites([x[rows] for _, x in some], blanks)
+            values = [x[rows] if pieces is None else pieces.joined(x[rows]) for _, x in some]
+            named = [replace(blank, layer=site.layer, pooling=site.pooling) for site, _ in some]
+            out += self._score_sites(
+                values, [replace(b, n_features=x.shape[1]) for b, x in zip(named, values, strict=True)]
+            )
         for site, why in features.refused.items():
             out.append(replace(blank, kind="refusal", layer=site.layer, pooling=site.pooling, note=why))
         controls = averaged([s for s in out if s.kind == "control"], "permutations and layers")
@@ -118,7 +126,9 @@ class PreparedBenchmark:
             noise = np.random.default_rng(SEED).standard_normal((len(stimuli), n_features))
             parts.append(("control", "random features", noise))
         if "surface" in names and self.benchmark.baseline:
-            parts.append(("baseline", *surface_features(stimuli)))
+            pieces = self.benchmark.pieces
+            surface = surface_features(stimuli) if pieces is None else pieces.baseline()
+            parts.append(("baseline", *surface))
         if "split leak" in names:
             parts.append(("control", "split leak", position_features(stimuli)))
         out: list[Score] = []
@@ -126,18 +136,19 @@ class PreparedBenchmark:
         for kind, name, x in parts:
             values = {Site(name, "stimuli"): torch.as_tensor(x, dtype=torch.float32)}
             features = Features(stimulus_ids=stimuli.ids, values=values, refused={})
-            out += [replace(s, kind=kind) for s in bare.score(features, run=run) if s.kind == "alignment"]
+            rows = bare._score(features, None, run=run, step=0, weights="")
+            out += [replace(s, kind=kind) for s in rows if s.kind == "alignment"]
         return out
 
-    def _rows(self, ids: Sequence[str]) -> list[int]:
+    def _rows(self, ids: Sequence[str], read: StimulusSet) -> list[int]:
         place = {stimulus: row for row, stimulus in enumerate(ids)}
-        missing = [s for s in self.benchmark.stimuli.ids if s not in place]
+        missing = [s for s in read.ids if s not in place]
         if missing:
             raise AlignmentIdError(
-                f"the features lack {len(missing)} of {len(self.benchmark.stimuli)} stimuli of benchmark "
+                f"the features lack {len(missing)} of {len(read)} stimuli of benchmark "
                 f"{self.benchmark.name!r}, e.g. {missing[:3]}"
             )
-        return [place[s] for s in self.benchmark.stimuli.ids]
+        return [place[s] for s in read.ids]
 
     def _score_sites(self, features: Sequence[Tensor], blanks: Sequence[Score]) -> Iterator[Score]:
         views = [_view(x) for x in features]
