@@ -118,13 +118,6 @@ def benchmark(stories, responses, *, order=None, response=(1, 2, 3, 4)) -> Bench
 
 
 def by_layer(rows) -> dict[str, float]:
-    print(
-        {
-            (r.kind, r.layer): round(r.value, 3)
-            for r in rows
-            if r.value is not None and r.kind in ("alignment", "control", "baseline")
-        }
-    )
     return {r.layer: r.value for r in rows if r.kind == "alignment"}
 
 

@@ -114,12 +114,10 @@ def test_windows_end_in_their_word_are_read_once_and_volumes_have_ids():
     assert pieces.how == "4 windows of up to 2 words, lanczos to volumes, delays of 1 volumes, z-scored within story"
 
 
-def benchmark(pieces: Pieces, seed: int = 0, **changes) -> Benchmark:
+def benchmark(of: Pieces, seed: int = 0, **changes) -> Benchmark:
     rng = np.random.default_rng(seed)
-    responses = rng.standard_normal((len(pieces.stimuli), 3))
-    assembly = Assembly(
-        name="b", subject="s1", stimulus_ids=pieces.stimuli.ids, responses=responses, roi=("a", "a", "b")
-    )
+    responses = rng.standard_normal((len(of.stimuli), 3))
+    assembly = Assembly(name="b", subject="s1", stimulus_ids=of.stimuli.ids, responses=responses, roi=("a", "a", "b"))
     given = {
         "name": "stories",
         "version": "1",
@@ -127,11 +125,11 @@ def benchmark(pieces: Pieces, seed: int = 0, **changes) -> Benchmark:
         "licence": "none",
         "about": "made for tests",
         "simulated": True,
-        "stimuli": pieces.stimuli,
+        "stimuli": of.stimuli,
         "assemblies": (assembly,),
         "metrics": (Ridge(),),
-        "folds": make_folds(len(pieces.stimuli), n_folds=3, groups=pieces.stimuli.groups),
-        "pieces": pieces,
+        "folds": make_folds(len(of.stimuli), n_folds=3, groups=of.stimuli.groups),
+        "pieces": of,
     }
     return Benchmark(**{**given, **changes})
 
