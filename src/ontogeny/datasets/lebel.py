@@ -40,8 +40,8 @@ _KNOWN = (
     "one hearing allows"
 )
 _ABOUT = (
-    "{n} stories told at The Moth; {how}. BOLD volumes, z-scored within story; per participant {voxels}. The story "
-    "wheretheressmoke was heard several times; it chooses voxels and gives the ceilings{left}. Folds keep stories whole."
+    "{n} stories told at The Moth; {how}. BOLD volumes, z-scored within story; per participant {voxels}. Folds keep "
+    "stories whole."
 )
 
 
@@ -80,14 +80,13 @@ def load_lebel(
         context=context,
         response=delays,
     )
-    left = "" if TEST_STORY in names else ", and is not scored"
-    chosen = "all voxels" if voxels is None else f"the {voxels} voxels that repeat best"
+    best = f"the {voxels} voxels that repeat best over the hearings of {TEST_STORY}, which give the ceilings too"
     return Benchmark(
         name=about.name,
         version="1",
         citation=about.citation,
         licence=about.terms,
-        about=_ABOUT.format(n=len(names), how=pieces.how, voxels=chosen, left=left),
+        about=_ABOUT.format(n=len(names), how=pieces.how, voxels="all voxels" if voxels is None else best),
         simulated=False,
         stimuli=pieces.stimuli,
         pieces=pieces,

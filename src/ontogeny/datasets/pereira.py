@@ -36,7 +36,7 @@ _ABOUT = (
 _CONCEPTS = (
     "180 concepts, each read in 6 sentences (experiment 1). A concept's features are the mean over its sentences. "
     "Geometry: 1 - cosine between whole-brain responses that are centred over concepts, from principal components that "
-    "are each participant's own. Participants agree little (RSA of one with the others .03), so read the mean over them."
+    "are each participant's own. Participants agree little (RSA of one with the others .03): read the mean over them."
 )
 
 
@@ -88,7 +88,7 @@ def load_pereira(
         stimuli=stimuli,
         assemblies=assemblies,
         metrics=(Ridge(rule="gcv"),),
-        folds=make_folds(len(stimuli), n_folds=5, groups=labels, seed=0),
+        folds=make_folds(len(stimuli), n_folds=min(5, len(set(labels))), groups=labels, seed=0),
     )
 
 
@@ -146,23 +146,23 @@ def _has(array: Any, name: str) -> bool:
 
 def _chosen(array: Any, path: Path, experiment: str, atlas: str) -> Any:
     """The experiment's presentations and the atlas' neuroids, presentation x neuroid."""
-    experiments = np.array(_values(array, "experiment", "presentation", path))
+    experiments = _values(array, "experiment", "presentation", path)
     if experiment not in experiments:
         raise DataError(
             f"{path}: there is no experiment {experiment!r}. {nearest(experiment, sorted(set(experiments)))}"
         )
     keep = np.ones(array.sizes["neuroid"], dtype=bool)
     if _has(array, "atlas"):
-        atlases = np.array(_values(array, "atlas", "neuroid", path))
+        atlases = _values(array, "atlas", "neuroid", path)
         if atlas not in atlases:
             raise DataError(f"{path}: there is no atlas {atlas!r}. {nearest(atlas, sorted(set(atlases)))}")
-        keep &= atlases == atlas
+        keep &= np.array(atlases) == atlas
     if _has(array, "atlas_selection_lower"):
         keep &= np.array(_values(array, "atlas_selection_lower", "neuroid", path)) == _LOWER
     if _has(array, "filter_strategy"):
         keep &= np.isin(np.array(_values(array, "filter_strategy", "neuroid", path)), _CONTRASTS)
     chosen = array.transpose("presentation", "neuroid")
-    return chosen.isel(presentation=np.flatnonzero(experiments == experiment), neuroid=np.flatnonzero(keep))
+    return chosen.isel(presentation=np.flatnonzero(np.array(experiments) == experiment), neuroid=np.flatnonzero(keep))
 
 
 def _with_region(array: Any, region: str, atlas: str) -> Any:
@@ -231,7 +231,7 @@ def read_concepts(path: Path) -> dict[str, np.ndarray]:
         raise DataError(f"{path} is not there; see `pereira2018_concepts` in ontogeny.datasets.elsewhere")
     wanted = ("pcs", "concepts", "sentences", "subjects")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             missing = [name for name in wanted if name not in file]
             parts = {name: file[name] for name in wanted if name in file}
     except (OSError, ValueError, EOFError, BadZipFile) as error:
