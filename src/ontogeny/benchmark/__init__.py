@@ -95,7 +95,7 @@ class Benchmark:
     @property
     def read(self) -> StimulusSet:
         """What a model reads."""
-        return self.stimuli if self.pieces is None else self.pieces.texts
+        return self.stimuli if self.pieces is None else self.pieces.read
 
     def fingerprint(self) -> str:
         """Sixteen hex digits over all that scores depend on: stimuli, responses, folds, metrics, version."""

@@ -29,7 +29,7 @@ class Pieces:
     """What a model reads in place of the stimuli, and how its features become those of the stimuli.
 
     Args:
-        texts: what the model reads, each once.
+        read: what the model reads, each once.
         stimuli: that have responses; their groups are z-scored apart.
         weights: (stimuli * delays) x pieces; the rows of one stimulus stand together, one a delay.
         delays: how many rows a stimulus has; the features at each stand side by side.
@@ -42,7 +42,7 @@ class Pieces:
         DataError: sizes that do not fit each other, or weights that are not finite.
     """
 
-    texts: StimulusSet
+    read: StimulusSet
     stimuli: StimulusSet
     weights: csr_array
     delays: int = 1
@@ -52,15 +52,15 @@ class Pieces:
 
     def __post_init__(self) -> None:
         owner = f"pieces of {self.stimuli.name!r}"
-        if self.weights.shape != (len(self.stimuli) * self.delays, len(self.texts)):
+        if self.weights.shape != (len(self.stimuli) * self.delays, len(self.read)):
             raise DataError(
                 f"{owner}: weights should be (stimuli * delays) x pieces = {len(self.stimuli)} * {self.delays} x "
-                f"{len(self.texts)}, got {self.weights.shape}"
+                f"{len(self.read)}, got {self.weights.shape}"
             )
         if not np.isfinite(self.weights.data).all():
             raise DataError(f"{owner}: the weights hold NaN or infinity; check the times of words and volumes")
-        if len(self.surface[1]) != len(self.texts):
-            raise DataError(f"{owner}: {len(self.texts)} pieces but the surface has {len(self.surface[1])} rows")
+        if len(self.surface[1]) != len(self.read):
+            raise DataError(f"{owner}: {len(self.read)} pieces but the surface has {len(self.surface[1])} rows")
         if self.zscore and self.stimuli.groups is None:
             raise DataError(f"{owner}: z-scores are within groups, and the stimuli have none; say zscore=False")
 
@@ -85,7 +85,7 @@ class Pieces:
         ids = tuple(f"text-{number:05d}" for number in range(1, len(texts) + 1))
         read = StimulusSet(name=f"{stimuli.name}, texts", modality="text", ids=ids, inputs=texts)
         return cls(
-            texts=read,
+            read=read,
             stimuli=stimuli,
             weights=csr_array((shares, (rows, columns)), shape=(len(stimuli), len(texts))),
             surface=surface_features(read),
@@ -96,7 +96,7 @@ class Pieces:
         """Sixteen hex digits over the texts and the way from them to the stimuli."""
         weights = self.weights.sorted_indices()
         parts = (weights.data, weights.indices.astype(np.int64), weights.indptr.astype(np.int64))
-        return digest(self.texts.fingerprint(), self.stimuli.ids, self.delays, self.zscore, *self.surface, *parts)
+        return digest(self.read.fingerprint(), self.stimuli.ids, self.delays, self.zscore, *self.surface, *parts)
 
     def only(self, rows: Sequence[int] | np.ndarray) -> Pieces:
         """The same for some of the stimuli, by row number; all texts are read."""
@@ -109,8 +109,8 @@ class Pieces:
         Raises:
             DataError: another number of pieces.
         """
-        if x.shape[0] != len(self.texts):
-            raise DataError(f"pieces of {self.stimuli.name!r}: expected {len(self.texts)} rows, got {x.shape[0]}")
+        if x.shape[0] != len(self.read):
+            raise DataError(f"pieces of {self.stimuli.name!r}: expected {len(self.read)} rows, got {x.shape[0]}")
         values = self.weights @ x.detach().to("cpu", torch.float64).numpy()
         joined = values.reshape(len(self.stimuli), self.delays * x.shape[1])
         if self.zscore:

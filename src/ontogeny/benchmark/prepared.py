@@ -66,7 +66,7 @@ class PreparedBenchmark:
         return self._score(features, pieces, run=run, step=step, weights=weights)
 
     def _score(self, features: Features, pieces: Pieces | None, *, run: str, step: int, weights: str) -> list[Score]:
-        rows = self._rows(features.stimulus_ids, self.benchmark.stimuli if pieces is None else pieces.texts)
+        rows = self._rows(features.stimulus_ids, self.benchmark.stimuli if pieces is None else pieces.read)
         blank = Score(
             run=run,
             step=step,

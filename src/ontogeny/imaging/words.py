@@ -133,7 +133,7 @@ def story_pieces(
     ids = tuple(f"window-{number:06d}" for number in range(1, len(texts) + 1))
     said = "Glover's response" if isinstance(response, str) else f"delays of {', '.join(map(str, response))} volumes"
     return Pieces(
-        texts=StimulusSet(name=f"{name}, windows", modality="text", ids=ids, inputs=texts),
+        read=StimulusSet(name=f"{name}, windows", modality="text", ids=ids, inputs=texts),
         stimuli=_volumes(stories, name),
         weights=csr_array(vstack(blocks)),
         delays=delays,

@@ -53,8 +53,8 @@ def slowly(some: list[Story], word_features: list[np.ndarray], delays: tuple[int
 def test_the_matrix_does_what_resampling_delaying_cutting_and_z_scoring_do(rng, how):
     some = stories()
     pieces = story_pieces(some, name="s", context=4, how=how, response=(0, 1, 3))
-    place = {text: row for row, text in enumerate(pieces.texts.inputs)}
-    x = rng.standard_normal((len(pieces.texts), 5))
+    place = {text: row for row, text in enumerate(pieces.read.inputs)}
+    x = rng.standard_normal((len(pieces.read), 5))
     by_word = [x[[place[text] for text in one.windows(4)]] for one in some]
     joined = pieces.joined(torch.as_tensor(x)).numpy()
     np.testing.assert_allclose(joined, slowly(some, by_word, (0, 1, 3), how), atol=1e-10)
@@ -64,7 +64,7 @@ def test_the_matrix_does_what_resampling_delaying_cutting_and_z_scoring_do(rng, 
 def test_the_glover_response_is_that_of_the_volumes(rng):
     (one,) = some = stories(1)
     pieces = story_pieces(some, name="s", response="glover", zscore=False, context=50)
-    x = rng.standard_normal((len(pieces.texts), 4))
+    x = rng.standard_normal((len(pieces.read), 4))
     whole = to_volumes(one.times, x, one.volume_times)
     expected = convolve_glover(whole, stories=["a"] * len(whole), tr=TR)[3:-2]
     np.testing.assert_allclose(pieces.joined(torch.as_tensor(x)).numpy(), expected, atol=1e-10)
@@ -75,7 +75,7 @@ def test_the_glover_response_is_that_of_the_volumes(rng):
 def test_delays_see_what_was_cut_and_nothing_of_another_story(rng):
     some = stories(2)
     pieces = story_pieces(some, name="s", response=(2,), zscore=False, context=60)
-    x = rng.standard_normal((len(pieces.texts), 2))
+    x = rng.standard_normal((len(pieces.read), 2))
     before = pieces.joined(torch.as_tensor(x)).numpy()
     whole = to_volumes(some[0].times, x[: len(some[0].words)], some[0].volume_times)
     np.testing.assert_allclose(before[0], whole[1], atol=1e-10)
@@ -90,7 +90,7 @@ def test_delays_see_what_was_cut_and_nothing_of_another_story(rng):
 def test_the_delays_stand_in_the_order_of_fir_delays(rng):
     (one,) = some = stories(1)
     pieces = story_pieces(some, name="s", response=(1, 2), zscore=False, context=50)
-    x = rng.standard_normal((len(pieces.texts), 3))
+    x = rng.standard_normal((len(pieces.read), 3))
     whole = to_volumes(one.times, x, one.volume_times)
     expected = fir_delays(whole, stories=["a"] * len(whole), delays=(1, 2))[3:-2]
     np.testing.assert_allclose(pieces.joined(torch.as_tensor(x)).numpy(), expected, atol=1e-10)
@@ -107,7 +107,7 @@ def test_windows_end_in_their_word_are_read_once_and_volumes_have_ids():
     assert one.windows(1) == ["the", "the dog", "dog runs", "runs the", "the dog", "dog runs"]
     assert one.heard()[:5] == ["the dog", "runs", SILENT, "the dog runs", SILENT]
     pieces = story_pieces([one], name="s", context=1, response=(1,))
-    assert pieces.texts.inputs == ("the", "the dog", "dog runs", "runs the")
+    assert pieces.read.inputs == ("the", "the dog", "dog runs", "runs the")
     assert pieces.stimuli.ids[:2] == ("a/0001", "a/0002")
     assert pieces.stimuli.inputs[0] == "runs"
     assert set(pieces.stimuli.groups) == {"a"}
@@ -137,17 +137,17 @@ def benchmark(of: Pieces, seed: int = 0, **changes) -> Benchmark:
 def test_a_benchmark_scores_features_of_windows_by_their_ids(rng):
     pieces = story_pieces(stories(4), name="s")
     b = benchmark(pieces)
-    x = torch.as_tensor(rng.standard_normal((len(pieces.texts), 5)), dtype=torch.float32)
+    x = torch.as_tensor(rng.standard_normal((len(pieces.read), 5)), dtype=torch.float32)
     site = Site("layer", "last")
-    rows = b.score(Features(stimulus_ids=pieces.texts.ids, values={site: x}, refused={}))
+    rows = b.score(Features(stimulus_ids=pieces.read.ids, values={site: x}, refused={}))
     scored = [r for r in rows if r.kind == "alignment"]
     assert {(r.n_stimuli, r.n_features) for r in scored} == {(len(pieces.stimuli), 20)}
     back = torch.arange(len(x) - 1, -1, -1)
-    ids = tuple(pieces.texts.ids[i] for i in back)
+    ids = tuple(pieces.read.ids[i] for i in back)
     turned = b.score(Features(stimulus_ids=ids, values={site: x[back]}, refused={}))
     assert [r.value for r in turned] == [r.value for r in rows]
     with pytest.raises(AlignmentIdError, match="the features lack 1 of"):
-        b.score(Features(stimulus_ids=pieces.texts.ids[1:], values={site: x[1:]}, refused={}))
+        b.score(Features(stimulus_ids=pieces.read.ids[1:], values={site: x[1:]}, refused={}))
 
 
 def test_the_baseline_is_word_rate_and_length_on_the_same_way(rng):
@@ -161,10 +161,10 @@ def test_the_baseline_is_word_rate_and_length_on_the_same_way(rng):
     assert {r.layer for r in rows if r.kind == "baseline"} == {"word rate and length"}
     assert {r.n_features for r in rows if r.kind == "control"} == {7}
     unique = benchmark(pieces, metrics=(UniqueVariance(nuisance=pieces.nuisance()),))
-    x = torch.as_tensor(rng.standard_normal((len(pieces.texts), 5)))
+    x = torch.as_tensor(rng.standard_normal((len(pieces.read), 5)))
     (row, _) = [
         r
-        for r in unique.score(Features(stimulus_ids=pieces.texts.ids, values={Site("l", "last"): x}, refused={}))
+        for r in unique.score(Features(stimulus_ids=pieces.read.ids, values={Site("l", "last"): x}, refused={}))
         if r.kind == "alignment"
     ]
     assert row.value < 0.2
@@ -175,8 +175,8 @@ def test_halves_are_of_whole_stories_and_of_their_own_pieces():
     halves = benchmark(pieces).halves()
     for half in halves:
         assert half.pieces.stimuli.ids == half.stimuli.ids
-        assert half.pieces.texts is pieces.texts
-        x = torch.as_tensor(np.random.default_rng(1).standard_normal((len(pieces.texts), 3)))
+        assert half.pieces.read is pieces.read
+        x = torch.as_tensor(np.random.default_rng(1).standard_normal((len(pieces.read), 3)))
         rows = [pieces.stimuli.ids.index(i) for i in half.stimuli.ids]
         np.testing.assert_allclose(half.pieces.joined(x), pieces.joined(x)[rows], atol=1e-12)
 
@@ -200,7 +200,7 @@ def test_the_fingerprint_holds_windows_times_delays_and_z_scores():
 def test_the_mean_over_texts_of_a_stimulus(rng):
     stimuli = StimulusSet(name="c", modality="text", ids=("x", "y"), inputs=("x", "y"))
     pieces = Pieces.mean([["one", "two"], ["two", "three", "four"]], stimuli=stimuli)
-    assert pieces.texts.inputs == ("one", "two", "three", "four")
+    assert pieces.read.inputs == ("one", "two", "three", "four")
     x = rng.standard_normal((4, 3))
     np.testing.assert_allclose(pieces.joined(torch.as_tensor(x)), [x[:2].mean(axis=0), x[1:].mean(axis=0)], atol=1e-12)
     with pytest.raises(DataError, match="give each of the 2 stimuli one text or more"):
