@@ -9,9 +9,10 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 import ontogeny
 from ontogeny import Assembly, Benchmark
+from ontogeny.imaging import zscore_runs
 from ontogeny.imaging.words import Story, story_pieces
 from ontogeny.metrics import make_folds
-from ontogeny.metrics.encoding import Ridge
+from ontogeny.metrics.encoding import Ridge, ridge_cv
 
 VOCABULARY = [f"w{i}" for i in range(40)]
 TR, LAG, CONTEXT, VOLUMES = 2.0, 3, 5, 70
@@ -111,7 +112,7 @@ def benchmark(stories, responses, *, order=None, response=(1, 2, 3, 4)) -> Bench
                 roi=("planted",) * values.shape[1],
             ),
         ),
-        metrics=(Ridge(),),
+        metrics=(Ridge(rule="kfold"),),
         folds=make_folds(len(pieces.stimuli), n_folds=3, groups=pieces.stimuli.groups),
         pieces=pieces,
     )
@@ -154,6 +155,26 @@ def test_another_lag_or_other_stories_do_not_explain_the_responses(tmp_path, mod
     assert right > 0.85
     assert abs(wrong) < 0.15
     assert abs(by_layer(scored(tmp_path, model, shuffled, "shuffled"))[LAYER]) < 0.1
+
+
+def test_penalties_are_to_be_chosen_on_whole_stories(stories):
+    """Responses that are z-scored within story sum to 0 there: a volume is known from the others of its story. So
+    leave-one-out and GCV take far too small a penalty where there are more features than volumes; whole stories do not.
+    """
+    pieces = story_pieces(stories, name="world", context=CONTEXT)
+    rng = np.random.default_rng(3)
+    x = pieces.joined(torch.as_tensor(rng.standard_normal((len(pieces.read), 100)) + 1))
+    rate = np.concatenate([volumes_of(story, np.ones((len(story.words), 1))) for story in stories])
+    raw = rate / rate.std() + rng.standard_normal((len(rate), 20))
+    folds = make_folds(len(raw), n_folds=3, groups=pieces.stimuli.groups)
+    scored = {
+        (rule, what): ridge_cv(x, y, folds=folds, rule=rule).mean()
+        for rule in ("kfold", "loo", "gcv")
+        for what, y in (("raw", raw), ("z-scored", zscore_runs(raw, pieces.stimuli.groups)))
+    }
+    assert scored["kfold", "z-scored"] > scored["loo", "z-scored"] + 0.15
+    assert scored["kfold", "z-scored"] > scored["gcv", "z-scored"] + 0.15
+    assert scored["loo", "raw"] == pytest.approx(scored["kfold", "raw"], abs=0.03)
 
 
 def test_all_controls_and_a_live_model(tmp_path, model, stories, responses):

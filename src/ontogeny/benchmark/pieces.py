@@ -126,7 +126,7 @@ class Pieces:
         return name, self.joined(torch.as_tensor(np.asarray(values, dtype=np.float64))).numpy()
 
     def nuisance(self) -> Nuisance:
-        """The same for `UniqueVariance(nuisance=...)`."""
+        """The same for `UniqueVariance(nuisance=...)`, whose GCV wants responses that are not z-scored within groups."""
         name, values = self.baseline()
         return Nuisance(name=name, stimulus_ids=self.stimuli.ids, values=values)
 

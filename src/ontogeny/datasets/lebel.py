@@ -91,7 +91,7 @@ def load_lebel(
         stimuli=pieces.stimuli,
         pieces=pieces,
         assemblies=tuple(_assembly(place / "preprocessed_data" / one, names, pieces, voxels) for one in whose),
-        metrics=(Ridge(rule="gcv"),),
+        metrics=(Ridge(rule="kfold"),),
         folds=make_folds(len(pieces.stimuli), n_folds=min(5, len(names)), groups=pieces.stimuli.groups, seed=0),
     )
 
@@ -124,9 +124,9 @@ def _stories(place: Path, subjects: Sequence[str], wanted: Sequence[str] | None)
                 f"{nearest(name, sorted(spoken))}"
             )
     names = tuple(wanted or sorted(spoken - {TEST_STORY}))
-    if len(names) < 2:
+    if len(names) < 3:
         raise DataError(
-            f"{place}: folds keep stories whole, so two or more are needed that {list(subjects)} all heard, got "
+            f"{place}: folds keep stories whole, so three or more are needed that {list(subjects)} all heard, got "
             f"{list(names)}; `datalad get` more of preprocessed_data"
         )
     return names

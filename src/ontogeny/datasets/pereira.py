@@ -87,7 +87,7 @@ def load_pereira(
         simulated=False,
         stimuli=stimuli,
         assemblies=assemblies,
-        metrics=(Ridge(rule="gcv"),),
+        metrics=(Ridge(rule="kfold"),),
         folds=make_folds(len(stimuli), n_folds=min(5, len(set(labels))), groups=labels, seed=0),
     )
 

@@ -95,7 +95,7 @@ def load_petit_prince(
         stimuli=pieces.stimuli,
         pieces=pieces,
         assemblies=tuple(_assembly(one, parts, counts, pieces, space) for one, parts in values.items()),
-        metrics=(Ridge(rule="gcv"),),
+        metrics=(Ridge(rule="kfold"),),
         folds=make_folds(len(pieces.stimuli), n_folds=min(5, len(sections)), groups=pieces.stimuli.groups, seed=0),
     )
 
@@ -121,8 +121,8 @@ def read_sections(path: Path) -> dict[str, tuple[tuple[str, float], ...]]:
         except ValueError as error:
             raise DataError(f"{path}, row {number}: onset, offset and section should be numbers, got {row}") from error
         found.setdefault(section, []).append((row["word"], middle))
-    if len(found) < 2 or sorted(found) != list(range(1, len(found) + 1)):
-        raise DataError(f"{path}: expected the sections 1, 2, ..., got {sorted(found)}; is the file cut short?")
+    if len(found) < 3 or sorted(found) != list(range(1, len(found) + 1)):
+        raise DataError(f"{path}: expected the sections 1, 2, 3, ..., got {sorted(found)}; is the file cut short?")
     return {f"section {section}": tuple(sorted(found[section], key=lambda word: word[1])) for section in sorted(found)}
 
 

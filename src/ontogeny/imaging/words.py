@@ -5,8 +5,11 @@
     assembly = Assembly(stimulus_ids=pieces.stimuli.ids, ...)          responses of the volumes that are left
     Benchmark(stimuli=pieces.stimuli, pieces=pieces, folds=make_folds(n, groups=pieces.stimuli.groups), ...)
 
-The last token of a window is the last of its word, so the probe's pooling "last" gives a word in its context (Huth et
-al. 2016; Jain & Huth 2018, NeurIPS). Nothing reaches from one story into another.
+The last token of a window is the last of its word, so the probe's pooling "last" gives a word in its context (Jain &
+Huth 2018, NeurIPS). Nothing reaches from one story into another.
+
+Use `Ridge(rule="kfold")`: responses that are z-scored within story sum to 0 there, so that a volume is known from the
+others of its story, and leave-one-out and GCV choose far too small a penalty where features outnumber volumes.
 """
 
 from __future__ import annotations

@@ -109,11 +109,11 @@ def by_the_authors_conventions(words, features: np.ndarray, n: int, delays: tupl
 
 def test_timing_is_that_of_the_authors_code(made, rng):
     folder, words = made
-    b = load("lebel2023", folder=folder, context=3, delays=(1, 2), stories=["legacy", "souls"])
+    b = load("lebel2023", folder=folder, context=3, delays=(1, 2), stories=["legacy", "souls", "avatar"])
     x = rng.standard_normal((len(b.read), 4))
     joined = b.pieces.joined(torch.as_tensor(x)).numpy()
     place = {text: row for row, text in enumerate(b.read.inputs)}
-    for name in ("legacy", "souls"):
+    for name in ("legacy", "souls", "avatar"):
         said = [w for w in words[name] if w[2].lower().strip("{}") not in ("sentence_start", "lg", "", "sp")]
         texts = [" ".join(w[2].lower() for w in said[max(0, i - 3) : i + 1]) for i in range(len(said))]
         expected = by_the_authors_conventions(said, x[[place[t] for t in texts]], LENGTHS[name], (1, 2))
@@ -154,7 +154,7 @@ def test_sets_that_are_not_whole_are_refused(made, tmp_path, monkeypatch):
     for options, text in [
         ({"subjects": ["UTS1"]}, "there is no subject 'UTS1'. Did you mean 'UTS01'"),
         ({"stories": ["soul"]}, "story 'soul' has no TextGrid, or no .hf5 of each of .*Did you mean 'souls'"),
-        ({"stories": ["souls"]}, "two or more are needed"),
+        ({"stories": ["souls"]}, "three or more are needed"),
         ({"voxels": 0}, "voxels should be 1 or more, or None for all, got 0"),
     ]:
         with pytest.raises(DataError, match=text):
