@@ -98,6 +98,27 @@ ELSEWHERE: tuple[Elsewhere, ...] = (
             "annotation/EN/lppEN_word_information.csv (word, onset, offset, section)"
         ),
     ),
+    Elsewhere(
+        name="nsd",
+        title="Photographs of everyday scenes, or their captions x fMRI voxels (7 T), 8 participants",
+        citation=(
+            "Allen, E. J., St-Yves, G., Wu, Y., et al. (2022). A massive 7T fMRI dataset to bridge cognitive "
+            "neuroscience and artificial intelligence. Nature Neuroscience 25, 116-126. doi:10.1038/s41593-021-00962-x"
+        ),
+        address=(
+            "naturalscenesdataset.org (a form), then aws s3 cp from s3://natural-scenes-dataset; captions: "
+            "annotations_trainval2017.zip of cocodataset.org"
+        ),
+        terms="the NSD data access agreement, which is agreed to in a form",
+        size="about 1 GB a session as HDF5, 30 to 40 sessions a participant; photographs about 39 GB unpacked",
+        layout=(
+            "nsddata/experiments/nsd/nsd_expdesign.mat and nsd_stim_info_merged.csv (captions), "
+            "nsddata_stimuli/stimuli/nsd/nsd_stimuli.hdf5 (photographs), "
+            "nsddata/ppdata/subj01/func1pt8mm/roi/streams.nii.gz, nsddata/freesurfer/subj01/label/streams.mgz.ctab, "
+            "nsddata_betas/ppdata/subj01/func1pt8mm/betas_fithrf_GLMdenoise_RR/betas_session01.hdf5 (or .nii.gz) and "
+            "ncsnr.nii.gz; captions_train2017.json and captions_val2017.json"
+        ),
+    ),
 )
 
 

@@ -106,6 +106,7 @@ def read_space(
     like: str | Path | None = None,
     resample: bool = False,
     prefix: str = "",
+    outside: int = 0,
 ) -> Space:
     """The voxels of an atlas.
 
@@ -120,6 +121,7 @@ def read_space(
         resample: put a volume on the grid of `like`, nearest neighbour.
         prefix: put before every ROI's name. Surfaces have one file a hemisphere: read each with a prefix of its own
             ("L ", "R ") and give the benchmark two assemblies of the subject.
+        outside: a number of a label image that is background too, e.g. -1.
 
     Raises:
         DataError: no names, a label without a name, a ROI that is not there or has no voxel, masks that overlap,
@@ -136,7 +138,8 @@ def read_space(
         image = open_image(atlas, root)
         names = _names(image, labels, root)
         grid = wanted or image.grid
-        values = _whole_numbers(_on(image, grid, resample), image.path)
+        read = _on(image, grid, resample)
+        values = _whole_numbers(np.where(read == outside, 0, read), image.path)
     space = _space(grid, values, names, rois, owner=str(atlas if not isinstance(atlas, Mapping) else "the masks"))
     return replace(space, roi=tuple(prefix + roi for roi in space.roi))
 
