@@ -62,6 +62,7 @@ class PreparedBenchmark:
             AlignmentIdError: the features are of other stimuli. (Another order is put right, by id.)
         """
         rows = self._rows(features.stimulus_ids)
+        in_order = rows == list(range(len(features.stimulus_ids)))
         blank = Score(
             run=run,
             step=step,
@@ -76,7 +77,7 @@ class PreparedBenchmark:
         at_once = min(max(_PAIRS_AT_ONCE // len(rows) ** 2, 1), _LAYERS_AT_ONCE)
         while some := list(islice(sites, at_once)):
             blanks = [replace(blank, layer=s.layer, pooling=s.pooling, n_features=x.shape[1]) for s, x in some]
-            out += self._score_sites([x[rows] for _, x in some], blanks)
+            out += self._score_sites([x if in_order else x[rows] for _, x in some], blanks)
         for site, why in features.refused.items():
             out.append(replace(blank, kind="refusal", layer=site.layer, pooling=site.pooling, note=why))
         controls = averaged([s for s in out if s.kind == "control"], "permutations and layers")
@@ -185,7 +186,7 @@ def _with_value(blank: Score, target: Target, value: Value) -> Score:
 def _confounds(view: LayerView, blank: Score) -> list[Score]:
     """What grows during training with no true alignment: effective dimensions and the size of the features."""
     common = replace(blank, kind="confound")
-    ratio, norm = participation_ratio(view.gram), mean_norm(view.x) * view.scale
+    ratio, norm = participation_ratio(view.gram), mean_norm(view.near) * view.scale
     surface = replace(common, metric="intrinsic dimension", unit="dimensions")
     try:
         surface = replace(surface, value=intrinsic_dimension(view.squared_distances))
