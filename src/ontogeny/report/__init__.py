@@ -13,7 +13,7 @@ figures.py     Figure, and the axes that pictures share
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,23 +56,28 @@ def find_records(path: str | os.PathLike[str]) -> list[Record]:
 
 
 def write_report(
-    path: str | os.PathLike[str], out: str | os.PathLike[str] | None = None, *, progress: bool = False
+    path: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    *,
+    only: Mapping[str, Sequence[str]] | None = None,
+    progress: bool = False,
 ) -> ReportFiles:
     """Write report.html and its pictures as PNG.
 
     Args:
         path: a record's folder, or a folder of records.
         out: folder to write to; `path` itself where not given. Pictures go to its folder `figures`.
+        only: draw some curves alone: "benchmark", "metric", "roi" or "subject" -> names.
         progress: show a bar.
 
     Returns:
         The files that were written.
 
     Raises:
-        RecordError: no record there, or one without any score.
+        RecordError: no record there, one without any score, or with too many to draw (see `only`).
         MissingExtraError: the extra `report` is not installed.
     """
-    runs = [RunFacts.of(record) for record in find_records(path)]
+    runs = [RunFacts.of(record, only) for record in find_records(path)]
     empty = [str(facts.record.folder) for facts in runs if not facts.steps]
     if len(empty) == len(runs):
         raise RecordError(f"no score in {', '.join(empty)} yet; the first probe writes some")

@@ -56,6 +56,16 @@ def fill(record: Record, *, layer: str = "one", roi: str = "IT") -> Record:
     return record
 
 
+def test_a_page_of_one_region_names_no_other(tmp_path, capsys):
+    fill(fill(Record.open(tmp_path / "run", create=True)), roi="V4")
+    assert main(["report", str(tmp_path / "run"), "--roi", "V4"]) == 0
+    text = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "rsa, V4" in text
+    assert "rsa, IT" not in text
+    assert main(["report", str(tmp_path / "run"), "--roi", "V44"]) == 2
+    assert "roi: Did you mean 'V4'" in capsys.readouterr().err
+
+
 def test_one_record_becomes_a_page_and_pictures(tmp_path, capsys):
     fill(Record.open(tmp_path / "run", create=True))
     assert main(["report", str(tmp_path / "run")]) == 0
