@@ -77,6 +77,18 @@ def test_scores_are_the_same_to_rounding_wherever_features_are(benchmark: Benchm
         assert theirs.value == pytest.approx(ours.value, rel=1e-6, abs=1e-7), ours.metric
 
 
+def test_autocast_and_fast_products_around_the_call_change_nothing(benchmark: Benchmark) -> None:
+    site = Site("layer", "last")
+    features = Features(stimulus_ids=benchmark.stimuli.ids, values={site: torch.randn(N, WIDE)}, refused={})
+    plain, before = benchmark.score(features), torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert benchmark.score(features) == plain
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 def test_of_wide_features_only_products_come_to_the_cpu() -> None:
     view = LayerView(OnGpu(torch.randn(N, WIDE)))
     moved.clear()
