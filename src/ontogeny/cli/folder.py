@@ -64,7 +64,13 @@ def add_build(verbs: Any) -> None:
         parser.add_argument(f"--{name}", required=True, help=what)
     parser.add_argument("--version", default="1", help="grows when scores change (default: 1)")
     parser.add_argument("--simulated", action="store_true", help="the responses were computed, not measured")
-    parser.add_argument("--ceiling", type=float, help="highest Pearson r the noise allows, one for all voxels")
+    parser.add_argument(
+        "--ceiling",
+        type=_r_or_method,
+        metavar="R|ncsnr|split-half",
+        help="highest Pearson r the noise allows, one for all voxels, or how it is made from repeats (default: the "
+        "ROI table's column, else ncsnr where there are repeats)",
+    )
     parser.add_argument("--ceiling-source", default="given with the data", help="how ceilings were made")
     parser.add_argument("--groups", metavar="COLUMN", help="stimulus column with groups that folds must not split")
     parser.add_argument(
@@ -233,3 +239,9 @@ def _export(arguments: argparse.Namespace) -> int:
     for path in written:
         _say(f"wrote {path}")
     return 0
+
+
+def _r_or_method(text: str) -> float | str:
+    from ontogeny.ceilings import METHODS
+
+    return text if text in METHODS else float(text)

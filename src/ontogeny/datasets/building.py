@@ -42,8 +42,9 @@ class About:
         about: how the responses were made, one paragraph.
         version: grows when scores change.
         simulated: responses were computed, not measured.
-        ceiling: highest Pearson r that the noise allows, one for all voxels, or None.
-        ceiling_source: how ceilings were made.
+        ceiling: highest Pearson r that the noise allows, one for all voxels; "ncsnr" or "split-half", made from the
+            repeats of each subject; None: as the voxel table says, else by ncsnr where there are repeats.
+        ceiling_source: how ceilings were made, where they are given.
     """
 
     name: str
@@ -52,7 +53,7 @@ class About:
     about: str
     version: str = "1"
     simulated: bool = False
-    ceiling: float | None = None
+    ceiling: float | Literal["ncsnr", "split-half"] | None = None
     ceiling_source: str = "given with the data"
 
     def __post_init__(self) -> None:
