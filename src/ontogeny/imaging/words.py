@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.sparse import csr_array, vstack
 
+from ontogeny._arrays import digest
 from ontogeny.benchmark.pieces import Pieces
 from ontogeny.errors import DataError
 from ontogeny.imaging.stories import How, convolve_glover, fir_delays, to_volumes, trimmed
@@ -90,6 +91,10 @@ class Story:
                 out[volume].append(word)
         return [" ".join(words) or SILENT for words in out]
 
+    def fingerprint(self) -> str:
+        """Sixteen hex digits over all of it."""
+        return digest(self.name, self.words, self.times, self.volume_times, self.start, self.end)
+
     def windows(self, context: int) -> list[str]:
         """Each word with so many words before it."""
         return [" ".join(self.words[max(0, place - context) : place + 1]) for place in range(len(self.words))]
@@ -146,6 +151,7 @@ def story_pieces(
             f"{len(texts)} windows of up to {context + 1} words, {how} to volumes, {said}"
             f"{', z-scored within story' if zscore else ''}"
         ),
+        made_of=digest([story.fingerprint() for story in stories], context, how, window, tuple(response)),
     )
 
 
