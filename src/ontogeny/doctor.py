@@ -30,7 +30,9 @@ def describe_benchmark(prepared: PreparedBenchmark) -> list[str]:
         f"  stimuli    {len(benchmark.stimuli)} {benchmark.stimuli.modality}s, {benchmark.folds.how}",
         f"  metrics    {', '.join(m.name for m in benchmark.metrics)}",
     ]
-    lines += [f"  pairing    {pairing.line()}" for pairing in pairings(benchmark.stimuli, cut)]
+    if benchmark.pieces is not None:
+        lines.insert(2, f"  read       {benchmark.pieces.how}")
+    lines += [f"  pairing    {pairing.line()}" for pairing in pairings(cut, benchmark.surface()[1])]
     leak = split_leak(benchmark.stimuli, cut, benchmark.folds)
     if leak is not None:
         lines.append(f"  split      {leak.line()}")

@@ -69,7 +69,7 @@ class Watched:
             ProbeError: random tokens of images.
         """
         names = parse_controls(controls)
-        probe = Probe(stimuli=benchmark.stimuli, reader=reader, layers=layers, pooling=pooling, batch_size=batch_size)
+        probe = Probe(stimuli=benchmark.read, reader=reader, layers=layers, pooling=pooling, batch_size=batch_size)
         prepared = benchmark.prepare(
             permutations=_PERMUTATIONS if "permuted stimuli" in names else 0,
             within=_PERMUTATIONS if "permuted within groups" in names else 0,
@@ -78,6 +78,6 @@ class Watched:
         random = None
         if "random tokens" in names:
             with same_randomness():
-                random = replace(probe, reader=random_tokens(benchmark.stimuli, reader))
+                random = replace(probe, reader=random_tokens(benchmark.read, reader))
         known = prepared.constants(run="", n_features=1, names=["split leak"]) if "split leak" in names else []
         return cls(benchmark=prepared, probe=probe, controls=names, random=random, known=tuple(known))

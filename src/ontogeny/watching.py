@@ -98,7 +98,7 @@ def watch(
     loaded = [b if isinstance(b, Benchmark) else load(b) for b in several]
     protocol = given.pop("protocol", None)
     ruled = [(b, how) if protocol is None else _by_protocol(protocol, b, how) for b in loaded]
-    watched = [Watched.of(b, reader=readers[b.stimuli.modality], **reading) for b, reading in ruled]
+    watched = [Watched.of(b, reader=readers[b.read.modality], **reading) for b, reading in ruled]
     return Monitor(watched, record=record, task=object_at(given.pop("task", None)), **given)
 
 

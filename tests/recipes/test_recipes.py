@@ -24,6 +24,7 @@ TINY = {
     "plain_loop": ["--steps", "3", "--images", "600"],
     "own_metric": [],
     "own_nifti": ["--steps", "3"],
+    "own_stories": ["--steps", "3"],
     "many_seeds": ["--steps", "3", "--seeds", "2", "--data", "planted"],
 }
 

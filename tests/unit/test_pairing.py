@@ -13,6 +13,7 @@ from ontogeny.benchmark.pairing import pairings
 from ontogeny.datasets import load
 from ontogeny.datasets.catalogue import find_source
 from ontogeny.datasets.store import is_here
+from ontogeny.stimuli import surface_features
 
 N, VOXELS = 80, 40
 
@@ -36,6 +37,10 @@ def world(seed: int, *, subjects: int = 4, signal: float = 0.5) -> tuple[Stimulu
     return stimuli, found
 
 
+def pairings_of(stimuli: StimulusSet, found, **options):
+    return pairings(found, surface_features(stimuli)[1], **options)
+
+
 def shuffled(target: Target, seed: int) -> Target:
     order = np.random.default_rng(seed).permutation(N)
     assert target.responses is not None
@@ -47,7 +52,7 @@ def test_a_shuffled_subject_is_caught_and_the_others_are_not():
     for seed in range(n):
         stimuli, found = world(seed)
         found[seed % 4] = shuffled(found[seed % 4], seed)
-        verdicts = [p.suspicious for p in pairings(stimuli, found, permutations=99)]
+        verdicts = [p.suspicious for p in pairings_of(stimuli, found, permutations=99)]
         caught += verdicts[seed % 4]
         wrong += sum(verdicts) - verdicts[seed % 4]
     assert caught >= 0.95 * n
@@ -57,14 +62,14 @@ def test_a_shuffled_subject_is_caught_and_the_others_are_not():
 @pytest.mark.parametrize("signal", [0.0, 0.15, 0.3, 0.6])
 def test_a_right_pairing_is_rarely_called_suspicious(signal):
     n = 25
-    wrong = sum(p.suspicious for seed in range(n) for p in pairings(*world(seed, signal=signal), permutations=99))
+    wrong = sum(p.suspicious for seed in range(n) for p in pairings_of(*world(seed, signal=signal), permutations=99))
     assert wrong <= 0.05 * 4 * n
 
 
 def test_of_two_subjects_none_is_blamed_and_it_says_that_it_cannot_tell():
     stimuli, (one, two) = world(1, subjects=2)
-    assert all(p.line().startswith(f"subject {p.subject}: paired") for p in pairings(stimuli, [one, two]))
-    for pairing in pairings(stimuli, [one, shuffled(two, 1)]):
+    assert all(p.line().startswith(f"subject {p.subject}: paired") for p in pairings_of(stimuli, [one, two]))
+    for pairing in pairings_of(stimuli, [one, shuffled(two, 1)]):
         assert not pairing.suspicious
         assert "CANNOT BE TOLD" in pairing.line()
 
@@ -74,29 +79,29 @@ def test_one_subject_is_told_by_the_surface():
     length = np.array([[len(text.split())] for text in stimuli.inputs], dtype=np.float64)
     responses = length + np.random.default_rng(0).standard_normal((N, 5))
     right = Target(subject="g", roi="a", responses=responses, n_voxels=5)
-    (found,) = pairings(stimuli, [right])
+    (found,) = pairings_of(stimuli, [right])
     assert found.others is None
     assert found.surface is not None
     assert found.surface.p <= 0.002
-    (lost,) = pairings(stimuli, [shuffled(right, 3)])
+    (lost,) = pairings_of(stimuli, [shuffled(right, 3)])
     assert "CANNOT BE TOLD" in lost.line()
 
 
 def test_fewer_than_ten_stimuli_are_not_tested():
     stimuli = StimulusSet(name="w", ids=("a", "b"), inputs=["x", "y"], modality="text")
-    assert pairings(stimuli, [Target(subject="s", roi="r", responses=np.eye(2), n_voxels=2)]) == []
+    assert pairings_of(stimuli, [Target(subject="s", roi="r", responses=np.eye(2), n_voxels=2)]) == []
 
 
 @needs("kriegeskorte2008")
 def test_a_shuffled_subject_of_kriegeskorte_is_caught():
     benchmark = load("kriegeskorte2008")
     found = list(targets(benchmark.assemblies, benchmark.stimuli.ids))
-    assert not any(p.suspicious for p in pairings(benchmark.stimuli, found))
+    assert not any(p.suspicious for p in pairings_of(benchmark.stimuli, found))
     order = np.random.default_rng(5).permutation(len(benchmark.stimuli))
     for place, target in enumerate(found):
         assert target.rdm is not None
         swapped = replace(target, rdm=target.rdm[np.ix_(order, order)])
-        verdicts = pairings(benchmark.stimuli, [*found[:place], swapped, *found[place + 1 :]])
+        verdicts = pairings_of(benchmark.stimuli, [*found[:place], swapped, *found[place + 1 :]])
         assert [p.subject for p in verdicts if p.suspicious] == [target.subject]
         assert "SUSPICIOUS" in verdicts[place].line()
 
@@ -105,7 +110,7 @@ def test_a_shuffled_subject_of_kriegeskorte_is_caught():
 def test_the_group_of_tuckute_is_paired_by_sentence_length():
     benchmark = load("tuckute2024")
     found = targets(benchmark.assemblies, benchmark.stimuli.ids)
-    (pairing,) = pairings(benchmark.stimuli, found)
+    (pairing,) = pairings_of(benchmark.stimuli, found)
     assert pairing.surface is not None
     assert pairing.surface.p == 0.001
     assert "paired" in pairing.line()

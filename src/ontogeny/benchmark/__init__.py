@@ -3,6 +3,7 @@
 `prepare()` does all that depends on the brain side alone, once; what it returns scores any number of probes.
 
 prepared.py   PreparedBenchmark: what scores
+pieces.py     Pieces: what a model reads where a stimulus is made of several things
 controls.py   what stands beside the layers, by name
 leak.py       do the folds leak?
 """
@@ -14,19 +15,21 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from ontogeny._arrays import digest
 from ontogeny.assembly import Assembly, Geometry, targets
 from ontogeny.benchmark.controls import SEED, orders, permuted, within_groups
+from ontogeny.benchmark.pieces import Pieces
 from ontogeny.benchmark.prepared import PreparedBenchmark
 from ontogeny.errors import DataError
 from ontogeny.features import Features
 from ontogeny.metrics import Folds, Metric, NeedsStimuli, make_folds
 from ontogeny.metrics.together import prepare_all
 from ontogeny.scores import Score
-from ontogeny.stimuli import StimulusSet
+from ontogeny.stimuli import StimulusSet, surface_features
 
-__all__ = ["MIN_STIMULI", "Benchmark", "PreparedBenchmark"]
+__all__ = ["MIN_STIMULI", "Benchmark", "Pieces", "PreparedBenchmark"]
 
 MIN_STIMULI = 10
 
@@ -42,14 +45,17 @@ class Benchmark:
         licence: under which terms the data come.
         about: how it was made, one paragraph.
         simulated: responses were computed, not measured.
-        stimuli: what a model reads.
+        stimuli: what responses are of, and what a model reads unless there are pieces.
         assemblies: responses, one or several a subject; aligned to the stimuli by id.
         metrics: how features are compared with responses.
         folds: frozen, one fold number a stimulus in the order of `stimuli`.
         baseline: score the stimuli's own surface (length and punctuation, or pixels) beside every curve.
+        pieces: what a model reads in place of the stimuli (words of a story), and the frozen way to the stimuli
+            (volumes); see `ontogeny.imaging.words`.
 
     Raises:
-        DataError: fewer than 10 stimuli, no responses, folds of another length, or a ROI of one subject twice.
+        DataError: fewer than 10 stimuli, no responses, folds of another length, a ROI of one subject twice, or pieces
+            of other stimuli.
         AlignmentIdError: a stimulus without a response.
     """
 
@@ -64,6 +70,7 @@ class Benchmark:
     metrics: tuple[Metric, ...]
     folds: Folds
     baseline: bool = True
+    pieces: Pieces | None = None
 
     def __post_init__(self) -> None:
         n = len(self.stimuli)
@@ -83,6 +90,13 @@ class Benchmark:
                 f"benchmark {self.name!r} has {', '.join(doubled)} twice, of which a record would keep one; put its "
                 "voxels into one assembly, or give the two other names (hemispheres: 'L ...', 'R ...')"
             )
+        if self.pieces is not None and self.pieces.stimuli.ids != self.stimuli.ids:
+            raise DataError(f"benchmark {self.name!r}: the pieces are of other stimuli; give stimuli=pieces.stimuli")
+
+    @property
+    def read(self) -> StimulusSet:
+        """What a model reads."""
+        return self.stimuli if self.pieces is None else self.pieces.read
 
     def fingerprint(self) -> str:
         """Sixteen hex digits over all that scores depend on: stimuli, responses, folds, metrics, version."""
@@ -93,6 +107,7 @@ class Benchmark:
             [a.fingerprint() for a in self.assemblies],
             self.folds.held_out,
             [repr(m) for m in self.metrics],
+            *([] if self.pieces is None else [self.pieces.fingerprint()]),
         )
 
     def prepare(self, *, permutations: int = 0, within: int = 0, halves: bool = False) -> PreparedBenchmark:
@@ -154,11 +169,16 @@ class Benchmark:
             stimuli=stimuli,
             assemblies=tuple(a.align(stimuli.ids) for a in self.assemblies),
             folds=Folds(held_out=tuple(held_out.tolist()), how=f"{self.folds.how}; {which}"),
+            pieces=None if self.pieces is None else self.pieces.only(rows),
         )
 
     def score(self, features: Features, *, run: str = "", step: int = 0) -> list[Score]:
         """Score one probe. For many probes call `prepare()` once and use what it returns."""
         return self.prepare().score(features, run=run, step=step)
+
+    def surface(self) -> tuple[str, Float[np.ndarray, "stimuli features"]]:
+        """What of the stimuli can be read without a model: its name, and stimuli x features."""
+        return surface_features(self.stimuli) if self.pieces is None else self.pieces.baseline()
 
     def describe(self, fingerprint: str) -> dict[str, Any]:
         """What a record says of this benchmark."""
@@ -179,4 +199,5 @@ class Benchmark:
             "metrics": [m.name for m in self.metrics],
             "folds": self.folds.how,
             "ceiling_source": "; ".join(sorted(sources)) or "bounds over subjects",
+            **({} if self.pieces is None else {"pieces": self.pieces.how}),
         }

@@ -18,7 +18,6 @@ from jaxtyping import Float
 from ontogeny._arrays import Square
 from ontogeny.assembly import Target
 from ontogeny.metrics.view import LayerView, z_scored
-from ontogeny.stimuli import StimulusSet, surface_features
 
 __all__ = ["Agreement", "Pairing", "pairings"]
 
@@ -73,24 +72,26 @@ class Pairing:
         return f"subject {self.subject}: {verdict} ({said or 'no other subject, and a surface that does not vary'})"
 
 
-def pairings(stimuli: StimulusSet, targets: Sequence[Target], *, permutations: int = 999) -> list[Pairing]:
+def pairings(
+    targets: Sequence[Target], surface: Float[np.ndarray, "stimuli features"], *, permutations: int = 999
+) -> list[Pairing]:
     """Test every subject's pairing, on at most 400 stimuli, evenly spread, and 2000 voxels a subject.
 
     Args:
-        stimuli: in their order.
         targets: aligned to the stimuli.
+        surface: what of the stimuli can be read without a model, see `Benchmark.surface`.
         permutations: orders of the stimuli that each agreement is compared with.
 
     Returns:
         One a subject, in the order of the targets; none where there are fewer than 10 stimuli.
     """
-    n = len(stimuli)
+    n = len(surface)
     if n < 10:
         return []
     rows = np.unique(np.linspace(0, n - 1, min(n, _STIMULI)).round().astype(int))
     subjects = list(dict.fromkeys(target.subject for target in targets))
     shapes = {s: _standard(_similarities([t for t in targets if t.subject == s], rows)) for s in subjects}
-    surface = _surface(stimuli, rows)
+    seen = _surface(surface[rows])
     out = []
     for subject in subjects:
         rest = [shapes[other] for other in subjects if other != subject]
@@ -100,7 +101,7 @@ def pairings(stimuli: StimulusSet, targets: Sequence[Target], *, permutations: i
             Pairing(
                 subject=subject,
                 others=others,
-                surface=None if surface is None else _agreement(shapes[subject], surface, permutations),
+                surface=None if seen is None else _agreement(shapes[subject], seen, permutations),
                 suspicious=others is not None and others.p > _LEVEL and _odd(others, _between(rest, permutations)),
             )
         )
@@ -140,9 +141,8 @@ def _centred(rdm: Square) -> Square:
     return np.asarray(means[:, None] + means[None, :] - means.mean() - rdm)
 
 
-def _surface(stimuli: StimulusSet, rows: np.ndarray) -> Square | None:
-    _, x = surface_features(stimuli)
-    return _standard(_products(x[rows])) if (np.ptp(x[rows], axis=0) > 0).any() else None
+def _surface(x: Float[np.ndarray, "stimuli features"]) -> Square | None:
+    return _standard(_products(x)) if (np.ptp(x, axis=0) > 0).any() else None
 
 
 def _standard(similarity: Square) -> Square:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from ontogeny.assembly import Target
 from ontogeny.benchmark.controls import DEFAULT, SEED, averaged, held_out_layer
+from ontogeny.benchmark.pieces import Pieces
 from ontogeny.errors import AlignmentIdError, FeatureError
 from ontogeny.features import Features, Site
 from ontogeny.metrics import LayerView, Value
 from ontogeny.metrics.together import Outcome, PreparedAll
 from ontogeny.scores import Kind, Score
-from ontogeny.stimuli import position_features, surface_features
+from ontogeny.stimuli import StimulusSet, position_features
 from ontogeny.task import intrinsic_dimension, mean_norm, participation_ratio
 
 if TYPE_CHECKING:
@@ -61,7 +63,11 @@ class PreparedBenchmark:
         Raises:
             AlignmentIdError: the features are of other stimuli. (Another order is put right, by id.)
         """
-        rows = self._rows(features.stimulus_ids)
+        pieces = self.benchmark.pieces
+        return self._score(features, pieces, run=run, step=step, weights=weights)
+
+    def _score(self, features: Features, pieces: Pieces | None, *, run: str, step: int, weights: str) -> list[Score]:
+        rows = self._rows(features.stimulus_ids, self.benchmark.stimuli if pieces is None else pieces.read)
         in_order = rows == list(range(len(features.stimulus_ids)))
         blank = Score(
             run=run,
@@ -74,10 +80,14 @@ class PreparedBenchmark:
         )
         out: list[Score] = []
         sites = iter(features.values.items())
-        at_once = min(max(_PAIRS_AT_ONCE // len(rows) ** 2, 1), _LAYERS_AT_ONCE)
+        at_once = min(max(_PAIRS_AT_ONCE // blank.n_stimuli**2, 1), _LAYERS_AT_ONCE)
         while some := list(islice(sites, at_once)):
-            blanks = [replace(blank, layer=s.layer, pooling=s.pooling, n_features=x.shape[1]) for s, x in some]
-            out += self._score_sites([x if in_order else x[rows] for _, x in some], blanks)
+            read = [x if in_order else x[rows] for _, x in some]
+            values = read if pieces is None else [pieces.joined(x) for x in read]
+            named = [replace(blank, layer=site.layer, pooling=site.pooling) for site, _ in some]
+            out += self._score_sites(
+                values, [replace(b, n_features=x.shape[1]) for b, x in zip(named, values, strict=True)]
+            )
         for site, why in features.refused.items():
             out.append(replace(blank, kind="refusal", layer=site.layer, pooling=site.pooling, note=why))
         controls = averaged([s for s in out if s.kind == "control"], "permutations and layers")
@@ -119,26 +129,27 @@ class PreparedBenchmark:
             noise = np.random.default_rng(SEED).standard_normal((len(stimuli), n_features))
             parts.append(("control", "random features", noise))
         if "surface" in names and self.benchmark.baseline:
-            parts.append(("baseline", *surface_features(stimuli)))
+            parts.append(("baseline", *self.benchmark.surface()))
         if "split leak" in names:
             parts.append(("control", "split leak", position_features(stimuli)))
-        out: list[Score] = []
-        bare = replace(self, halves=())
-        for kind, name, x in parts:
-            values = {Site(name, "stimuli"): torch.as_tensor(x, dtype=torch.float32)}
-            features = Features(stimulus_ids=stimuli.ids, values=values, refused={})
-            out += [replace(s, kind=kind) for s in bare.score(features, run=run) if s.kind == "alignment"]
-        return out
+        return [replace(s, kind=kind) for kind, name, x in parts for s in self.known({name: x}, run=run)]
 
-    def _rows(self, ids: Sequence[str]) -> list[int]:
+    def known(self, values: Mapping[str, Float[np.ndarray, "stimuli _"]], *, run: str = "") -> list[Score]:
+        """Rows of kind "alignment" of features that no model made, by name; one row a stimulus, in their order."""
+        made = {Site(name, "stimuli"): torch.as_tensor(x, dtype=torch.float32) for name, x in values.items()}
+        features = Features(stimulus_ids=self.benchmark.stimuli.ids, values=made, refused={})
+        rows = replace(self, halves=())._score(features, None, run=run, step=0, weights="")
+        return [s for s in rows if s.kind == "alignment"]
+
+    def _rows(self, ids: Sequence[str], read: StimulusSet) -> list[int]:
         place = {stimulus: row for row, stimulus in enumerate(ids)}
-        missing = [s for s in self.benchmark.stimuli.ids if s not in place]
+        missing = [s for s in read.ids if s not in place]
         if missing:
             raise AlignmentIdError(
-                f"the features lack {len(missing)} of {len(self.benchmark.stimuli)} stimuli of benchmark "
+                f"the features lack {len(missing)} of {len(read)} stimuli of benchmark "
                 f"{self.benchmark.name!r}, e.g. {missing[:3]}"
             )
-        return [place[s] for s in self.benchmark.stimuli.ids]
+        return [place[s] for s in read.ids]
 
     def _score_sites(self, features: Sequence[Tensor], blanks: Sequence[Score]) -> Iterator[Score]:
         views = [_view(x) for x in features]

@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
 from ontogeny.assembly import Target
 from ontogeny.benchmark import PreparedBenchmark
 from ontogeny.benchmark.controls import SEED
-from ontogeny.features import Features, Site
 from ontogeny.scores import Score
 from ontogeny.stimuli import StimulusSet
 
@@ -55,15 +53,9 @@ def visible(prepared: PreparedBenchmark) -> list[Visible]:
     """Score the stimuli's surface and random features, for every ROI and metric."""
     stimuli = prepared.benchmark.stimuli
     rng = np.random.default_rng((SEED, 3))
-    drawn = {
-        Site(f"random {i}", "stimuli"): torch.as_tensor(
-            rng.standard_normal((len(stimuli), _FEATURES)), dtype=torch.float32
-        )
-        for i in range(_DRAWS)
-    }
-    rows = prepared.score(Features(stimulus_ids=stimuli.ids, values=drawn, refused={}))
+    rows = prepared.known({f"random {i}": rng.standard_normal((len(stimuli), _FEATURES)) for i in range(_DRAWS)})
     surface = prepared.constants(run="", n_features=_FEATURES, names=("surface",))
-    random, known = _by_curve([r for r in rows if r.kind == "alignment"]), _by_curve(surface)
+    random, known = _by_curve(rows), _by_curve(surface)
     out = []
     for (roi, metric), found in random.items():
         means = [_mean(found, layer) for layer in dict.fromkeys(r.layer for r in found)]

@@ -1,6 +1,7 @@
 """Data sets by name.
 
-load(name)              a Benchmark: "tuckute2024", "kriegeskorte2008", "planted-language", "planted-vision"
+load(name)              a Benchmark: "tuckute2024", "kriegeskorte2008", "planted-language", "planted-vision";
+                        of files that you get yourself: "pereira2018", "pereira2018_concepts", "lebel2023", "li2022"
 load("path/to/folder")  your own, made by `ontogeny data build` or `folder.write_benchmark`
 training_text(name)     paragraphs to train on: "books"
 training_images(name)   pictures to train on: "cifar10-sample"
@@ -8,7 +9,10 @@ training_images(name)   pictures to train on: "cifar10-sample"
 catalogue.py    the literal table: pinned files, citations, terms
 store.py        where files are: ONTOGENY_DATA, then the user's cache folder
 download.py     one pinned file, resumed and checked
+elsewhere.py    sets that users get themselves: where, under which terms, how they lie
 tuckute.py, kriegeskorte.py, planted.py, training.py    one reader each
+pereira.py, lebel.py, petit_prince.py                   one each for the sets from elsewhere
+textgrids.py, hdf5.py                                   files of Praat, of HDF5
 folder/         one folder a benchmark: written, read, verified
 plain.py, subjects.py, building.py    plain tables and arrays -> such a folder
 interchange/    to and from rsatoolbox, xarray (Brain-Score) and Hugging Face `datasets`
@@ -50,6 +54,10 @@ _READERS: dict[str, str] = {
     "kriegeskorte2008": "ontogeny.datasets.kriegeskorte:load_kriegeskorte",
     "planted-language": "ontogeny.datasets.planted:load_planted_language",
     "planted-vision": "ontogeny.datasets.planted:load_planted_vision",
+    "pereira2018": "ontogeny.datasets.pereira:load_pereira",
+    "pereira2018_concepts": "ontogeny.datasets.pereira:load_concepts",
+    "lebel2023": "ontogeny.datasets.lebel:load_lebel",
+    "li2022": "ontogeny.datasets.petit_prince:load_petit_prince",
 }
 
 
@@ -64,14 +72,14 @@ def load(name: str | os.PathLike[str], **options: Any) -> Benchmark:
     Args:
         name: see `benchmark_names()`, or `ontogeny data list`; or the path of a benchmark folder (`datasets.folder`).
         options: the data set's own: `condition="B" | "D" | "S"` (tuckute2024), `monkey=True` (kriegeskorte2008),
-            `seed` and `n_stimuli` (embedded worlds), `check` and `metrics` (a folder).
+            `seed` and `n_stimuli` (embedded worlds), `folder` (sets from elsewhere), `check` and `metrics` (a folder).
 
     Raises:
         DataError: no such name or option (says the nearest), or files that cannot be used.
         DatasetNotFoundError: files are not on this machine; says where it looked and the command that gets them.
     """
     reader = _reader(name)
-    allowed = [option for option in inspect.signature(reader).parameters if option != "folder"]
+    allowed = list(inspect.signature(reader).parameters)
     for option in options:
         if option not in allowed:
             raise DataError(f"benchmark {os.fspath(name)!r} has no option {option!r}. {nearest(option, allowed)}")

@@ -13,6 +13,7 @@ bold.py             a time series: block averages, a simple GLM
 presentations.py    Presentations: responses before repeats are averaged
 runs.py             z-scores within run, drifts, repeats, on arrays
 stories.py          word-timed features to volumes, delays, the Glover response, trimming
+words.py            stories that a model reads word by word: windows, and the frozen way to the volumes
 maps.py             score_map(): scores of any step of a record as an image
 """
 
@@ -27,11 +28,13 @@ from ontogeny.imaging.runs import average_repeats, detrend_runs, keep_repeats, z
 from ontogeny.imaging.space import Space, read_space
 from ontogeny.imaging.stories import convolve_glover, fir_delays, glover_hrf, to_volumes, trimmed
 from ontogeny.imaging.tables import read_rows
+from ontogeny.imaging.words import Story, story_pieces
 
 __all__ = [
     "BidsName",
     "Presentations",
     "Space",
+    "Story",
     "average_repeats",
     "bids_files",
     "bids_name",
@@ -49,6 +52,7 @@ __all__ = [
     "read_values",
     "score_map",
     "score_values",
+    "story_pieces",
     "to_volumes",
     "trimmed",
     "volume_labels",

@@ -147,7 +147,7 @@ class UniqueVariance:
         return replace(prepared, ceilings=_ceilings(targets, np.split(known, edges[1:-1])))
 
 
-def _ceilings(targets: Sequence[Target], known: Sequence[PerVoxel]) -> list[float | None]:
+def _ceilings(targets: Sequence[Target], known: Sequence[Float[np.ndarray, "_"]]) -> list[float | None]:
     return [
         None if t.ceiling is None else float(np.mean(np.square(t.ceiling) - r2))
         for t, r2 in zip(targets, known, strict=True)

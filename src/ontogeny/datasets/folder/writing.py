@@ -57,8 +57,13 @@ def write_benchmark(
 
     Raises:
         DataError: there is something at `folder`, a metric that cannot be named, an ROI without a name, extras that do
-            not fit, or a disk that cannot be written.
+            not fit, pieces (a story's words), or a disk that cannot be written.
     """
+    if benchmark.pieces is not None:
+        raise DataError(
+            f"benchmark {benchmark.name!r} is read in pieces ({benchmark.pieces.how}), which a folder cannot keep; "
+            "make it anew from its files, by `load` or `story_pieces`"
+        )
     target = Path(folder)
     _check_free(target, overwrite)
     scratch: Path | None = None

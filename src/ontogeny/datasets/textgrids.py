@@ -1,0 +1,97 @@
+"""TextGrids: Praat's files of what was said when, in the long and the short text format."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ontogeny.errors import DataError
+
+__all__ = ["Said", "read_textgrid", "word_tier"]
+
+# Strings with doubled quotes inside, numbers; what stands in brackets or angle brackets counts items and says nothing.
+_TOKEN = re.compile(r'"((?:[^"]|"")*)"|(?<![\w.\[])(-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)(?![\w.\]])')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """One interval: seconds from the beginning, and its label."""
+
+    start: float
+    end: float
+    text: str
+
+
+def read_textgrid(path: Path) -> dict[str, tuple[Said, ...]]:
+    """Name of each tier of intervals -> its intervals, in the order of the file. Tiers of points are left out.
+
+    Raises:
+        DataError: the file is missing, not a TextGrid, or cut short; names it.
+    """
+    content = _text(path)
+    tokens: list[str | float] = [
+        quoted.replace('""', '"') if number == "" else float(number) for quoted, number in _TOKEN.findall(content)
+    ]
+    if tokens[:2] != ["ooTextFile", "TextGrid"]:
+        raise DataError(f"{path} is not a TextGrid in the long or short text format of Praat; save it as text")
+    try:
+        return dict(_tiers(tokens))
+    except (IndexError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: the tiers of this TextGrid cannot be read; it may be cut short") from error
+
+
+def _text(path: Path) -> str:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error}); of a datalad set, run `datalad get`") from error
+    try:
+        return raw.decode("utf-16" if raw[:2] in (b"\xfe\xff", b"\xff\xfe") else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not text in UTF-8 or UTF-16 ({error}); save it anew from Praat") from error
+
+
+def _tiers(tokens: list[str | float]) -> list[tuple[str, tuple[Said, ...]]]:
+    """After the two words: start, end, number of tiers; then a tier each: class, name, start, end, number, items."""
+    out: list[tuple[str, tuple[Said, ...]]] = []
+    place = 5
+    for _ in range(_count(tokens[4])):
+        kind, name, n = tokens[place], tokens[place + 1], _count(tokens[place + 4])
+        place += 5
+        size = 3 if kind == "IntervalTier" else 2
+        if kind not in ("IntervalTier", "TextTier") or len(tokens) < place + size * n:
+            raise ValueError(kind)
+        if kind == "IntervalTier":
+            rows = [tokens[place + size * i : place + size * (i + 1)] for i in range(n)]
+            out.append((str(name), tuple(_said(*row) for row in rows)))
+        place += size * n
+    return out
+
+
+def _count(token: str | float) -> int:
+    if not isinstance(token, float) or not token.is_integer():
+        raise TypeError(token)
+    return int(token)
+
+
+def _said(start: str | float, end: str | float, text: str | float) -> Said:
+    if not isinstance(start, float) or not isinstance(end, float) or not isinstance(text, str):
+        raise TypeError(text)
+    return Said(start=start, end=end, text=text.strip())
+
+
+def word_tier(path: Path) -> tuple[Said, ...]:
+    """The intervals of words.
+
+    They are in the tier called "word" or "words"; else in the second tier (phones come first), or in the only one.
+
+    Raises:
+        DataError: see `read_textgrid`; or there is no tier.
+    """
+    tiers = read_textgrid(path)
+    named = [said for name, said in tiers.items() if name.strip().casefold() in ("word", "words")]
+    every = list(tiers.values())
+    if not every:
+        raise DataError(f"{path}: there is no tier of intervals, so there are no words")
+    return named[0] if named else every[min(1, len(every) - 1)]
