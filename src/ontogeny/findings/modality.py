@@ -16,10 +16,12 @@ from ontogeny.findings.estimates import Estimate, Finding
 from ontogeny.findings.modality_pairs import checked_pairs, compared_values
 from ontogeny.findings.subjects import fdr, mean_interval, sign_flip_p
 
-__all__ = ["modality_difference"]
+__all__ = ["CHANCE_LEFT_IN", "modality_difference"]
 
 Grid = Float[np.ndarray, "models subjects rois"]
 _LEVEL = 0.05
+CHANCE_LEFT_IN = " (chance left in)"
+"""How the unit of a finding ends whose chance is not known."""
 
 
 def modality_difference(
@@ -77,7 +79,7 @@ def _finding(
     grids, models = found
     means = [grid.mean(axis=0) for grid in grids]
     metric = cells.names("metric")[0]
-    unit = f"{metric}{' (chance left in)' if raw else ' above chance'}"
+    unit = f"{metric}{CHANCE_LEFT_IN if raw else ' above chance'}"
     by_subject = means[0].mean(axis=1) - means[1].mean(axis=1)
     regions = _regions(modalities, rois, means)
     main = _headline(modalities, unit, by_subject)
@@ -92,15 +94,7 @@ def _finding(
         cannot_tell=_cannot_tell(modalities, len(subjects), models, dropped),
         details={
             "regions": tuple(regions),
-            "subjects": tuple(
-                {
-                    "subject": s,
-                    modalities[0]: float(means[0][i].mean()),
-                    modalities[1]: float(means[1][i].mean()),
-                    "difference": float(by_subject[i]),
-                }
-                for i, s in enumerate(subjects)
-            ),
+            "subjects": _subject_rows(modalities, subjects, means),
             "models": tuple(
                 {"model": name, "modality": m, "value": float(grid[i].mean())}
                 for m, names, grid in zip(modalities, models, grids, strict=True)
@@ -108,6 +102,16 @@ def _finding(
             ),
         },
         source=source or ", ".join(cells.names("benchmark")),
+    )
+
+
+def _subject_rows(
+    modalities: tuple[str, str], subjects: Sequence[str], means: Sequence[np.ndarray]
+) -> tuple[dict[str, Any], ...]:
+    first, second = (mean.mean(axis=1).tolist() for mean in means)
+    return tuple(
+        {"subject": subject, modalities[0]: a, modalities[1]: b, "difference": a - b}
+        for subject, a, b in zip(subjects, first, second, strict=True)
     )
 
 

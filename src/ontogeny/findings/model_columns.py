@@ -88,11 +88,13 @@ class Models:
         it stands; the language values are above 1 at width 20, so they are no plain CKA.
         """
         if modality == "language":
-            table, size = published.tables["models_language_wide"], "params_b"
+            table = published.tables["models_language_wide"]
+            size = table["params_b"] * 1e9
             names = [str(name).replace("_", "/", 1) for name in table["model"]]
             alignment, benchmarks = table["alignment_36"], _LANGUAGE
         else:
-            table, size = published.tables["models_vision"], "params_m"
+            table = published.tables["models_vision"]
+            size = table["params_m"] * 1e6
             names, alignment, benchmarks = [str(name) for name in table["model"]], table["alignment"], _VISION
         return cls(
             model=names,
@@ -100,7 +102,7 @@ class Models:
             alignment=alignment,
             metric="cka_36",
             performance={name: np.asarray(table[name], dtype=np.float64) for name in benchmarks},
-            given={"parameters": np.asarray(table[size], dtype=np.float64)},
+            given={"parameters": np.asarray(size, dtype=np.float64)},
             source=f"{published.name}, {len(names)} {modality} models",
         )
 
