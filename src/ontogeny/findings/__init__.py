@@ -5,6 +5,7 @@ estimates.py       Estimate and Finding: a number with its interval, its null an
 subjects.py        intervals and exact sign-flip tests over subjects, false discovery rate
 correlation.py     correlation over models that come in families: partial, intervals over families
 model_columns.py   Models: finished models as columns, one row a model
+own_models.py      records of one's own as models
 across.py          do better models align better?
 chosen_layer.py    one value a model, subject and region, of a layer that others chose
 modality_pairs.py  cells of two modalities that can be paired
@@ -19,5 +20,15 @@ from ontogeny.findings.estimates import Estimate, Finding
 from ontogeny.findings.modality import modality_difference
 from ontogeny.findings.modality_pairs import published_regions
 from ontogeny.findings.model_columns import Models
+from ontogeny.findings.own_models import models_of_records
 
-__all__ = ["Cells", "Estimate", "Finding", "Models", "across_models", "modality_difference", "published_regions"]
+__all__ = [
+    "Cells",
+    "Estimate",
+    "Finding",
+    "Models",
+    "across_models",
+    "modality_difference",
+    "models_of_records",
+    "published_regions",
+]

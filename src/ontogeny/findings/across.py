@@ -34,13 +34,13 @@ def across_models(
         models: their alignment, performance, families and sizes.
         headline: benchmark of the answer; the first where not given.
         alone: take each model for its own family; for models that have none, and for comparison.
-        draws: of families, where there are 30 or more.
+        draws: of families, where there are 50 or more.
         seed: of the draws.
 
     Returns:
-        Details: "correlations", a row a benchmark, kind and set of controls (r, n, families, Fisher's interval, the one
+        Details: "correlations", a row a benchmark, kind and set of controls (r, n, families, intervals by Fisher and by draws, the one
         over families, p, q, and the range with one family left out); "without_a_family", a row a benchmark and family
-        left out; "models", a row a model.
+        left out; "models", a row a model; "alignment", one row: its metric and what is known of chance.
 
     Raises:
         DataError: no such benchmark, or too few models; see `correlate`.
@@ -66,6 +66,7 @@ def across_models(
             "correlations": tuple([*rows, *sizes]),
             "without_a_family": tuple(without),
             "models": _model_rows(models, families),
+            "alignment": ({"metric": models.metric, "chance": "removed" if models.chance_removed else "not known"},),
         },
         source=models.source,
     )
@@ -128,6 +129,8 @@ def _row(benchmark: str, given: str, kind: Kind, found: Correlation) -> Row:
         "families": found.families,
         "low": found.low,
         "high": found.high,
+        "drawn_low": None if found.drawn is None else found.drawn[0],
+        "drawn_high": None if found.drawn is None else found.drawn[1],
         "fisher_low": found.fisher[0],
         "fisher_high": found.fisher[1],
         "p": found.p,
@@ -221,7 +224,7 @@ def _else_explains(models: Models, rows: Sequence[Row], sizes: Sequence[Row]) ->
         )
     if not sizes:
         out.append("Size: parameters are not given, and bigger models are better and wider.")
-    if is_biased(models.metric):
+    if is_biased(models.metric) and not models.chance_removed:
         out.append(
             f"Chance: {models.metric} is biased CKA; its chance level rises with the features' effective dimension "
             "without any true alignment, and bigger models are wider. Chance is not known of these scores."

@@ -39,6 +39,7 @@ class Models:
         family: whose relatives they are; "" where not known, then guessed from the name (`family_of`).
         alignment: one number a model.
         metric: of the alignment; "" where not known.
+        chance_removed: whether its chance level is taken off.
         performance: benchmark -> one number a model, higher is better; the first is the headline.
         given: name -> positive numbers a model that may explain both: parameters, feature dimension, participation
             ratio. Their logarithms are used.
@@ -52,6 +53,7 @@ class Models:
     family: Sequence[str]
     alignment: np.ndarray
     metric: str = ""
+    chance_removed: bool = False
     performance: Mapping[str, np.ndarray]
     given: Mapping[str, np.ndarray]
     source: str = ""
@@ -114,6 +116,8 @@ class Models:
         alignment: str | None = None,
         performance: Sequence[str] = (),
         given: Sequence[str] = (),
+        lower_is_better: Sequence[str] = (),
+        chance_removed: bool = False,
         source: str = "",
     ) -> Models:
         """Models of columns by name, such as `performance_and_alignment` writes.
@@ -123,13 +127,15 @@ class Models:
             alignment: which column; where not given the one that is named as `performance_and_alignment` names its own.
             performance: which columns; all other columns of numbers where none is named.
             given: further columns that may explain both, beside parameters.
+            lower_is_better: columns of performance, such as a loss, whose sign is turned ("minus loss").
+            chance_removed: whether alignment is above chance already.
             source: of which data.
 
         Raises:
             DataError: a column that is not there, none or several of alignment, see `Models`.
         """
         columns = {name: np.asarray(values) for name, values in table.items()}
-        for name in ("model", *performance, *given, *([] if alignment is None else [alignment])):
+        for name in ("model", *performance, *given, *lower_is_better, *([] if alignment is None else [alignment])):
             if name not in columns:
                 raise DataError(f"the table has no column {name!r}. {nearest(name, columns)}")
         chosen = _alignment(columns) if alignment is None else alignment
@@ -146,7 +152,8 @@ class Models:
             family=[_text(value) for value in columns.get("family", np.full(n, ""))],
             alignment=_numbers(chosen, columns[chosen]),
             metric=words[-1] if words else "",
-            performance={name: _numbers(name, columns[name]) for name in wanted},
+            chance_removed=chance_removed,
+            performance=dict(_signed(name, columns[name], name in lower_is_better) for name in wanted),
             given={name: _numbers(name, columns[name]) for name in controls},
             source=source,
         )
@@ -169,6 +176,11 @@ def _numbers(name: str, column: np.ndarray) -> np.ndarray:
         return np.asarray([float(text) if (text := _text(value)) else np.nan for value in column], dtype=np.float64)
     except ValueError as error:
         raise DataError(f"column {name!r} is no column of numbers: {error}") from None
+
+
+def _signed(name: str, column: np.ndarray, turned: bool) -> tuple[str, np.ndarray]:
+    numbers = _numbers(name, column)
+    return (f"minus {name}", -numbers) if turned else (name, numbers)
 
 
 def _numeric(column: np.ndarray) -> bool:

@@ -23,13 +23,15 @@ def figures(finding: Finding) -> tuple[Figure, ...]:
     """
     alt = altair()
     benchmark = finding.headline.name.split(", ", 1)[1]
-    scatter = _scatter(finding.details["models"], benchmark)
+    about = finding.details["alignment"][0]
+    axis = f"alignment: {about['metric']}" if about["metric"] else "alignment"
+    scatter = _scatter(finding.details["models"], benchmark, [axis, f"(chance {about['chance']})"])
     chart = alt.hconcat(scatter, _dots(finding.details["correlations"]), spacing=34).resolve_scale(
         color="independent", size="independent"
     )
     caption = (
-        f"Left: {benchmark} and alignment of each model, coloured by family, larger for more parameters; alignment as "
-        "it stands, its chance level is not known. Right: Pearson r of each benchmark over all models (dark) and "
+        f"Left: {benchmark} and alignment of each model, coloured by family, larger for more parameters; alignment's "
+        f"chance level is {about['chance']}. Right: Pearson r of each benchmark over all models (dark) and "
         "the partial r given the logarithm of what is said (colour), with 95 % intervals over families; right of the "
         f"line better models align better. {finding.answer}"
     )
@@ -37,7 +39,7 @@ def figures(finding: Finding) -> tuple[Figure, ...]:
     return (Figure(name=name, title=finding.question, caption=caption, chart=finished(chart)),)
 
 
-def _scatter(rows: Sequence[Mapping[str, Any]], benchmark: str) -> Any:
+def _scatter(rows: Sequence[Mapping[str, Any]], benchmark: str, title: list[str]) -> Any:
     alt = altair()
     counted = Counter(row["family"] for row in rows).most_common(len(_COLOURS))
     shown = [family for family, count in counted if count > 1]
@@ -57,7 +59,7 @@ def _scatter(rows: Sequence[Mapping[str, Any]], benchmark: str) -> Any:
     colours = [*_COLOURS[: len(shown)], _GREY][: len(domain)]
     encoded = {
         "x": alt.X("performance:Q", title=benchmark, scale=alt.Scale(zero=False)),
-        "y": alt.Y("alignment:Q", title="alignment (chance not known)", scale=alt.Scale(zero=False)),
+        "y": alt.Y("alignment:Q", title=title, scale=alt.Scale(zero=False)),
         "color": alt.Color("group:N", title="family", scale=alt.Scale(domain=domain, range=colours), sort=domain),
         "tooltip": ["model:N", "group:N", "performance:Q", "alignment:Q"],
     }
