@@ -38,9 +38,9 @@ def across_models(
         seed: of the draws.
 
     Returns:
-        Details: "correlations", a row a benchmark, kind and set of controls (r, n, families, intervals by Fisher and by draws, the one
-        over families, p, q, and the range with one family left out); "without_a_family", a row a benchmark and family
-        left out; "models", a row a model; "alignment", one row: its metric and what is known of chance.
+        Details: "correlations", a row a benchmark, kind and set of controls (r, n, families, intervals over families,
+        by draws and by Fisher, p, q, the range with one family left out); "without_a_family", a row a benchmark and
+        family left out; "models", a row a model; "alignment", one row: its metric and what is known of chance.
 
     Raises:
         DataError: no such benchmark, or too few models; see `correlate`.
