@@ -3,7 +3,8 @@
     python analysis/05_modality.py
 
 Reads the tables `regions_language` and `regions_vision` of `ontogeny.load_published("shen2026")`. They are not in the
-package; without them it says where they are looked for, and stops. Writes tables/modality.csv and figures/modality-*.png.
+package; without them it says where they are looked for, and stops. Writes tables/modality.csv and pictures
+figures/modality-*.png.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ _HOW = (
     "Pearson r over models, alignment and performance as they stand. {how}. q: false discovery rate over the "
     "benchmarks, for each set of controls apart"
 )
-_WITHIN, _LEVEL = "within families", 0.05
+_WITHIN, _LEVEL, _FEWEST = "within families", 0.05, 5
 
 
 def across_models(
@@ -48,20 +49,24 @@ def across_models(
     if headline is not None and headline not in models.performance:
         raise DataError(f"there is no performance {headline!r}. {nearest(headline, models.performance)}")
     first = headline or next(iter(models.performance))
+    models, left_out = _usable(models)
     families = tuple(models.model) if alone else models.families
-    rows, without = _rows(models, families, draws, seed)
+    rows, without, refused = _rows(models, families, draws, seed)
     sizes = [_size_row(models, families, name, draws, seed) for name in models.given]
     estimates = tuple(
         _estimate(row) for row in (*rows, *sizes) if row["kind"] == "pearson" or row["benchmark"] == first
     )
-    main = next(row for row in rows if (row["benchmark"], row["given"], row["kind"]) == (first, "", "pearson"))
+    plain = [row for row in rows if (row["benchmark"], row["given"], row["kind"]) == (first, "", "pearson")]
+    if not plain:
+        why = next(said for said in refused if said.startswith(f"Pearson r, {first}: "))
+        raise DataError(why.removesuffix("."))
     return Finding(
         question="Do better models align better?",
         answer=_answer(first, rows, sizes),
-        headline=next(e for e in estimates if e.name == _name(main)),
+        headline=next(e for e in estimates if e.name == _name(plain[0])),
         estimates=estimates,
         else_explains=_else_explains(models, rows, sizes),
-        cannot_tell=_cannot_tell(models, families),
+        cannot_tell=(*left_out, *refused, *_cannot_tell(models, families)),
         details={
             "correlations": tuple([*rows, *sizes]),
             "without_a_family": tuple(without),
@@ -72,41 +77,63 @@ def across_models(
     )
 
 
-def _rows(models: Models, families: Sequence[str], draws: int, seed: int) -> tuple[list[Row], list[Row]]:
-    """A row a benchmark, kind and set of controls; and one a benchmark and family that is left out."""
+def _usable(models: Models) -> tuple[Models, tuple[str, ...]]:
+    """The models with those controls that can be taken out, and a sentence for each that can not."""
+    kept, said = {}, []
+    for name, column in models.given.items():
+        known = column[np.isfinite(column) & np.isfinite(models.alignment)]
+        if len(known) <= _FEWEST:
+            said.append(
+                f"{name} is known of {len(known)} models with alignment; more than {_FEWEST} are needed to take it out."
+            )
+        elif known.min() == known.max():
+            said.append(f"{name} is the same for all models, so nothing is told of its part.")
+        else:
+            kept[name] = column
+    return replace(models, given=kept), tuple(said)
+
+
+def _rows(models: Models, families: Sequence[str], draws: int, seed: int) -> tuple[list[Row], list[Row], list[str]]:
+    """A row a benchmark, kind and set of controls; one a benchmark and family left out; and what was refused."""
     rows: list[Row] = []
     without: list[Row] = []
+    refused: list[str] = []
     sets: list[tuple[str, ...]] = [(), *((name,) for name in models.given)]
     sets += [tuple(models.given)] if len(models.given) > 1 else []
     asked: list[tuple[Kind, tuple[str, ...], bool]] = [("pearson", names, False) for names in sets]
     asked += [("spearman", names, False) for names in sets] + [("pearson", (), True)]
     for kind, names, within in asked:
         own = []
-        for benchmark, performance in models.performance.items():
-            known, given = _known(models, performance, names)
-            pair = (models.alignment[known], performance[known], [f for f, k in zip(families, known, strict=True) if k])
-            if within and not _enough_within(pair[2]):
+        for benchmark in models.performance:
+            known, pair, given = _known(models, families, benchmark, names)
+            if within and not _enough_within(known):
                 continue
-            found = correlate(*pair, given=given, within=within, kind=kind, draws=draws, seed=seed)
-            row = _row(benchmark, _WITHIN if within else _given(names), kind, found)
+            label: Row = {"benchmark": benchmark, "given": _WITHIN if within else _given(names), "kind": kind}
+            try:
+                found = correlate(*pair, known, given=given, within=within, kind=kind, draws=draws, seed=seed)
+            except DataError as error:
+                refused.append(f"{_name(label)}: {error}.")
+                continue
+            own.append(label | _row(found))
             if kind == "pearson" and not within:
-                left = leave_one_out(*pair, given=given)
-                row |= _range(left)
-                without += [
-                    {"benchmark": benchmark, "given": row["given"], "without": f, "r": r} for f, r in left.items()
-                ]
-            own.append(row)
+                left = leave_one_out(*pair, known, given=given)
+                own[-1] |= _range(left)
+                without += [{**label, "without": family, "r": r} for family, r in left.items()]
         for row, q in zip(own, fdr([row["p"] for row in own]), strict=True):
             row["q"] = q
         rows += own
-    return rows, without
+    return rows, without, refused
 
 
-def _known(models: Models, performance: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
-    """Which models have all that is asked for, and the logarithms of their controls."""
+def _known(
+    models: Models, families: Sequence[str], benchmark: str, names: Sequence[str]
+) -> tuple[list[str], tuple[np.ndarray, np.ndarray], np.ndarray | None]:
+    """Families, alignment and performance, and logarithms of controls, of the models that have all of them."""
+    pair = (models.alignment, models.performance[benchmark])
     controls = [models.given[name] for name in names]
-    known = np.isfinite(np.column_stack([models.alignment, performance, *controls])).all(axis=1)
-    return known, np.column_stack([np.log10(column[known]) for column in controls]) if controls else None
+    known = np.isfinite(np.column_stack([*pair, *controls])).all(axis=1)
+    given = np.column_stack([np.log10(column[known]) for column in controls]) if controls else None
+    return [f for f, k in zip(families, known, strict=True) if k], (pair[0][known], pair[1][known]), given
 
 
 def _enough_within(families: Sequence[str]) -> bool:
@@ -119,18 +146,16 @@ def _given(names: Sequence[str]) -> str:
     return " and ".join(f"log {name}" for name in names)
 
 
-def _row(benchmark: str, given: str, kind: Kind, found: Correlation) -> Row:
+def _row(found: Correlation) -> Row:
+    drawn = found.drawn or (None, None)
     return {
-        "benchmark": benchmark,
-        "given": given,
-        "kind": kind,
         "r": found.r,
         "n": found.n,
         "families": found.families,
         "low": found.low,
         "high": found.high,
-        "drawn_low": None if found.drawn is None else found.drawn[0],
-        "drawn_high": None if found.drawn is None else found.drawn[1],
+        "drawn_low": drawn[0],
+        "drawn_high": drawn[1],
         "fisher_low": found.fisher[0],
         "fisher_high": found.fisher[1],
         "p": found.p,
@@ -154,7 +179,8 @@ def _size_row(models: Models, families: Sequence[str], name: str, draws: int, se
     own = [f for f, k in zip(families, known, strict=True) if k]
     pair = (models.alignment[known], np.log10(column[known]), own)
     found = correlate(*pair, draws=draws, seed=seed)
-    return _row(f"log {name}", "", "pearson", found) | _range(leave_one_out(*pair))
+    label = {"benchmark": f"log {name}", "given": "", "kind": "pearson"}
+    return label | _row(found) | _range(leave_one_out(*pair))
 
 
 def _name(row: Row) -> str:

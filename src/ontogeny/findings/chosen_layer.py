@@ -53,7 +53,9 @@ def _grid(cells: Cells, values: np.ndarray, subjects: Sequence[str], rois: Seque
     )
     places = np.asarray([[index[name] for index, name in zip(where, key, strict=True)] for key in keys], dtype=np.int64)
     if len(np.unique(places, axis=0)) < len(places):
-        raise DataError(f"{cells.model[0]!r} has two cells of one subject, region, layer and pooling; one is expected")
+        raise DataError(
+            f"{str(cells.model[0])!r} has two cells of one subject, region, layer and pooling; one is expected"
+        )
     grid = np.full((len(subjects), len(rois), len(sites)), np.nan)
     grid[tuple(places.T)] = values
     return grid

@@ -123,7 +123,8 @@ class Models:
         """Models of columns by name, such as `performance_and_alignment` writes.
 
         Args:
-            table: `model`, and, where known, `family` and `parameters`, and numbers.
+            table: columns by name (of a frame: `dict(frame)`): `model`, and, where known, `family` and `parameters`,
+                and numbers.
             alignment: which column; where not given the one that is named as `performance_and_alignment` names its own.
             performance: which columns; all other columns of numbers where none is named.
             given: further columns that may explain both, beside parameters.
@@ -168,7 +169,7 @@ def _alignment(columns: Mapping[str, np.ndarray]) -> str:
 
 
 def _text(value: Any) -> str:
-    return "" if value is None or value != value or str(value) in ("nan", "None", "<NA>") else str(value)
+    return "" if str(value) in ("nan", "None", "<NA>") else str(value)
 
 
 def _numbers(name: str, column: np.ndarray) -> np.ndarray:
