@@ -80,7 +80,7 @@ def correlate(
 
     From 5 families on: jackknife over families of Fisher's z, with Student's t on families - 1 degrees of freedom. From
     50 on also the percentile interval of draws of whole families with replacement. Over simulated families, even and
-    uneven, the jackknife covers .92 to .98 from 6 families on; draws .87 to .94 below 50 and .92 to .95 from there on;
+    uneven, the jackknife covers .92 to .98 from 6 families on; draws .87 to .94 below 50 and .91 to .96 from there on;
     Fisher's interval of independent models .60 to .87.
 
     Args:

@@ -36,11 +36,20 @@ def record(
         cells = [(s, r, layer, m) for s in SUBJECTS for r in ROIS for layer in LAYERS for m in metrics]
         made.append(
             Score(
-                **same, step=step, kind="alignment", subject=s, roi=r, layer=layer, pooling="mean", metric=m,
-                unit="CKA", value=chance + level * (step / 10) * (1.0 if layer == "b" else 0.4) + 0.001 * i, chance=chance,
+                **same,
+                step=step,
+                kind="alignment",
+                subject=s,
+                roi=r,
+                layer=layer,
+                pooling="mean",
+                metric=m,
+                unit="CKA",
+                value=chance + level * (step / 10) * (1.0 if layer == "b" else 0.4) + 0.001 * i,
+                chance=chance,
             )
             for i, (s, r, layer, m) in enumerate(cells)
-        )  # fmt: skip
+        )
         made.append(
             Score(
                 **same,

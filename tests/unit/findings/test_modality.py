@@ -175,6 +175,11 @@ def test_regions_that_one_subject_lacks_are_left_out_and_counted():
         modality_difference(split)
 
 
+def test_the_last_step_is_each_models_own():
+    steps = Cells.of_table({"model": ["a", "a", "b"], "step": [0, 10, 5], "value": [1.0, 2.0, 3.0]}).at_last_step()
+    assert steps.value.tolist() == [2.0, 3.0]
+
+
 def test_tables_that_are_not_here_are_named(monkeypatch, tmp_path):
     monkeypatch.setenv("ONTOGENY_DATA", str(tmp_path))
     monkeypatch.setattr("ontogeny.published.data_folders", lambda: [tmp_path])
