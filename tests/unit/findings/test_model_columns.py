@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from ontogeny import Record
 from ontogeny.errors import DataError
 from ontogeny.findings import Models, across_models
 from ontogeny.findings.model_columns import _ALIGNMENT
+from ontogeny.replay import performance_and_alignment, read_models
 from ontogeny.replay.model_tables import _CHOSEN
+from ontogeny.scores import Score
 
 TITLE = "b rsa-correlation-spearman (best layer of the other subjects)"
 TABLE = {
@@ -79,3 +84,36 @@ def test_a_frame_of_ours_is_taken_as_it_is():
     given = next(r for r in finding.details["correlations"] if r["given"] == "log parameters")
     assert (finding.headline.n, given["n"]) == (12, 11)
     assert "parameters is missing for 1 models; they are left out there." in finding.cannot_tell
+
+
+def test_what_a_replay_of_many_models_writes_is_read_back(tmp_path):
+    rng = np.random.default_rng(1)
+    listed = []
+    for i in range(10):
+        name, level = f"{'abcde'[i % 5]}-{i}", rng.random()
+        listed.append(f"  - {{id: x/{name}, name: {name}, parameters: {10**i}, performance: {{acc: {level:.4f}}}}}")
+        record = Record.open(tmp_path / "runs" / name, create=True)
+        record.append(
+            Score(
+                run=name,
+                step=0,
+                kind="alignment",
+                benchmark="b",
+                subject=subject,
+                roi="IT",
+                layer=layer,
+                pooling="mean",
+                metric="rsa",
+                value=level + 0.1 * (layer == "2"),
+            )
+            for subject in ("s1", "s2")
+            for layer in ("1", "2")
+        )
+    (tmp_path / "models.yaml").write_text("models:\n" + "\n".join(listed) + "\n")
+    performance_and_alignment(tmp_path / "runs", read_models(tmp_path / "models.yaml")).to_csv(tmp_path / "models.csv")
+    with (tmp_path / "models.csv").open(newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    models = Models.of_table({name: [row[name] for row in rows] for name in rows[0] if name})
+    assert (models.metric, list(models.performance), list(models.given)) == ("rsa", ["acc"], ["parameters"])
+    assert models.alignment == pytest.approx(models.performance["acc"] + 0.1, abs=1e-4)
+    assert across_models(models).headline.value == pytest.approx(1, abs=1e-6)
