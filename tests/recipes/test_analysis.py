@@ -11,12 +11,26 @@ import numpy as np
 import pytest
 
 from ontogeny import load_published
+from ontogeny.datasets.store import data_folders
 
 ANALYSIS = Path(__file__).resolve().parents[2] / "analysis"
+REGIONS = any((folder / "published" / "regions_vision.csv").is_file() for folder in data_folders())
 
 
 def read(path):
     return list(csv.DictReader(path.read_text().splitlines()))
+
+
+def alike(made, committed):
+    """The same rows, numbers to three digits."""
+    rows, others = read(made), read(committed)
+    assert [list(row) for row in rows] == [list(row) for row in others]
+    for row, other in zip(rows, others, strict=True):
+        for name, value in row.items():
+            try:
+                assert float(value) == pytest.approx(float(other[name]), rel=2e-3), (name, row)
+            except ValueError:
+                assert value == other[name]
 
 
 @pytest.fixture
@@ -80,6 +94,43 @@ def test_what_the_published_series_allow(script, tmp_path, monkeypatch, capsys):
     led = [float(row["log10"]) for row in times if row["task"] == "lambada_openai" and row["metric"] == "acc"]
     assert len(led) == 6
     assert min(led) > 0.3
+
+
+def test_what_the_published_models_say_across(script, tmp_path, monkeypatch, capsys):
+    module = script("04_across_models")
+    monkeypatch.setattr(module, "HERE", tmp_path)
+    module.main()
+    text = capsys.readouterr().out
+    assert "- language, average, n = 36: raw 0.885, log 0.895" in text
+    assert "- vision, imagenet, n = 594: raw 0.530, log 0.571" in text
+    for name in ("across_language", "across_vision", "across_transformations"):
+        alike(tmp_path / "tables" / f"{name}.csv", ANALYSIS / "tables" / f"{name}.csv")
+    assert all((tmp_path / "figures" / f"across-{m}.png").stat().st_size > 20_000 for m in ("language", "vision"))
+
+
+def test_modality_without_its_tables_is_skipped_with_a_word(script, tmp_path, monkeypatch, capsys):
+    module = script("05_modality")
+    monkeypatch.setattr(module, "HERE", tmp_path)
+    monkeypatch.setattr("ontogeny.published.data_folders", lambda: [tmp_path])
+    module.main()
+    assert capsys.readouterr().out.startswith("skipped: regions_language.csv is not on this machine; looked at ")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not REGIONS, reason="regions_*.csv are not on this machine (set ONTOGENY_DATA)")
+def test_where_chance_is_known_language_is_below_vision_in_the_published_regions(script, tmp_path, monkeypatch, capsys):
+    module = script("05_modality")
+    monkeypatch.setattr(module, "HERE", tmp_path)
+    module.main()
+    rows = read(tmp_path / "tables" / "modality.csv")
+    alike(tmp_path / "tables" / "modality.csv", ANALYSIS / "tables" / "modality.csv")
+    known = {row["metric"]: float(row["difference"]) for row in rows if row["chance"] == "removed"}
+    assert len(known) == 6
+    assert max(known.values()) < 0
+    assert capsys.readouterr().out.count("Chance is not known and is left in") == len(rows) - 6
+    pictures = ("modality-cka-36", "modality-mutual-knn-20", "modality-by-width")
+    assert all((tmp_path / "figures" / f"{name}.png").stat().st_size > 10_000 for name in pictures)
 
 
 @pytest.mark.slow

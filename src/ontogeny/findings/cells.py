@@ -129,6 +129,11 @@ class Cells:
         """The cells of a mask or of places."""
         return Cells(**{name: getattr(self, name)[rows] for name in _COLUMNS})
 
+    def at_last_step(self) -> Cells:
+        """The cells of each model's last step."""
+        last = {model: self.step[self.model == model].max() for model in self.names("model")}
+        return self.only(np.asarray([step == last[model] for model, step in zip(self.model, self.step, strict=True)]))
+
     def names(self, column: str) -> list[Any]:
         """What occurs in a column, in the order of first appearance."""
         return list(dict.fromkeys(getattr(self, column).tolist()))
@@ -144,7 +149,7 @@ class Cells:
         if unknown.any():
             raise DataError(
                 f"chance is not known of {int(unknown.sum())} of {len(self)} cells, e.g. of metric "
-                f"{self.metric[unknown][0]!r}; use a metric that has it, or say that raw values are meant"
+                f"{str(self.metric[unknown][0])!r}; use a metric that has it, or say that raw values are meant"
             )
         return np.asarray(self.value - self.chance)
 

@@ -5,6 +5,8 @@ alignment.py   panels -> pictures (Altair)
 which_first.py leads of a record's curves, and of several records
 leads.py       leads -> pictures
 brain.py       scores back in the brain over training, and when each region rises
+across.py      models of many families: do better ones align better?
+modality.py    regions and subjects of two modalities
 words.py       panels -> sentences and tables
 page.py        all of it -> one HTML file without a network
 figures.py     Figure, and the axes that pictures share
