@@ -1,0 +1,265 @@
+"""Regions: which ROIs a model resembles most, how sure the order is, and whether subjects agree on it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy import stats
+
+from ontogeny.errors import DataError, nearest
+from ontogeny.findings.atlases import places
+from ontogeny.findings.cells import Cells, is_biased
+from ontogeny.findings.cubes import Cube, best_on_others, cube
+from ontogeny.findings.estimates import Estimate, Finding
+from ontogeny.findings.subjects import mean_interval, sign_flip_p
+
+__all__ = ["contrast", "gradient", "kendall_w", "of_published", "regions"]
+
+_ELSE = (
+    "Regions differ in noise: a region with more signal aligns more with every model. Divide by each region's noise "
+    "ceiling before calling an order a property of the model.",
+    "Regions differ in size: the mean over more voxels is steadier, and metrics of geometry depend on their number.",
+    "What the stimuli's own surface (pixels, length) drives is high in sensory regions for any model; compare with a "
+    "baseline and with the untrained model.",
+)
+_BIASED = (
+    "Biased CKA rises with the effective dimension of a region's responses without any alignment, and its chance level "
+    "is not known here: the order may be one of dimensions."
+)
+
+Values = Float[np.ndarray, "subjects rois"]
+
+
+def regions(cells: Cells, *, layer: str | None = None, raw: bool = False, draws: int = 9999, seed: int = 0) -> Finding:
+    """Order of ROIs by alignment, with intervals over subjects, and whether subjects agree on it.
+
+    A ROI's alignment is the mean over subjects of the layer that is best in the other subjects (or of a named layer),
+    above chance. Agreement: Kendall's W, p by permuting each subject's ROIs. Rank intervals: a ROI is below those that
+    beat it in a paired t test over subjects, Bonferroni over the other ROIs (marginal intervals of Mogstad et al. 2024,
+    Rev Econ Stud 91:476).
+
+    Args:
+        cells: of one model, step, benchmark, pooling and metric; two subjects or more.
+        layer: its name; None: best on others.
+        raw: values as they are, where chance is not known.
+        draws: permutations.
+        seed: of them.
+
+    Raises:
+        DataError: one subject, one ROI, several kinds of cells, or chance is not known and `raw` is not said.
+    """
+    made, values = _profile(cells, layer, raw)
+    if len(made.rois) < 2:
+        raise DataError(f"an order needs two ROIs or more that all subjects have, got {list(made.rois)}")
+    order = np.argsort(-values.mean(axis=0), kind="stable")
+    values = values[:, order]
+    rois = [made.rois[i] for i in order]
+    above = _told_apart(values)
+    how = _how(made, layer, raw)
+    unit = f"{made.metric}{'' if raw else ' above chance'}"
+    each = [_estimate(roi, unit, values[:, i], how) for i, roi in enumerate(rois)]
+    agreement = _agreement(values, draws, seed)
+    neighbours = int(np.diagonal(above, 1).sum())
+    return Finding(
+        question="Which regions does the model resemble most?",
+        answer=_answer(rois, values, above, agreement),
+        headline=agreement,
+        estimates=(agreement, *each),
+        else_explains=(*((_BIASED,) if raw and is_biased(made.metric) else ()), *_ELSE),
+        cannot_tell=(
+            f"The order within the {len(rois) - 1 - neighbours} pairs of neighbours that paired t tests over "
+            f"{len(made.subjects)} subjects leave open.",
+            *((f"How much of it is chance: the chance level of {made.metric} is not in these data.",) if raw else ()),
+            *((f"{', '.join(made.left_out)}: not there for every subject and layer.",) if made.left_out else ()),
+        ),
+        details={"profile": _rows(made, each, values, above)},
+        source=_source(cells, made),
+    )
+
+
+def contrast(
+    cells: Cells,
+    high: Sequence[str],
+    low: Sequence[str],
+    *,
+    name: str = "",
+    layer: str | None = None,
+    raw: bool = False,
+) -> Estimate:
+    """Mean alignment of some ROIs less that of others, with a t interval and sign flips over subjects.
+
+    Args:
+        cells: see `regions`.
+        high: ROIs expected to be higher; each weighs the same.
+        low: ROIs that they are compared with.
+        name: of the estimate; made of the ROIs where empty.
+        layer: its name; None: best on others.
+        raw: values as they are.
+
+    Raises:
+        DataError: see `regions`; a ROI that is not there.
+    """
+    made, values = _profile(cells, layer, raw)
+    sides = []
+    for side in (high, low):
+        for roi in side:
+            if roi not in made.rois:
+                raise DataError(f"there is no ROI {roi!r} to contrast. {nearest(roi, made.rois)}")
+        sides.append(values[:, [made.rois.index(roi) for roi in side]].mean(axis=1))
+    unit = f"{made.metric}, difference"
+    named = name or f"{', '.join(high)} less {', '.join(low)}"
+    return _estimate(named, unit, sides[0] - sides[1], f"{_how(made, layer, raw)} Difference within each subject.")
+
+
+def gradient(cells: Cells, order: str | Sequence[str], *, layer: str | None = None, raw: bool = False) -> Estimate:
+    """Does alignment go one way along a hierarchy? Kendall's tau-b of alignment with place, per subject.
+
+    Args:
+        cells: see `regions`.
+        order: a name of `ORDERS`, or ROIs from lowest to highest.
+        layer: its name; None: best on others.
+        raw: values as they are.
+
+    Raises:
+        DataError: see `regions` and `places`.
+    """
+    made, values = _profile(cells, layer, raw)
+    at = places(order, made.rois)
+    chosen = values[:, [made.rois.index(roi) for roi in at]]
+    taus = np.asarray([float(stats.kendalltau(list(at.values()), row).statistic) for row in chosen])
+    how = f"{_how(made, layer, raw)} Order: {' < '.join(at)}; the interval is about these ROIs, over subjects."
+    return _estimate("alignment along the hierarchy", "Kendall tau-b", np.nan_to_num(taus), how)
+
+
+def kendall_w(values: Values) -> float:
+    """Kendall's coefficient of concordance, ties corrected: 1 where all subjects have one order, 1 / m by chance.
+
+    W = 12 S / (m^2 (n^3 - n) - m T), S the squared deviations of rank sums, T = sum of t^3 - t over ties (Kendall &
+    Gibbons 1990). 0 where no subject has any order.
+    """
+    m, n = values.shape
+    ranks = stats.rankdata(values, axis=1)
+    tied = sum(
+        float((counts**3 - counts).sum()) for counts in (np.unique(row, return_counts=True)[1] for row in values)
+    )
+    most = m**2 * (n**3 - n) - m * tied
+    return float(12 * np.square(ranks.sum(axis=0) - m * (n + 1) / 2).sum() / most) if most > 0 else 0.0
+
+
+def of_published(table: Mapping[str, np.ndarray], modality: str, *, stimuli: int = 8850) -> Cells:
+    """Cells of a published table of regions: `load_published("shen2026").read("regions_language")`.
+
+    Args:
+        table: columns metric, tgt_feature, tgt_model, score.
+        modality: "text" or "image".
+        stimuli: per subject, for the chance of mutual neighbours, k / (stimuli - 1). Of other metrics it is not known.
+    """
+    neighbours = [re.fullmatch(r"mutual_knn_(\d+)", metric) for metric in table["metric"].tolist()]
+    return Cells.of_table(
+        {
+            "model": "published models",
+            "modality": modality,
+            "benchmark": "nsd",
+            "subject": table["tgt_model"],
+            "roi": table["tgt_feature"],
+            "metric": table["metric"],
+            "value": table["score"],
+            "chance": [int(k[1]) / (stimuli - 1) if k else math.nan for k in neighbours],
+        }
+    )
+
+
+def _profile(cells: Cells, layer: str | None, raw: bool) -> tuple[Cube, Values]:
+    made = cube(cells if layer is None else cells.where(layer=layer), raw=raw)
+    if len(made.subjects) < 2:
+        raise DataError(
+            f"one subject ({made.subjects[0] or 'unnamed'}) says nothing on how regions differ over subjects; two or "
+            "more are needed. Its own scores are in the record"
+        )
+    if len(made.layers) == 1:
+        return made, made.values[:, :, 0]
+    best = best_on_others(made.values)
+    return made, np.take_along_axis(made.values, best[:, :, None], axis=2)[:, :, 0]
+
+
+def _estimate(name: str, unit: str, values: Float[np.ndarray, " subjects"], how: str) -> Estimate:
+    mean, low, high = mean_interval(values)
+    p = sign_flip_p(values)
+    return Estimate(name=name, value=mean, unit=unit, low=low, high=high, p=p, n=len(values), of="subjects", how=how)
+
+
+def _rows(made: Cube, each: Sequence[Estimate], values: Values, above: np.ndarray) -> tuple[dict[str, Any], ...]:
+    low, high = 1 + above.sum(axis=0), len(each) - above.sum(axis=1)
+    return tuple(
+        {
+            "roi": e.name,
+            "alignment": e.value,
+            "low": e.low,
+            "high": e.high,
+            "p": e.p,
+            "rank": i + 1,
+            "rank_low": int(low[i]),
+            "rank_high": int(high[i]),
+            **{f"subject {s}": float(v) for s, v in zip(made.subjects, values[:, i], strict=True)},
+        }
+        for i, e in enumerate(each)
+    )
+
+
+def _told_apart(values: Values, level: float = 0.05) -> Bool[np.ndarray, "rois rois"]:
+    """Which ROI (row) is above which (column): paired t tests over subjects, Bonferroni over a ROI's others."""
+    m, n = values.shape
+    differences = values[:, :, None] - values[:, None, :]
+    mean, error = differences.mean(axis=0), differences.std(axis=0, ddof=1) / np.sqrt(m)
+    wide = float(stats.t.isf(level / 2 / (n - 1), m - 1)) * error
+    return np.asarray(mean > np.maximum(wide, 1e-12 * np.abs(values).max()))
+
+
+def _agreement(values: Values, draws: int, seed: int) -> Estimate:
+    m, n = values.shape
+    rng = np.random.default_rng(seed)
+    ranks = stats.rankdata(values, axis=1)
+    observed = np.square(ranks.sum(axis=0) - m * (n + 1) / 2).sum()
+    drawn = np.zeros(draws)
+    for i in range(draws):
+        drawn[i] = np.square(rng.permuted(ranks, axis=1).sum(axis=0) - m * (n + 1) / 2).sum()
+    return Estimate(
+        name="agreement of the order over subjects",
+        value=kendall_w(values),
+        unit="Kendall's W",
+        p=float((1 + (drawn >= observed * (1 - 1e-12)).sum()) / (1 + draws)),
+        n=m,
+        of="subjects",
+        how=f"ties corrected; p that each subject has any order of the {n} regions, {draws} permutations within "
+        f"subjects; {1 / m:.2f} is expected by chance, no interval: there is no second sample of subjects.",
+    )
+
+
+def _answer(rois: Sequence[str], values: Values, above: np.ndarray, agreement: Estimate) -> str:
+    tied = [roi for roi, apart in zip(rois[1:], above[0, 1:], strict=True) if not apart]
+    more = f" and {len(tied) - 6} more" if len(tied) > 6 else ""
+    among = f"; not told apart from the first: {', '.join(tied[:6])}{more}" if tied else ""
+    return (
+        f"Highest in {rois[0]} ({values[:, 0].mean():.3g}), lowest in {rois[-1]} ({values[:, -1].mean():.3g})"
+        f"{among}. "
+        f"Subjects agree on the order with W = {agreement.value:.2f} (p = {agreement.p:.2g}); "
+        f"{int(np.diagonal(above, 1).sum())} of {len(rois) - 1} neighbours in it are told apart."
+    )
+
+
+def _how(made: Cube, layer: str | None, raw: bool) -> str:
+    which = f"layer {layer}" if layer is not None else "the layer that is best in the other subjects"
+    if len(made.layers) == 1:
+        which = f"layer {made.layers[0]}" if made.layers[0] else "the one value that the table has"
+    level = "raw value, chance not taken away" if raw else "value less chance"
+    return f"{level} of {which}; mean and t interval over subjects, p by flipping the subjects' signs."
+
+
+def _source(cells: Cells, made: Cube) -> str:
+    step = f", step {cells.step[0]}" if cells.step[0] else ""
+    return f"{cells.model[0]}{step}, {cells.benchmark[0]}: {len(made.subjects)} subjects, {len(made.rois)} regions"
