@@ -159,6 +159,8 @@ def _depths(made: Cube, best: Best) -> tuple[Depths, tuple[str, ...]]:
 
 
 def _answer(score: Estimate, rois: Sequence[str], depth: np.ndarray) -> str:
+    if np.ptp(depth) == 0:
+        return f"No order of depth: in the mean over subjects all regions resemble the same depth, {depth[0]:.2f}."
     low, high, p = score.low or 0.0, score.high or 0.0, 1.0 if score.p is None else score.p
     if p >= 0.05 or low * high <= 0:
         return f"No order of depth is shown: {score.text()}."

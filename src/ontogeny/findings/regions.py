@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -133,7 +134,9 @@ def gradient(cells: Cells, order: str | Sequence[str], *, layer: str | None = No
     chosen = values[:, [made.rois.index(roi) for roi in at]]
     taus = np.asarray([float(stats.kendalltau(list(at.values()), row).statistic) for row in chosen])
     how = f"{_how(made, layer, raw)} Order: {' < '.join(at)}; the interval is about these ROIs, over subjects."
-    return _estimate("alignment along the hierarchy", "Kendall tau-b", np.nan_to_num(taus), how)
+    found = _estimate("alignment along the hierarchy", "Kendall tau-b", np.nan_to_num(taus), how)
+    ends = (None if end is None else float(np.clip(end, -1, 1)) for end in (found.low, found.high))
+    return replace(found, **dict(zip(("low", "high"), ends, strict=True)))
 
 
 def kendall_w(values: Values) -> float:

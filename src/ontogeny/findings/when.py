@@ -37,7 +37,7 @@ def when(
     """Which part of the brain a model resembles first, and whether half points follow hierarchy and depth.
 
     Half points that cannot be told (see `ontogeny.lag`) stay out, with their reasons. Those of a ROI become one by the
-    model log10 t50 = ROI + layer (least squares, weighted by precision), so that a ROI whose late layers were refused is
+    model log10 t50 = ROI + layer (least squares, by precision), so that a ROI whose late layers were refused is
     not early for that; layers likewise. Rank correlation: of the true half points, see `true_values`; p by giving half
     points to other places.
 
