@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -17,12 +16,12 @@ from ontogeny.findings.cells import Cells
 from ontogeny.findings.cubes import Cube, best_on_others, cube
 from ontogeny.findings.estimates import Estimate, Finding
 from ontogeny.findings.subjects import mean_interval
+from ontogeny.findings.uncertain import reordered
 
 __all__ = ["Best", "hierarchy", "permuted_p", "rank_correlations"]
 
 Best = Literal["centre", "others"]
 
-_EXACT = 7
 _ELSE = (
     "Receptive fields grow along the visual stream and along a convolutional network or a pyramid of tokens: any "
     "network of that build, untrained too, can order them. Ask the same of the untrained model.",
@@ -115,17 +114,11 @@ def permuted_p(
 
     All orders up to 7 ROIs (the least p of 4 is 2 / 24), `draws` random ones beyond.
     """
-    n = len(place)
-    if n <= _EXACT:
-        orders = np.asarray(list(itertools.permutations(range(n))))
-    else:
-        rng = np.random.default_rng(seed)
-        orders = np.vstack([np.arange(n), rng.permuted(np.tile(np.arange(n), (draws, 1)), axis=1)])
     ranks = stats.rankdata(values, axis=1)
     ranks -= ranks.mean(axis=1, keepdims=True)
     size = np.sqrt(np.square(ranks).sum(axis=1, keepdims=True))
     profile = np.divide(ranks, size, out=np.zeros_like(ranks), where=size > 0).sum(axis=0)
-    found = np.abs(stats.rankdata(place)[orders] @ profile)
+    found = np.abs(stats.rankdata(place)[reordered(len(place), draws, seed)] @ profile)
     return float(np.mean(found >= found[0] * (1 - 1e-12) - 1e-12))
 
 

@@ -135,8 +135,8 @@ def gradient(cells: Cells, order: str | Sequence[str], *, layer: str | None = No
     taus = np.asarray([float(stats.kendalltau(list(at.values()), row).statistic) for row in chosen])
     how = f"{_how(made, layer, raw)} Order: {' < '.join(at)}; the interval is about these ROIs, over subjects."
     found = _estimate("alignment along the hierarchy", "Kendall tau-b", np.nan_to_num(taus), how)
-    ends = (None if end is None else float(np.clip(end, -1, 1)) for end in (found.low, found.high))
-    return replace(found, **dict(zip(("low", "high"), ends, strict=True)))
+    low, high = (None if end is None else float(np.clip(end, -1, 1)) for end in (found.low, found.high))
+    return replace(found, low=low, high=high)
 
 
 def kendall_w(values: Values) -> float:

@@ -14,12 +14,13 @@ from ontogeny.findings.atlases import places
 from ontogeny.findings.cells import Cells, is_biased
 from ontogeny.findings.estimates import Estimate, Finding
 from ontogeny.findings.halves import SIDES, Effects, HalfPoint, connected, effects, half_points
-from ontogeny.findings.hierarchy import permuted_p, rank_correlations
-from ontogeny.findings.uncertain import true_values
+from ontogeny.findings.hierarchy import rank_correlations
+from ontogeny.findings.uncertain import placed_p, true_values
 
 __all__ = ["when"]
 
 _DRAWS = 4000
+_WIDEST = 2.0
 _TITLES = {"roi": "half points along the hierarchy", "layer": "half points over depth"}
 _ELSE = (
     "Half of a curve's own gain: a region whose alignment ends higher is not earlier or later for that, but one whose "
@@ -39,7 +40,7 @@ def when(
     Half points that cannot be told (see `ontogeny.lag`) stay out, with their reasons. Those of a ROI become one by the
     model log10 t50 = ROI + layer (least squares, by precision), so that a ROI whose late layers were refused is
     not early for that; layers likewise. Rank correlation: of the true half points, see `true_values`; p by giving half
-    points to other places.
+    points to other places. Half points known to no better than a factor of ten each way are not ordered.
 
     Args:
         cells: of one model, benchmark, pooling and metric, 12 steps or more; subjects are averaged.
@@ -52,7 +53,7 @@ def when(
         DataError: several kinds of cells, or an order whose ROIs are not there.
     """
     points = half_points(cells, raw=raw)
-    known = connected([p for p in points if not p.why_not])
+    known = connected([p for p in points if not p.why_not and p.high - p.low < _WIDEST])
     both = effects(known, seed) if known else {}
     rows = {side: both.get(side) for side in SIDES}
     place: dict[str, Mapping[str, float]] = {"layer": {p.layer: p.depth for p in points if math.isfinite(p.depth)}}
@@ -98,7 +99,7 @@ def _along(side: str, found: Effects, place: Mapping[str, float], draws: int, se
         unit="Spearman rho",
         low=float(low),
         high=float(high),
-        p=permuted_p(values[None], at, draws=draws, seed=seed),
+        p=placed_p(values, found.error[here], at, draws=draws, seed=seed),
         n=len(here),
         of="regions" if side == "roi" else "layers",
         how=f"of the true half points, given the errors of each (of the half points as estimated: rho = "
@@ -113,7 +114,7 @@ def _first(side: str, found: Effects) -> Estimate:
     sd = np.delete(ahead.std(axis=0), lead)
     gap = np.delete(found.log10 - found.log10[lead], lead)
     others = [name for i, name in enumerate(found.names) if i != lead]
-    open_ = [name for name, far in zip(others, gap > level * sd, strict=True) if not far]
+    tied = [name for name, far in zip(others, gap > level * sd, strict=True) if not far]
     of = "regions" if side == "roi" else "layers"
     return Estimate(
         name=f"first of the {of}: {found.names[lead]}",
@@ -121,8 +122,13 @@ def _first(side: str, found: Effects) -> Estimate:
         unit=f"share of draws in which it is first, at step {10 ** found.log10[lead] - 1:.3g}",
         n=len(found.names),
         of=of,
-        how=f"drawn within their errors; not told apart from it (Bonferroni): {', '.join(open_) or 'none'}.",
+        how=f"drawn within their errors; not told apart from it (Bonferroni): {_listed(tied)}.",
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+    return f"{', '.join(names[:6])}{more}" if names else "none"
 
 
 def _share(points: Sequence[HalfPoint]) -> Estimate:
@@ -158,7 +164,10 @@ def _cannot(
     out += [f"{sum(r.startswith(kind) for r in refused)} of {len(points)} curves: {kind}." for kind in kinds]
     apart = len(points) - len(refused) - len(known)
     if apart:
-        out.append(f"{apart} half points share neither region nor layer with the others, so they are not compared.")
+        out.append(
+            f"The place of {apart} half points: known to no better than a factor of ten each way, or of a region and "
+            "layer that no other half point shares."
+        )
     if order is not None and not any(e.of == "regions" for e in asked):
         out.append("Whether half points follow the hierarchy: fewer than three places have a region with a half point.")
     if raw and is_biased(str(cells.metric[0])):

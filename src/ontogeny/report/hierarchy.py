@@ -58,7 +58,7 @@ def _depths(rows: list[dict[str, Any]], order: list[str]) -> Any:
     alt = altair()
     title = "depth that it resembles (0 first layer, 1 last)"
     y = alt.Y("roi:N", sort=order, title=None)
-    scale = alt.Scale(domain=[0, 1], nice=False)
+    scale = alt.Scale(zero=False)
     own = [
         {"roi": row["roi"], "depth": value}
         for row in rows

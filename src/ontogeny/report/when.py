@@ -33,7 +33,7 @@ def figures(finding: Finding) -> tuple[Figure, ...]:
     if all(len(rows) > 1 for rows in sides.values()):
         panels.append(_map(finding.details["half_points"], order, span))
     caption = (
-        "When alignment first reaches half of its own gain, with 95 % intervals, log axis of optimizer updates. A "
+        "When alignment first reaches half of its own gain, with 95 % intervals (cut at the edge), in updates. A "
         "region's point is adjusted for the layers that have a half point, a layer's for regions. In the map, light "
         f"is late; empty cells have no half point (see the table). {finding.answer}"
     )
