@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from ontogeny.errors import DataError
 from ontogeny.findings.cells import Cells
@@ -93,7 +93,7 @@ def cube(cells: Cells, *, raw: bool = False) -> Cube:
 
 def best_on_others(
     values: Float[np.ndarray, "subjects rois layers"],
-) -> Float[np.ndarray, "subjects rois"]:
+) -> Int[np.ndarray, "subjects rois"]:
     """Index of the layer that is best in the mean of the other subjects: chosen on noise that is not the subject's own.
 
     Raises:
