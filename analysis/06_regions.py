@@ -108,6 +108,11 @@ def depth_cells(table: Table, modality: str) -> Cells:
     )
 
 
+def without_subjects(rows: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
+    """What was computed, not what was published."""
+    return [{k: v for k, v in row.items() if not k.startswith("subject ")} for row in rows]
+
+
 def write(name: str, rows: Sequence[Mapping[str, object]]) -> None:
     (HERE / "tables").mkdir(exist_ok=True)
     with (HERE / "tables" / name).open("w", newline="", encoding="utf-8") as handle:
@@ -129,11 +134,14 @@ def one_modality(table: Table, name: str) -> list[dict[str, object]]:
     for metric in (HEADLINE, "mutual_knn_20"):
         raw = is_raw(metric)
         own = cells.where(metric=metric)
-        for level, chosen in (("networks", grouped(own, groups)), ("areas", own)):
-            found = regions(chosen, raw=raw)
-            print(f"\n## {name}, {metric}, {level}\n{found.answer}")
-            draw(regions_picture.figures(found, groups=groups), f"regions-{name}-{metric}-{level}")
-            write(f"regions_{name}_{metric}_{level}.csv", found.details["profile"])
+        networks = regions(grouped(own, groups), raw=raw)
+        print(f"\n## {name}, {metric}, networks\n{networks.answer}")
+        draw(regions_picture.figures(networks, groups={n: n for n in YEO_7}), f"regions-{name}-{metric}-networks")
+        write(f"regions_{name}_{metric}.csv", without_subjects(networks.details["profile"]))
+        areas = regions(own, raw=raw)
+        print(f"\n## {name}, {metric}, areas\n{areas.answer}")
+        if metric == HEADLINE:
+            draw(regions_picture.figures(areas, groups=groups), f"regions-{name}-{metric}-areas")
     return claims(cells, groups, name)
 
 
@@ -161,7 +169,8 @@ def main() -> None:
             found = hierarchy(depth_cells(depths, name), "networks", best=best, raw=True)
             by_depth.append({"modality": name, "best": best} | numbers(found.headline))
             print(f"\n## depth, {name}, {best}\n{found.answer}")
-            draw(hierarchy_picture.figures(found), f"hierarchy-{name}-{best}")
+            if best == "centre":
+                draw(hierarchy_picture.figures(found), f"hierarchy-{name}")
     write("regions_depth.csv", by_depth)
 
 
