@@ -136,7 +136,7 @@ def one_modality(table: Table, name: str) -> list[dict[str, object]]:
         own = cells.where(metric=metric)
         networks = regions(grouped(own, groups), raw=raw)
         print(f"\n## {name}, {metric}, networks\n{networks.answer}")
-        draw(regions_picture.figures(networks, groups={n: n for n in YEO_7}), f"regions-{name}-{metric}-networks")
+        draw(regions_picture.figures(networks), f"regions-{name}-{metric}-networks")
         write(f"regions_{name}_{metric}.csv", without_subjects(networks.details["profile"]))
         areas = regions(own, raw=raw)
         print(f"\n## {name}, {metric}, areas\n{areas.answer}")

@@ -11,6 +11,7 @@ __all__ = ["figures"]
 
 _INK = "#1f4e79"
 _ROW = 34
+_NARROWEST = 0.2
 
 
 def figures(finding: Finding) -> tuple[Figure, ...]:
@@ -58,7 +59,7 @@ def _depths(rows: list[dict[str, Any]], order: list[str]) -> Any:
     alt = altair()
     title = "depth that it resembles (0 first layer, 1 last)"
     y = alt.Y("roi:N", sort=order, title=None)
-    scale = alt.Scale(zero=False)
+    scale = alt.Scale(domain=_domain(rows), nice=False)
     own = [
         {"roi": row["roi"], "depth": value}
         for row in rows
@@ -73,3 +74,11 @@ def _depths(rows: list[dict[str, Any]], order: list[str]) -> Any:
     )
     mean = base.mark_point(filled=True, size=70, color=_INK, opacity=1).encode(x=x)
     return alt.layer(dots, span, mean).properties(width=300, height=_ROW * len(order))
+
+
+def _domain(rows: list[dict[str, Any]]) -> list[float]:
+    """All depths and intervals, and never less than a fifth of the model: differences smaller than that look small."""
+    values = [v for row in rows for name, v in row.items() if name in ("low", "high") or name.startswith("subject ")]
+    low, high = max(0.0, min(values) - 0.02), min(1.0, max(values) + 0.02)
+    pad = max(0.0, _NARROWEST - (high - low)) / 2
+    return [max(0.0, low - pad), min(1.0, high + pad)]

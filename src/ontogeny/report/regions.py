@@ -50,7 +50,7 @@ def _colour(rows: list[dict[str, Any]]) -> Any:
         return alt.value(_INK)
     domain = [name for name in YEO_7 if name in found] + [name for name in found if name not in YEO_7]
     scale = alt.Scale(domain=domain, range=[_SCHEME[i % len(_SCHEME)] for i in range(len(domain))])
-    return alt.Color("network:N", title="network", scale=scale)
+    return alt.Color("network:N", title="network", scale=scale, legend=alt.Legend(offset=56))
 
 
 def _listed(rows: list[dict[str, Any]], axis: str, known: bool, title: str = "") -> Any:
@@ -62,7 +62,7 @@ def _listed(rows: list[dict[str, Any]], axis: str, known: bool, title: str = "")
         for name, value in row.items()
         if name.startswith("subject ")
     ]
-    x = alt.X("value:Q", title=axis, scale=alt.Scale(zero=known))
+    x = alt.X("value:Q", title=axis, scale=alt.Scale(zero=known), axis=alt.Axis(tickCount=6))
     subjects = alt.Chart(alt.Data(values=own)).mark_circle(size=16, opacity=0.45).encode(x=x, y=y, color=_colour(rows))
     base = alt.Chart(alt.Data(values=rows)).encode(y=y, color=_colour(rows))
     span = base.mark_rule(strokeWidth=1.6).encode(x=alt.X("low:Q", title=axis), x2="high:Q")

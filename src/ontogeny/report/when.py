@@ -76,7 +76,10 @@ def _points(rows: list[dict[str, Any]], order: list[str], name: str, span: Seque
     alt = altair()
     named = len(order) <= _MOST_ROWS
     y = alt.Y(
-        "name:N", sort=order, title=_TITLES[name], axis=alt.Axis() if named else alt.Axis(labels=False, ticks=False)
+        "name:N",
+        sort=order,
+        title=_TITLES[name],
+        axis=alt.Axis(titlePadding=10) if named else alt.Axis(labels=False, ticks=False),
     )
     base = alt.Chart(alt.Data(values=rows)).encode(y=y)
     bars = base.mark_rule(strokeWidth=1.8, color=_INK[name], clip=True).encode(x=_axis("low", span), x2="high:Q")
