@@ -59,6 +59,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
     if arguments.published is not None:
         cells, groups = _published(arguments)
+    elif arguments.networks:
+        raise ConfigError("--networks are those of a published table; give --groups with a record")
     else:
         cells, groups = chosen(arguments, last=True), {}
     if arguments.groups is not None:
