@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +11,12 @@ from jaxtyping import Float, Int
 from ontogeny.errors import DataError
 from ontogeny.findings.cells import Cells
 
-__all__ = ["Cube", "best_on_others", "cube", "one_kind"]
+__all__ = ["Cube", "best_on_others", "cube", "jackknifed", "one_kind"]
 
+_FEW = (
+    "the best layer is chosen on other subjects, and its interval leaves each of them out once: three subjects or more "
+    "are needed. With fewer, name a layer"
+)
 _KIND = ("model", "modality", "step", "benchmark", "pooling", "metric")
 
 
@@ -96,13 +101,35 @@ def best_on_others(
 ) -> Int[np.ndarray, "subjects rois"]:
     """Index of the layer that is best in the mean of the other subjects: chosen on noise that is not the subject's own.
 
+    The subjects' values at such layers are not independent: where layers are alike, those that one subject is high at
+    are chosen for the others. Intervals over them need `jackknifed`.
+
     Raises:
-        DataError: fewer than two subjects.
+        DataError: one subject.
     """
     if len(values) < 2:
-        raise DataError(
-            "one subject has no others to choose its best layer on, and the best on its own values is too high; "
-            "name a layer"
-        )
+        raise DataError(_FEW)
     others = (values.sum(axis=0, keepdims=True) - values) / (len(values) - 1)
     return np.asarray(others.argmax(axis=2))
+
+
+def jackknifed(values: Float[np.ndarray, "subjects rois layers"], of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """One number (or row) a subject: their mean is that of `of(values)`, their spread that of its jackknife.
+
+    So t intervals over them take in how layers were chosen. Where nothing is chosen they are `of(values)` itself. With
+    pure noise in 12 layers, 95 % intervals covered 97 % (4 and 8 subjects; 87 and 76 % without).
+
+    Args:
+        values: see `Cube`.
+        of: values of some subjects -> one number or row a subject, the chosen layers included.
+
+    Raises:
+        DataError: fewer than three subjects, and a layer to be chosen.
+    """
+    m, layers = len(values), values.shape[2]
+    if layers == 1:
+        return of(values)
+    if m < 3:
+        raise DataError(_FEW)
+    without = np.stack([of(np.delete(values, s, axis=0)).mean(axis=0) for s in range(m)])
+    return np.asarray(of(values).mean(axis=0) + (m - 1) * (without.mean(axis=0) - without))

@@ -13,7 +13,7 @@ from scipy import stats
 from ontogeny.errors import DataError
 from ontogeny.findings.atlases import places
 from ontogeny.findings.cells import Cells
-from ontogeny.findings.cubes import Cube, best_on_others, cube
+from ontogeny.findings.cubes import Cube, best_on_others, cube, jackknifed
 from ontogeny.findings.estimates import Estimate, Finding
 from ontogeny.findings.subjects import mean_interval
 from ontogeny.findings.uncertain import reordered
@@ -67,7 +67,7 @@ def hierarchy(
     chosen = depths[:, [made.rois.index(roi) for roi in at]]
     place = np.asarray(list(at.values()))
     rho = rank_correlations(chosen, place)
-    mean, low, high = mean_interval(rho)
+    mean, low, high = mean_interval(rho if best == "centre" else _steady(made, list(at), place))
     which = "centre of mass over depth" if best == "centre" else "best layer of the other subjects"
     score = Estimate(
         name="hierarchy score",
@@ -120,6 +120,12 @@ def permuted_p(
     profile = np.divide(ranks, size, out=np.zeros_like(ranks), where=size > 0).sum(axis=0)
     found = np.abs(stats.rankdata(place)[reordered(len(place), draws, seed)] @ profile)
     return float(np.mean(found >= found[0] * (1 - 1e-12) - 1e-12))
+
+
+def _steady(made: Cube, rois: Sequence[str], place: np.ndarray) -> np.ndarray:
+    """Rank correlations of the subjects' best layers, with the spread that the choice of layers gives them."""
+    rows = [made.rois.index(roi) for roi in rois]
+    return jackknifed(made.values, lambda v: rank_correlations(made.depth[best_on_others(v)][:, rows], place))
 
 
 def _refuse(made: Cube) -> None:

@@ -15,7 +15,7 @@ from scipy import stats
 from ontogeny.errors import DataError, nearest
 from ontogeny.findings.atlases import places
 from ontogeny.findings.cells import Cells, is_biased
-from ontogeny.findings.cubes import Cube, best_on_others, cube
+from ontogeny.findings.cubes import Cube, best_on_others, cube, jackknifed
 from ontogeny.findings.estimates import Estimate, Finding
 from ontogeny.findings.subjects import mean_interval, sign_flip_p
 
@@ -45,7 +45,7 @@ def regions(cells: Cells, *, layer: str | None = None, raw: bool = False, draws:
     Rev Econ Stud 91:476).
 
     Args:
-        cells: of one model, step, benchmark, pooling and metric; two subjects or more.
+        cells: of one model, step, benchmark, pooling and metric; three subjects or more, two with one layer.
         layer: its name; None: best on others.
         raw: values as they are, where chance is not known.
         draws: permutations.
@@ -54,17 +54,18 @@ def regions(cells: Cells, *, layer: str | None = None, raw: bool = False, draws:
     Raises:
         DataError: one subject, one ROI, several kinds of cells, or chance is not known and `raw` is not said.
     """
-    made, values = _profile(cells, layer, raw)
+    made = _profile(cells, layer, raw)
     if len(made.rois) < 2:
         raise DataError(f"an order needs two ROIs or more that all subjects have, got {list(made.rois)}")
-    order = np.argsort(-values.mean(axis=0), kind="stable")
-    values = values[:, order]
-    rois = [made.rois[i] for i in order]
+    order = np.argsort(-_picked(made.values).mean(axis=0), kind="stable")
+    made = replace(made, values=made.values[:, order], rois=tuple(made.rois[i] for i in order))
+    values = jackknifed(made.values, _picked)
+    rois = made.rois
     above = _told_apart(values)
     how = _how(made, layer, raw)
     unit = f"{made.metric}{'' if raw else ' above chance'}"
     each = [_estimate(roi, unit, values[:, i], how) for i, roi in enumerate(rois)]
-    agreement = _agreement(values, draws, seed)
+    agreement = _agreement(made.values, draws, seed)
     neighbours = int(np.diagonal(above, 1).sum())
     return Finding(
         question="Which regions does the model resemble most?",
@@ -78,7 +79,7 @@ def regions(cells: Cells, *, layer: str | None = None, raw: bool = False, draws:
             *((f"How much of it is chance: the chance level of {made.metric} is not in these data.",) if raw else ()),
             *((f"{', '.join(made.left_out)}: not there for every subject and layer.",) if made.left_out else ()),
         ),
-        details={"profile": _rows(made, each, values, above)},
+        details={"profile": _rows(made, each, above)},
         source=_source(cells, made),
     )
 
@@ -105,16 +106,21 @@ def contrast(
     Raises:
         DataError: see `regions`; a ROI that is not there.
     """
-    made, values = _profile(cells, layer, raw)
-    sides = []
-    for side in (high, low):
-        for roi in side:
-            if roi not in made.rois:
-                raise DataError(f"there is no ROI {roi!r} to contrast. {nearest(roi, made.rois)}")
-        sides.append(values[:, [made.rois.index(roi) for roi in side]].mean(axis=1))
+    made = _profile(cells, layer, raw)
+    for roi in (*high, *low):
+        if roi not in made.rois:
+            raise DataError(f"there is no ROI {roi!r} to contrast. {nearest(roi, made.rois)}")
+    first, second = ([made.rois.index(roi) for roi in side] for side in (high, low))
+
+    def difference(values: np.ndarray) -> np.ndarray:
+        picked = _picked(values)
+        return np.asarray(picked[:, first].mean(axis=1) - picked[:, second].mean(axis=1))
+
     unit = f"{made.metric}, difference"
     named = name or f"{', '.join(high)} less {', '.join(low)}"
-    return _estimate(named, unit, sides[0] - sides[1], f"{_how(made, layer, raw)} Difference within each subject.")
+    return _estimate(
+        named, unit, jackknifed(made.values, difference), f"{_how(made, layer, raw)} Difference within each subject."
+    )
 
 
 def gradient(cells: Cells, order: str | Sequence[str], *, layer: str | None = None, raw: bool = False) -> Estimate:
@@ -129,12 +135,16 @@ def gradient(cells: Cells, order: str | Sequence[str], *, layer: str | None = No
     Raises:
         DataError: see `regions` and `places`.
     """
-    made, values = _profile(cells, layer, raw)
+    made = _profile(cells, layer, raw)
     at = places(order, made.rois)
-    chosen = values[:, [made.rois.index(roi) for roi in at]]
-    taus = np.asarray([float(stats.kendalltau(list(at.values()), row).statistic) for row in chosen])
+    chosen = [made.rois.index(roi) for roi in at]
+
+    def taus(values: np.ndarray) -> np.ndarray:
+        found = [stats.kendalltau(list(at.values()), row).statistic for row in _picked(values)[:, chosen]]
+        return np.nan_to_num(np.asarray(found, dtype=np.float64))
+
     how = f"{_how(made, layer, raw)} Order: {' < '.join(at)}; the interval is about these ROIs, over subjects."
-    found = _estimate("alignment along the hierarchy", "Kendall tau-b", np.nan_to_num(taus), how)
+    found = _estimate("alignment along the hierarchy", "Kendall tau-b", jackknifed(made.values, taus), how)
     low, high = (None if end is None else float(np.clip(end, -1, 1)) for end in (found.low, found.high))
     return replace(found, low=low, high=high)
 
@@ -177,17 +187,21 @@ def of_published(table: Mapping[str, np.ndarray], modality: str, *, stimuli: int
     )
 
 
-def _profile(cells: Cells, layer: str | None, raw: bool) -> tuple[Cube, Values]:
+def _profile(cells: Cells, layer: str | None, raw: bool) -> Cube:
     made = cube(cells if layer is None else cells.where(layer=layer), raw=raw)
     if len(made.subjects) < 2:
         raise DataError(
             f"one subject ({made.subjects[0] or 'unnamed'}) says nothing on how regions differ over subjects; two or "
             "more are needed. Its own scores are in the record"
         )
-    if len(made.layers) == 1:
-        return made, made.values[:, :, 0]
-    best = best_on_others(made.values)
-    return made, np.take_along_axis(made.values, best[:, :, None], axis=2)[:, :, 0]
+    return made
+
+
+def _picked(values: Float[np.ndarray, "subjects rois layers"]) -> Values:
+    """Of the layer that is best in the other subjects; of the only one."""
+    if values.shape[2] == 1:
+        return values[:, :, 0]
+    return np.take_along_axis(values, best_on_others(values)[:, :, None], axis=2)[:, :, 0]
 
 
 def _estimate(name: str, unit: str, values: Float[np.ndarray, " subjects"], how: str) -> Estimate:
@@ -196,8 +210,9 @@ def _estimate(name: str, unit: str, values: Float[np.ndarray, " subjects"], how:
     return Estimate(name=name, value=mean, unit=unit, low=low, high=high, p=p, n=len(values), of="subjects", how=how)
 
 
-def _rows(made: Cube, each: Sequence[Estimate], values: Values, above: np.ndarray) -> tuple[dict[str, Any], ...]:
+def _rows(made: Cube, each: Sequence[Estimate], above: np.ndarray) -> tuple[dict[str, Any], ...]:
     low, high = 1 + above.sum(axis=0), len(each) - above.sum(axis=1)
+    own = _picked(made.values)
     return tuple(
         {
             "roi": e.name,
@@ -208,7 +223,7 @@ def _rows(made: Cube, each: Sequence[Estimate], values: Values, above: np.ndarra
             "rank": i + 1,
             "rank_low": int(low[i]),
             "rank_high": int(high[i]),
-            **{f"subject {s}": float(v) for s, v in zip(made.subjects, values[:, i], strict=True)},
+            **{f"subject {s}": float(v) for s, v in zip(made.subjects, own[:, i], strict=True)},
         }
         for i, e in enumerate(each)
     )
@@ -223,23 +238,25 @@ def _told_apart(values: Values, level: float = 0.05) -> Bool[np.ndarray, "rois r
     return np.asarray(mean > np.maximum(wide, 1e-12 * np.abs(values).max()))
 
 
-def _agreement(values: Values, draws: int, seed: int) -> Estimate:
-    m, n = values.shape
+def _agreement(values: Float[np.ndarray, "subjects rois layers"], draws: int, seed: int) -> Estimate:
+    """Regions are permuted with all of their layers, and the layers chosen anew: choosing makes subjects agree."""
+    m, n, _ = values.shape
     rng = np.random.default_rng(seed)
-    ranks = stats.rankdata(values, axis=1)
-    observed = np.square(ranks.sum(axis=0) - m * (n + 1) / 2).sum()
+    own = _picked(values)
+    observed = kendall_w(own)
     drawn = np.zeros(draws)
     for i in range(draws):
-        drawn[i] = np.square(rng.permuted(ranks, axis=1).sum(axis=0) - m * (n + 1) / 2).sum()
+        orders = rng.permuted(np.tile(np.arange(n), (m, 1)), axis=1)
+        drawn[i] = kendall_w(_picked(np.take_along_axis(values, orders[:, :, None], axis=1)))
     return Estimate(
         name="agreement of the order over subjects",
-        value=kendall_w(values),
+        value=observed,
         unit="Kendall's W",
-        p=float((1 + (drawn >= observed * (1 - 1e-12)).sum()) / (1 + draws)),
+        p=float((1 + (drawn >= observed - 1e-12).sum()) / (1 + draws)),
         n=m,
         of="subjects",
         how=f"ties corrected; p that each subject has any order of the {n} regions, {draws} permutations within "
-        f"subjects; {1 / m:.2f} is expected by chance, no interval: there is no second sample of subjects.",
+        f"subjects, layers chosen anew in each; no interval: there is no second sample of subjects.",
     )
 
 
@@ -260,7 +277,8 @@ def _how(made: Cube, layer: str | None, raw: bool) -> str:
     if len(made.layers) == 1:
         which = f"layer {made.layers[0]}" if made.layers[0] else "the one value that the table has"
     level = "raw value, chance not taken away" if raw else "value less chance"
-    return f"{level} of {which}; mean and t interval over subjects, p by flipping the subjects' signs."
+    chosen = " (its choice taken in by the jackknife)" if len(made.layers) > 1 else ""
+    return f"{level} of {which}; mean and t interval over subjects{chosen}, p by flipping the subjects' signs."
 
 
 def _source(cells: Cells, made: Cube) -> str:
