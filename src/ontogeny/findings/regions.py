@@ -21,6 +21,7 @@ from ontogeny.findings.subjects import mean_interval, sign_flip_p
 
 __all__ = ["contrast", "gradient", "kendall_w", "of_published", "regions"]
 
+_CHUNK = 1_000_000
 _ELSE = (
     "Regions differ in noise: a region with more signal aligns more with every model. Divide by each region's noise "
     "ceiling before calling an order a property of the model.",
@@ -242,22 +243,30 @@ def _agreement(values: Float[np.ndarray, "subjects rois layers"], draws: int, se
     """Regions are permuted with all of their layers, and the layers chosen anew: choosing makes subjects agree."""
     m, n, _ = values.shape
     rng = np.random.default_rng(seed)
-    own = _picked(values)
-    observed = kendall_w(own)
-    drawn = np.zeros(draws)
-    for i in range(draws):
-        orders = rng.permuted(np.tile(np.arange(n), (m, 1)), axis=1)
-        drawn[i] = kendall_w(_picked(np.take_along_axis(values, orders[:, :, None], axis=1)))
+    observed = float(_agreeing(values))
+    drawn: list[float] = []
+    while len(drawn) < draws:
+        size = min(draws - len(drawn), max(1, _CHUNK // values.size))
+        orders = rng.permuted(np.broadcast_to(np.arange(n), (size, m, n)), axis=2)
+        drawn += _agreeing(np.take_along_axis(values[None], orders[..., None], axis=2)).tolist()
     return Estimate(
         name="agreement of the order over subjects",
-        value=observed,
+        value=kendall_w(_picked(values)),
         unit="Kendall's W",
-        p=float((1 + (drawn >= observed - 1e-12).sum()) / (1 + draws)),
+        p=float((1 + sum(one >= observed * (1 - 1e-12) for one in drawn)) / (1 + draws)),
         n=m,
         of="subjects",
         how=f"ties corrected; p that each subject has any order of the {n} regions, {draws} permutations within "
         f"subjects, layers chosen anew in each; no interval: there is no second sample of subjects.",
     )
+
+
+def _agreeing(values: np.ndarray) -> np.ndarray:
+    """Squared deviations of rank sums of the chosen layers' values (... x subjects x ROIs x layers): W but for ties."""
+    m, n = values.shape[-3:-1]
+    best = (values.sum(axis=-3, keepdims=True) - values).argmax(axis=-1)
+    picked = np.take_along_axis(values, best[..., None], axis=-1)[..., 0]
+    return np.asarray(np.square(stats.rankdata(picked, axis=-1).sum(axis=-2) - m * (n + 1) / 2).sum(axis=-1))
 
 
 def _answer(rois: Sequence[str], values: Values, above: np.ndarray, agreement: Estimate) -> str:

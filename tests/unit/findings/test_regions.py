@@ -79,6 +79,30 @@ def test_where_no_region_differs_the_order_is_rarely_claimed():
     assert covered / 1200 == pytest.approx(0.95, abs=0.025)
 
 
+def test_choosing_layers_makes_no_agreement_and_no_short_intervals():
+    """100 null worlds of 4 subjects and 8 layers. Without choosing anew, W's p was below .05 in a third of such worlds,
+    and t intervals of the chosen values covered 87 %."""
+    p, covered = [], []
+    for seed in range(100):
+        found = regions(brains(np.zeros((5, 8)), noise=1.0, seed=seed, subjects=4), draws=99, seed=seed)
+        p.append(found.headline.p)
+        covered += [row["low"] < 0 < row["high"] for row in found.details["profile"]]
+    assert np.mean(np.asarray(p) < 0.05) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 100)
+    assert np.mean(covered) > 0.94
+
+
+def test_a_layer_that_is_best_in_all_subjects_costs_no_width():
+    one, many = (regions(cells, draws=9).estimates[1:] for cells in (profile(), profile().where(layer="layer01")))
+    assert [e.low for e in many] == pytest.approx([e.low for e in one])
+    assert [e.high for e in many] == pytest.approx([e.high for e in one])
+
+
+def test_two_subjects_need_a_named_layer():
+    with pytest.raises(DataError, match="three subjects or more are needed. With fewer, name a layer"):
+        regions(profile(subjects=2))
+    assert regions(profile(subjects=2), layer="layer01").headline.n == 2
+
+
 def test_rank_intervals_hold_the_true_rank():
     """100 worlds of five regions 0.1 apart, noise 0.1: each rank interval holds its region's rank in 95 % or more."""
     truth = {f"R{i:02d}": 5 - i for i in range(5)}
