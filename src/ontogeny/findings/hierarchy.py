@@ -51,7 +51,7 @@ def hierarchy(
         cells: of one model, step, benchmark, pooling and metric, two subjects and three layers or more, with depths.
         order: a name of `ORDERS`, or ROIs from lowest to highest, "LO=PIT" for a shared place.
         best: "centre": the centre of mass over depth of alignment above chance, in which noise has no pull to the
-            middle; "others": the layer that is best in the other subjects.
+            middle; "others": the layer that is best in the other subjects (three or more).
         raw: values as they are, where chance is not known; then "others" is the sounder choice.
         draws: permutations, where there are more than 7 ROIs.
         seed: of them.

@@ -5,6 +5,7 @@ alignment.py   panels -> pictures (Altair)
 which_first.py leads of a record's curves, and of several records
 leads.py       leads -> pictures
 brain.py       scores back in the brain over training, and when each region rises
+regions.py, hierarchy.py, when.py    findings -> pictures
 words.py       panels -> sentences and tables
 page.py        all of it -> one HTML file without a network
 figures.py     Figure, and the axes that pictures share
