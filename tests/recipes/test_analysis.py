@@ -133,6 +133,51 @@ def test_where_chance_is_known_language_is_below_vision_in_the_published_regions
     assert all((tmp_path / "figures" / f"{name}.png").stat().st_size > 10_000 for name in pictures)
 
 
+@pytest.mark.parametrize("name", ["06_regions", "07_when"])
+def test_without_their_tables_regions_and_when_say_where_they_go(script, name, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ONTOGENY_DATA", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    module = script(name)
+    monkeypatch.setattr(module, "HERE", tmp_path)
+    module.main()
+    assert "skipped: " in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_regions_of_the_published_tables(script, tmp_path, monkeypatch, capsys):
+    module = script("06_regions")
+    monkeypatch.setattr(module, "HERE", tmp_path)
+    module.main()
+    text = capsys.readouterr().out
+    if text.startswith("skipped: "):
+        pytest.skip("the published tables of regions are not on this machine")
+    table = load_published("shen2026").read("regions_language")
+    own = (table["metric"] == "cka_36") & (table["yeo7"] == "Limbic")
+    rest = (table["metric"] == "cka_36") & (table["yeo7"] == "Visual")
+    claims = {(r["modality"], r["metric"], r["claim"]): r for r in read(tmp_path / "tables" / "regions_claims.csv")}
+    assert len(claims) == 2 * 12 * 4
+    rows = {r["roi"]: r for r in read(tmp_path / "tables" / "regions_language_cka_36.csv")}
+    for name, chosen in (("Limbic", own), ("Visual", rest)):
+        assert float(rows[name]["alignment"]) == pytest.approx(table["score"][chosen].mean())
+    assert float(claims["language", "cka_36", "limbic less the others"]["low"]) > 0
+    assert {r["highest"] for (modality, metric, _), r in claims.items() if metric.startswith("cka")} == {"Limbic"}
+    assert len(list((tmp_path / "figures").glob("*.png"))) == 8
+
+
+def test_half_points_of_the_published_layers(script, tmp_path, monkeypatch, capsys):
+    module = script("07_when")
+    monkeypatch.setattr(module, "HERE", tmp_path)
+    module.main()
+    text = capsys.readouterr().out
+    if text.startswith("skipped: "):
+        pytest.skip("the published tables of layers are not on this machine")
+    rows = read(tmp_path / "tables" / "when_pythia.csv")
+    assert len(rows) == 120
+    assert {row["layer"] for row in rows if row["why_not"]} == {"layer 00"}
+    assert all("too few checkpoints: 8" in row["why_not"] for row in read(tmp_path / "tables" / "when_mixnet.csv"))
+    assert "6 sizes" in text
+
+
 @pytest.mark.slow
 def test_the_tiny_series_is_replayed_and_drawn(script, tmp_path, monkeypatch, capsys):
     module = script("03_tiny_replay")

@@ -161,7 +161,7 @@ def _column(name: str, given: Any, n: int) -> np.ndarray:
     kind: Any = np.float64 if name in _NUMBERS else np.int64 if name == "step" else np.str_
     if given is None:
         return np.full(n, np.nan) if name in _NUMBERS else np.zeros(n, dtype=np.int64 if name == "step" else "<U1")
-    if isinstance(given, str | int | float):
+    if isinstance(given, str | int | float | np.generic):
         return np.full(n, given, dtype=None if kind is np.str_ else kind)
     return np.asarray(given, dtype=kind)
 

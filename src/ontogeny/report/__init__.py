@@ -7,6 +7,7 @@ leads.py       leads -> pictures
 brain.py       scores back in the brain over training, and when each region rises
 across.py      models of many families: do better ones align better?
 modality.py    regions and subjects of two modalities
+regions.py, hierarchy.py, when.py    findings -> pictures
 words.py       panels -> sentences and tables
 page.py        all of it -> one HTML file without a network
 figures.py     Figure, and the axes that pictures share

@@ -6,7 +6,7 @@ import argparse
 from types import ModuleType
 from typing import Any
 
-from ontogeny.cli.findings import across, modality
+from ontogeny.cli.findings import across, hierarchy, modality, regions, when
 
 __all__ = ["add_parser"]
 
@@ -14,7 +14,7 @@ _ABOUT = """\
 The study's other questions, asked of records (or of tables): each answer states its estimate, its interval and what
 else would explain it.
 """
-_QUESTIONS: tuple[ModuleType, ...] = (across, modality)
+_QUESTIONS: tuple[ModuleType, ...] = (across, modality, regions, hierarchy, when)
 
 
 def add_parser(subparsers: Any) -> None:
