@@ -13,6 +13,8 @@ ontogeny wandb     charts, pages and records on Weights & Biases
 from __future__ import annotations
 
 import argparse
+import os
+import select
 import sys
 from collections.abc import Sequence
 
@@ -39,8 +41,35 @@ in a training script:
 """
 
 
+_PIPE_CLOSED = 141  # what a shell says of a program that SIGPIPE ended
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; an error of ours is one clear line and exit code 2."""
+    """Run one command; an error of ours is one clear line and exit code 2.
+
+    Where nobody reads on (`ontogeny data list | head -1`), it ends without a word, exit code 141.
+    """
+    try:
+        code = _run(argv)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if not _is_closed():
+            raise
+        return _PIPE_CLOSED
+    return code
+
+
+def _is_closed() -> bool:
+    """Whether nobody reads our own output; if so what is left of it goes nowhere, also at exit."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    if not any(event & select.POLLERR for _, event in poll.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
+
+
+def _run(argv: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(
         prog="ontogeny",
         description="Watch a model become brain-like while it trains.",
