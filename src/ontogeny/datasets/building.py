@@ -17,6 +17,7 @@ from ontogeny.assembly import Geometry
 from ontogeny.benchmark import Benchmark
 from ontogeny.datasets.folder.extras import Extras
 from ontogeny.datasets.folder.writing import check_labels
+from ontogeny.datasets.imaged import Images, read_images
 from ontogeny.datasets.plain import StimulusTable, read_responses, read_stimulus_table, texts, typed
 from ontogeny.datasets.subjects import Order, Subject, read_subject
 from ontogeny.errors import AlignmentIdError, DataError, nearest
@@ -101,25 +102,27 @@ def build(
     stimuli: Path,
     *,
     about: About,
-    responses: Mapping[str, Path] | None = None,
+    responses: Mapping[str, Path | Images] | None = None,
     rois: Mapping[str, Path] | None = None,
     geometries: Mapping[tuple[str, str], Path] | None = None,
     split: Split | None = None,
     metrics: Sequence[Metric] | None = None,
     drop_bad: bool = False,
 ) -> Built:
-    """A benchmark from plain files.
+    """A benchmark from plain files, or from images of the brain.
 
     Args:
         stimuli: table with `stimulus_id` and `text` or `image`, or a folder of pictures.
         about: what it is.
-        responses: subject -> .npy, .safetensors or table; repeats x stimuli x voxels are averaged and kept.
+        responses: subject -> .npy, .safetensors or table (repeats x stimuli x voxels are averaged and kept); or its
+            `Images`, with their atlas, table of presentations and the way back to the brain.
         rois: subject -> table with `roi` [, `ceiling`] [, more columns], one row a voxel; matched by a column `voxel`
             where the responses' columns have names and the table has it, else in order.
         geometries: (subject, ROI) -> .npy or table with an RDM, stimuli x stimuli.
         split: how stimuli are split into folds; default 5 shuffled folds.
         metrics: default ridge encoding, or RSA and debiased CKA where there are RDMs.
-        drop_bad: leave out voxels that hold NaN, are constant, or have no ROI; otherwise they are refused.
+        drop_bad: leave out voxels that hold NaN, are constant (of images: within a run), or have no ROI; otherwise
+            they are refused.
 
     Raises:
         DataError: anything that does not fit; names the file and the row.
@@ -155,23 +158,25 @@ def build(
 
 
 def _subjects(
-    about: About, order: Order, responses: Mapping[str, Path], rois: Mapping[str, Path], *, drop_bad: bool
+    about: About, order: Order, responses: Mapping[str, Path | Images], rois: Mapping[str, Path], *, drop_bad: bool
 ) -> list[Subject]:
     for subject in rois:
         if subject not in responses:
             raise DataError(f"ROIs are given for {subject!r}, which has no responses. {nearest(subject, responses)}")
-    return [
-        read_subject(
-            subject,
-            responses[subject],
-            _rois(rois, subject),
-            name=about.name,
-            order=order,
-            ceiling=(about.ceiling, about.ceiling_source),
-            drop_bad=drop_bad,
-        )
-        for subject in sorted(responses)
-    ]
+        if isinstance(responses[subject], Images):
+            raise DataError(f"ROIs are given for {subject!r}, which has images; their ROIs are those of the atlas")
+    ceiling, out = (about.ceiling, about.ceiling_source), []
+    for subject in sorted(responses):
+        given = responses[subject]
+        if isinstance(given, Images):
+            found = read_images(subject, given, name=about.name, order=order, ceiling=ceiling, drop_bad=drop_bad)
+        else:
+            table = _rois(rois, subject)
+            found = read_subject(
+                subject, given, table, name=about.name, order=order, ceiling=ceiling, drop_bad=drop_bad
+            )
+        out.append(found)
+    return out
 
 
 def _rois(rois: Mapping[str, Path], subject: str) -> Path | None:
