@@ -5,6 +5,7 @@ ontogeny doctor    what would be read, does it fit, what does it cost
 ontogeny data      list, get, build, show, verify and export data sets
 ontogeny record    what a record holds, questions to it, compaction
 ontogeny report    pictures and one offline page from a record
+ontogeny map       scores of a record back in the brain
 ontogeny lag       which moves first, alignment or performance
 ontogeny replay    score a series of saved checkpoints
 ontogeny wandb     charts, pages and records on Weights & Biases
@@ -19,7 +20,7 @@ import sys
 from collections.abc import Sequence
 
 from ontogeny import __version__
-from ontogeny.cli import data, demo, doctor, lag, record, replay, report, wandb
+from ontogeny.cli import brain_map, data, demo, doctor, lag, record, replay, report, wandb
 from ontogeny.errors import OntogenyError
 
 __all__ = ["main"]
@@ -32,6 +33,7 @@ start here:
   ontogeny replay out/ --benchmark tuckute2024      the checkpoint-N folders of a Hugging Face Trainer
   ontogeny record show runs/a            what it holds; best, query and compact are there too
   ontogeny report runs/a                 pictures and one offline page from a record
+  ontogeny map runs/a --space my-benchmark          scores back in the brain, as NIfTI
   ontogeny lag runs/a --roi IT --layer head --metric rsa-correlation-spearman
   ontogeny wandb log runs/a --project brains
 
@@ -78,7 +80,7 @@ def _run(argv: Sequence[str] | None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"ontogeny {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for verb in (demo, doctor, data, replay, record, report, lag, wandb):
+    for verb in (demo, doctor, data, replay, record, report, brain_map, lag, wandb):
         verb.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:

@@ -19,6 +19,7 @@ effective dimensions, tables, what was refused and why.
   ontogeny report runs/a                 one run
   ontogeny report runs/demo              both runs of the demo on one page
   ontogeny report runs/a --out paper/    write somewhere else
+  ontogeny report runs/a --space my-benchmark    scores in the brain too: the folder was built from images
 """
 
 
@@ -32,12 +33,15 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("path", type=Path, help="a record's folder, or a folder of records")
     parser.add_argument("--out", type=Path, default=None, help="folder to write to (default: PATH)")
+    parser.add_argument(
+        "--space", nargs="+", default=[], type=Path, metavar="FOLDER", help="benchmark folders that lead to the brain"
+    )
     parser.set_defaults(run=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
     from ontogeny.report import write_report
 
-    files = write_report(arguments.path, arguments.out, progress=True)
+    files = write_report(arguments.path, arguments.out, spaces=arguments.space, progress=True)
     sys.stdout.write(f"Wrote {files.html} and {len(files.pngs)} pictures in {files.html.parent / 'figures'}.\n")
     return 0

@@ -13,7 +13,7 @@ bold.py             a time series: block averages, a simple GLM
 presentations.py    Presentations: responses before repeats are averaged
 runs.py             z-scores within run, drifts, repeats, on arrays
 stories.py          word-timed features to volumes, delays, the Glover response, trimming
-maps.py             score_map(): scores of any step of a record as an image
+maps.py             score_map(), score_series(): scores of any step of a record as an image
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from __future__ import annotations
 from ontogeny.imaging.betas import read_betas, read_values
 from ontogeny.imaging.bids import BidsName, bids_files, bids_name
 from ontogeny.imaging.bold import block_average, find_blocks, glm_betas, volume_labels
-from ontogeny.imaging.maps import score_map, score_values
+from ontogeny.imaging.maps import score_map, score_series, score_values
 from ontogeny.imaging.presentations import Presentations, voxelwise
 from ontogeny.imaging.runs import average_repeats, detrend_runs, keep_repeats, zscore_runs
 from ontogeny.imaging.space import Space, read_space
@@ -48,6 +48,7 @@ __all__ = [
     "read_space",
     "read_values",
     "score_map",
+    "score_series",
     "score_values",
     "to_volumes",
     "trimmed",

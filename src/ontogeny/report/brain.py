@@ -8,20 +8,35 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from ontogeny.errors import ConfigError, DataError, require
 from ontogeny.imaging.grids import Volume
-from ontogeny.imaging.maps import BEST, best_layers, painted, score_values, scores_of
+from ontogeny.imaging.maps import BEST, best_layers, painted, score_series, score_values, scores_of
 from ontogeny.imaging.space import Space
 from ontogeny.lag import RiseTime, rise_time
 from ontogeny.report.figures import Figure, altair, file_stem, finished
 from ontogeny.scores import Score
 from ontogeny.series import Record
 
-__all__ = ["RegionRise", "RiseMap", "map_figure", "rise_map", "write_glass_brain"]
+__all__ = [
+    "RISE_CAPTION",
+    "RegionRise",
+    "RiseMap",
+    "map_figure",
+    "rise_figure",
+    "rise_map",
+    "step_maps",
+    "write_glass_brain",
+]
 
 _NEVER = (float("nan"), float("nan"), float("nan"))
-_MAPS = ("t50 step", "t50 low", "t50 high")
+_MAPS = ("t50", "95 % low", "95 % high")
+RISE_CAPTION = (
+    "The step (optimizer update) at which each region's alignment first reaches half of its own gain, of the layer "
+    "that is highest over training, with the two ends of its 95 % interval. White: no time can be said. Early says "
+    "nothing of how high: read it beside the curves."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +69,18 @@ class RiseMap:
 
     Args:
         regions: one a ROI (or voxel), earliest first, those without a time last.
-        image: a nibabel image of three maps: t50, and the two ends of its 95 % interval; NaN where there is no time.
+        maps: t50, and the two ends of its 95 % interval, one value a voxel of the space; NaN where there is no time.
+        image: the three maps as a nibabel image.
     """
 
     regions: tuple[RegionRise, ...]
+    maps: Float[np.ndarray, "3 voxels"]
     image: Any
+
+    @property
+    def titled(self) -> dict[str, Float[np.ndarray, " voxels"]]:
+        """Title -> map."""
+        return dict(zip(_MAPS, self.maps, strict=True))
 
 
 def rise_map(record: Record, space: Space, *, metric: str, layer: str = BEST, **columns: Any) -> RiseMap:
@@ -79,9 +101,9 @@ def rise_map(record: Record, space: Space, *, metric: str, layer: str = BEST, **
     for row in rows:
         curves.setdefault((row.roi, row.layer), []).append(row)
     found = [_region(roi, depth, curves[roi, depth]) for roi, depth in best_layers(rows).items()]
-    maps = [painted({r.roi: r.step[i] for r in found}, space, record) for i in range(3)]
+    maps = np.stack([painted({r.roi: r.step[i] for r in found}, space, record) for i in range(3)])
     regions = tuple(sorted(found, key=lambda r: (np.isnan(r.step[0]), r.step[0])))
-    return RiseMap(regions=regions, image=space.image(np.stack(maps), names=_MAPS))
+    return RiseMap(regions=regions, maps=maps, image=space.image(maps, names=_MAPS))
 
 
 def _region(roi: str, layer: str, rows: Sequence[Score]) -> RegionRise:
@@ -120,17 +142,8 @@ def map_figure(
         RecordError: see `score_map`.
         ConfigError: fewer than one slice.
     """
-    if not isinstance(space.grid, Volume):
-        raise DataError(
-            "a map of vertices or grayordinates needs a mesh to be drawn on; write score_map(...) to a file and draw "
-            "it with nilearn.plotting"
-        )
-    if slices < 1:
-        raise ConfigError(f"expected at least one slice, got {slices}")
-    rows = scores_of(record, metric=metric, layer=layer, **columns)
-    have = sorted({row.step for row in rows})
-    chosen = list(steps) or [have[i] for i in np.unique(np.linspace(0, len(have) - 1, 6).round().astype(int))]
-    maps = {s: score_values(record, space, step=s, metric=metric, layer=layer, **columns) for s in chosen}
+    grid = _volume(space, slices)
+    maps = step_maps(record, space, metric=metric, layer=layer, steps=steps, **columns)
     caption = (
         f"{metric} of the {'best layer at each step' if layer == BEST else f'layer {layer}'} in every voxel (that of "
         "its ROI, where ROIs were scored), a column a step (optimizer updates), a row a slice across the image's third "
@@ -138,8 +151,45 @@ def map_figure(
         "ceiling."
     )
     title = f"{metric} in the brain, over training"
-    chart = _chart(maps, space, space.grid, slices, rows[0].unit or metric)
+    named = {f"step {step}": values for step, values in maps.items()}
+    unit = scores_of(record, metric=metric, layer=layer, **columns)[0].unit
+    chart = _chart(named, space, grid, slices, unit or metric)
     return Figure(name=file_stem(record.run, metric, "brain"), title=title, caption=caption, chart=finished(chart))
+
+
+def step_maps(
+    record: Record, space: Space, *, metric: str, layer: str = BEST, steps: Sequence[int] = (), **columns: Any
+) -> dict[int, Float[np.ndarray, " voxels"]]:
+    """Step -> one value a voxel; where no steps are named up to six of the record's, evenly spread over them.
+
+    Raises:
+        RecordError: see `ontogeny.imaging.score_map`.
+    """
+    if steps:
+        return {s: score_values(record, space, step=s, metric=metric, layer=layer, **columns) for s in steps}
+    maps = score_series(record, space, metric=metric, layer=layer, **columns)
+    have = list(maps)
+    return {have[i]: maps[have[i]] for i in np.unique(np.linspace(0, len(have) - 1, 6).round().astype(int))}
+
+
+def rise_figure(risen: RiseMap, space: Space, *, name: str, slices: int = 3) -> Figure:
+    """When each region rises: t50 and the two ends of its 95 % interval, a column each and a row a slice.
+
+    Args:
+        risen: of `rise_map`.
+        space: of a volume.
+        name: of the PNG file.
+        slices: see `map_figure`.
+
+    Raises:
+        DataError: the space is no volume, or no region has a time.
+        ConfigError: fewer than one slice.
+    """
+    grid = _volume(space, slices)
+    if np.isnan(risen.maps).all():
+        raise DataError(f"no region has a time, e.g. {risen.regions[0].roi}: {risen.regions[0].why_not}")
+    chart = _chart(risen.titled, space, grid, slices, "step (log scale)", log=True)
+    return Figure(name=name, title="When each region rises", caption=RISE_CAPTION, chart=finished(chart))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,20 +221,36 @@ def write_glass_brain(image: Any, path: str | Path, *, title: str = "") -> Path:
     return Path(path)
 
 
-def _chart(maps: dict[int, np.ndarray], space: Space, grid: Volume, slices: int, unit: str) -> Any:
+def _volume(space: Space, slices: int) -> Volume:
+    if not isinstance(space.grid, Volume):
+        raise DataError(
+            "a map of vertices or grayordinates needs a mesh to be drawn on; see ontogeny.report.surface, or write "
+            "score_map(...) to a file and draw it with nilearn.plotting"
+        )
+    if slices < 1:
+        raise ConfigError(f"expected at least one slice, got {slices}")
+    return space.grid
+
+
+def _chart(
+    maps: dict[str, np.ndarray], space: Space, grid: Volume, slices: int, unit: str, *, log: bool = False
+) -> Any:
     alt = altair()
     places = np.stack(np.unravel_index(space.index, grid.shape))
     numbers, counts = np.unique(places[2], return_counts=True)
     shown = sorted(numbers[np.argsort(-counts, kind="stable")[:slices]].tolist())
     ends = [float(end(list(maps.values()))) for end in (np.nanmin, np.nanmax)]
-    scale, legend = alt.Scale(scheme="viridis", domain=ends), alt.Legend(format=".2f")
+    if log:  # t50 may be 0, where a log has no place
+        scale, legend = alt.Scale(scheme="viridis", domain=ends, type="symlog"), alt.Legend(format="~s")
+    else:
+        scale, legend = alt.Scale(scheme="viridis", domain=ends), alt.Legend(format=".2f")
     look = _Look(
         places=places,
         orientation=grid.orientation,
         colour=alt.Color("value:Q", title=unit, scale=scale, legend=legend),
         pixels=max(2.0, min(8.0, 160 / (1 + int(np.ptp(places[:2], axis=1).max())))),
     )
-    rows = [[_slice(values, look, k, f"step {step}") for step, values in maps.items()] for k in shown]
+    rows = [[_slice(values, look, k, what) for what, values in maps.items()] for k in shown]
     return alt.vconcat(*(alt.hconcat(*row, spacing=8) for row in rows), spacing=8)
 
 
