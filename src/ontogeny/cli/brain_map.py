@@ -6,15 +6,18 @@ import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ontogeny.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     from ontogeny.imaging.space import Space
+    from ontogeny.report.brain import RiseMap
     from ontogeny.series import Record
 
 __all__ = ["add_parser"]
+
+Table: TypeAlias = list[tuple[str, ...]]
 
 _ABOUT = """\
 Scores of a record back in the brain: NIfTI (GIFTI, CIFTI) images with the affine of the betas, and pictures of them.
@@ -115,8 +118,10 @@ def _write(
     import numpy as np
 
     from ontogeny.imaging.space import table_beside
+    from ontogeny.report.brain import rise_map
 
-    maps, table = _maps(arguments, record, space, one)
+    risen = rise_map(record, space, **one) if arguments.rise else None
+    maps, table = _maps(arguments, record, space, one) if risen is None else _rises(risen)
     path = _path(arguments, space, one, alone=alone)
     path.parent.mkdir(parents=True, exist_ok=True)
     image = space.image(np.stack(list(maps.values())), names=list(maps))
@@ -126,27 +131,27 @@ def _write(
         beside = table_beside(path)
         beside.write_text("".join("\t".join(row) + "\n" for row in table), encoding="utf-8")
         yield beside
-    yield from _pictures(arguments, record, space, one, path)
+    yield from _pictures(arguments, record, space, one, path, risen)
 
 
 def _maps(
     arguments: argparse.Namespace, record: Record, space: Space, one: dict[str, Any]
-) -> tuple[dict[str, Any], list[tuple[str, ...]]]:
+) -> tuple[dict[str, Any], Table]:
     """Title -> one value a voxel; and a table of what the maps are, where there are several."""
     from ontogeny.imaging.maps import score_series, score_values
-    from ontogeny.report.brain import rise_map
 
-    if arguments.rise:
-        risen = rise_map(record, space, **one)
-        rows = [region.to_dict() for region in risen.regions]
-        cells = [tuple("n/a" if value is None else str(value) for value in row.values()) for row in rows]
-        return risen.titled, [tuple(rows[0]), *cells]
     if arguments.series:
         maps = score_series(record, space, **one)
-        table: list[tuple[str, ...]] = [("map", "step"), *((str(place), str(step)) for place, step in enumerate(maps))]
+        table: Table = [("map", "step"), *((str(place), str(step)) for place, step in enumerate(maps))]
         return {f"step {step}": values for step, values in maps.items()}, table
     step = _step(arguments, record)
     return {f"step {step}": score_values(record, space, step=step, **one)}, []
+
+
+def _rises(risen: RiseMap) -> tuple[dict[str, Any], Table]:
+    rows = [region.to_dict() for region in risen.regions]
+    cells = [tuple("n/a" if value is None else str(value) for value in row.values()) for row in rows]
+    return risen.titled, [tuple(rows[0]), *cells]
 
 
 def _step(arguments: argparse.Namespace, record: Record) -> int:
@@ -175,15 +180,15 @@ def _path(arguments: argparse.Namespace, space: Space, one: dict[str, Any], *, a
 
 
 def _pictures(
-    arguments: argparse.Namespace, record: Record, space: Space, one: dict[str, Any], path: Path
+    arguments: argparse.Namespace, record: Record, space: Space, one: dict[str, Any], path: Path, risen: RiseMap | None
 ) -> Iterator[Path]:
     from ontogeny.imaging.space import table_beside
     from ontogeny.report.brain import write_glass_brain
-    from ontogeny.report.maps import over_training, rises
+    from ontogeny.report.maps import over_training, rise_picture
 
     png = table_beside(path).with_suffix(".png")
-    if arguments.figure and arguments.rise:
-        png.write_bytes(rises(record, space, mesh=arguments.mesh, **one).png)
+    if arguments.figure and risen is not None:
+        png.write_bytes(rise_picture(risen, record, space, metric=one["metric"], mesh=arguments.mesh).png)
         yield png
     elif arguments.figure:
         steps = [] if arguments.series else [_step(arguments, record)]

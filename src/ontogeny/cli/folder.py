@@ -45,6 +45,7 @@ images     4-D NIfTI (or CIFTI, GIFTI) with one volume a row of the table; each 
 Responses are stored as float32. The same inputs give the same bytes, in whatever order the stimuli come (only for
 contiguous folds does their order count). Everything that does not fit is refused by name.
 """
+_ROWS_SHOWN = 40
 _EXPORT = """\
   datasets     OUT/: Parquet and a dataset card, as the Hugging Face hub lays them out. It is a benchmark folder too.
   rsatoolbox   OUT/: one .h5 a subject (Dataset), and rdms.h5 (RDMs) where there are geometries
@@ -228,7 +229,8 @@ def _region_rows(benchmark: Benchmark) -> list[tuple[str, ...]]:
         if ceiling is not None:
             bounds = f"{ceiling.mean():.3f} ({ceiling.min():.3f}-{ceiling.max():.3f})"
         rows.append((target.subject, target.roi, str(target.n_voxels), bounds))
-    return rows
+    more = len(rows) - 1 - _ROWS_SHOWN
+    return rows if more <= 0 else [*rows[: _ROWS_SHOWN + 1], (f"... and {more} more", "", "", "")]
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> None:

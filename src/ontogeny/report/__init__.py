@@ -5,6 +5,7 @@ alignment.py   panels -> pictures (Altair)
 which_first.py leads of a record's curves, and of several records
 leads.py       leads -> pictures
 brain.py       scores back in the brain over training, and when each region rises
+slices.py      maps of a volume, voxel by voxel
 surface.py     the same on a hemisphere's surface (nilearn)
 maps.py        a benchmark folder's spaces -> pictures of both
 words.py       panels -> sentences and tables

@@ -10,17 +10,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ontogeny.errors import ConfigError, DataError, require
-from ontogeny.imaging.grids import Volume
+from ontogeny.errors import DataError, require
 from ontogeny.imaging.maps import BEST, best_layers, painted, score_series, score_values, scores_of
 from ontogeny.imaging.space import Space
 from ontogeny.lag import RiseTime, rise_time
-from ontogeny.report.figures import Figure, altair, file_stem, finished
+from ontogeny.report.figures import Figure, file_stem, finished
+from ontogeny.report.slices import sliced
 from ontogeny.scores import Score
 from ontogeny.series import Record
 
 __all__ = [
-    "RISE_CAPTION",
     "RegionRise",
     "RiseMap",
     "map_figure",
@@ -32,7 +31,7 @@ __all__ = [
 
 _NEVER = (float("nan"), float("nan"), float("nan"))
 _MAPS = ("t50", "95 % low", "95 % high")
-RISE_CAPTION = (
+_CAPTION = (
     "The step (optimizer update) at which each region's alignment first reaches half of its own gain, of the layer "
     "that is highest over training, with the two ends of its 95 % interval. White: no time can be said. Early says "
     "nothing of how high: read it beside the curves."
@@ -76,6 +75,25 @@ class RiseMap:
     regions: tuple[RegionRise, ...]
     maps: Float[np.ndarray, "3 voxels"]
     image: Any
+
+    @property
+    def caption(self) -> str:
+        """How to read a picture of it, and which regions have no time."""
+        without = [region.roi for region in self.regions if region.why_not]
+        named = f"{', '.join(without[:6])}{', ...' * (len(without) > 6)}"
+        return _CAPTION + (f" No clear rise: {named}." if without else "")
+
+    def check(self) -> None:
+        """Refuse to draw what has no time.
+
+        Raises:
+            DataError: no region has one; says why of the first.
+        """
+        if np.isnan(self.maps).all():
+            raise DataError(
+                f"no region has a time, so there is no map of when they rise: {self.regions[0].why_not}; more probes "
+                "or a longer run would tell more"
+            )
 
     @property
     def titled(self) -> dict[str, Float[np.ndarray, " voxels"]]:
@@ -142,7 +160,6 @@ def map_figure(
         RecordError: see `score_map`.
         ConfigError: fewer than one slice.
     """
-    grid = _volume(space, slices)
     maps = step_maps(record, space, metric=metric, layer=layer, steps=steps, **columns)
     caption = (
         f"{metric} of the {'best layer at each step' if layer == BEST else f'layer {layer}'} in every voxel (that of "
@@ -153,7 +170,7 @@ def map_figure(
     title = f"{metric} in the brain, over training"
     named = {f"step {step}": values for step, values in maps.items()}
     unit = scores_of(record, metric=metric, layer=layer, **columns)[0].unit
-    chart = _chart(named, space, grid, slices, unit or metric)
+    chart = sliced(named, space, slices, unit or metric)
     return Figure(name=file_stem(record.run, metric, "brain"), title=title, caption=caption, chart=finished(chart))
 
 
@@ -185,21 +202,9 @@ def rise_figure(risen: RiseMap, space: Space, *, name: str, slices: int = 3) -> 
         DataError: the space is no volume, or no region has a time.
         ConfigError: fewer than one slice.
     """
-    grid = _volume(space, slices)
-    if np.isnan(risen.maps).all():
-        raise DataError(f"no region has a time, e.g. {risen.regions[0].roi}: {risen.regions[0].why_not}")
-    chart = _chart(risen.titled, space, grid, slices, "step (log scale)", log=True)
-    return Figure(name=name, title="When each region rises", caption=RISE_CAPTION, chart=finished(chart))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Look:
-    """What all slices share: voxel numbers (3 x voxels), orientation, colour, pixels a voxel."""
-
-    places: np.ndarray
-    orientation: str
-    colour: Any
-    pixels: float
+    risen.check()
+    chart = sliced(risen.titled, space, slices, "step (log scale)", log=True)
+    return Figure(name=name, title="When each region rises", caption=risen.caption, chart=finished(chart))
 
 
 def write_glass_brain(image: Any, path: str | Path, *, title: str = "") -> Path:
@@ -219,57 +224,3 @@ def write_glass_brain(image: Any, path: str | Path, *, title: str = "") -> Path:
     shown.savefig(str(path))
     shown.close()
     return Path(path)
-
-
-def _volume(space: Space, slices: int) -> Volume:
-    if not isinstance(space.grid, Volume):
-        raise DataError(
-            "a map of vertices or grayordinates needs a mesh to be drawn on; see ontogeny.report.surface, or write "
-            "score_map(...) to a file and draw it with nilearn.plotting"
-        )
-    if slices < 1:
-        raise ConfigError(f"expected at least one slice, got {slices}")
-    return space.grid
-
-
-def _chart(
-    maps: dict[str, np.ndarray], space: Space, grid: Volume, slices: int, unit: str, *, log: bool = False
-) -> Any:
-    alt = altair()
-    places = np.stack(np.unravel_index(space.index, grid.shape))
-    numbers, counts = np.unique(places[2], return_counts=True)
-    shown = sorted(numbers[np.argsort(-counts, kind="stable")[:slices]].tolist())
-    ends = [float(end(list(maps.values()))) for end in (np.nanmin, np.nanmax)]
-    if log:  # t50 may be 0, where a log has no place
-        scale, legend = alt.Scale(scheme="viridis", domain=ends, type="symlog"), alt.Legend(format="~s")
-    else:
-        scale, legend = alt.Scale(scheme="viridis", domain=ends), alt.Legend(format=".2f")
-    look = _Look(
-        places=places,
-        orientation=grid.orientation,
-        colour=alt.Color("value:Q", title=unit, scale=scale, legend=legend),
-        pixels=max(2.0, min(8.0, 160 / (1 + int(np.ptp(places[:2], axis=1).max())))),
-    )
-    rows = [[_slice(values, look, k, what) for what, values in maps.items()] for k in shown]
-    return alt.vconcat(*(alt.hconcat(*row, spacing=8) for row in rows), spacing=8)
-
-
-def _slice(values: np.ndarray, look: _Look, number: int, what: str) -> Any:
-    """One slice: left is left, front is up, where the image's first two axes say so."""
-    alt = altair()
-    drawn = (look.places[2] == number) & np.isfinite(values)
-    cells = [
-        {"x": int(x), "y": int(y), "value": float(v)}
-        for x, y, v in zip(*look.places[:2, drawn], values[drawn], strict=True)
-    ]
-    across, up = (list(range(int(axis.min()), int(axis.max()) + 1)) for axis in look.places[:2])
-    return (
-        alt.Chart(alt.Data(values=cells), title=f"{what}, slice {number}")
-        .mark_rect()
-        .encode(
-            x=alt.X("x:O", axis=None, scale=alt.Scale(domain=across, reverse=look.orientation[0] == "L")),
-            y=alt.Y("y:O", axis=None, scale=alt.Scale(domain=up, reverse=look.orientation[1] != "P")),
-            color=look.colour,
-        )
-        .properties(width=len(across) * look.pixels, height=len(up) * look.pixels)
-    )

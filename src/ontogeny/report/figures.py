@@ -41,13 +41,18 @@ class Picture:
         name: stem of its PNG file.
         title: what it shows, a few words.
         caption: how to read it.
-        png: the file.
+        png: the file, two pixels a point.
     """
 
     name: str
     title: str
     caption: str
     png: bytes
+
+    @property
+    def width(self) -> int:
+        """In points."""
+        return int.from_bytes(self.png[16:20], "big") // 2
 
 
 def as_picture(figure: Figure) -> Picture:

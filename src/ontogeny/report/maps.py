@@ -8,19 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ontogeny.datasets.folder import read_benchmark, read_spaces
 from ontogeny.errors import DataError, MissingExtraError, RecordError
 from ontogeny.imaging.grids import Surface, Volume
 from ontogeny.imaging.maps import BEST
 from ontogeny.imaging.space import Space
-from ontogeny.report.brain import RISE_CAPTION, map_figure, rise_figure, rise_map, step_maps
+from ontogeny.report.brain import RiseMap, map_figure, rise_figure, rise_map, step_maps
 from ontogeny.report.figures import Picture, as_picture, file_stem
 from ontogeny.report.surface import surface_picture
 from ontogeny.series import Record
 
-__all__ = ["Brain", "brain_of", "brain_pictures", "known_in"]
+__all__ = ["Brain", "brain_of", "brain_pictures", "known_in", "over_training", "rise_picture"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +81,8 @@ def brain_pictures(record: Record, brain: Brain) -> tuple[list[Picture], list[st
     said: list[str] = []
     for space in brain.spaces[first.subject]:
         try:
-            pictures += [over_training(record, space, **one), rises(record, space, **one)]
+            pictures.append(over_training(record, space, **one))
+            pictures.append(rise_picture(rise_map(record, space, **one), record, space, metric=first.metric))
         except (DataError, MissingExtraError, RecordError) as error:
             said.append(str(error))
     others = len({row.subject for row in rows}) - 1
@@ -116,20 +115,24 @@ def over_training(
     return surface_picture({f"step {step}": values for step, values in maps.items()}, space, about, mesh=mesh)
 
 
-def rises(
-    record: Record, space: Space, *, metric: str, layer: str = BEST, mesh: Path | None = None, **columns: Any
-) -> Picture:
+def rise_picture(risen: RiseMap, record: Record, space: Space, *, metric: str, mesh: Path | None = None) -> Picture:
     """When each region rises.
+
+    Args:
+        risen: of `rise_map`.
+        record: of which it is.
+        space: the same.
+        metric: the same.
+        mesh: of a surface, see `surface_picture`.
 
     Raises:
         DataError: no region has a time; or as `over_training`.
     """
-    risen = rise_map(record, space, metric=metric, layer=layer, **columns)
+    name = _name(record, space, metric, "rise")
     if isinstance(space.grid, Volume):
-        return as_picture(rise_figure(risen, space, name=_name(record, space, metric, "rise")))
-    if np.isnan(risen.maps).all():
-        raise DataError(f"no region has a time, e.g. {risen.regions[0].roi}: {risen.regions[0].why_not}")
-    about = (_name(record, space, metric, "rise"), f"When each region rises{_side(space)}", RISE_CAPTION)
+        return as_picture(rise_figure(risen, space, name=name))
+    risen.check()
+    about = (name, f"When each region rises{_side(space)}", risen.caption)
     return surface_picture(risen.titled, space, about, unit="step (log scale)", log=True, mesh=mesh)
 
 

@@ -27,7 +27,7 @@ th, td { text-align: left; padding: .2rem .7rem .2rem 0; border-bottom: 1px soli
 th { position: sticky; top: 0; background: white; }
 .why, .curve, .trend, .fluctuation { white-space: normal; min-width: 14rem; vertical-align: top; }
 dt { font-weight: 600; float: left; clear: left; min-width: 7rem; } dd { margin-left: 8rem; }
-img.brain { max-width: 100%; max-height: 46rem; }
+img { max-width: 100%; }
 code { background: #f4f6f7; padding: 0 .25em; } .chart-error { color: #c0392b; white-space: pre-wrap; }
 """
 _SCRIPT = """
@@ -168,7 +168,8 @@ def _figure(figure: Figure) -> str:
 def _picture(picture: Picture) -> str:
     source = f"data:image/png;base64,{base64.b64encode(picture.png).decode()}"
     return (
-        f'<figure><h3>{escape(picture.title)}</h3><img class="brain" alt="{escape(picture.title)}" src="{source}">'
+        f'<figure><h3>{escape(picture.title)}</h3><img alt="{escape(picture.title)}" '
+        f'width="{picture.width}" src="{source}">'
         f"<figcaption>{escape(picture.caption)}</figcaption></figure>"
     )
 

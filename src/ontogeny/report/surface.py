@@ -62,7 +62,7 @@ def surface_picture(
     if log:
         bar.ax.yaxis.set_major_formatter(lambda value, _: f"{10**value - 1:.3g}")
     buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=110)
+    figure.savefig(buffer, dpi=200)
     pyplot.close(figure)
     name, title, caption = about
     return Picture(name=name, title=title, caption=caption, png=buffer.getvalue())
