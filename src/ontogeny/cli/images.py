@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,19 @@ from ontogeny.errors import ConfigError, nearest
 if TYPE_CHECKING:
     from ontogeny.datasets.imaged import Images
 
-__all__ = ["add_images", "given_images"]
+__all__ = ["add_atlas", "add_images", "given_images"]
+
+_ATLAS = """\
+Fetch an atlas through nilearn (pip install 'ontogeny[nilearn]'): a label image and its table, as --atlas takes them.
+Nothing is downloaded but by this command; what nilearn has in its folder already is used.
+
+  ontogeny data atlas schaefer2018 n_rois=100 resolution_mm=2 --out atlases/
+  ontogeny data atlas harvard-oxford atlas_name=cort-maxprob-thr25-2mm --out atlases/
+  ontogeny data atlas destrieux-surface --out atlases/              fsaverage5, both hemispheres
+
+An atlas lies in a template's space. `ontogeny data build --resample` puts it on the grid of betas in that same space;
+betas in a subject's own space need an atlas in that space.
+"""
 
 _OF = "[SUBJECT=]FILE"
 
@@ -49,6 +62,34 @@ def add_images(parser: Any) -> None:
     group.add_argument("--voxelwise", action="store_true", help="each voxel a region of its own: a curve a voxel")
 
 
+def add_atlas(verbs: Any) -> None:
+    """Add `ontogeny data atlas`."""
+    parser = verbs.add_parser(
+        "atlas",
+        help="fetch an atlas through nilearn",
+        description=_ATLAS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "name", help="schaefer2018, yeo2011, harvard-oxford, destrieux2009, destrieux-surface, aal, ..."
+    )
+    parser.add_argument("options", nargs="*", metavar="KEY=VALUE", help="nilearn's own options of this atlas")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    parser.set_defaults(run=_atlas)
+
+
+def _atlas(arguments: argparse.Namespace) -> int:
+    from ontogeny.imaging.atlases import fetch_atlas
+
+    given = {
+        key: int(value) if value.isdigit() else value for key, value in _pairs("options", arguments.options).items()
+    }
+    for path in fetch_atlas(arguments.name, arguments.out, **given):
+        sys.stdout.write(f"wrote {path}\n")
+    sys.stdout.write("licence and whom to cite are in the .txt beside it\n")
+    return 0
+
+
 def given_images(arguments: argparse.Namespace) -> dict[str, Images]:
     """Subject -> images; empty where the command line has none.
 
@@ -65,8 +106,8 @@ def given_images(arguments: argparse.Namespace) -> dict[str, Images]:
         found = bids_images(
             arguments.bids,
             subjects=arguments.subjects,
-            betas=_pairs("select", arguments.select),
-            atlas=None if arguments.atlas else _pairs("select-atlas", arguments.select_atlas),
+            betas=_pairs("--select", arguments.select),
+            atlas=None if arguments.atlas else _pairs("--select-atlas", arguments.select_atlas),
         )
     elif arguments.betas:
         found = {subject: Images(betas=paths, table=(), atlas=()) for subject, paths in files["betas"].items()}
@@ -116,5 +157,5 @@ def _pairs(option: str, given: Sequence[str]) -> dict[str, str]:
     pairs = [text.partition("=") for text in given]
     for text, (key, equals, value) in zip(given, pairs, strict=True):
         if not (key and equals and value):
-            raise ConfigError(f"--{option}: expected KEY=VALUE, e.g. space=T1w, got {text!r}")
+            raise ConfigError(f"{option}: expected KEY=VALUE, got {text!r}")
     return {key: value for key, _, value in pairs}

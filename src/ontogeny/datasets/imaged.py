@@ -18,7 +18,7 @@ from ontogeny.errors import DataError
 from ontogeny.imaging.betas import read_betas, read_values
 from ontogeny.imaging.bids import bids_name
 from ontogeny.imaging.bold import block_average
-from ontogeny.imaging.grids import open_image
+from ontogeny.imaging.grids import inside, open_image
 from ontogeny.imaging.presentations import Presentations, Unusable, checked
 from ontogeny.imaging.runs import detrend_runs, zscore_runs
 from ontogeny.imaging.space import Space, read_space
@@ -125,6 +125,12 @@ def _sides(subject: str, images: Images) -> list[tuple[str, tuple[Path, ...], Pa
 
 def _space(images: Images, prefix: str, betas: tuple[Path, ...], atlas: Path) -> Space:
     like = betas[0] if betas else _beside(images.table)
+    said = [bids_name(path).entities.get("space", "") for path in (like, atlas) if path is not None]
+    if images.resample and len(set(said) - {""}) > 1:
+        raise DataError(
+            f"betas are in space {said[0]}, atlas {atlas.name} in {said[1]}: resampling changes the grid, it does not "
+            "register brains; take an atlas in the betas' space (where the two are near enough for you, rename it)"
+        )
     chosen = list(images.regions) or None
     return read_space(atlas, labels=images.labels, rois=chosen, like=like, resample=images.resample, prefix=prefix)
 
@@ -132,7 +138,7 @@ def _space(images: Images, prefix: str, betas: tuple[Path, ...], atlas: Path) ->
 def _beside(table: Sequence[Path]) -> Path | None:
     """The first image that a table's column `file` names."""
     first = read_rows(table[:1])[0].file
-    return table[0].parent / first if first else None
+    return inside(table[0].parent, first) if first else None
 
 
 def _presentations(

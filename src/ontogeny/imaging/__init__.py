@@ -13,11 +13,13 @@ bold.py             a time series: block averages, a simple GLM
 presentations.py    Presentations: responses before repeats are averaged
 runs.py             z-scores within run, drifts, repeats, on arrays
 stories.py          word-timed features to volumes, delays, the Glover response, trimming
+atlases.py          fetch_atlas(): atlases by name, through nilearn, only when asked
 maps.py             score_map(), score_series(): scores of any step of a record as an image
 """
 
 from __future__ import annotations
 
+from ontogeny.imaging.atlases import fetch_atlas
 from ontogeny.imaging.betas import read_betas, read_values
 from ontogeny.imaging.bids import BidsName, bids_files, bids_name
 from ontogeny.imaging.bold import block_average, find_blocks, glm_betas, volume_labels
@@ -38,6 +40,7 @@ __all__ = [
     "block_average",
     "convolve_glover",
     "detrend_runs",
+    "fetch_atlas",
     "find_blocks",
     "fir_delays",
     "glm_betas",
