@@ -137,7 +137,6 @@ def _geometries(given: Sequence[str]) -> dict[tuple[str, str], Path]:
 def _build(arguments: argparse.Namespace) -> int:
     from ontogeny.datasets.bids import bids_facts
     from ontogeny.datasets.building import About, Split, build
-    from ontogeny.datasets.folder import write_benchmark
     from ontogeny.datasets.folder.metrics import metric_from_json
 
     images, facts = given_images(arguments), {} if arguments.bids is None else bids_facts(arguments.bids)
@@ -165,14 +164,7 @@ def _build(arguments: argparse.Namespace) -> int:
         metrics=[metric_from_json({"metric": name}, "--metrics") for name in arguments.metrics],
         drop_bad=arguments.drop_bad_voxels,
     )
-    folder = write_benchmark(
-        built.benchmark,
-        arguments.folder,
-        extras=built.extras,
-        stimulus_columns=built.stimulus_columns,
-        dropped=built.dropped,
-        overwrite=arguments.overwrite,
-    )
+    folder = built.write(arguments.folder, overwrite=arguments.overwrite)
     show_folder(folder)
     return verify_here(folder)
 

@@ -107,7 +107,8 @@ def given_images(arguments: argparse.Namespace) -> dict[str, Images]:
             arguments.bids,
             subjects=arguments.subjects,
             betas=_pairs("--select", arguments.select),
-            atlas=None if arguments.atlas else _pairs("--select-atlas", arguments.select_atlas),
+            atlas=_pairs("--select-atlas", arguments.select_atlas),
+            with_atlas=not arguments.atlas,
         )
     elif arguments.betas:
         found = {subject: Images(betas=paths, table=(), atlas=()) for subject, paths in files["betas"].items()}

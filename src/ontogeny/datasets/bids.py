@@ -24,6 +24,7 @@ def bids_images(
     subjects: Sequence[str] = (),
     betas: Mapping[str, str] | None = None,
     atlas: Mapping[str, str] | None = None,
+    with_atlas: bool = True,
 ) -> dict[str, Images]:
     """Subject -> its betas (`stat-beta_statmap`), the events of the same session, task and run, and its `dseg`.
 
@@ -31,7 +32,8 @@ def bids_images(
         folder: of the derivatives; events and atlases lie anywhere in it.
         subjects: which; all that have betas where empty.
         betas: what else their names say, e.g. {"space": "T1w"}; or other than usual, e.g. {"stat": "effect"}.
-        atlas: the same of the atlas, which is searched in the betas' space where they name one; None: do not search it.
+        atlas: the same of the atlas, which is searched in the betas' space where they name one.
+        with_atlas: search one; otherwise it is given in another way.
 
     Raises:
         DataError: files that are not there, or of which there are several, or that lead out of the folder.
@@ -48,7 +50,7 @@ def bids_images(
         subject: Images(
             betas=tuple(found[subject]),
             table=_events(folder, subject, found[subject]),
-            atlas=() if atlas is None else _atlas(folder, subject, found[subject], atlas),
+            atlas=_atlas(folder, subject, found[subject], atlas or {}) if with_atlas else (),
         )
         for subject in chosen
     }

@@ -6,6 +6,7 @@ The order of rows in the inputs does not matter: stimuli are sorted by id, excep
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 from ontogeny.assembly import Geometry
 from ontogeny.benchmark import Benchmark
 from ontogeny.datasets.folder.extras import Extras
-from ontogeny.datasets.folder.writing import check_labels
+from ontogeny.datasets.folder.writing import check_labels, write_benchmark
 from ontogeny.datasets.imaged import Images, read_images
 from ontogeny.datasets.plain import StimulusTable, read_responses, read_stimulus_table, texts, typed
 from ontogeny.datasets.subjects import Order, Subject, read_subject
@@ -27,7 +28,7 @@ from ontogeny.metrics.encoding import Ridge
 from ontogeny.metrics.rsa import RSA
 from ontogeny.stimuli import StimulusSet, check_ids
 
-__all__ = ["About", "Built", "Split", "build"]
+__all__ = ["About", "Built", "Images", "Split", "build"]
 
 How = Literal["shuffled", "groups", "contiguous", "column"]
 
@@ -90,12 +91,27 @@ class Split:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """What `write_benchmark` takes."""
+    """A benchmark and what its folder keeps beside it."""
 
     benchmark: Benchmark
     extras: Mapping[str, Extras]
     stimulus_columns: Mapping[str, Any]
     dropped: tuple[dict[str, Any], ...] = field(default=())
+
+    def write(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Write it as a folder, which `load`, `watch` and every command take; see `write_benchmark`.
+
+        Raises:
+            DataError: there is something at `folder`, or it cannot be written.
+        """
+        return write_benchmark(
+            self.benchmark,
+            folder,
+            extras=self.extras,
+            stimulus_columns=self.stimulus_columns,
+            dropped=self.dropped,
+            overwrite=overwrite,
+        )
 
 
 def build(

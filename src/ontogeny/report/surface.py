@@ -49,14 +49,24 @@ def surface_picture(
     hemi, drawn, folds = _mesh(space, mesh)
     full = {title: _full(np.log10(values + 1) if log else values, space) for title, values in maps.items()}
     low, high = (float(end(list(full.values()))) for end in (np.nanmin, np.nanmax))
-    shape, size = (len(_VIEWS), len(full)), (2.2 * len(full) + 1, 2.0 * len(_VIEWS))
-    figure, axes = pyplot.subplots(*shape, figsize=size, subplot_kw={"projection": "3d"}, squeeze=False)
-    look: dict[str, Any] = {"hemi": hemi, "bg_map": folds, "cmap": "viridis", "vmin": low, "vmax": high}
+    shape, size = (len(_VIEWS), len(full)), (1.8 * len(full) + 1, 1.4 * len(_VIEWS))
+    close = {"wspace": 0, "hspace": 0, "left": 0, "right": 0.98, "bottom": 0, "top": 0.93}
+    figure, axes = pyplot.subplots(
+        *shape, figsize=size, subplot_kw={"projection": "3d"}, squeeze=False, gridspec_kw=close
+    )
+    look: dict[str, Any] = {
+        "hemi": hemi,
+        "bg_map": folds,
+        "avg_method": "median",
+        "cmap": "viridis",
+        "vmin": low,
+        "vmax": high,
+    }
     for view, row in zip(_VIEWS, axes, strict=True):
         for values, ax in zip(full.values(), row, strict=True):
             plotting.plot_surf(drawn, values, view=view, axes=ax, figure=figure, colorbar=False, **look)
     for title, ax in zip(full, axes[0], strict=True):
-        ax.set_title(title, fontsize=9)
+        ax.set_title(title, fontsize=9, y=0.97)
     scale = pyplot.cm.ScalarMappable(norm=pyplot.Normalize(low, high), cmap="viridis")
     bar = figure.colorbar(scale, ax=axes, shrink=0.5, label=unit)
     if log:
