@@ -59,6 +59,7 @@ def add_images(parser: Any) -> None:
         help="time series, a table row a volume: averages of blocks, moved by so "
         "many volumes (about 5 s; 0 where labels were moved)",
     )
+    group.add_argument("--shared", action="store_true", help="only the stimuli that all subjects saw")
     group.add_argument("--voxelwise", action="store_true", help="each voxel a region of its own: a curve a voxel")
 
 
@@ -137,6 +138,7 @@ def _completed(
         zscore=not arguments.no_zscore,
         blocks=arguments.blocks,
         voxelwise=arguments.voxelwise,
+        shared=arguments.shared,
     )
 
 

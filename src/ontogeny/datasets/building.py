@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -146,10 +146,11 @@ def build(
     split, responses, geometries = split or Split(), responses or {}, geometries or {}
     table = read_stimulus_table(stimuli)
     check_ids(table.ids, str(stimuli))
+    known, table = table.ids, _shared(table, responses)
     rows = range(len(table.ids))
     by_id = rows if split.how == "contiguous" else sorted(rows, key=lambda row: table.ids[row])
     order = Order(table=table.ids, rows=tuple(by_id))
-    subjects = _subjects(about, order, responses, rois or {}, drop_bad=drop_bad)
+    subjects = _subjects(about, order, responses, rois or {}, known=known, drop_bad=drop_bad)
     rdms = [_geometry(about.name, key, geometries[key], order) for key in sorted(geometries)]
     stimulus_set, folds = _stimuli(stimuli, about, table, order, split)
     benchmark = Benchmark(
@@ -173,8 +174,27 @@ def build(
     )
 
 
+def _shared(table: StimulusTable, responses: Mapping[str, Path | Images]) -> StimulusTable:
+    """The rows that all subjects saw whose images say that this is enough."""
+    sets = [given.seen(table.ids) for given in responses.values() if isinstance(given, Images) and given.shared]
+    if not sets:
+        return table
+    rows = [row for row, stimulus in enumerate(table.ids) if all(stimulus in seen for seen in sets)]
+    if not rows:
+        raise DataError(f"no stimulus was seen by all {len(sets)} subjects; build one folder a subject")
+    columns = {name: tuple(values[row] for row in rows) for name, values in table.columns.items()}
+    ids, inputs = (tuple(values[row] for row in rows) for values in (table.ids, table.inputs))
+    return replace(table, ids=ids, inputs=inputs, columns=columns)
+
+
 def _subjects(
-    about: About, order: Order, responses: Mapping[str, Path | Images], rois: Mapping[str, Path], *, drop_bad: bool
+    about: About,
+    order: Order,
+    responses: Mapping[str, Path | Images],
+    rois: Mapping[str, Path],
+    *,
+    known: Sequence[str],
+    drop_bad: bool,
 ) -> list[Subject]:
     for subject in rois:
         if subject not in responses:
@@ -185,7 +205,9 @@ def _subjects(
     for subject in sorted(responses):
         given = responses[subject]
         if isinstance(given, Images):
-            found = read_images(subject, given, name=about.name, order=order, ceiling=ceiling, drop_bad=drop_bad)
+            found = read_images(
+                subject, given, name=about.name, order=order, known=known, ceiling=ceiling, drop_bad=drop_bad
+            )
         else:
             table = _rois(rois, subject)
             found = read_subject(

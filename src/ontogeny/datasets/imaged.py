@@ -43,6 +43,8 @@ class Images:
         blocks: the images are time series and the table has a row a volume: z-score each run after taking out a line,
             then average each block of one stimulus, moved by so many volumes (see `block_average`). None: betas.
         voxelwise: each voxel a ROI of its own, so that a record holds a curve a voxel.
+        shared: the benchmark is of the stimuli that this subject saw (and all others that say so); otherwise one that
+            it did not see is refused.
     """
 
     betas: tuple[Path, ...]
@@ -54,10 +56,27 @@ class Images:
     zscore: bool = True
     blocks: int | None = None
     voxelwise: bool = False
+    shared: bool = False
+
+    def seen(self, known: Sequence[str]) -> set[str]:
+        """Stimuli that were shown.
+
+        Raises:
+            DataError: one that is not known; or see `read_rows`.
+        """
+        rows = read_rows(self.table, stimuli=known if self.blocks is None else None)
+        return {row.stimulus_id for row in rows}
 
 
 def read_images(
-    subject: str, images: Images, *, name: str, order: Order, ceiling: tuple[float | None, str], drop_bad: bool
+    subject: str,
+    images: Images,
+    *,
+    name: str,
+    order: Order,
+    known: Sequence[str],
+    ceiling: tuple[float | None, str],
+    drop_bad: bool,
 ) -> Subject:
     """Read, z-score, average and pair one subject's images.
 
@@ -66,6 +85,7 @@ def read_images(
         images: which files.
         name: of the assembly.
         order: of the stimuli.
+        known: stimuli that the table may name; of a benchmark of shared ones more than the benchmark has.
         ceiling: one Pearson r for all voxels or None, and how ceilings were made.
         drop_bad: leave voxels that are NaN or constant within a run out and say so; otherwise they are refused.
 
@@ -75,11 +95,13 @@ def read_images(
     sides, dropped = [], []
     for prefix, betas, atlas in _sides(subject, images):
         space = _space(images, prefix, betas, atlas)
-        shown = _presentations(subject, images, betas, space, order=order, drop_bad=drop_bad)
+        shown = _presentations(subject, images, betas, space, known=known, drop_bad=drop_bad)
         dropped += _dropped(subject, space, shown)
         sides.append(shown)
-    ids, _ = sides[0].by_repeat()
-    rows = order.places(images.table[0], ids, len(ids))
+    ids, wanted = tuple(dict.fromkeys(sides[0].stimulus_ids)), set(order.table)
+    kept = [place for place, stimulus in enumerate(ids) if stimulus in wanted or not images.shared]
+    found = order.places(images.table[0], tuple(ids[place] for place in kept), len(kept))
+    rows = [kept[place] for place in found]
     repeats = np.concatenate([shown.by_repeat()[1][rows] for shown in sides], axis=2)
     responses = np.concatenate([shown.assembly(name).responses[rows] for shown in sides], axis=1)
     columns, place = as_places([shown.space for shown in sides], _space_name(images))
@@ -98,7 +120,7 @@ def read_images(
         columns=columns,
         repeats=np.moveaxis(repeats, 1, 0) if repeats.shape[1] > 1 else None,
         space=place,
-        made_by=_made_by(images, sides[0], repeats.shape[1]),
+        made_by=_made_by(images, sides[0], repeats.shape[1], n_unseen=len(known) - len(order.table)),
     )
     return Subject(assembly=assembly, extras=extras, dropped=tuple(dropped))
 
@@ -142,7 +164,7 @@ def _beside(table: Sequence[Path]) -> Path | None:
 
 
 def _presentations(
-    subject: str, images: Images, betas: tuple[Path, ...], space: Space, *, order: Order, drop_bad: bool
+    subject: str, images: Images, betas: tuple[Path, ...], space: Space, *, known: Sequence[str], drop_bad: bool
 ) -> Presentations:
     unusable: Unusable = "drop" if drop_bad else "refuse"
     if images.blocks is not None:
@@ -152,7 +174,7 @@ def _presentations(
         table=[path if betas else path.name for path in images.table],
         space=space,
         subject=subject,
-        stimuli=order.table,
+        stimuli=known,
         folder=None if betas else images.table[0].parent,
         unusable=unusable,
     )
@@ -203,7 +225,7 @@ def _space_name(images: Images) -> str:
     return "that of the betas"
 
 
-def _made_by(images: Images, shown: Presentations, n_repeats: int) -> str:
+def _made_by(images: Images, shown: Presentations, n_repeats: int, *, n_unseen: int) -> str:
     """One sentence for the folder; names of files only, so that the same files give the same bytes."""
     parts = []
     if images.blocks is not None:
@@ -211,6 +233,8 @@ def _made_by(images: Images, shown: Presentations, n_repeats: int) -> str:
     else:
         parts.append("z-scored within run" if images.zscore else "betas as given, not z-scored")
     parts.append(f"mean of up to {n_repeats} repeats" if n_repeats > 1 else "one presentation a stimulus")
+    if n_unseen:
+        parts.append(f"{n_unseen} stimuli left out that not every subject saw")
     for atlas in images.atlas:
         how = ", put on the betas' grid by nearest neighbour" if _moved(images, atlas, shown) else ""
         parts.append(f"atlas {atlas.name} (sha256 {hashlib.sha256(atlas.read_bytes()).hexdigest()[:16]}){how}")

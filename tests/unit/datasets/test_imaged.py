@@ -407,3 +407,33 @@ def test_swapped_files_in_the_folder_are_seen_by_verify(lab, capsys):
     said = capsys.readouterr().out
     assert "WRONG    space/01.json: " in said
     assert "WRONG    responses/02.safetensors: " in said
+
+
+def test_only_what_all_saw_where_that_is_asked_for(lab, data, shown, capsys):
+    """Runs are z-scored with all that was shown in them; then the benchmark is of the stimuli of both subjects."""
+    fewer = [IDS[0] if s == IDS[1] else s for s in shown]
+    images.nifti(lab / "sub-02_stat-beta_statmap.nii.gz", 2 * data)
+    images.table(lab / "sub-02_events.tsv", [(s, str(1 + row // N)) for row, s in enumerate(fewer)])
+    given = ["--betas", *(f"sub-{s}_stat-beta_statmap.nii.gz" for s in ("01", "02"))]
+    given += ["--table", *(f"sub-{s}_events.tsv" for s in ("01", "02")), *ATLAS]
+    assert "sub-02_events.tsv lacks 1 of 12 stimuli, e.g. ['s01']" in refused(capsys, *given)
+    assert build(*given, "--shared") == 0
+    assert "1 stimuli left out that not every subject saw" in capsys.readouterr().out
+    benchmark = load("out")
+    assert benchmark.stimuli.ids == (IDS[0], *IDS[2:])
+    expected = by_hand(data, shown).mean(0)
+    np.testing.assert_allclose(benchmark.assemblies[0].responses, np.delete(expected, 1, axis=0), atol=1e-5)
+    np.testing.assert_allclose(benchmark.assemblies[1].responses[1:], expected[2:], atol=1e-5)
+    repeats = read_extras("out")["02"].repeats
+    assert repeats.shape[:2] == (4, N - 1)
+    assert np.isfinite(repeats[:, 0]).all()
+    assert np.isnan(repeats[2:, 1:]).all()
+
+
+def test_nothing_shared_is_refused(lab, capsys):
+    images.table(lab / "sub-02_events.tsv", [(IDS[0], "1")] * 24)
+    images.table(lab / "sub-01_events.tsv", [(IDS[1], "1")] * 24)
+    images.nifti(lab / "sub-02_betas.nii.gz", np.ones((*images.SHAPE, 24)))
+    given = ["--betas", "sub-01_stat-beta_statmap.nii.gz", "sub-02_betas.nii.gz"]
+    given += ["--table", "sub-01_events.tsv", "sub-02_events.tsv", *ATLAS]
+    assert "no stimulus was seen by all 2 subjects" in refused(capsys, *given, "--shared")
