@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 from tests import images
 from tests.unit.datasets.test_building import contents, table
 
+from ontogeny import Record
 from ontogeny.cli import main
 from ontogeny.datasets import load
 from ontogeny.datasets.folder import read_extras, read_spaces, verify_folder
 from ontogeny.errors import DataError
+from ontogeny.features import Features, Site
 
 N = 12
 IDS = [f"s{i:02d}" for i in range(N)]
@@ -437,3 +441,38 @@ def test_nothing_shared_is_refused(lab, capsys):
     given = ["--betas", "sub-01_stat-beta_statmap.nii.gz", "sub-02_betas.nii.gz"]
     given += ["--table", "sub-01_events.tsv", "sub-02_events.tsv", *ATLAS]
     assert "no stimulus was seen by all 2 subjects" in refused(capsys, *given, "--shared")
+
+
+HAXBY = Path(os.environ.get("ONTOGENY_DATA", "nowhere")) / "haxby2001_nifti"
+
+
+@pytest.mark.skipif(not HAXBY.is_dir(), reason="haxby2001_nifti is not on this machine")
+def test_a_real_subject_goes_the_whole_way_by_the_command_line(tmp_path, monkeypatch, capsys):
+    """Haxby et al. 2001, published time series: categories predict its voxels, and the map lies in its mask."""
+    monkeypatch.chdir(tmp_path)
+    volumes = [line.split() for line in (HAXBY / "attributes_literal.txt").read_text().splitlines()]
+    named = [(what if what == "rest" else f"{what}-{run}", run) for what, run in volumes]
+    images.table(tmp_path / "volumes.tsv", named)
+    blocks = [pair for pair in dict.fromkeys(named) if pair[0] != "rest"]
+    texts = [f"a picture of a {name.split('-')[0]}" for name, _ in blocks]
+    ids, runs = [name for name, _ in blocks], [f"run {run}" for _, run in blocks]
+    table(tmp_path / "stimuli.csv", {"stimulus_id": ids, "text": texts, "run": runs})
+    (tmp_path / "labels.tsv").write_text("index\tname\n1\tventral\n")
+    given = ["--betas", f"01={HAXBY / 'bold.nii.gz'}", "--table", "volumes.tsv", "--atlas", str(HAXBY / "mask.nii.gz")]
+    given += ["--labels", "labels.tsv", "--blocks", "0", "--groups", "run", "--n-folds", "6"]
+    assert build(*given, out="haxby") == 0
+    assert main(["data", "verify", "haxby"]) == 0
+    benchmark = load("haxby")
+    told = torch.as_tensor(
+        [[t == u for u in sorted(set(texts))] for t in benchmark.stimuli.inputs], dtype=torch.float64
+    )
+    features = Features(stimulus_ids=benchmark.stimuli.ids, values={Site("category", "mean"): told}, refused={})
+    record = Record.open("run", create=True, run="run")
+    record.describe(benchmark.name, benchmark.describe(benchmark.fingerprint()))
+    record.append(benchmark.score(features, run="run", step=0))
+    assert main(["map", "run", "--space", "haxby", "--out", "map.nii.gz"]) == 0
+    made, mask = nib.load("map.nii.gz"), nib.load(HAXBY / "mask.nii.gz")
+    np.testing.assert_array_equal(made.affine, mask.affine)
+    values = made.get_fdata()
+    np.testing.assert_array_equal(np.isfinite(values), mask.get_fdata() > 0)
+    assert 0.18 < np.nanmean(values) < 0.25
