@@ -1,4 +1,4 @@
-"""`ontogeny data list | get | build | show | verify | export`; see `folder` for a benchmark of your own."""
+"""`ontogeny data list | get | build | atlas | show | verify | export`; see `folder` for a benchmark of your own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ontogeny.cli.folder import add_build, add_export, show_folder, verify_here
+from ontogeny.cli.images import add_atlas
 from ontogeny.datasets.catalogue import SOURCES, Source, find_source
 from ontogeny.datasets.store import cache_folder, check_file, data_folders, is_here, locate, place
 from ontogeny.errors import ChecksumError, DatasetNotFoundError
@@ -27,6 +28,7 @@ the user's cache folder. Simulated worlds are part of the package and need no fi
   ontogeny data show tuckute2024         stimuli, subjects, ROIs, ceilings, folds, licence, whom to cite
   ontogeny data verify tuckute2024       compare the bytes here with the pinned ones
   ontogeny data build my-benchmark ...   your own tables -> a folder, taken in place of a name everywhere
+  ontogeny data atlas schaefer2018 n_rois=100 --out atlases/     for images of the brain, through nilearn
   ontogeny data export my-benchmark OUT --to datasets | rsatoolbox | xarray
 
 show, verify and export take a folder too.
@@ -56,6 +58,7 @@ def add_parser(subparsers: Any) -> None:
     get.add_argument("--to", type=Path, default=None, help="data folder to write to (default: the cache folder)")
     get.set_defaults(run=_get)
     add_build(verbs)
+    add_atlas(verbs)
     show = verbs.add_parser("show", help="what it holds, how it was made, whom to cite", description=_SHOW)
     show.add_argument("name", help="see `ontogeny data list`, or a benchmark folder")
     show.set_defaults(run=_show)

@@ -17,7 +17,7 @@ from ontogeny.datasets.plain import ResponseTable, numbers, read_responses, read
 from ontogeny.errors import AlignmentIdError, DataError
 from ontogeny.stimuli import check_ids
 
-__all__ = ["Order", "Subject", "read_subject"]
+__all__ = ["Order", "Subject", "ceiling_of", "read_subject"]
 
 _NO_ROI = "all voxels"
 # What atlases and tables write where a voxel belongs to no region.
@@ -206,20 +206,37 @@ def _ceiling(
     told: tuple[float | str | None, str],
     repeats: Float[np.ndarray, "repeats stimuli voxels"] | None,
 ) -> tuple[Float[np.ndarray, " voxels"] | None, str]:
-    """From the table's column, which is taken out of it, the same for all voxels, or made from repeats; and how."""
-    given, (one, source) = voxels.pop("ceiling", None), told
-    if given is not None and one is not None:
+    """From the table's column, which is taken out of it, or as `ceiling_of`; and how it was made."""
+    given = voxels.pop("ceiling", None)
+    if path is None or given is None:
+        return ceiling_of(told, repeats, int(keep.sum()))
+    if told[0] is not None:
         raise DataError(f"{path} has a column 'ceiling', and a ceiling is given for all voxels too; give one of them")
-    if isinstance(one, str) or (given is None and one is None):
+    return _checked(str(path), numbers(path, "ceiling", given)[keep]), told[1]
+
+
+def ceiling_of(
+    told: tuple[float | str | None, str], repeats: Float[np.ndarray, "repeats stimuli voxels"] | None, n: int
+) -> tuple[Float[np.ndarray, " voxels"] | None, str]:
+    """The same for all n voxels, or made from repeats; and how it was made.
+
+    Raises:
+        DataError: no r from 0 to 1, or repeats that do not make a ceiling which was asked for.
+    """
+    one, source = told
+    if one is None or isinstance(one, str):
         return _from_repeats(repeats, one)
-    values = np.full(int(keep.sum()), one) if path is None or given is None else numbers(path, "ceiling", given)[keep]
+    return _checked("ceiling", np.full(n, one)), source
+
+
+def _checked(owner: str, values: Float[np.ndarray, " voxels"]) -> Float[np.ndarray, " voxels"]:
     wrong = values[~((values >= 0) & (values <= 1))]
     if wrong.size:
         raise DataError(
-            f"{path or 'ceiling'}: a ceiling is a Pearson r from 0 to 1, got {wrong[:3].tolist()}; give one a voxel, "
+            f"{owner}: a ceiling is a Pearson r from 0 to 1, got {wrong[:3].tolist()}; give one a voxel, "
             "or leave the column out"
         )
-    return np.asarray(values, dtype=np.float64), source
+    return np.asarray(values, dtype=np.float64)
 
 
 def _from_repeats(

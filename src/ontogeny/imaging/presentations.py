@@ -133,7 +133,7 @@ def checked(
         where = int(np.flatnonzero(reasons[reason])[0])
         raise DataError(
             f"{found[reason]} of {len(space)} voxels are {reason}, e.g. {space.names[where]!r}; "
-            "are they outside the measured brain? Say unusable='drop' to leave them out, counted by reason"
+            "are they outside the measured brain? Say unusable='drop' (--drop-bad-voxels) to leave them out, by reason"
         )
     keep = ~(bad | still)
     if not keep.any():

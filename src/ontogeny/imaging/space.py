@@ -149,7 +149,7 @@ def same_grid(ours: Grid, theirs: Grid, ours_is: str, theirs_is: str) -> None:
     """
     if difference := ours.differs(theirs):
         volumes = isinstance(ours, Volume) and isinstance(theirs, Volume)
-        todo = "resample one explicitly (read_space(..., like=betas, resample=True))" if volumes else "use files of one"
+        todo = "resample one explicitly (resample=True, --resample)" if volumes else "use files of one"
         raise DataError(f"{ours_is} and {theirs_is} are not on one grid: {difference}; {todo}")
 
 
@@ -175,8 +175,8 @@ def _names(image: Opened, labels: str | Path | None, folder: Path | None) -> dic
     if beside.is_file():
         return label_names(beside, None)
     raise DataError(
-        f"{image.path}: its labels have no names; give labels=, a table with the columns index and name, or put "
-        f"{beside.name} beside it. A mask without a table is given as {{'name': path}}"
+        f"{image.path}: its labels have no names; give labels= (--labels), a table with the columns index and name, "
+        f"or put {beside.name} beside it. A mask without a table is given as {{'name': path}}"
     )
 
 
@@ -213,7 +213,7 @@ def _space(
         if unnamed:
             raise DataError(
                 f"{owner}: {len(unnamed)} labels have no name in the table, e.g. {unnamed[:3]}; name them, or choose "
-                "rois="
+                "rois= (--regions)"
             )
         chosen = present
     else:

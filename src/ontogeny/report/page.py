@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from html import escape
 from ontogeny.errors import require
 from ontogeny.lag.words import GLOSSARY as LEAD_WORDS
 from ontogeny.report.curves import RunFacts
-from ontogeny.report.figures import Figure, altair
+from ontogeny.report.figures import Figure, Picture, altair
 from ontogeny.report.words import GLOSSARY, cost, final_table, first_line, refusal_table, sentences
 
 __all__ = ["Section", "page"]
@@ -26,6 +27,7 @@ th, td { text-align: left; padding: .2rem .7rem .2rem 0; border-bottom: 1px soli
 th { position: sticky; top: 0; background: white; }
 .why, .curve, .trend, .fluctuation { white-space: normal; min-width: 14rem; vertical-align: top; }
 dt { font-weight: 600; float: left; clear: left; min-width: 7rem; } dd { margin-left: 8rem; }
+img { max-width: 100%; }
 code { background: #f4f6f7; padding: 0 .25em; } .chart-error { color: #c0392b; white-space: pre-wrap; }
 """
 _SCRIPT = """
@@ -53,6 +55,8 @@ class Section:
         leads: one row a curve and task: which moves first.
         lead_warnings: what to know beside them.
         lead_figures: pictures of some of them.
+        brain: scores in the brain, where a benchmark folder leads back to it.
+        brain_notes: what could not be drawn there, and why.
     """
 
     facts: RunFacts
@@ -60,6 +64,8 @@ class Section:
     leads: Sequence[Mapping[str, str]]
     lead_warnings: Sequence[str]
     lead_figures: Sequence[Figure]
+    brain: Sequence[Picture] = ()
+    brain_notes: Sequence[str] = ()
 
 
 def page(
@@ -105,6 +111,8 @@ def _run(section: Section) -> list[str]:
     out += [f"<li>{escape(sentence)}</li>" for sentence in [*sentences(facts), cost(facts)]]
     out.append("</ul>")
     out += [_figure(figure) for figure in section.figures]
+    out += [_picture(picture) for picture in section.brain]
+    out += [f"<p>{escape(note)}</p>" for note in section.brain_notes]
     out += _leads(section)
     table = final_table(facts)
     if table:
@@ -154,6 +162,15 @@ def _figure(figure: Figure) -> str:
     return (
         f'<figure><h3>{escape(figure.title)}</h3><div class="chart" id="{escape(figure.name)}"></div>'
         f'<script type="application/json">{spec}</script><figcaption>{escape(figure.caption)}</figcaption></figure>'
+    )
+
+
+def _picture(picture: Picture) -> str:
+    source = f"data:image/png;base64,{base64.b64encode(picture.png).decode()}"
+    return (
+        f'<figure><h3>{escape(picture.title)}</h3><img alt="{escape(picture.title)}" '
+        f'width="{picture.width}" src="{source}">'
+        f"<figcaption>{escape(picture.caption)}</figcaption></figure>"
     )
 
 

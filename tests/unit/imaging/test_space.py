@@ -92,7 +92,9 @@ def test_another_grid_is_refused_and_resampled_only_when_asked(tmp_path):
     fine[:3, 3] = images.AFFINE[:3, 3] - (images.AFFINE[:3, :3] * 0.25).sum(axis=1)
     doubled = images.labels().repeat(2, 0).repeat(2, 1).repeat(2, 2)
     path = images.atlas(tmp_path, fine, doubled)
-    with pytest.raises(DataError, match=r"not on one grid: shapes .* resample one explicitly \(read_space"):
+    with pytest.raises(
+        DataError, match=r"not on one grid: shapes .* resample one explicitly \(resample=True, --resample\)"
+    ):
         read_space(path, like=betas)
     got = read_space(path, like=betas, resample=True)
     np.testing.assert_array_equal(got.index, np.flatnonzero(images.labels()))
