@@ -205,8 +205,8 @@ def _cannot_tell(
     if len(subjects) < 6:
         least = min(1.0, 2.0 ** (1 - len(subjects)))
         out.append(
-            f"{len(subjects)} subjects: the least p of an exact sign flip is {least:.3g}, so the t interval carries the "
-            "claim, on normality."
+            f"{len(subjects)} subjects: the least p of an exact sign flip is {least:.3g}, so the t interval carries "
+            "the claim, on normality."
         )
     out.append("Whether other models would show it: all subjects see the same models, and intervals are over subjects.")
     if found is None and len(curves) == 1:

@@ -178,9 +178,9 @@ def _else_explains(grid: Grid, low: float, high: float, contrasts: Sequence[Esti
     mean = [f"{float(grid.profiles[s].mean()):.3g}" for s in (low, high)]
     if "cka" in grid.family:
         out = [
-            "Narrow kernels: exp(-d^2 / (2 width^2)) of z-scored voxels is about exp(-voxels / width^2) off the diagonal, "
-            "so a large region's kernel is nearly the identity there, and biased CKA of two such kernels is high with no "
-            f"alignment. Mean value at {low:g} and {high:g}: {mean[0]} and {mean[1]}.",
+            "Narrow kernels: exp(-d^2 / (2 width^2)) of z-scored voxels is about exp(-voxels / width^2) off the "
+            "diagonal, so a large region's kernel is nearly the identity there, and biased CKA of two such kernels is "
+            f"high with no alignment. Mean value at {low:g} and {high:g}: {mean[0]} and {mean[1]}.",
             "Chance of biased CKA is the root of both kernels' participation ratios over n - 1, hence moves with the "
             "number and the noise of a region's voxels, by another amount at each scale; values above chance are free "
             "of it.",
@@ -193,12 +193,13 @@ def _else_explains(grid: Grid, low: float, high: float, contrasts: Sequence[Esti
     if len(grid.subjects) > 1:
         agree = [f"{float(agreement(grid.profiles[s])):.2f}" for s in (low, high)]
         out.append(
-            f"Noise: agreement between subjects (mean r) is {agree[0]} at {low:g} and {agree[1]} at {high:g}; a noisier "
-            "profile has smaller z everywhere, which the form corrected for noise takes out."
+            f"Noise: agreement between subjects (mean r) is {agree[0]} at {low:g} and {agree[1]} at {high:g}; a "
+            "noisier profile has smaller z everywhere, which the form corrected for noise takes out."
         )
     if contrasts:
         out.append(
-            "The distribution's shape: a few regions that stand out take the z of all others along; ranks do not see it."
+            "The distribution's shape: a few regions that stand out take the z of all others along; ranks do not see "
+            "it."
         )
     return tuple(out)
 
