@@ -6,6 +6,7 @@ ontogeny data      list, get, build, show, verify and export data sets
 ontogeny record    what a record holds, questions to it, compaction
 ontogeny report    pictures and one offline page from a record
 ontogeny lag       which moves first, alignment or performance
+ontogeny findings  the study's other questions: depth, scale
 ontogeny replay    score a series of saved checkpoints
 ontogeny wandb     charts, pages and records on Weights & Biases
 """
@@ -17,7 +18,7 @@ import sys
 from collections.abc import Sequence
 
 from ontogeny import __version__
-from ontogeny.cli import data, demo, doctor, lag, record, replay, report, wandb
+from ontogeny.cli import data, demo, doctor, findings, lag, record, replay, report, wandb
 from ontogeny.errors import OntogenyError
 
 __all__ = ["main"]
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"ontogeny {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for verb in (demo, doctor, data, replay, record, report, lag, wandb):
+    for verb in (demo, doctor, data, replay, record, report, lag, findings, wandb):
         verb.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:

@@ -2,8 +2,9 @@
 
 A distance at every depth, a slope over depth a subject; its mean has a t interval over subjects and an exact sign
 flip. That interval takes the depths' own irregularities, which all subjects share, for granted; so a trend is claimed
-only if the mean curve's slope is also rare among all orders of its depths. The profile's distance is corrected for
-noise by the profiles' agreement between subjects (Spearman 1904), with the jackknife over subjects.
+only if the mean curve's slope is also rare among all orders of its depths. The profile's distance is also corrected for
+noise by the profiles' agreement between subjects (Spearman 1904), with the jackknife over subjects, and has to have its
+trend then too: profiles that only become more reliable with depth correlate more.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ def converging(
         name: _trend(name, y, centres, "1 - r" if name == _PROFILE else unit) for name, y in distances.items()
     }
     corrected = _corrected(text, image, centres) if _PROFILE in trends else None
-    verdicts = {name: _verdict(*pair) for name, pair in trends.items()}
+    verdicts = {name: _verdict(*pair, corrected if name == _PROFILE else None) for name, pair in trends.items()}
     estimates = [one for pair in trends.values() for one in pair]
     if corrected is not None:
         estimates.insert(2, corrected)
@@ -160,8 +161,11 @@ def _trend(
     return one, shuffled
 
 
-def _verdict(over: Estimate, shuffled: Estimate) -> int:
-    return direction(over) if shuffled.p is not None and shuffled.p < _SIGNIFICANT else 0
+def _verdict(over: Estimate, shuffled: Estimate, corrected: Estimate | None = None) -> int:
+    """The trend's sign where all that was computed has it, else 0."""
+    signs = {direction(over), direction(over if corrected is None else corrected)}
+    rare = shuffled.p is not None and shuffled.p < _SIGNIFICANT
+    return signs.pop() if len(signs) == 1 and rare else 0
 
 
 def _network(name: str, slopes: Float[np.ndarray, " subjects"], unit: str) -> Estimate:
@@ -210,17 +214,7 @@ def _answer(
         what, falls, rises = _WORDS[name]
         does = {-1: falls, 1: rises, 0: "show no trend"}[verdicts[name]]
         order = "" if shuffled.p is None else f"; shuffled depths p = {shuffled.p:.2g}"
-        extra = ""
-        if name == _PROFILE and verdicts[name] == -1:
-            extra = _noise(corrected)
-        said.append(f"{what} {does} with depth ({over.text()}{order}){extra}")
+        noise = f"; corrected for noise {corrected.text()}" if name == _PROFILE and corrected is not None else ""
+        said.append(f"{what} {does} with depth ({over.text()}{order}{noise})")
     text = "; ".join(said)
     return f"{text[0].upper()}{text[1:]}."
-
-
-def _noise(corrected: Estimate | None) -> str:
-    if corrected is None:
-        return ", which less noise in deep layers would explain as well (no correction can be made)"
-    if direction(corrected) == -1:
-        return ", also when corrected for noise"
-    return f", but not when corrected for noise ({corrected.text()})"

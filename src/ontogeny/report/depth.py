@@ -131,9 +131,7 @@ def _agreement(rows: Sequence[Mapping[str, Any]]) -> Any:
     )
     line = alt.Chart(alt.Data(values=named)).mark_line(point=alt.OverlayMarkDef(size=14))
     y = alt.Y("value:Q", title="mean r between subjects", scale=alt.Scale(zero=False))
-    heading = alt.Title(
-        "agreement between subjects", subtitle=["mean r of all pairs of subjects,", "within a modality"]
-    )
+    heading = alt.Title("agreement between subjects", subtitle=["mean r of all pairs of subjects", "within a modality"])
     return line.encode(x=_depth_axis(), y=y, color=colour).properties(width=170, height=170, title=heading)
 
 

@@ -6,13 +6,15 @@ import argparse
 from types import ModuleType
 from typing import Any
 
+from ontogeny.cli.findings import depth, scale
+
 __all__ = ["add_parser"]
 
 _ABOUT = """\
 The study's other questions, asked of records (or of tables): each answer states its estimate, its interval and what
 else would explain it.
 """
-_QUESTIONS: tuple[ModuleType, ...] = ()
+_QUESTIONS: tuple[ModuleType, ...] = (depth, scale)
 
 
 def add_parser(subparsers: Any) -> None:
