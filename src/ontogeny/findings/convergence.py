@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ontogeny.findings.estimates import Estimate
-from ontogeny.findings.profiles import adjusted, agreement, correlation, direction, over_subjects
+from ontogeny.findings.profiles import adjusted, agreement, agreement_across, correlation, direction, over_subjects
 
 __all__ = ["FEWEST", "Convergence", "converging", "order_p", "slope"]
 
@@ -198,12 +198,10 @@ def _corrected(text: Curves, image: Curves, centres: Float[np.ndarray, " bins"])
 
 def _clean_slope(text: Curves, image: Curves, centres: Float[np.ndarray, " bins"]) -> float:
     a, b = (np.moveaxis(c, 2, 1) for c in (text, image))
-    n = len(a)
-    across = np.mean([correlation(a[i], b[j]) for i in range(n) for j in range(n) if i != j], axis=0)
-    product = agreement(a) * agreement(b)
-    if not ((agreement(a) > 0) & (agreement(b) > 0)).all():
+    own = agreement(a), agreement(b)
+    if not (np.minimum(*own) > 0).all():
         return math.nan
-    return float(slope(1 - across / np.sqrt(product), centres))
+    return float(slope(1 - agreement_across(a, b) / np.sqrt(own[0] * own[1]), centres))
 
 
 def _answer(

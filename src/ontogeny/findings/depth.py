@@ -104,7 +104,7 @@ def _checked(cells: Cells) -> Cells:
         raise DataError(f"{int((~np.isfinite(cells.depth)).sum())} of {len(cells)} cells have no depth; drop them")
     key = np.stack([cells.modality, cells.model, cells.subject, cells.roi, cells.depth.astype(np.str_)])
     if len(np.unique(key, axis=1).T) < len(cells):
-        many = [c for c in ("step", "benchmark", "pooling", "layer") if len(cells.names(c)) > 1]
+        many = [c for c in ("step", "benchmark", "pooling") if len(cells.names(c)) > 1]
         raise DataError(
             f"a model's layer has several values for a subject and region; choose one {' or '.join(many) or 'record'}, "
             "e.g. cells.where(step=...)"

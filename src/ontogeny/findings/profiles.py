@@ -14,7 +14,17 @@ from ontogeny.findings.cells import Cells, is_biased
 from ontogeny.findings.estimates import Estimate
 from ontogeny.findings.subjects import fdr, mean_interval, sign_flip_p
 
-__all__ = ["NOT_KNOWN", "adjusted", "agreement", "correlation", "direction", "levels", "members", "over_subjects"]
+__all__ = [
+    "NOT_KNOWN",
+    "adjusted",
+    "agreement",
+    "agreement_across",
+    "correlation",
+    "direction",
+    "levels",
+    "members",
+    "over_subjects",
+]
 
 NOT_KNOWN = "biased CKA, chance level not known"
 
@@ -67,20 +77,35 @@ def members(rois: Sequence[str], groups: Mapping[str, str] | None) -> dict[str, 
     return out
 
 
+def unit(profiles: Float[np.ndarray, "*more regions"]) -> Float[np.ndarray, "*more regions"]:
+    """Centred over the last axis and of length 1 there, so that r is a product; NaN where a profile is constant."""
+    centred = profiles - profiles.mean(axis=-1, keepdims=True)
+    length = np.sqrt((centred**2).sum(axis=-1, keepdims=True))
+    return np.asarray(centred / np.where(length > 0, length, np.nan))
+
+
 def correlation(
     a: Float[np.ndarray, "*more regions"], b: Float[np.ndarray, "*more regions"]
 ) -> Float[np.ndarray, "*more"]:
     """Pearson r over the last axis; NaN where one side is constant."""
-    a, b = (x - x.mean(axis=-1, keepdims=True) for x in (a, b))
-    norms = np.sqrt((a**2).sum(axis=-1) * (b**2).sum(axis=-1))
-    return np.asarray((a * b).sum(axis=-1) / np.where(norms > 0, norms, np.nan))
+    return np.asarray((unit(a) * unit(b)).sum(axis=-1))
 
 
 def agreement(profiles: Float[np.ndarray, "subjects *more regions"]) -> Float[np.ndarray, "*more"]:
     """How reliable one subject's profile is: mean Pearson r of all pairs of subjects; NaN for one subject."""
-    n = len(profiles)
-    pairs = [correlation(profiles[i], profiles[j]) for i in range(n) for j in range(i)]
-    return np.mean(pairs, axis=0) if pairs else np.full(profiles.shape[1:-1], np.nan)
+    return agreement_across(profiles, profiles)
+
+
+def agreement_across(
+    a: Float[np.ndarray, "subjects *more regions"], b: Float[np.ndarray, "subjects *more regions"]
+) -> Float[np.ndarray, "*more"]:
+    """Mean Pearson r of one subject's profile in `a` and another's in `b`; NaN for one subject."""
+    n = len(a)
+    if n == 1:
+        return np.full(a.shape[1:-1], np.nan)
+    a, b = unit(a), unit(b)
+    both = (a.sum(axis=0) * b.sum(axis=0)).sum(axis=-1) - (a * b).sum(axis=(0, -1))
+    return np.asarray(both / (n * (n - 1)))
 
 
 def over_subjects(values: Float[np.ndarray, " subjects"], *, name: str, unit: str, how: str) -> Estimate:

@@ -37,8 +37,8 @@ Profiles = Float[np.ndarray, "subjects regions"]
 def scale(
     cells: Cells,
     *,
-    low: float = 28,
-    high: float = 68,
+    low: int | float = 28,
+    high: int | float = 68,
     family: str | None = None,
     groups: Mapping[str, str] | None = None,
     poles: tuple[Sequence[str], Sequence[str]] = (SENSORY, ASSOCIATIVE),
@@ -62,6 +62,7 @@ def scale(
         DataError: no family with both scales, or several; several modalities, steps or poolings; other layers at one
             scale than at the other; fewer than 4 regions; biased values whose chance is not known.
     """
+    low, high = float(low), float(high)
     grid = gather(cells, low, high, family_of(cells, low, high, family), groups, chance_unknown)
     contrasts = _contrasts(grid, low, high, poles)
     shifts = _z(grid.profiles[high]) - _z(grid.profiles[low])
@@ -94,7 +95,7 @@ def scale(
 
 def _z(profiles: Profiles) -> Profiles:
     """Over all rows, one a region and subject, as the study has it."""
-    spread = float(profiles.std())
+    spread = float(profiles.std(ddof=1))
     if spread == 0:
         raise DataError("all regions and subjects have the same value at a scale; there is no profile to shift")
     return np.asarray((profiles - profiles.mean()) / spread)

@@ -33,8 +33,8 @@ what each line means:
                    corrected for noise  does not change where only the agreement between subjects does
   change         1 - r of the two profiles over regions.
   q              p adjusted for the false discovery rate over networks (in regions.csv: over regions).
-At small widths a region with many voxels has a kernel near the identity, and biased CKA is high with no alignment: that
-alone moves z from large areas (V1) to small ones as the width grows.
+At small widths a region with many voxels has a kernel that is nearly the identity, and biased CKA is high with no
+alignment: that alone moves z from large areas (V1) to small ones as the width grows.
 """
 
 
