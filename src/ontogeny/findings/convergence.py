@@ -171,9 +171,10 @@ def _verdict(over: Estimate, shuffled: Estimate, corrected: Estimate | None = No
 def _network(name: str, slopes: Float[np.ndarray, " subjects"], unit: str) -> Estimate:
     return over_subjects(
         slopes,
-        name=f"|language - vision| over depth, {name}",
+        name=f"language less vision, size over depth, {name}",
         unit=f"{unit} per depth",
-        how="least squares slope against relative depth in each subject; q over networks",
+        how="|language - vision| of the network, its least squares slope against relative depth in each subject; q "
+        "over networks",
     )
 
 

@@ -1,0 +1,111 @@
+"""Do deeper layers converge across modalities? The published table `yeo7_depth`; writes depth.md, a table and pictures.
+
+python analysis/08_depth.py     (needs the table in ONTOGENY_DATA, else it says where that comes from)
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ontogeny.errors import DatasetNotFoundError
+from ontogeny.findings import Cells, Finding, depth, published_depth
+from ontogeny.report import write_pngs
+from ontogeny.report.depth import figures
+
+HERE = Path(__file__).parent
+PLACES = 8
+
+
+def write(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    (HERE / "tables").mkdir(exist_ok=True)
+    with (HERE / "tables" / name).open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.DictWriter(handle, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def asked(cells: Cells) -> dict[str, Finding]:
+    """The planned question, and the same without one end: a trend should not rest on the first or the last place."""
+    last = (PLACES - 0.5) / PLACES
+    first = 0.5 / PLACES
+    ways = {
+        "all depths (planned)": (cells, PLACES),
+        "without the first depth": (cells.only(cells.depth > first), PLACES - 1),
+        "without the last depth": (cells.only(cells.depth < last), PLACES - 1),
+    }
+    return {
+        name: depth(squeezed(part, bins), bins=bins, chance_unknown=True, source="shen2026, table yeo7_depth")
+        for name, (part, bins) in ways.items()
+    }
+
+
+def squeezed(cells: Cells, bins: int) -> Cells:
+    """The same places, numbered anew as the middles of so many equal parts."""
+    columns = {name: getattr(cells, name) for name in cells.__dataclass_fields__}
+    places = sorted(set(cells.depth.tolist()))
+    middle = {place: (i + 0.5) / bins for i, place in enumerate(places)}
+    return Cells(**{**columns, "depth": cells.depth * 0 + [middle[place] for place in cells.depth.tolist()]})
+
+
+def lines(found: Mapping[str, Finding]) -> list[str]:
+    planned = next(iter(found.values()))
+    out = [
+        "# Do deeper layers converge across modalities?",
+        "",
+        f"Made by `python analysis/08_depth.py`. {planned.source}.",
+        "",
+        *(f"- **{name}**: {finding.answer}" for name, finding in found.items()),
+        "",
+        "| estimate | value | 95 % interval | p | q | n |",
+        "|---|---|---|---|---|---|",
+    ]
+    for one in planned.estimates:
+        interval = "" if one.low is None else f"[{one.low:+.4f}, {one.high:+.4f}]"
+        p, q = ("" if x is None else f"{x:.3f}" for x in (one.p, one.q))
+        out.append(f"| {one.name} | {one.value:+.4f} | {interval} | {p} | {q} | {one.n} {one.of} |")
+    return [
+        *out,
+        "",
+        "![Alignment over depth](figures/depth-curves.png)",
+        "",
+        "![Distances over depth](figures/depth-distances.png)",
+        "",
+        "## What else would explain it",
+        "",
+        *(f"- {sentence}" for sentence in planned.else_explains),
+        "",
+        "## What the table cannot tell",
+        "",
+        *(f"- {sentence}" for sentence in planned.cannot_tell),
+        "- Whether single models converge: the table holds means over all models of a modality.",
+        "- Whether layers themselves become alike: only their scores against brains are compared.",
+        "",
+    ]
+
+
+def main() -> None:
+    try:
+        cells = published_depth()
+    except DatasetNotFoundError as missing:
+        print(f"skipped: {missing}")
+        return
+    found = asked(cells)
+    rows = [
+        {"depths": name, **{k: v for k, v in asdict(one).items() if k != "how"}}
+        for name, finding in found.items()
+        for one in finding.estimates
+    ]
+    write("depth.csv", rows)
+    (HERE / "figures").mkdir(exist_ok=True)
+    write_pngs(figures(next(iter(found.values()))), HERE / "figures")
+    text = "\n".join(lines(found))
+    (HERE / "depth.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
