@@ -163,10 +163,15 @@ def _answer(contrasts: Sequence[Estimate], kept: Estimate, low: float, high: flo
     texts = "; ".join(f"{one.name.split(', ')[-1]}: {one.text()}" for one in contrasts)
     if contrasts[0].low is None:
         return f"From {low:g} to {high:g}, associative minus sensory areas ({texts}); one subject, no test."
-    if len(contrasts) == 3 and abs(sum(signs)) == 3:
+    if abs(sum(signs)) == 3:
         where = "associative" if signs[0] > 0 else "sensory"
         return f"From {low:g} to {high:g} alignment moves to {where} areas ({texts})."
-    if signs[0] and len(contrasts) == 3:
+    if signs[0] and len(contrasts) < 3:
+        return (
+            f"From {low:g} to {high:g} z moves, but subjects' profiles do not agree at one of the scales, so "
+            f"that noise cannot be told from a shift ({texts})."
+        )
+    if signs[0]:
         lost = ", ".join(one.name.split(", ")[-1] for one, s in zip(contrasts, signs, strict=True) if s != signs[0])
         return (
             f"From {low:g} to {high:g} z moves, but not in the form {lost}: a change of the distribution's shape or of "

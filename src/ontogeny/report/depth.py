@@ -47,7 +47,7 @@ def _curves(finding: Finding) -> Figure:
         "Alignment at a layer's relative depth, 0 the first layer read and 1 the last; mean over models and regions of "
         f"a network, then over subjects, with the 95 % t interval over subjects.{chance}{more}"
     )
-    title = alt.Title("Alignment over depth, by network", subtitle=[_source(finding)])
+    title = alt.Title("Alignment over depth, by network", subtitle=finding.source.split("; ", 1))
     return Figure(
         name="depth-curves", title="Alignment over depth", caption=caption, chart=finished(grid.properties(title=title))
     )
@@ -98,7 +98,7 @@ def _distances(finding: Finding) -> Figure:
     panels.append(_agreement([drawable(row) for row in finding.details["agreement"]]))
     said = str(finding.details["curves"][0]["said"])
     chart = alt.hconcat(*panels, spacing=22).properties(
-        title=alt.Title("Do deeper layers converge across modalities?", subtitle=[f"Values: {said}."])
+        title=alt.Title("Do deeper layers converge across modalities?", subtitle=finding.source.split("; ", 1))
     )
     caption = (
         "Distance between language and vision models at the same relative depth: a thin line a subject, the thick one "
@@ -138,10 +138,6 @@ def _agreement(rows: Sequence[Mapping[str, Any]]) -> Any:
 def _depth_axis() -> Any:
     alt = altair()
     return alt.X("depth:Q", title="relative depth", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(values=[0, 0.5, 1]))
-
-
-def _source(finding: Finding) -> str:
-    return finding.source.split("; ", 1)[-1]
 
 
 def drawable(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def _shifts(rows: Sequence[dict[str, Any]], names: Sequence[str], ends: tuple[st
     return alt.layer(
         zero,
         base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=title), x2="high:Q"),
-        base.mark_point(filled=True, size=70, opacity=1).encode(x=alt.X("shift:Q", title=title)),
+        base.mark_point(filled=True, size=40, opacity=1).encode(x=alt.X("shift:Q", title=title)),
     ).properties(width=220, height=230, title=f"shift from {ends[0]} to {ends[1]}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 from tests.profiles import DEPTHS, NETWORKS, depth_cells, over_depth
 
 from ontogeny.errors import DataError
@@ -12,6 +13,7 @@ from ontogeny.findings.convergence import converging
 from ontogeny.findings.profiles import direction
 
 RUNS = 150
+MOST = stats.binom.ppf(0.999, RUNS, 0.05) / RUNS  # what a test of nominal 5 % may reach in so many worlds
 
 
 def rates(kind, **options):
@@ -38,7 +40,7 @@ def test_planted_convergence_is_found():
 def test_nothing_is_called_a_trend_no_more_often_than_it_may():
     for options in ({}, {"bumps": 0.02, "noise": 0.005}):
         said, alone = rates("none", **options)
-        assert all(falls + rises <= 0.08 for falls, rises in said.values()), said
+        assert all(falls + rises <= MOST for falls, rises in said.values()), said
     assert alone > 0.4, "irregular depths that subjects share pass for a trend by the interval alone"
 
 

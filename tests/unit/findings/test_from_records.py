@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from tests.models import WORDS, TinyCNN, tiny_gpt, transform
 
 from ontogeny import Assembly, Benchmark, Record, StimulusSet, watch
@@ -67,6 +68,7 @@ def benchmark(modality) -> Benchmark:
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
+    torch.manual_seed(0)
     image = watch(benchmark("image"), record=folder / "cnn", transform=transform, controls=False)
     text = watch(
         benchmark("text"), record=folder / "gpt", tokenizer="tests.models:tokenizer", pooling="mean", controls=False

@@ -152,3 +152,14 @@ def test_what_cannot_be_compared_is_refused_in_clear_words():
         scale(cells, groups={roi: "all" for roi in ("r0", "r1", "r2")})
     with pytest.raises(DataError, match="all regions and subjects have the same value at a scale"):
         scale(scale_cells(np.zeros((2, 7)), np.zeros((2, 7)))[0])
+
+
+def test_profiles_that_do_not_agree_between_subjects_cannot_tell_noise_from_a_shift():
+    rng = np.random.default_rng(3)
+    low, high = rng.standard_normal((2, 2, 56))
+    low[1] = -low[0]
+    high[:, :16] -= 3
+    cells, groups = scale_cells(low, high)
+    finding = scale(cells, groups=groups)
+    assert "z moves, but subjects' profiles do not agree at one of the scales" in finding.answer
+    assert not any("corrected" in estimate.name for estimate in finding.estimates)

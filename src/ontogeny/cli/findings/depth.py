@@ -54,7 +54,8 @@ def _run(arguments: argparse.Namespace) -> int:
     from ontogeny.findings import depth, published_depth
 
     if arguments.published and not arguments.paths:
-        cells, source = chosen(published_depth(), arguments), f"{arguments.published}, table yeo7_depth"
+        cells = chosen(published_depth(), arguments)
+        source = f"{arguments.published}, table yeo7_depth (language and vision not in one unit, see published_depth)"
     else:
         cells, source = cells_of(arguments), ", ".join(str(path) for path in arguments.paths)
     if arguments.metric:
