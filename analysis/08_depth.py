@@ -78,6 +78,15 @@ def what_it_is(cells: Cells) -> list[str]:
     return out
 
 
+def table_lines(finding: Finding) -> list[str]:
+    out = ["| estimate | value | 95 % interval | p | q | n |", "|---|---|---|---|---|---|"]
+    for one in finding.estimates:
+        interval = "" if one.low is None else f"[{one.low:+.4f}, {one.high:+.4f}]"
+        p, q = ("" if x is None else f"{x:.3f}" for x in (one.p, one.q))
+        out.append(f"| {one.name} | {one.value:+.4f} | {interval} | {p} | {q} | {one.n} {one.of} |")
+    return out
+
+
 def lines(found: Mapping[str, Finding], seen: Sequence[str]) -> list[str]:
     planned = next(iter(found.values()))
     out = [
@@ -87,13 +96,8 @@ def lines(found: Mapping[str, Finding], seen: Sequence[str]) -> list[str]:
         "",
         *(f"- **{name}**: {finding.answer}" for name, finding in found.items()),
         "",
-        "| estimate | value | 95 % interval | p | q | n |",
-        "|---|---|---|---|---|---|",
+        *table_lines(planned),
     ]
-    for one in planned.estimates:
-        interval = "" if one.low is None else f"[{one.low:+.4f}, {one.high:+.4f}]"
-        p, q = ("" if x is None else f"{x:.3f}" for x in (one.p, one.q))
-        out.append(f"| {one.name} | {one.value:+.4f} | {interval} | {p} | {q} | {one.n} {one.of} |")
     return [
         *out,
         "",

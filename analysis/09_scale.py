@@ -111,6 +111,16 @@ def interval(one: Estimate) -> str:
     return "" if one.low is None else f" [{one.low:+.2f}, {one.high:+.2f}], p {one.p:.3f}"
 
 
+def network_lines(found: Found) -> list[str]:
+    out = ["", "## Networks, shift of z from 28 to 68", "", "| network | language | vision |", "|---|---|---|"]
+    tables = {m: {r["network"]: r for r in found[m, "cka_*", WIDTHS[0]].details["networks"]} for m in MODALITIES}
+    for network in tables[MODALITIES[0]]:
+        own = [tables[m][network] for m in MODALITIES]
+        cells = [f"{r['shift']:+.2f} [{r['low']:+.2f}, {r['high']:+.2f}], q {r['q']:.2f}" for r in own]
+        out.append(f"| {network} | {' | '.join(cells)} |")
+    return out
+
+
 def lines(found: Found) -> list[str]:
     out = [
         "# Does alignment move from sensory to associative areas as the scale grows?",
@@ -135,12 +145,7 @@ def lines(found: Found) -> list[str]:
         "",
         *(f"- {m}, {f}: {finding.answer}" for (m, f, pair), finding in found.items() if pair in (WIDTHS[0], KNN)),
     ]
-    out += ["", "## Networks, shift of z from 28 to 68", "", "| network | language | vision |", "|---|---|---|"]
-    tables = {m: {r["network"]: r for r in found[m, "cka_*", WIDTHS[0]].details["networks"]} for m in MODALITIES}
-    for network in tables[MODALITIES[0]]:
-        own = [tables[m][network] for m in MODALITIES]
-        cells = [f"{r['shift']:+.2f} [{r['low']:+.2f}, {r['high']:+.2f}], q {r['q']:.2f}" for r in own]
-        out.append(f"| {network} | {' | '.join(cells)} |")
+    out += network_lines(found)
     planned = found[MODALITIES[0], "cka_*", WIDTHS[0]]
     return [
         *out,

@@ -61,10 +61,10 @@ def depth(
     centres = (np.arange(bins) + 0.5) / bins
     subjects, rois = _common(cells, "subject"), _common(cells, "roi")
     networks = members(rois, groups)
-    by_model = {
-        model: _on_bins(cells, values, model, subjects, rois, centres) for model in dict.fromkeys(_models(cells))
+    pooled = {
+        model: _averaged(_on_bins(cells, values, model, subjects, rois, centres), networks)
+        for model in dict.fromkeys(_models(cells))
     }
-    pooled = {key: _averaged(curves, networks) for key, curves in by_model.items()}
     curves = {
         modality: np.mean([c for (m, _), c in pooled.items() if m == modality], axis=0)
         for modality in dict.fromkeys(m for m, _ in pooled)
@@ -87,7 +87,7 @@ def depth(
             "models": _model_rows(pooled, networks, centres),
             **(found.details(subjects, centres) if found else {}),
         },
-        source=f"{source}; {cells.metric[0]}, {said}; {len(by_model)} models, {len(subjects)} subjects, "
+        source=f"{source}; {cells.metric[0]}, {said}; {len(pooled)} models, {len(subjects)} subjects, "
         f"{len(rois)} regions in {len(networks)} networks, {bins} depths",
     )
 
