@@ -12,6 +12,7 @@ import pytest
 
 from ontogeny import load_published
 from ontogeny.datasets.store import data_folders
+from ontogeny.errors import DatasetNotFoundError
 
 ANALYSIS = Path(__file__).resolve().parents[2] / "analysis"
 REGIONS = any((folder / "published" / "regions_vision.csv").is_file() for folder in data_folders())
@@ -176,6 +177,57 @@ def test_half_points_of_the_published_layers(script, tmp_path, monkeypatch, caps
     assert {row["layer"] for row in rows if row["why_not"]} == {"layer 00"}
     assert all("too few checkpoints: 8" in row["why_not"] for row in read(tmp_path / "tables" / "when_mixnet.csv"))
     assert "6 sizes" in text
+
+
+def published(name):
+    try:
+        load_published("shen2026").read(name)
+    except DatasetNotFoundError as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.mark.real
+def test_whether_deeper_layers_converge(script, tmp_path, monkeypatch, capsys):
+    published("yeo7_depth")
+    module = script("08_depth")
+    monkeypatch.setattr(module, "HERE", tmp_path)
+    module.main()
+    text = capsys.readouterr().out
+    assert text.strip() == (tmp_path / "depth.md").read_text().strip()
+    assert text.count("The profiles over networks show no trend with depth") == 3
+    rows = read(tmp_path / "tables" / "depth.csv")
+    planned = {row["name"]: row for row in rows if row["depths"] == "all depths (planned)"}
+    assert float(planned["profile distance over depth"]["high"]) > 0
+    assert float(planned["level distance over depth"]["high"]) < 0
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {"depth-curves.png", "depth-distances.png"}
+
+
+@pytest.mark.real
+def test_whether_alignment_moves_as_the_scale_grows(script, tmp_path, monkeypatch, capsys):
+    published("regions_language")
+    published("regions_vision")
+    module = script("09_scale")
+    monkeypatch.setattr(module, "HERE", tmp_path)
+    module.main()
+    text = capsys.readouterr().out
+    assert text.strip() == (tmp_path / "scale.md").read_text().strip()
+    assert "language, cka_*: From 28 to 68 z moves, but not in the form ranks" in text
+    assert "vision, cka_*: From 28 to 68 no shift between sensory and associative areas is shown" in text
+    alike = {row["metric"]: float(row["r"]) for row in read(tmp_path / "tables" / "scale_modalities_alike.csv")}
+    assert min(r for metric, r in alike.items() if metric.startswith("cka_")) > 0.98
+    assert max(r for metric, r in alike.items() if metric.startswith("mutual_knn")) < 0.6
+    assert len(read(tmp_path / "tables" / "scale_regions.csv")) == 360
+    assert len(list((tmp_path / "figures").iterdir())) == 4
+
+
+@pytest.mark.parametrize(("name", "table"), [("08_depth", "yeo7_depth"), ("09_scale", "regions_language")])
+def test_without_the_tables_they_say_so_and_write_nothing(name, table, script, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ONTOGENY_DATA", str(tmp_path / "none"))
+    module = script(name)
+    monkeypatch.setattr(module, "HERE", tmp_path)
+    module.main()
+    assert capsys.readouterr().out.startswith(f"skipped: {table}.csv is not on this machine; looked at")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow

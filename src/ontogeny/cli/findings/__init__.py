@@ -6,7 +6,7 @@ import argparse
 from types import ModuleType
 from typing import Any
 
-from ontogeny.cli.findings import across, hierarchy, modality, regions, when
+from ontogeny.cli.findings import across, depth, hierarchy, modality, regions, scale, when
 
 __all__ = ["add_parser"]
 
@@ -14,7 +14,7 @@ _ABOUT = """\
 The study's other questions, asked of records (or of tables): each answer states its estimate, its interval and what
 else would explain it.
 """
-_QUESTIONS: tuple[ModuleType, ...] = (across, modality, regions, hierarchy, when)
+_QUESTIONS: tuple[ModuleType, ...] = (across, modality, regions, hierarchy, depth, scale, when)
 
 
 def add_parser(subparsers: Any) -> None:
