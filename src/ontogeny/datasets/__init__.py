@@ -1,7 +1,8 @@
 """Data sets by name.
 
 load(name)              a Benchmark: "tuckute2024", "kriegeskorte2008", "planted-language", "planted-vision";
-                        of files that you get yourself: "pereira2018", "pereira2018_concepts", "lebel2023", "li2022"
+                        of files that you get yourself: "pereira2018", "pereira2018_concepts", "lebel2023", "li2022",
+                        "nsd2022"
 load("path/to/folder")  your own, made by `ontogeny data build` or `folder.write_benchmark`
 training_text(name)     paragraphs to train on: "books"
 training_images(name)   pictures to train on: "cifar10-sample"
@@ -58,6 +59,7 @@ _READERS: dict[str, str] = {
     "pereira2018_concepts": "ontogeny.datasets.pereira:load_concepts",
     "lebel2023": "ontogeny.datasets.lebel:load_lebel",
     "li2022": "ontogeny.datasets.petit_prince:load_petit_prince",
+    "nsd2022": "ontogeny.datasets.nsd:load_nsd",
 }
 
 

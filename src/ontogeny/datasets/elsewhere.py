@@ -98,6 +98,23 @@ ELSEWHERE: tuple[Elsewhere, ...] = (
             "annotation/EN/lppEN_word_information.csv (word, onset, offset, section)"
         ),
     ),
+    Elsewhere(
+        name="nsd2022",
+        title="Natural Scenes Dataset: photographs x 7 T fMRI betas of single trials, 8 participants",
+        citation=(
+            "Allen, E. J., St-Yves, G., Wu, Y., et al. (2022). A massive 7T fMRI dataset to bridge cognitive "
+            "neuroscience and artificial intelligence. Nature Neuroscience 25, 116-126. doi:10.1038/s41593-021-00962-x"
+        ),
+        address="naturalscenesdataset.org (data manual); aws s3 sync s3://natural-scenes-dataset/...",
+        terms="not stated here; read and accept the terms at naturalscenesdataset.org",
+        size="not stated; choose subjects and sessions",
+        layout=(
+            "as the bucket: nsddata/experiments/nsd/nsd_expdesign.mat, "
+            "nsddata/ppdata/subjNN/func1pt8mm/roi/ATLAS.nii.gz, nsddata/freesurfer/subjNN/label/ATLAS.mgz.ctab, "
+            "nsddata_betas/ppdata/subjNN/func1pt8mm/betas_fithrf_GLMdenoise_RR/{betas_sessionNN.hdf5 or .nii.gz, "
+            "ncsnr.nii.gz}, nsddata_stimuli/stimuli/nsd/nsd_stimuli.hdf5"
+        ),
+    ),
 )
 
 
