@@ -115,6 +115,22 @@ ELSEWHERE: tuple[Elsewhere, ...] = (
             "ncsnr.nii.gz}, nsddata_stimuli/stimuli/nsd/nsd_stimuli.hdf5"
         ),
     ),
+    Elsewhere(
+        name="algonauts2023",
+        title="Algonauts 2023: NSD photographs x fMRI of the visual cortex's surface, 8 participants",
+        citation=(
+            "Gifford, A. T., Lahner, B., Saba-Sadiya, S., et al. (2023). The Algonauts Project 2023 Challenge: How the "
+            "human brain makes sense of natural scenes. arXiv:2301.03198"
+        ),
+        address="algonauts.csail.mit.edu/challenge.html (a form); tutorial: github.com/gifale95/algonauts_2023",
+        terms="not stated here; read them at the form",
+        size="not stated",
+        layout=(
+            "subjNN/training_split/training_images/train-0001_nsd-00013.png, "
+            "subjNN/training_split/training_fmri/{lh,rh}_training_fmri.npy, "
+            "subjNN/roi_masks/{lh,rh}.ATLAS_challenge_space.npy"
+        ),
+    ),
 )
 
 

@@ -1,4 +1,4 @@
-"""The Natural Scenes Dataset (Allen et al. 2022): thousands of photographs x 7 T betas, files that users get themselves.
+"""The Natural Scenes Dataset (Allen et al. 2022): photographs x 7 T fMRI betas, of files that users get themselves.
 
 design.py   which image each trial showed; all numbers 0-based from there on
 betas.py    one session's betas of some voxels (HDF5 or NIfTI), ROI labels

@@ -113,7 +113,7 @@ def _from_nifti(
     x, y, z = places.T
     n = image.shape[3]
     blocks = [np.asarray(image.dataobj[..., t : t + _BLOCK])[x, y, z].T for t in range(0, n, _BLOCK)]
-    return np.concatenate(blocks).astype(np.float32)
+    return np.concatenate(blocks).astype(np.float32, order="C")
 
 
 def _check(path: Path, found: tuple[int, ...], shape: tuple[int, ...]) -> None:

@@ -144,9 +144,9 @@ def _average(
     for shown, values in trials:
         if len(values) != len(shown):
             raise DataError(f"nsd2022: a session should have {len(shown)} trials, its betas have {len(values)}")
-        spread = values.std(axis=0)
+        spread = values.std(axis=0, dtype=np.float64)
         spread[np.ptp(values, axis=0) == 0] = np.nan
-        scored = (values - values.mean(axis=0)) / spread
+        scored = (values - values.mean(axis=0, dtype=np.float64)) / spread
         for image, row in zip(shown, scored, strict=True):
             if images == "all" or (image in design.shared) == (images == "shared"):
                 sums[image] = sums[image] + row if image in sums else row.copy()
@@ -154,7 +154,7 @@ def _average(
     if not sums:
         raise DataError(f"nsd2022: no trial of these sessions showed an image of the kind {images!r}")
     rows = tuple(sorted(sums))
-    values = np.stack([sums[row] / np.float32(counts[row]) for row in rows])
+    values = np.stack([sums[row] / counts[row] for row in rows]).astype(np.float32)
     return _Means(rows=rows, counts=tuple(counts[row] for row in rows), values=values)
 
 
