@@ -1,4 +1,4 @@
-"""Algonauts 2023: NSD photographs x surface vertices, z-scored within session and averaged over repeats by its makers."""
+"""Algonauts 2023: NSD photographs x surface vertices, already z-scored within session and averaged over repeats."""
 
 from __future__ import annotations
 

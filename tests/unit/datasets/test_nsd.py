@@ -1,4 +1,4 @@
-"""NSD, on a small folder of the documented layout: 1-based ids, unequal repeats, shared images, a last session missing."""
+"""NSD, a small folder of the documented layout: 1-based ids, unequal repeats, shared images, a missing last session."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import torch
 
 from ontogeny.datasets import load
 from ontogeny.errors import DataError, DatasetNotFoundError
-from ontogeny.features import Features
-from ontogeny.layers import Site
+from ontogeny.features import Features, Site
 
 h5py = pytest.importorskip("h5py")
 nib = pytest.importorskip("nibabel")
