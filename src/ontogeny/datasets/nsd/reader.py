@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, overload
+from typing import overload
 
 import numpy as np
 from jaxtyping import Float
@@ -31,7 +31,6 @@ _DESIGN = "nsddata/experiments/nsd/nsd_expdesign.mat"
 _STIMULI = "nsddata_stimuli/stimuli/nsd/nsd_stimuli.hdf5"
 _BETAS = "betas_fithrf_GLMdenoise_RR"
 _SPACE = "func1pt8mm"
-Images = Literal["own", "shared", "all"]
 
 
 class ImageBrick(Sequence[np.ndarray]):
@@ -79,7 +78,7 @@ def load_nsd(
     *,
     folder: str | os.PathLike[str] | None = None,
     subject: int = 1,
-    images: Images = "own",
+    images: str = "own",
     sessions: Sequence[int] = tuple(range(1, 38)),
     atlas: str = "HCP_MMP1",
     labels: str | os.PathLike[str] | None = None,
@@ -106,6 +105,7 @@ def load_nsd(
         raise DataError(f"nsd2022: images is 'own', 'shared' or 'all', sessions differ; got {images!r}, {sessions}")
     root, who = folder_of("nsd2022", folder), f"subj{subject:02d}"
     design = read_design(root / _DESIGN)
+    design.shown(subject, max(sessions), n_trials)
     volume = read_volume(root / f"nsddata/ppdata/{who}/{_SPACE}/roi/{atlas}.nii.gz")
     table = root / f"nsddata/freesurfer/{who}/label/{atlas}.mgz.ctab" if labels is None else Path(labels)
     places, roi = roi_voxels(volume, read_names(table), None if rois is None else tuple(rois))
@@ -136,7 +136,7 @@ def load_nsd(
 
 
 def _average(
-    trials: Iterator[tuple[Sequence[int], Float[np.ndarray, "trials voxels"]]], design: Design, images: Images
+    trials: Iterator[tuple[Sequence[int], Float[np.ndarray, "trials voxels"]]], design: Design, images: str
 ) -> _Means:
     """Z-scored over all of a session's trials, then summed image by image: one session in memory at a time."""
     sums: dict[int, np.ndarray] = {}
