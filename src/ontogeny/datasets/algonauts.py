@@ -85,8 +85,8 @@ def load_algonauts(
     images = _images(root / "training_split" / "training_images")
     halves = [_half(root, side, atlas, rois, len(images)) for side in ("lh", "rh")]
     values = np.concatenate([values for values, _ in halves], axis=1)
-    roi = np.array([name for _, names in halves for name in names])
-    if not roi.size:
+    labels = np.array([name for _, names in halves for name in names])
+    if not labels.size:
         raise DataError(f"algonauts2023: subject {subject} has no vertex in the ROIs asked for")
     good = usable_voxels(values)
     if not good.any():
@@ -98,7 +98,7 @@ def load_algonauts(
         subject=root.name,
         stimulus_ids=ids,
         responses=values[:, good],
-        roi=tuple(roi[good].tolist()),
+        roi=tuple(labels[good].tolist()),
         ceiling_source="not published with the set",
     )
     return Benchmark(
