@@ -184,7 +184,8 @@ def test_get_explains_and_list_names_it(
     monkeypatch.setenv("ONTOGENY_DATA", str(tmp_path))
     assert main(["data", "get", "nsd2022"]) == 0
     said = capsys.readouterr().out
-    assert "nothing was downloaded" in said and str(tmp_path / "nsd2022") in said
+    assert "nothing was downloaded" in said
+    assert str(tmp_path / "nsd2022") in said
     assert "ncsnr.nii.gz" in said
     assert main(["data", "list"]) == 0
     assert "ontogeny data get nsd2022 says how" in capsys.readouterr().out
