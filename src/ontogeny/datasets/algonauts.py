@@ -25,7 +25,10 @@ __all__ = ["ROI_NAMES", "ImageFiles", "load_algonauts"]
 # The set's own tables (roi_masks/mapping_*.npy) are pickles, which could run code; names 1, 2, ... are typed here.
 ROI_NAMES: dict[str, tuple[str, ...]] = {
     "prf-visualrois": ("V1v", "V1d", "V2v", "V2d", "V3v", "V3d", "hV4"),
+    "floc-bodies": ("EBA", "FBA-1", "FBA-2", "mTL-bodies"),
     "floc-faces": ("OFA", "FFA-1", "FFA-2", "mTL-faces", "aTL-faces"),
+    "floc-places": ("OPA", "PPA", "RSC"),
+    "floc-words": ("OWFA", "VWFA-1", "VWFA-2", "mfs-words", "mTL-words"),
     "streams": ("early", "midventral", "midlateral", "midparietal", "ventral", "lateral", "parietal"),
 }
 _NAME = re.compile(r"train-(\d+)_(nsd-\d+)\.png")
@@ -51,7 +54,7 @@ class ImageFiles(Sequence[Any]):
             return ImageFiles(self._paths[index])
         path = self._paths[index]
         try:
-            with require("PIL.Image", "images").open(path) as image:
+            with require("PIL.Image", "datasets").open(path) as image:
                 return np.asarray(image.convert("RGB"))
         except OSError as error:
             raise DataError(f"{path} cannot be read as an image ({error}); get it anew") from error

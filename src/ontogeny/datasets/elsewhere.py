@@ -112,7 +112,8 @@ ELSEWHERE: tuple[Elsewhere, ...] = (
             "as the bucket: nsddata/experiments/nsd/nsd_expdesign.mat, "
             "nsddata/ppdata/subjNN/func1pt8mm/roi/ATLAS.nii.gz, nsddata/freesurfer/subjNN/label/ATLAS.mgz.ctab, "
             "nsddata_betas/ppdata/subjNN/func1pt8mm/betas_fithrf_GLMdenoise_RR/{betas_sessionNN.hdf5 or .nii.gz, "
-            "ncsnr.nii.gz}, nsddata_stimuli/stimuli/nsd/nsd_stimuli.hdf5"
+            "ncsnr.nii.gz}; for captions nsddata/experiments/nsd/nsd_stim_info_merged.csv; for images "
+            "nsddata_stimuli/stimuli/nsd/nsd_stimuli.hdf5"
         ),
     ),
     Elsewhere(
@@ -129,6 +130,25 @@ ELSEWHERE: tuple[Elsewhere, ...] = (
             "subjNN/training_split/training_images/train-0001_nsd-00013.png, "
             "subjNN/training_split/training_fmri/{lh,rh}_training_fmri.npy, "
             "subjNN/roi_masks/{lh,rh}.ATLAS_challenge_space.npy"
+        ),
+    ),
+    Elsewhere(
+        name="things2023",
+        title="THINGS-fMRI: photographs of 720 concepts x single-trial betas, 3 participants",
+        citation=(
+            "Hebart, M. N., Contier, O., Teichmann, L., et al. (2023). THINGS-data, a multimodal collection of "
+            "large-scale datasets for investigating object representations in human brain and behavior. eLife 12, "
+            "e82580. doi:10.7554/eLife.82580"
+        ),
+        address=(
+            "doi:10.25452/figshare.plus.20492835 (single-trial responses, table format: betas_csv.zip); the "
+            "photographs from osf.io/jum2f"
+        ),
+        terms="not stated here; read them at figshare, and those of the photographs at osf.io/jum2f",
+        size="43 GB zipped; 211,339 voxels x 9,840 trials in participant 1",
+        layout=(
+            "betas_csv/sub-NN_ResponseData.h5, betas_csv/sub-NN_StimulusMetadata.csv, "
+            "betas_csv/sub-NN_VoxelMetadata.csv, images/CONCEPT/CONCEPT_12s.jpg"
         ),
     ),
 )

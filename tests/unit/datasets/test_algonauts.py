@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from ontogeny.datasets import load
 from ontogeny.errors import DataError
+from ontogeny.features import Features, Site
 
 Image = pytest.importorskip("PIL.Image")
 IDS = [13, 7, 62, 40, 41, 42, 3, 99, 12, 80]
@@ -65,3 +67,27 @@ def test_another_number_of_images(root: Path) -> None:
     np.save(root / "subj03/training_split/training_fmri/rh_training_fmri.npy", np.zeros((9, 3), dtype=np.float32))
     with pytest.raises(DataError, match=r"expected images x vertices = 10 x 3 .*got \(9, 3\)"):
         load("algonauts2023", folder=root, subject=3)
+
+
+def test_planted_features_are_found(root: Path) -> None:
+    folder = root / "subj03"
+    rng = np.random.default_rng(1)
+    planted = rng.standard_normal((60, 2)).astype(np.float32)
+    for row in range(60):
+        name = f"training_split/training_images/train-{row + 1:04d}_nsd-{row + 100:05d}.png"
+        Image.fromarray(np.zeros((4, 4, 3), dtype=np.uint8)).save(folder / name)
+    for row, image in enumerate(IDS):
+        (folder / f"training_split/training_images/train-{row + 1:04d}_nsd-{image:05d}.png").unlink()
+    for side in ("lh", "rh"):
+        values = planted @ rng.standard_normal((2, 5)) + 0.3 * rng.standard_normal((60, 5))
+        np.save(folder / f"training_split/training_fmri/{side}_training_fmri.npy", values.astype(np.float32))
+        np.save(folder / f"roi_masks/{side}.floc-places_challenge_space.npy", np.array([1, 1, 2, 2, 3]))
+    benchmark = load("algonauts2023", folder=root, subject=3, atlas="floc-places")
+    ids = benchmark.stimuli.ids
+    noise = rng.standard_normal((60, 2)).astype(np.float32)
+    values = {Site("planted", "x"): torch.as_tensor(planted), Site("noise", "x"): torch.as_tensor(noise)}
+    rows = benchmark.score(Features(stimulus_ids=ids, values=values, refused={}))
+    found = {(r.layer, r.roi): r.value for r in rows if r.kind == "alignment"}
+    for roi in ("OPA", "PPA", "RSC"):
+        assert found["planted", roi] > 0.8
+        assert found["noise", roi] < 0.4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 
 from ontogeny.cli import main
 from ontogeny.datasets import load
+from ontogeny.datasets.nsd import reader
 from ontogeny.errors import DataError, DatasetNotFoundError
 from ontogeny.features import Features, Site
 
@@ -71,8 +73,13 @@ class World:
             file["imgBrick"] = self.pictures
 
     def load(self, **options: object):
-        given = {"subject": 2, "sessions": (1, 2, 3), "atlas": "streams", "n_trials": N_TRIALS} | options
+        given = {"subject": 2, "sessions": (1, 2, 3), "atlas": "streams"} | options
         return load("nsd2022", folder=self.root, **given)
+
+
+@pytest.fixture(autouse=True)
+def small_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "_N_TRIALS", N_TRIALS)
 
 
 @pytest.fixture
@@ -129,6 +136,67 @@ def test_planted_signal_beats_random_features(world: World) -> None:
         assert found["random", roi] < 0.4
 
 
+def test_regions_can_be_called_by_their_network(world: World) -> None:
+    benchmark = world.load(rois={"ventral": "Visual", "early": "Visual"})
+    assert set(benchmark.assemblies[0].roi) == {"Visual"}
+    assert len(benchmark.assemblies[0].roi) == len(world.load().assemblies[0].roi)
+
+
+def captions(world: World, *, lacking: int = -1) -> list[Path]:
+    """A caption or three an image, in two files, the first one not first in its file."""
+    info = world.path("nsddata/experiments/nsd/nsd_stim_info_merged.csv")
+    info.write_text("nsdId,cocoId,cocoSplit\n" + "".join(f"{i},{9000 + i},train2017\n" for i in range(200)))
+    made: list[list[dict[str, object]]] = [[], []]
+    for i in range(200):
+        if i != lacking:
+            made[i % 2] += [
+                {"image_id": 9000 + i, "id": 3 * i + k, "caption": f" Picture {i}, {k}. "} for k in (1, 0, 2)
+            ]
+    paths = [world.root / "captions_train2017.json", world.root / "captions_val2017.json"]
+    for path, rows in zip(paths, made, strict=True):
+        path.write_text(json.dumps({"annotations": rows}))
+    return paths
+
+
+def test_captions_stand_for_the_images(world: World) -> None:
+    benchmark = world.load(captions=captions(world))
+    assert benchmark.stimuli.modality == "text"
+    assert benchmark.name == "nsd2022-subj02-captions"
+    assert benchmark.stimuli.inputs == tuple(f"Picture {int(i[4:])}, 0." for i in benchmark.stimuli.ids)
+    np.testing.assert_array_equal(benchmark.assemblies[0].responses, world.load().assemblies[0].responses)
+
+
+def test_an_image_without_a_caption_is_named(world: World) -> None:
+    both = captions(world, lacking=60)
+    with pytest.raises(DataError, match=r"1 of 30 images have no caption, e.g. nsd-00060 \(COCO 9060\)"):
+        world.load(captions=both)
+    with pytest.raises(DataError, match="captions_test.json is not there"):
+        world.load(captions=[world.root / "captions_test.json"])
+    both[0].write_text('{"images": []}')
+    with pytest.raises(DataError, match="captions_train2017.json should be COCO's captions"):
+        world.load(captions=both)
+
+
+def test_damaged_files_are_named(world: World) -> None:
+    design = world.path("nsddata/experiments/nsd/nsd_expdesign.mat")
+    whole = design.read_bytes()
+    design.write_bytes(whole[:200])
+    with pytest.raises(DataError, match="nsd_expdesign.mat"):
+        world.load()
+    scipy.io.savemat(design, {"masterordering": world.order[None] + 1})
+    with pytest.raises(DataError, match=r"missing \['subjectim', 'sharedix'\]"):
+        world.load()
+    design.write_bytes(whole)
+    table = world.path("nsddata/freesurfer/subj02/label/streams.mgz.ctab")
+    table.write_text("early 1\n")
+    with pytest.raises(DataError, match="line 1: expected a label and its name, got 'early 1'"):
+        world.load()
+    table.write_text("1 early\n2 ventral\n")
+    world.nifti(f"{BETAS}/ncsnr.nii.gz", world.ncsnr[:2])
+    with pytest.raises(DataError, match=r"ncsnr.nii.gz: expected \(4, 5, 3\) as the ROI volume, got \(2, 5, 3\)"):
+        world.load()
+
+
 def test_a_missing_last_session_is_named(tmp_path: Path) -> None:
     world = World(tmp_path, (".hdf5", ".hdf5"))
     with pytest.raises(DataError, match="session 3 is missing: neither .*betas_session03.hdf5"):
@@ -140,7 +208,6 @@ def test_a_missing_last_session_is_named(tmp_path: Path) -> None:
     ("options", "text"),
     [
         ({"rois": ["erly"]}, "no ROI is called 'erly'.*early"),
-        ({"n_trials": 30}, "a session should have 30 trials, its betas have 40"),
         ({"subject": 3}, "has subjects 1 to 2"),
         ({"sessions": (4,)}, "3 sessions of 40 trials, got subject 2, session 4"),
         ({"images": "mine"}, "images is 'own', 'shared' or 'all'"),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from jaxtyping import Float
@@ -15,18 +15,21 @@ from typing_extensions import override
 
 from ontogeny.assembly import Assembly
 from ontogeny.benchmark import Benchmark
+from ontogeny.ceilings import noise_ceiling
 from ontogeny.datasets.elsewhere import find_elsewhere, folder_of
 from ontogeny.datasets.hdf5 import open_hdf5
 from ontogeny.datasets.nsd.betas import read_names, read_session, read_volume, roi_voxels
+from ontogeny.datasets.nsd.captions import read_captions
 from ontogeny.datasets.nsd.design import Design, image_id, read_design
 from ontogeny.errors import DataError
 from ontogeny.metrics import make_folds
 from ontogeny.metrics.encoding import Ridge
-from ontogeny.stimuli import StimulusSet
+from ontogeny.stimuli import Modality, StimulusSet
 
-__all__ = ["ImageBrick", "ceilings", "load_nsd"]
+__all__ = ["ImageBrick", "load_nsd"]
 
 _N_TRIALS = 750
+_INFO = "nsddata/experiments/nsd/nsd_stim_info_merged.csv"
 _DESIGN = "nsddata/experiments/nsd/nsd_expdesign.mat"
 _STIMULI = "nsddata_stimuli/stimuli/nsd/nsd_stimuli.hdf5"
 _BETAS = "betas_fithrf_GLMdenoise_RR"
@@ -61,12 +64,6 @@ class ImageBrick(Sequence[np.ndarray]):
             return np.asarray(file["imgBrick"][self._rows[index]])
 
 
-def ceilings(ncsnr: Float[np.ndarray, " voxels"], counts: Sequence[int]) -> Float[np.ndarray, " voxels"]:
-    """Highest Pearson r of means over repeats: sqrt(ncsnr^2 / (ncsnr^2 + mean of 1/n)), n repeats an image."""
-    square = np.square(ncsnr)
-    return np.asarray(np.sqrt(square / (square + np.mean(1 / np.asarray(counts, dtype=np.float64)))))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Means:
     rows: tuple[int, ...]
@@ -82,8 +79,8 @@ def load_nsd(
     sessions: Sequence[int] = tuple(range(1, 38)),
     atlas: str = "HCP_MMP1",
     labels: str | os.PathLike[str] | None = None,
-    rois: Sequence[str] | None = None,
-    n_trials: int = _N_TRIALS,
+    rois: Sequence[str] | Mapping[str, str] | None = None,
+    captions: Sequence[str | os.PathLike[str]] | None = None,
 ) -> Benchmark:
     """One subject: betas of the 1.8 mm preparation, z-scored within session, averaged over repeats.
 
@@ -94,8 +91,11 @@ def load_nsd(
         sessions: from 1.
         atlas: `roi/ATLAS.nii.gz`: HCP_MMP1, prf-visualrois, streams, ...
         labels: table of the atlas's names; None: `nsddata/freesurfer/subjNN/label/ATLAS.mgz.ctab`.
-        rois: only these; only their voxels are read.
-        n_trials: a session.
+        rois: only these; only their voxels are read. Or ROI -> what it is called here, its network for instance: no
+            table from HCP_MMP1 to the networks of Yeo et al. 2011 comes with NSD; `ontogeny.findings.read_groups` reads
+            yours.
+        captions: COCO's captions_train2017.json and captions_val2017.json: models read each image's first caption
+            in place of the image. None: images.
 
     Raises:
         DataError: files or options that cannot be used; names them.
@@ -105,16 +105,18 @@ def load_nsd(
         raise DataError(f"nsd2022: images is 'own', 'shared' or 'all', sessions differ; got {images!r}, {sessions}")
     root, who = folder_of("nsd2022", folder), f"subj{subject:02d}"
     design = read_design(root / _DESIGN)
-    design.shown(subject, max(sessions), n_trials)
+    design.shown(subject, max(sessions), _N_TRIALS)
     volume = read_volume(root / f"nsddata/ppdata/{who}/{_SPACE}/roi/{atlas}.nii.gz")
     table = root / f"nsddata/freesurfer/{who}/label/{atlas}.mgz.ctab" if labels is None else Path(labels)
-    places, roi = roi_voxels(volume, read_names(table), None if rois is None else tuple(rois))
+    wanted = None if rois is None else tuple(rois)
+    places, areas = roi_voxels(volume, read_names(table), wanted)
+    roi = [rois[area] for area in areas] if isinstance(rois, Mapping) else list(areas)
     betas = root / f"nsddata_betas/ppdata/{who}/{_SPACE}/{_BETAS}"
     ncsnr = read_volume(betas / "ncsnr.nii.gz")
     if ncsnr.shape != volume.shape:
         raise DataError(f"{betas / 'ncsnr.nii.gz'}: expected {volume.shape} as the ROI volume, got {ncsnr.shape}")
     trials = (
-        (design.shown(subject, session, n_trials), read_session(betas, session, places, volume.shape))
+        (design.shown(subject, session, _N_TRIALS), read_session(betas, session, places, volume.shape))
         for session in tqdm(sorted(sessions), desc=f"nsd2022 {who}", unit="session")
     )
     means = _average(trials, design, images)
@@ -128,11 +130,16 @@ def load_nsd(
         stimulus_ids=tuple(map(image_id, means.rows)),
         responses=means.values[:, good],
         roi=tuple(np.asarray(roi)[good].tolist()),
-        ceiling=ceilings(noise[good], means.counts),
+        ceiling=noise_ceiling(noise[good], np.asarray(means.counts)),
         ceiling_source="ncsnr of all sessions of the data set: sqrt(ncsnr^2 / (ncsnr^2 + mean of 1/n repeats))",
     )
-    pictures = ImageBrick(root / _STIMULI, means.rows)
-    return _benchmark(assembly, pictures, f"{images} images, {len(sessions)} sessions", int((~good).sum()))
+    how = (
+        f"{images} images, {len(sessions)} sessions; {int((~good).sum())} voxels dropped (constant in a session or NaN)"
+    )
+    if captions is None:
+        return _benchmark(assembly, "image", ImageBrick(root / _STIMULI, means.rows), how)
+    read = read_captions(root / _INFO, [Path(path) for path in captions], means.rows)
+    return _benchmark(assembly, "text", read, f"{how}; the first caption of each image is read")
 
 
 def _average(
@@ -158,17 +165,17 @@ def _average(
     return _Means(rows=rows, counts=tuple(counts[row] for row in rows), values=values)
 
 
-def _benchmark(assembly: Assembly, pictures: ImageBrick, chosen: str, dropped: int) -> Benchmark:
+def _benchmark(assembly: Assembly, modality: Modality, inputs: Sequence[Any], how: str) -> Benchmark:
     known = find_elsewhere("nsd2022")
     ids = assembly.stimulus_ids
     return Benchmark(
-        name=f"nsd2022-{assembly.subject}",
+        name=f"nsd2022-{assembly.subject}{'-captions' * (modality == 'text')}",
         version="1",
         citation=known.citation,
         licence=known.terms,
-        about=f"{known.title}: {chosen}; {dropped} voxels dropped (constant in a session, or NaN).",
+        about=f"{known.title}: {how}.",
         simulated=False,
-        stimuli=StimulusSet(name="nsd2022", modality="image", ids=ids, inputs=pictures),
+        stimuli=StimulusSet(name="nsd2022", modality=modality, ids=ids, inputs=inputs),
         assemblies=(assembly,),
         metrics=(Ridge(rule="gcv"),),
         folds=make_folds(len(ids), n_folds=5, seed=0),
