@@ -59,7 +59,7 @@ def test_what_cannot_be(root: Path) -> None:
 
 def test_a_pickle_is_refused(root: Path) -> None:
     np.save(root / "subj03/roi_masks/lh.streams_challenge_space.npy", np.array({"a": 1}, dtype=object))
-    with pytest.raises(DataError, match="cannot be read as an array without pickles"):
+    with pytest.raises(DataError, match="cannot be read as an array of numbers"):
         load("algonauts2023", folder=root, subject=3)
 
 
