@@ -22,7 +22,7 @@ from ontogeny.stimuli import StimulusSet
 
 __all__ = ["ROI_NAMES", "ImageFiles", "load_algonauts"]
 
-# The set's own tables (roi_masks/mapping_*.npy) are stored Python objects, which could run code; names 1, 2, ... are typed here.
+# The set's own tables (roi_masks/mapping_*.npy) are stored objects, which could run code; names 1, 2, ... stand here.
 ROI_NAMES: dict[str, tuple[str, ...]] = {
     "prf-visualrois": ("V1v", "V1d", "V2v", "V2d", "V3v", "V3d", "hV4"),
     "floc-bodies": ("EBA", "FBA-1", "FBA-2", "mTL-bodies"),
