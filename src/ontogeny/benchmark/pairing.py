@@ -113,7 +113,7 @@ def _odd(mine: Agreement, theirs: Agreement | None) -> bool:
 
 
 def _between(rest: Sequence[Square], permutations: int) -> Agreement | None:
-    """How the others agree with each other: the middle one of each against the mean of the rest; None of fewer than 2."""
+    """How the others agree with each other: the middle one of each against the mean of the rest; None of one."""
     if len(rest) < 2:
         return None
     total = sum(rest, np.zeros_like(rest[0]))
