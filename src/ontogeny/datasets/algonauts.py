@@ -1,4 +1,4 @@
-"""Algonauts 2023: NSD photographs x surface vertices, already z-scored within session and averaged over repeats."""
+"""Algonauts 2023: photographs of the Natural Scenes Dataset x vertices of one participant's visual cortex."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, overload
 
 import numpy as np
-from jaxtyping import Float
-from typing_extensions import override
+from jaxtyping import Shaped
+from tqdm import tqdm
 
 from ontogeny.assembly import Assembly, usable_voxels
 from ontogeny.benchmark import Benchmark
 from ontogeny.datasets.elsewhere import find_elsewhere, folder_of
-from ontogeny.errors import DataError, nearest, require
+from ontogeny.datasets.photos import PictureFiles
+from ontogeny.errors import DataError, nearest
 from ontogeny.metrics import make_folds
 from ontogeny.metrics.encoding import Ridge
 from ontogeny.stimuli import StimulusSet
 
-__all__ = ["ROI_NAMES", "ImageFiles", "load_algonauts"]
+__all__ = ["REGIONS", "load_algonauts"]
 
-# The set's own tables (roi_masks/mapping_*.npy) are stored objects, which could run code; names 1, 2, ... stand here.
-ROI_NAMES: dict[str, tuple[str, ...]] = {
+# Kind of mask -> its regions, numbered from 1. The files that say so are serialised Python objects, which are not read.
+REGIONS: dict[str, tuple[str, ...]] = {
     "prf-visualrois": ("V1v", "V1d", "V2v", "V2d", "V3v", "V3d", "hV4"),
     "floc-bodies": ("EBA", "FBA-1", "FBA-2", "mTL-bodies"),
     "floc-faces": ("OFA", "FFA-1", "FFA-2", "mTL-faces", "aTL-faces"),
@@ -31,123 +31,196 @@ ROI_NAMES: dict[str, tuple[str, ...]] = {
     "floc-words": ("OWFA", "VWFA-1", "VWFA-2", "mfs-words", "mTL-words"),
     "streams": ("early", "midventral", "midlateral", "midparietal", "ventral", "lateral", "parietal"),
 }
-_NAME = re.compile(r"train-(\d+)_(nsd-\d+)\.png")
-
-
-class ImageFiles(Sequence[Any]):
-    """Image files as arrays (height x width x 3, uint8), each read when asked for."""
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self._paths = tuple(paths)
-
-    @override
-    def __len__(self) -> int:
-        return len(self._paths)
-
-    @overload
-    def __getitem__(self, index: int) -> np.ndarray: ...
-    @overload
-    def __getitem__(self, index: slice) -> ImageFiles: ...
-    @override
-    def __getitem__(self, index: int | slice) -> np.ndarray | ImageFiles:
-        if isinstance(index, slice):
-            return ImageFiles(self._paths[index])
-        path = self._paths[index]
-        try:
-            with require("PIL.Image", "datasets").open(path) as image:
-                return np.asarray(image.convert("RGB"))
-        except OSError as error:
-            raise DataError(f"{path} cannot be read as an image ({error}); get it anew") from error
+_JOINED = {
+    "V1": ("V1v", "V1d"),
+    "V2": ("V2v", "V2d"),
+    "V3": ("V3v", "V3d"),
+    "FBA": ("FBA-1", "FBA-2"),
+    "FFA": ("FFA-1", "FFA-2"),
+    "VWFA": ("VWFA-1", "VWFA-2"),
+}
+_HEMISPHERES = ("lh", "rh")
+_NAME = re.compile(r"train-(\d+)_nsd-(\d+)\.png")
+_AT_ONCE = 256
+_ABOUT = (
+    "{n} of {every} training photographs of {subject}; subjects saw different ones, so that each is a benchmark of its "
+    "own. Responses are the published ones, of vertices of the visual cortex; {dropped} vertices with NaN or "
+    "without variance left out. Regions overlap where their maps do. {known}"
+)
 
 
 def load_algonauts(
     *,
     folder: str | os.PathLike[str] | None = None,
-    subject: int = 1,
-    atlas: str = "streams",
-    rois: Sequence[str] | None = None,
+    subject: str = "subj01",
+    rois: Sequence[str] = ("V1", "V2", "V3", "hV4", "ventral"),
+    images: int | None = 1000,
+    apart: bool = False,
+    ceilings: str | os.PathLike[str] | None = None,
 ) -> Benchmark:
-    """One subject's training images; the test images' responses are not published.
+    """Photographs and the vertices of one subject.
 
     Args:
-        folder: holds `subj01` to `subj08`; None: `algonauts2023` in a data folder.
-        subject: 1 to 8; images differ between subjects.
-        atlas: one of `ROI_NAMES`.
-        rois: only these; only their vertices are read.
+        folder: with `subj01` and so on; where not given, `algonauts2023` in a data folder.
+        subject: "subj01" to "subj08".
+        rois: names of `REGIONS`, or V1, V2, V3, FBA, FFA, VWFA, which join their parts.
+        images: so many, drawn by a fixed seed; None: all.
+        apart: keep the hemispheres apart, as "lh V1" and "rh V1".
+        ceilings: a folder with `lh_noise_ceiling.npy` and `rh_noise_ceiling.npy` of your own, the highest Pearson r
+            of each vertex (0-1); the published training data have none.
 
     Raises:
-        DataError: files or options that cannot be used; names them.
-        DatasetNotFoundError: the folder is not on this machine; says where to get it.
+        DataError: a file or option that cannot be used; names it.
+        DatasetNotFoundError: it is not on this machine; says where to get it.
     """
-    if atlas not in ROI_NAMES:
-        raise DataError(f"algonauts2023: no atlas is called {atlas!r}. {nearest(atlas, ROI_NAMES)}")
-    for roi in rois or ():
-        if roi not in ROI_NAMES[atlas]:
-            raise DataError(f"algonauts2023: {atlas} has no ROI {roi!r}. {nearest(roi, ROI_NAMES[atlas])}")
-    root = folder_of("algonauts2023", folder) / f"subj{subject:02d}"
-    images = _images(root / "training_split" / "training_images")
-    halves = [_half(root, side, atlas, rois, len(images)) for side in ("lh", "rh")]
-    values = np.concatenate([values for values, _ in halves], axis=1)
-    labels = np.array([name for _, names in halves for name in names])
-    if not labels.size:
-        raise DataError(f"algonauts2023: subject {subject} has no vertex in the ROIs asked for")
-    good = usable_voxels(values)
-    if not good.any():
-        raise DataError(f"algonauts2023: all {good.size} vertices of subject {subject} hold NaN or are constant")
-    ids = tuple(images)
-    known = find_elsewhere("algonauts2023")
-    assembly = Assembly(
-        name="algonauts2023, betas (z)",
-        subject=root.name,
-        stimulus_ids=ids,
-        responses=values[:, good],
-        roi=tuple(labels[good].tolist()),
-        ceiling_source="not published with the set",
-    )
+    about = find_elsewhere("algonauts2023")
+    place = _subject(folder_of(about.name, folder), subject)
+    ids, photos = _photos(place / "training_split" / "training_images")
+    rows = _drawn(len(ids), images)
+    known = None if ceilings is None else Path(ceilings).expanduser()
+    parts = [_hemisphere(place, side, rois, rows, known, len(ids)) for side in _HEMISPHERES]
+    assembly, dropped = _assembly(parts, subject, tuple(ids[row] for row in rows), rois, apart=apart)
+    name = f"{about.name}-{subject}"
+    said = "Ceilings are the user's own." if known else "No ceiling comes with the training data: not known."
     return Benchmark(
-        name=f"algonauts2023-{root.name}",
+        name=name,
         version="1",
-        citation=known.citation,
-        licence=known.terms,
-        about=f"{known.title}: {len(ids)} training images; {int((~good).sum())} vertices dropped (constant or NaN).",
+        citation=about.citation,
+        licence=about.terms,
+        about=_ABOUT.format(n=len(rows), every=len(ids), subject=subject, dropped=dropped, known=said),
         simulated=False,
-        stimuli=StimulusSet(name="algonauts2023", modality="image", ids=ids, inputs=ImageFiles(tuple(images.values()))),
+        stimuli=StimulusSet(
+            name=name,
+            modality="image",
+            ids=assembly.stimulus_ids,
+            inputs=PictureFiles([photos[row] for row in rows]),
+        ),
         assemblies=(assembly,),
         metrics=(Ridge(rule="gcv"),),
-        folds=make_folds(len(ids), n_folds=5, seed=0),
+        folds=make_folds(len(rows), n_folds=5, seed=0),
     )
 
 
-def _images(folder: Path) -> dict[str, Path]:
-    """Id (`nsd-00013`) -> file, in the order of the responses' rows: the first number, from 1 without a gap."""
-    found = {int(m[1]): (m[2], path) for path in folder.glob("*.png") if (m := _NAME.fullmatch(path.name))}
-    missing = sorted(set(range(1, max(found, default=1) + 1)) - found.keys())
-    if missing:
-        raise DataError(f"{folder}: image train-{missing[0]:04d}_nsd-?.png is missing, and {len(missing) - 1} others")
-    return dict(found[number] for number in sorted(found))
+def _subject(folder: Path, subject: str) -> Path:
+    here = sorted(path.name for path in folder.glob("subj*") if path.is_dir())
+    if subject not in here:
+        raise DataError(f"{folder}: there is no subject {subject!r}. {nearest(subject, here)}")
+    return folder / subject
 
 
-def _half(
-    root: Path, side: str, atlas: str, rois: Sequence[str] | None, n: int
-) -> tuple[Float[np.ndarray, "images vertices"], list[str]]:
-    path = root / "training_split" / "training_fmri" / f"{side}_training_fmri.npy"
-    mask = root / "roi_masks" / f"{side}.{atlas}_challenge_space.npy"
-    values, labels = _array(path), _array(mask)
-    if labels.ndim != 1 or values.shape != (n, len(labels)):
-        raise DataError(f"{path}: expected images x vertices = {n} x {labels.size} ({mask.name}), got {values.shape}")
-    names = dict(enumerate(ROI_NAMES[atlas], 1))
-    unnamed = sorted({int(label) for label in np.unique(labels)} - names.keys() - {0})
-    if unnamed:
-        raise DataError(f"{mask}: labels {unnamed[:5]} have no name in {atlas}")
-    of = [names.get(int(label), "") for label in labels]
-    keep = [vertex for vertex, name in enumerate(of) if name and (rois is None or name in rois)]
-    return np.asarray(values[:, keep], dtype=np.float32), [of[vertex] for vertex in keep]
+def _photos(folder: Path) -> tuple[list[str], list[Path]]:
+    """Ids by number in the Natural Scenes Dataset, and files, in the order of the rows."""
+    found = {int(m[1]): (f"nsd-{m[2]}", path) for path in folder.glob("*.png") if (m := _NAME.fullmatch(path.name))}
+    if not found:
+        raise DataError(f"{folder}: there are no pictures train-0001_nsd-00013.png and so on")
+    absent = sorted(set(range(1, len(found) + 1)) - set(found))
+    if absent:
+        raise DataError(f"{folder}: pictures are numbered from 1 without gaps, but train-{absent[0]:04d} is missing")
+    ordered = [found[number] for number in sorted(found)]
+    return [one for one, _ in ordered], [path for _, path in ordered]
 
 
-def _array(path: Path) -> np.ndarray:
+def _drawn(n: int, images: int | None) -> Shaped[np.ndarray, " images"]:
+    if images is None or images == n:
+        return np.arange(n)
+    if not 1 <= images <= n:
+        raise DataError(f"images should be 1 to {n}, or None for all, got {images}")
+    return np.sort(np.random.default_rng(0).permutation(n)[:images])
+
+
+def _array(path: Path, dimensions: int, kinds: str) -> Shaped[np.ndarray, "..."]:
+    """An array of numbers, mapped into memory; nothing but numbers is read."""
     if not path.is_file():
-        raise DataError(f"{path} is not there")
+        raise DataError(f"{path} is not there; unpack the whole folder of the subject")
     try:
-        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-    except (ValueError, EOFError, OSError) as error:
-        raise DataError(f"{path} cannot be read as an array of numbers ({error}); get it anew") from error
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path} cannot be read as an array of numbers ({error}); it may be cut short") from error
+    if array.ndim != dimensions or array.dtype.kind not in kinds:
+        raise DataError(f"{path}: expected {dimensions} dimension(s) of numbers, got {array.shape} of {array.dtype}")
+    return np.asarray(array) if dimensions == 1 else array
+
+
+def _kinds(rois: Sequence[str]) -> dict[str, tuple[tuple[str, int], ...]]:
+    """Region -> the (kind of mask, number) of its parts."""
+    where = {name: (kind, place + 1) for kind, names in REGIONS.items() for place, name in enumerate(names)}
+    if isinstance(rois, str) or not rois:
+        raise DataError(f"rois should be a list of regions, got {rois!r}")
+    for roi in rois:
+        if roi not in where and roi not in _JOINED:
+            raise DataError(f"algonauts2023 has no ROI {roi!r}. {nearest(roi, [*_JOINED, *where])}")
+    return {roi: tuple(where[part] for part in _JOINED.get(roi, (roi,))) for roi in rois}
+
+
+def _hemisphere(
+    place: Path, side: str, rois: Sequence[str], rows: np.ndarray, known: Path | None, images: int
+) -> tuple[list[tuple[str, int]], np.ndarray, np.ndarray | None]:
+    """The (region, vertex) of each column, images x columns, and a ceiling a column."""
+    path = place / "training_split" / "training_fmri" / f"{side}_training_fmri.npy"
+    responses = _array(path, 2, "f")
+    if len(responses) != images:
+        raise DataError(f"{path}: {len(responses)} rows but {images} pictures; is the folder unpacked whole?")
+    columns = [
+        (f"{side} {roi}", int(vertex))
+        for roi, parts in _kinds(rois).items()
+        for vertex in np.flatnonzero(_mask(place, side, parts, responses.shape[1]))
+    ]
+    chosen, back = np.unique([vertex for _, vertex in columns], return_inverse=True)
+    blocks = np.array_split(rows, max(1, -(-len(rows) // _AT_ONCE)))
+    bar = tqdm(blocks, desc=f"{place.name} {side}", unit="block", disable=None)
+    chosen = chosen.astype(np.intp)
+    values = np.concatenate([responses[block][:, chosen] for block in bar])[:, back]
+    if known is None:
+        return columns, values, None
+    ceiling = _array(known / f"{side}_noise_ceiling.npy", 1, "f")
+    if ceiling.shape != responses.shape[1:] or not ((ceiling >= 0) & (ceiling <= 1)).all():
+        raise DataError(
+            f"{known / side}_noise_ceiling.npy: expected {responses.shape[1]} Pearson r of 0 to 1, one a vertex, got "
+            f"{len(ceiling)} from {ceiling.min():.3g} to {ceiling.max():.3g}"
+        )
+    return columns, values, ceiling[chosen][back]
+
+
+def _mask(place: Path, side: str, parts: tuple[tuple[str, int], ...], vertices: int) -> np.ndarray:
+    inside = np.zeros(vertices, dtype=bool)
+    for kind, number in parts:
+        path = place / "roi_masks" / f"{side}.{kind}_challenge_space.npy"
+        numbers = _array(path, 1, "iuf")
+        if len(numbers) != vertices:
+            raise DataError(f"{path}: {len(numbers)} vertices, but the responses have {vertices}")
+        if numbers.min() < 0 or numbers.max() > len(REGIONS[kind]):
+            raise DataError(
+                f"{path}: regions are numbered 0 to {len(REGIONS[kind])}, got {numbers.min()} to {numbers.max()}"
+            )
+        inside |= numbers == number
+    return inside
+
+
+def _assembly(
+    parts: Sequence[tuple[list[tuple[str, int]], np.ndarray, np.ndarray | None]],
+    subject: str,
+    ids: tuple[str, ...],
+    rois: Sequence[str],
+    *,
+    apart: bool,
+) -> tuple[Assembly, int]:
+    columns = [column for part, _, _ in parts for column in part]
+    regions = np.array([label.split(" ", 1)[1] for label, _ in columns], dtype=object)
+    values = np.concatenate([part for _, part, _ in parts], axis=1)
+    usable = usable_voxels(values)
+    for roi in rois:
+        if not usable[regions == roi].any():
+            why = "every vertex of it holds NaN or is constant" if (regions == roi).any() else "no vertex lies in it"
+            raise DataError(f"algonauts2023, {subject}, ROI {roi!r}: {why}; leave it out of rois=[...]")
+    known = [ceiling for _, _, ceiling in parts if ceiling is not None]
+    dropped = {(columns[at][0][:2], columns[at][1]) for at in np.flatnonzero(~usable)}
+    assembly = Assembly(
+        name="algonauts2023, BOLD",
+        subject=subject,
+        stimulus_ids=ids,
+        responses=values[:, usable],
+        roi=tuple(columns[at][0] if apart else str(regions[at]) for at in np.flatnonzero(usable)),
+        ceiling=np.concatenate(known)[usable].astype(np.float64) if known else None,
+        ceiling_source="given by the user, one a vertex" if known else "not known",
+    )
+    return assembly, len(dropped)

@@ -118,37 +118,36 @@ ELSEWHERE: tuple[Elsewhere, ...] = (
     ),
     Elsewhere(
         name="algonauts2023",
-        title="Algonauts 2023: NSD photographs x fMRI of the visual cortex's surface, 8 participants",
+        title="Photographs of everyday scenes (NSD) x fMRI vertices of the visual cortex, 8 participants",
         citation=(
-            "Gifford, A. T., Lahner, B., Saba-Sadiya, S., et al. (2023). The Algonauts Project 2023 Challenge: How the "
-            "human brain makes sense of natural scenes. arXiv:2301.03198"
+            "Gifford, A. T., Lahner, B., Saba-Sadiya, S., et al. (2023). The Algonauts Project 2023 Challenge: how the "
+            "human brain makes sense of natural scenes. arXiv:2301.03198. Allen, E. J., St-Yves, G., Wu, Y., et al. "
+            "(2022). A massive 7T fMRI dataset to bridge cognitive neuroscience and artificial intelligence. Nature "
+            "Neuroscience 25, 116-126. doi:10.1038/s41593-021-00962-x"
         ),
-        address="algonauts.csail.mit.edu/challenge.html (a form); tutorial: github.com/gifale95/algonauts_2023",
+        address="algonauts.csail.mit.edu/2023 (a form), one archive a subject",
         terms="not stated here; read them at the form",
-        size="not stated",
+        size="not stated; about 10,000 photographs x 39,000 vertices a subject",
         layout=(
-            "subjNN/training_split/training_images/train-0001_nsd-00013.png, "
-            "subjNN/training_split/training_fmri/{lh,rh}_training_fmri.npy, "
-            "subjNN/roi_masks/{lh,rh}.ATLAS_challenge_space.npy"
+            "subj01/training_split/training_fmri/lh_training_fmri.npy and rh_training_fmri.npy (images x vertices), "
+            "subj01/training_split/training_images/train-0001_nsd-00013.png, "
+            "subj01/roi_masks/lh.prf-visualrois_challenge_space.npy and so on"
         ),
     ),
     Elsewhere(
-        name="things2023",
-        title="THINGS-fMRI: photographs of 720 concepts x single-trial betas, 3 participants",
+        name="things_fmri",
+        title="Photographs of 720 concepts (THINGS) x fMRI of the whole brain, 3 participants",
         citation=(
             "Hebart, M. N., Contier, O., Teichmann, L., et al. (2023). THINGS-data, a multimodal collection of "
             "large-scale datasets for investigating object representations in human brain and behavior. eLife 12, "
             "e82580. doi:10.7554/eLife.82580"
         ),
-        address=(
-            "doi:10.25452/figshare.plus.20492835 (single-trial responses, table format: betas_csv.zip); the "
-            "photographs from osf.io/jum2f"
-        ),
-        terms="not stated here; read them at figshare, and those of the photographs at osf.io/jum2f",
-        size="43 GB zipped; 211,339 voxels x 9,840 trials in participant 1",
+        address="doi:10.25452/figshare.plus.20492835 (betas_csv.zip); the photographs: osf.io/jum2f",
+        terms="not stated",
+        size="43 GB packed (betas_csv.zip)",
         layout=(
-            "betas_csv/sub-NN_ResponseData.h5, betas_csv/sub-NN_StimulusMetadata.csv, "
-            "betas_csv/sub-NN_VoxelMetadata.csv, images/CONCEPT/CONCEPT_12s.jpg"
+            "betas_csv/sub-01_ResponseData.h5, sub-01_StimulusMetadata.csv, sub-01_VoxelMetadata.csv; "
+            "images/aardvark/aardvark_01b.jpg (or object_images/...)"
         ),
     ),
 )

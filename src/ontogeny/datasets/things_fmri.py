@@ -1,178 +1,280 @@
-"""THINGS-fMRI (Hebart et al. 2023): photographs of 720 concepts x single-trial betas of 3 participants, the tables.
+"""THINGS-fMRI (Hebart et al. 2023): photographs of objects x voxels of three participants, one response a trial.
 
-`betas_csv/sub-01_ResponseData.h5` was written by pandas: voxels x trials in `ResponseData/block0_values`, in the order
-of the rows of `sub-01_VoxelMetadata.csv` and `sub-01_StimulusMetadata.csv`. It is read with h5py, for pandas would load
-what it stored beside the numbers as Python objects.
+Read are the tables of single-trial responses (`betas_csv`). The HDF5 file is one that pandas wrote: its blocks of
+numbers are read as they are, voxels x trials, and nothing else of it; trials are in the order of StimulusMetadata.
 """
 
 from __future__ import annotations
 
+import csv
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Shaped
 from tqdm import tqdm
 
-from ontogeny.assembly import Assembly
+from ontogeny.assembly import Assembly, usable_voxels
 from ontogeny.benchmark import Benchmark
-from ontogeny.datasets.algonauts import ImageFiles
 from ontogeny.datasets.elsewhere import find_elsewhere, folder_of
 from ontogeny.datasets.hdf5 import open_hdf5
-from ontogeny.datasets.plain import numbers, read_table, texts
+from ontogeny.datasets.photos import PictureFiles
 from ontogeny.errors import DataError, nearest
-from ontogeny.imaging.runs import rows_of
+from ontogeny.imaging.runs import average_repeats, rows_of, zscore_runs
 from ontogeny.metrics import make_folds
 from ontogeny.metrics.encoding import Ridge
+from ontogeny.metrics.rsa import RSA
 from ontogeny.stimuli import StimulusSet
 
-__all__ = ["load_things"]
+__all__ = ["load_things_fmri"]
 
-_AT_ONCE = 2000
-_VISUAL = ("V1", "V2", "V3", "hV4")
+_KEY = "ResponseData"
+_AT_ONCE = 256
+_CEILING = {"train": "nc_singletrial", "test": "nc_testset"}
+_WORDS = {"True": 1.0, "False": 0.0, "": np.nan}
+_TRIALS = ("trial_type", "session", "stimulus", "concept")
+_ABOUT = (
+    "{n} photographs of the {split} set, {each}; responses {unit}; {dropped} voxels with NaN or without variance left "
+    "out. A voxel in two ROIs is in both. Ceilings: the square root of the published {ceiling}. {order}"
+)
 
 
-def load_things(
+def load_things_fmri(
     *,
     folder: str | os.PathLike[str] | None = None,
-    subject: int = 1,
-    images: str = "test",
-    rois: Sequence[str] = _VISUAL,
-    pictures: str | os.PathLike[str] | None = None,
+    images: str | os.PathLike[str] | None = None,
+    split: str = "test",
+    subjects: Sequence[str] | None = None,
+    rois: Sequence[str] = ("V1", "V2", "V3", "hV4", "LOC", "EBA", "FFA", "PPA"),
+    least: float = 0.0,
+    zscore: bool = True,
 ) -> Benchmark:
-    """One participant's betas, z-scored within session, averaged over repeats.
+    """Photographs of objects and the voxels of up to three subjects.
 
     Args:
-        folder: holds `betas_csv`; None: `things2023` in a data folder.
-        subject: 1 to 3.
-        images: "test" (100 images, 12 repeats, with ceilings) or "train" (12 images each of 720 concepts, shown once;
-            folds keep concepts whole).
-        rois: columns of the voxel table that are 1 inside a region: V1, hV4, lFFA, glasser-FFC, ...; a voxel in several
-            counts for the first.
-        pictures: folder with one folder a concept (`dog/dog_12s.jpg`); None: `images` beside `betas_csv`.
+        folder: with `betas_csv`; where not given, `things_fmri` in a data folder.
+        images: the photographs, a folder a concept; where not given, `images` or `object_images` in the folder.
+        split: "test": 100 photographs, the mean over the 12 showings of each; "train": 8,640, each seen once, whose
+            folds keep concepts whole.
+        subjects: "sub-01" and so on; all that are there where not given.
+        rois: columns of VoxelMetadata ("V1", "lFFA", "glasser-V1"); "FFA" joins "lFFA" and "rFFA".
+        least: only voxels whose published noise ceiling is this high or higher, in percent of the variance.
+        zscore: each voxel to mean 0 and standard deviation 1 within each session, over trials of the split. The
+            published ceilings are of responses so scaled.
 
     Raises:
-        DataError: files or options that cannot be used; names them.
-        DatasetNotFoundError: the folder is not on this machine; says where to get it.
+        DataError: a file or option that cannot be used; names it.
+        DatasetNotFoundError: it is not on this machine; says where to get it.
+        MissingExtraError: h5py is not installed.
     """
-    if images not in ("test", "train"):
-        raise DataError(f"things2023: images is 'test' or 'train', got {images!r}")
-    root, who = folder_of("things2023", folder), f"sub-{subject:02d}"
-    tables = root / "betas_csv"
-    stimuli, trials = _trials(tables / f"{who}_StimulusMetadata.csv", images)
-    voxels, labels, ceiling = _voxels(tables / f"{who}_VoxelMetadata.csv", rois, images)
-    values = _responses(tables / f"{who}_ResponseData.h5", voxels, trials)
-    names, means, dropped = _averaged(values, stimuli)
-    keep = ~dropped
-    if not keep.any():
-        raise DataError(f"things2023: all {keep.size} voxels of {who} are NaN or constant within a session")
-    shown = _pictures(Path(pictures) if pictures is not None else root / "images", names)
-    known = find_elsewhere("things2023")
-    concepts = tuple(path.parent.name for path in shown)
-    assembly = Assembly(
-        name="things2023, betas (z)",
-        subject=who,
-        stimulus_ids=names,
-        responses=means[:, keep],
-        roi=tuple(label for label, kept in zip(labels, keep, strict=True) if kept),
-        ceiling=None if ceiling is None else ceiling[keep],
-        ceiling_source="not known"
-        if ceiling is None
-        else "square root of the published nc_testset (share of variance)",
-    )
-    train = images == "train"
+    if split not in _CEILING:
+        raise DataError(f"split is 'train' or 'test', got {split!r}")
+    about = find_elsewhere("things_fmri")
+    root = folder_of(about.name, folder)
+    place = root / "betas_csv" if (root / "betas_csv").is_dir() else root
+    read = [_subject(place, one, split, rois, least=least, zscore=zscore) for one in _subjects(place, subjects)]
+    concepts = {stimulus: concept for one in read for stimulus, concept in one.concepts.items()}
+    inside = root / "object_images" if (root / "object_images").is_dir() else root / "images"
+    photos = Path(images).expanduser() if images is not None else inside
+    ids = read[0].assembly.stimulus_ids
+    labels = tuple(concepts[one] for one in ids) if split == "train" else None
     return Benchmark(
-        name=f"things2023-{who}-{images}",
+        name=f"{about.name}-{split}",
         version="1",
-        citation=known.citation,
-        licence=known.terms,
-        about=f"{known.title}: {len(names)} {images} images; {int(dropped.sum())} voxels dropped (NaN or constant).",
+        citation=about.citation,
+        licence=about.terms,
+        about=_ABOUT.format(
+            n=len(ids),
+            split=split,
+            each="each seen once" if split == "train" else "the mean over the trials of each",
+            unit="z-scored within session" if zscore else "in the published unit",
+            dropped=sum(one.dropped for one in read),
+            ceiling=_CEILING[split],
+            order=" ".join(dict.fromkeys(one.order for one in read)),
+        ),
         simulated=False,
         stimuli=StimulusSet(
-            name="things2023", modality="image", ids=names, inputs=ImageFiles(shown), groups=concepts if train else None
+            name=f"{about.name}-{split}",
+            modality="image",
+            ids=ids,
+            inputs=PictureFiles([photos / one.rsplit("_", 1)[0] / one for one in ids]),
+            groups=labels,
         ),
-        assemblies=(assembly,),
-        metrics=(Ridge(rule="gcv"),),
-        folds=make_folds(len(names), n_folds=5, groups=concepts if train else None, seed=0),
+        assemblies=tuple(one.assembly for one in read),
+        metrics=(Ridge(rule="kfold"),) if split == "train" else (Ridge(rule="gcv"), RSA()),
+        folds=make_folds(len(ids), n_folds=5, groups=labels, seed=0),
     )
 
 
-def _trials(path: Path, images: str) -> tuple[tuple[tuple[str, str], ...], Int[np.ndarray, " trials"]]:
-    """(Image, session) of each trial of the kind asked for, and which rows of the table these are."""
-    table = read_table(path)
-    kinds, files, sessions = (texts(path, table, name) for name in ("trial_type", "stimulus", "session"))
-    rows = np.flatnonzero([kind == images for kind in kinds])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """One subject: responses, stimulus -> concept, voxels left out, how voxels were matched."""
+
+    assembly: Assembly
+    concepts: dict[str, str]
+    dropped: int
+    order: str
+
+
+def _subjects(place: Path, wanted: Sequence[str] | None) -> tuple[str, ...]:
+    here = sorted(path.name.split("_")[0] for path in place.glob(f"sub-*_{_KEY}.h5"))
+    for one in wanted or ():
+        if one not in here:
+            raise DataError(f"{place}: there is no {one}_{_KEY}.h5. {nearest(one, here)}")
+    if not here:
+        raise DataError(f"{place}: there is no sub-01_{_KEY}.h5; give the folder that holds betas_csv")
+    return tuple(wanted or here)
+
+
+def _subject(place: Path, subject: str, split: str, rois: Sequence[str], *, least: float, zscore: bool) -> _Read:
+    path = place / f"{subject}_StimulusMetadata.csv"
+    trials = _columns(path, lambda head: _known(path, head, _TRIALS))
+    rows = np.flatnonzero(np.array(trials["trial_type"]) == split)
     if not rows.size:
-        raise DataError(f"{path}: no trial of type {images!r}; there are {sorted(set(kinds))}")
-    return tuple((Path(files[row]).stem, sessions[row]) for row in rows), rows
-
-
-def _voxels(
-    path: Path, rois: Sequence[str], images: str
-) -> tuple[Int[np.ndarray, " voxels"], list[str], Float[np.ndarray, " voxels"] | None]:
-    """Rows of the voxels in the ROIs, each one's ROI, and its ceiling as Pearson r (of the averaged test images)."""
-    table = read_table(path)
-    for roi in rois:
-        if roi not in table:
-            raise DataError(f"things2023: {path.name} has no ROI {roi!r}. {nearest(roi, table)}")
-    inside: Mapping[str, Any] = {roi: numbers(path, roi, table[roi]) > 0 for roi in rois}
-    labels = ["" for _ in table[rois[0]]]
-    for roi in reversed(rois):
-        for row in np.flatnonzero(inside[roi]):
-            labels[row] = roi
-    rows = np.flatnonzero([bool(label) for label in labels])
-    if not rows.size:
-        raise DataError(f"things2023: no voxel is in {list(rois)}")
-    if images == "train":
-        return rows, [labels[row] for row in rows], None
-    share = numbers(path, "nc_testset", table.get("nc_testset", [])) / 100
-    if len(share) != len(labels):
-        raise DataError(f"{path}: column 'nc_testset' is missing; it holds the noise ceilings in percent")
-    return rows, [labels[row] for row in rows], np.sqrt(np.clip(np.nan_to_num(share[rows]), 0, 1))
-
-
-def _responses(
-    path: Path, voxels: Int[np.ndarray, " voxels"], trials: Int[np.ndarray, " trials"]
-) -> Float[np.ndarray, "trials voxels"]:
-    """Betas of some voxels and trials; whole rows are read, a stretch of voxels at a time."""
-    with open_hdf5(path) as file:
-        if "ResponseData" not in file or "block0_values" not in file["ResponseData"]:
-            raise DataError(f"{path} should hold ResponseData/block0_values (voxels x trials), got {list(file)}")
-        block = file["ResponseData"]["block0_values"]
-        if block.ndim != 2 or block.shape[0] <= voxels[-1] or block.shape[1] <= trials[-1]:
+        raise DataError(f"{path}: no trial is of trial_type {split!r}, got {sorted(set(trials['trial_type']))}")
+    seen, sessions = ([trials[name][row] for row in rows] for name in ("stimulus", "session"))
+    columns, nc, ids = _voxels(place / f"{subject}_VoxelMetadata.csv", rois, _CEILING[split], least)
+    labels = [(roi, voxel) for roi, voxels in columns.items() for voxel in voxels]
+    chosen, back = np.unique([voxel for _, voxel in labels], return_inverse=True)
+    values, order = _responses(place / f"{subject}_{_KEY}.h5", ids, len(trials["session"]), chosen, rows)
+    usable = np.isfinite(nc[chosen])
+    for some in rows_of(sessions).values() if zscore else [list(range(len(rows)))]:
+        usable &= usable_voxels(values[some])
+    kept = usable[back]
+    for roi in columns:
+        if not any(good for (label, _), good in zip(labels, kept, strict=True) if label == roi):
             raise DataError(
-                f"{path}: expected voxels x trials of the two tables, more than {voxels[-1]} x {trials[-1]}, got "
-                f"{block.shape}; are the files of one participant?"
+                f"things_fmri, {subject}: every voxel of ROI {roi!r} holds NaN or is constant; leave it out"
             )
-        out = np.empty((len(trials), len(voxels)), dtype=np.float32)
-        for start in tqdm(range(0, len(voxels), _AT_ONCE), desc=path.name, unit="stretch", disable=None):
-            some = voxels[start : start + _AT_ONCE]
-            out[:, start : start + len(some)] = block[some][:, trials].T
+    back = (np.cumsum(usable) - 1)[back[kept]]
+    good = zscore_runs(values[:, usable], sessions) if zscore else values[:, usable]
+    names, means = average_repeats(good, seen) if split == "test" else (tuple(seen), good)
+    assembly = Assembly(
+        name=f"things_fmri-{split}, BOLD" + (" (z)" if zscore else ""),
+        subject=subject,
+        stimulus_ids=names,
+        responses=means[:, back],
+        roi=tuple(roi for (roi, _), keep in zip(labels, kept, strict=True) if keep),
+        ceiling=np.sqrt(nc[chosen][usable] / 100)[back],
+        ceiling_source=f"square root of the published noise ceiling {_CEILING[split]}",
+    )
+    concepts = {trials["stimulus"][row]: trials["concept"][row] for row in rows}
+    return _Read(assembly=assembly, concepts=concepts, dropped=int((~usable).sum()), order=order)
+
+
+def _columns(path: Path, choose: Callable[[list[str]], Sequence[str]]) -> dict[str, list[str]]:
+    """Some columns of a CSV table, chosen by its header; the others are not kept, since there are many."""
+    if not path.is_file():
+        raise DataError(f"{path} is not there; it comes with betas_csv.zip")
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            lines = csv.reader(stream, strict=True)
+            head = next(lines, [])
+            wanted = {name: head.index(name) for name in choose(head)}
+            out: dict[str, list[str]] = {name: [] for name in wanted}
+            for row in lines:
+                if len(row) != len(head):
+                    raise DataError(f"{path}, line {lines.line_num}: {len(head)} columns but {len(row)} cells")
+                for name, at in wanted.items():
+                    out[name].append(row[at])
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read as a CSV table ({error})") from error
     return out
 
 
-def _averaged(
-    values: Float[np.ndarray, "trials voxels"], stimuli: Sequence[tuple[str, str]]
-) -> tuple[tuple[str, ...], Float[np.ndarray, "images voxels"], np.ndarray]:
-    """Z-scored within session over the trials chosen, then the mean over an image's repeats; voxels that cannot be."""
-    scored, bad = np.empty_like(values), ~np.isfinite(values).all(axis=0)
-    for rows in rows_of([session for _, session in stimuli]).values():
-        part = values[rows].astype(np.float64)
-        still = np.ptp(part, axis=0) == 0
-        bad |= still
-        scored[rows] = (part - part.mean(axis=0)) / np.where(still, 1, part.std(axis=0))
-    images = rows_of([image for image, _ in stimuli])
-    names = tuple(sorted(images))
-    means = np.stack([scored[images[name]].mean(axis=0, dtype=np.float64) for name in names])
-    return names, means.astype(np.float32), bad
+def _known(path: Path, head: list[str], names: Sequence[str]) -> Sequence[str]:
+    for name in names:
+        if name not in head:
+            raise DataError(f"{path}: there is no column {name!r}. {nearest(name, head)}")
+    return names
 
 
-def _pictures(folder: Path, names: Sequence[str]) -> tuple[Path, ...]:
-    """`concept/concept_12s.jpg`; what follows the last underscore is the picture's number."""
-    found = tuple(folder / name.rpartition("_")[0] / f"{name}.jpg" for name in names)
-    missing = [path for path in found if not path.is_file()]
-    if missing:
-        raise DataError(f"things2023: {len(missing)} of {len(found)} pictures are missing, e.g. {missing[0]}")
-    return found
+def _parts(path: Path, head: list[str], roi: str) -> list[str]:
+    if roi in head:
+        return [roi]
+    both = [side + roi for side in ("l", "r") if side + roi in head]
+    if not both:
+        joined = [name[1:] for name in head if name[:1] == "l" and "r" + name[1:] in head]
+        raise DataError(f"{path}: there is no ROI {roi!r}. {nearest(roi, [*joined, *head])}")
+    return both
+
+
+def _voxels(
+    path: Path, rois: Sequence[str], ceiling: str, least: float
+) -> tuple[dict[str, Shaped[np.ndarray, " some"]], Float[np.ndarray, " voxels"], Shaped[np.ndarray, " voxels"]]:
+    """Region -> its voxels' rows, the noise ceiling (percent) and the id of every voxel."""
+    if isinstance(rois, str) or not rois:
+        raise DataError(f"rois should be a list of regions, got {rois!r}")
+    found: dict[str, list[str]] = {}
+
+    def choose(head: list[str]) -> Sequence[str]:
+        found.update({roi: _parts(path, head, roi) for roi in rois})
+        _known(path, head, ("voxel_id", ceiling))
+        return list(dict.fromkeys(["voxel_id", ceiling, *(part for parts in found.values() for part in parts)]))
+
+    table = _columns(path, choose)
+    numbers = {name: _numbers(path, name, cells) for name, cells in table.items()}
+    inside = {roi: np.flatnonzero(sum(numbers[part] > 0 for part in parts)) for roi, parts in found.items()}
+    nc = numbers[ceiling]
+    inside = {roi: voxels[~(nc[voxels] < least)] for roi, voxels in inside.items()}
+    if empty := [roi for roi, voxels in inside.items() if not voxels.size]:
+        raise DataError(f"{path}: no voxel with a noise ceiling of {least:g} % or more lies in {empty}; leave them out")
+    if (outside := (nc < 0) | (nc > 100)).any():
+        raise DataError(f"{path}: {ceiling} should be percent, 0 to 100, got {nc[outside][0]:g}")
+    return inside, nc, numbers["voxel_id"]
+
+
+def _numbers(path: Path, name: str, cells: list[str]) -> Float[np.ndarray, " voxels"]:
+    try:
+        return np.array([_WORDS[cell] if cell in _WORDS else float(cell) for cell in cells])
+    except ValueError as error:
+        raise DataError(f"{path}: column {name!r} should hold numbers ({error})") from error
+
+
+def _responses(
+    path: Path, ids: np.ndarray, trials: int, voxels: np.ndarray, rows: np.ndarray
+) -> tuple[Float[np.ndarray, "trials voxels"], str]:
+    """Responses of some trials and voxels, and how voxels were matched."""
+    with open_hdf5(path) as file:
+        if _KEY not in file:
+            raise DataError(f"{path}: there is no {_KEY!r}, got {sorted(file)[:4]}")
+        group = file[_KEY]
+        blocks = {m[1]: group[name] for name in group if (m := re.fullmatch(r"block(\d+)_values", name))}
+        fits = [number for number, one in blocks.items() if one.dtype.kind == "f" and one.shape == (len(ids), trials)]
+        if len(fits) != 1:
+            raise DataError(
+                f"{path}: expected one block of floats, voxels x trials = {len(ids)} x {trials} (as many as the rows "
+                f"of VoxelMetadata and StimulusMetadata), got {[one.shape for one in blocks.values()]}"
+            )
+        order = _matched(path, [one for number, one in blocks.items() if number not in fits], ids)
+        columns = _trial_columns(path, group.get(f"block{fits[0]}_items"), trials)[rows]
+        parts = np.array_split(voxels, max(1, -(-len(voxels) // _AT_ONCE)))
+        bar = tqdm(parts, desc=path.name.split("_")[0], unit="block", disable=None)
+        whole = np.concatenate([blocks[fits[0]][part][:, columns].astype(np.float32) for part in bar])
+        return whole.T, order
+
+
+def _matched(path: Path, blocks: list[Any], ids: np.ndarray) -> str:
+    for block in blocks:
+        if block.dtype.kind in "iuf" and block.size == len(ids):
+            if not np.array_equal(np.asarray(block[()]).ravel(), ids):
+                raise DataError(f"{path}: its voxel_id are not those of VoxelMetadata in their order; get both anew")
+            return "Voxels were matched by voxel_id."
+    return "The file says no voxel_id in numbers: voxels are taken in the order of VoxelMetadata."
+
+
+def _trial_columns(path: Path, items: Any, trials: int) -> Shaped[np.ndarray, " trials"]:
+    """The column of each trial: by its number where the file has that in numbers, else in order."""
+    if items is None or items.shape != (trials,) or items.dtype.kind not in "iuS":
+        return np.arange(trials)
+    try:
+        numbers = np.asarray(items[()]).astype(np.int64)
+    except ValueError:
+        return np.arange(trials)
+    if not np.array_equal(np.sort(numbers), np.arange(trials)):
+        raise DataError(f"{path}: trials should be numbered 0 to {trials - 1}, got {numbers[:3]} ...")
+    return np.argsort(numbers)
