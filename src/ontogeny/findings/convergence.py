@@ -20,7 +20,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ontogeny.findings.estimates import Estimate
-from ontogeny.findings.profiles import adjusted, agreement, agreement_across, correlation, direction, over_subjects
+from ontogeny.findings.profiles import agreement, agreement_across, correlation, direction
+from ontogeny.findings.subjects import adjusted, over_subjects
 
 __all__ = ["FEWEST", "Convergence", "converging", "order_p", "slope"]
 

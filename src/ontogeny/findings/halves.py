@@ -55,13 +55,13 @@ def half_points(cells: Cells, *, raw: bool = False) -> tuple[HalfPoint, ...]:
 
     Args:
         cells: of one model, modality, benchmark, pooling and metric, at its steps.
-        raw: values as they are, not above chance.
+        raw: see `Cells.levels`.
 
     Raises:
         DataError: several kinds of cells, or chance is not known and `raw` is not said.
     """
     one_kind(cells, "step")
-    values = cells.value if raw else cells.above_chance
+    values, _ = cells.levels(raw=raw)
     curves: dict[tuple[str, str], dict[int, list[float]]] = {}
     depth: dict[str, float] = {}
     columns = (cells.roi.tolist(), cells.layer.tolist(), cells.step.tolist(), cells.depth.tolist(), values.tolist())
