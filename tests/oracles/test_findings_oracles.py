@@ -9,9 +9,9 @@ from tests.brains import DEPTHS, NETWORKS, over_depth, over_scales, scale_cells
 
 from ontogeny.errors import DatasetNotFoundError
 from ontogeny.findings import published_regions, scale
-from ontogeny.findings.convergence import converging, order_p, slope
-from ontogeny.findings.profiles import agreement, correlation
-from ontogeny.findings.subjects import over_subjects
+from ontogeny.findings.statistics.convergence import converging, order_p, slope
+from ontogeny.findings.statistics.profiles import agreement, correlation
+from ontogeny.findings.statistics.subjects import over_subjects
 from ontogeny.published import load_published
 
 pytestmark = pytest.mark.oracle

@@ -9,17 +9,16 @@ from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
 
 from ontogeny.errors import DataError
-from ontogeny.findings.atlases import places
-from ontogeny.findings.cells import CHANCE_LEFT_IN, Cells
-from ontogeny.findings.cubes import Cube, best_on_others, cube, jackknifed
+from ontogeny.findings.data.atlases import places
+from ontogeny.findings.data.cells import CHANCE_LEFT_IN, Cells
 from ontogeny.findings.estimates import Estimate, Finding
-from ontogeny.findings.subjects import mean_interval, over_subjects
-from ontogeny.findings.uncertain import reordered
+from ontogeny.findings.statistics.cubes import Cube, best_on_others, cube, jackknifed
+from ontogeny.findings.statistics.subjects import mean_interval, over_subjects
+from ontogeny.findings.statistics.uncertain import permuted_p, rank_correlations
 
-__all__ = ["Best", "hierarchy", "permuted_p", "rank_correlations"]
+__all__ = ["Best", "hierarchy"]
 
 Best = Literal["centre", "others"]
 
@@ -94,30 +93,6 @@ def hierarchy(
         source=f"{cells.model[0]}, {cells.benchmark[0]}: {len(made.subjects)} subjects, {len(at)} regions, "
         f"{len(made.layers)} layers, {made.metric}, {made.said}",
     )
-
-
-def rank_correlations(values: Float[np.ndarray, "rows rois"], place: Float[np.ndarray, " rois"]) -> np.ndarray:
-    """Spearman's rho of each row with the places, ties at their mean rank; 0 for a row without any order."""
-    a = stats.rankdata(values, axis=1)
-    b = stats.rankdata(place)
-    a, b = a - a.mean(axis=1, keepdims=True), b - b.mean()
-    size = np.sqrt(np.square(a).sum(axis=1) * np.square(b).sum())
-    return np.asarray(np.divide(a @ b, size, out=np.zeros(len(a)), where=size > 0))
-
-
-def permuted_p(
-    values: Float[np.ndarray, "rows rois"], place: Float[np.ndarray, " rois"], *, draws: int = 9999, seed: int = 0
-) -> float:
-    """Two-sided p of the mean rank correlation, the places given to other ROIs, the same for all rows.
-
-    All orders up to 7 ROIs (the least p of 4 is 2 / 24), `draws` random ones beyond.
-    """
-    ranks = stats.rankdata(values, axis=1)
-    ranks -= ranks.mean(axis=1, keepdims=True)
-    size = np.sqrt(np.square(ranks).sum(axis=1, keepdims=True))
-    profile = np.divide(ranks, size, out=np.zeros_like(ranks), where=size > 0).sum(axis=0)
-    found = np.abs(stats.rankdata(place)[reordered(len(place), draws, seed)] @ profile)
-    return float(np.mean(found >= found[0] * (1 - 1e-12) - 1e-12))
 
 
 def _steady(made: Cube, rois: Sequence[str], place: np.ndarray) -> np.ndarray:

@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from ontogeny.findings.atlases import places
-from ontogeny.findings.cells import CHANCE_LEFT_IN, Cells, is_biased
+from ontogeny.findings.data.atlases import places
+from ontogeny.findings.data.cells import CHANCE_LEFT_IN, Cells, is_biased
 from ontogeny.findings.estimates import Estimate, Finding
-from ontogeny.findings.halves import SIDES, Effects, HalfPoint, connected, effects, half_points
-from ontogeny.findings.hierarchy import rank_correlations
-from ontogeny.findings.uncertain import placed_p, true_values
+from ontogeny.findings.statistics.halves import SIDES, Effects, HalfPoint, connected, effects, half_points
+from ontogeny.findings.statistics.uncertain import placed_p, rank_correlations, true_values
 
 __all__ = ["when"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ontogeny.findings import Finding
-from ontogeny.findings.cells import ABOVE_CHANCE
+from ontogeny.findings.data.cells import ABOVE_CHANCE
 from ontogeny.report.figures import Figure, altair, finished
 
 __all__ = ["drawable", "figures"]

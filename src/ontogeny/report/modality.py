@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ontogeny.findings import Finding
-from ontogeny.findings.cells import ABOVE_CHANCE, CHANCE_LEFT_IN
+from ontogeny.findings.data.cells import ABOVE_CHANCE, CHANCE_LEFT_IN
 from ontogeny.report.figures import Figure, altair, file_stem, finished
 
 __all__ = ["figures"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ontogeny.findings import YEO_7, Finding
-from ontogeny.findings.cells import ABOVE_CHANCE
+from ontogeny.findings.data.cells import ABOVE_CHANCE
 from ontogeny.report.figures import Figure, altair, finished
 
 __all__ = ["figures"]

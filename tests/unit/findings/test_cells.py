@@ -7,7 +7,7 @@ import pytest
 
 from ontogeny.errors import DataError
 from ontogeny.findings import Cells, Estimate
-from ontogeny.findings.cells import is_biased
+from ontogeny.findings.data.cells import is_biased
 from ontogeny.scores import Score
 from ontogeny.series import Record
 

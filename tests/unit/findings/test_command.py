@@ -184,6 +184,25 @@ def test_records_that_cannot_be_models_are_refused(tmp_path):
         models_of_records([one, other])
 
 
+def test_records_without_chance_are_models_only_if_raw_is_said(records, tmp_path, capsys):
+    made = Record.open(tmp_path / "unknown", create=True)
+    made.describe("b", {"fingerprint": "f", "modality": "image"})
+    made.append(
+        Score(
+            **{n: getattr(s, n) for n in s.__slots__}
+            | {"run": made.run}
+            | ({"chance": None} if s.kind == "alignment" else {})
+        )
+        for s in records[0].select()
+    )
+    with pytest.raises(DataError, match="chance is not known of 12 of 12 cells, e.g. of metric 'cka-linear-debiased'"):
+        models_of_records([made])
+    assert not models_of_records([made], raw=True).chance_removed
+    code, _, err = told(capsys, "across", made.folder, *(r.folder for r in records[1:]), "--raw")
+    assert code == 2
+    assert "choose one kind with where(metric=...)" in err
+
+
 def test_modality_of_records_of_two_benchmarks_of_the_same_responses(tmp_path, capsys):
     made = [record(tmp_path, "gpt", level=0.3, modality="text", benchmark="nsd-text", chance=0.4)]
     made += [record(tmp_path, "vit", level=0.2, modality="image", benchmark="nsd-image")]

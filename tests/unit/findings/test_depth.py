@@ -9,8 +9,8 @@ from tests.brains import DEPTHS, NETWORKS, depth_cells, over_depth
 
 from ontogeny.errors import DataError
 from ontogeny.findings import Cells, depth
-from ontogeny.findings.convergence import converging
-from ontogeny.findings.profiles import direction
+from ontogeny.findings.statistics.convergence import converging
+from ontogeny.findings.statistics.profiles import direction
 
 RUNS = 150
 MOST = stats.binom.ppf(0.999, RUNS, 0.05) / RUNS  # what a test of nominal 5 % may reach in so many worlds

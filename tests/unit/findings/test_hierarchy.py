@@ -8,7 +8,7 @@ from tests.brains import brains
 
 from ontogeny.errors import DataError
 from ontogeny.findings import hierarchy
-from ontogeny.findings.atlases import places
+from ontogeny.findings.data.atlases import places
 
 ORDER = ["V1", "V2", "V3", "V4", "LO", "IT"]
 

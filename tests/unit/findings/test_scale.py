@@ -9,8 +9,8 @@ from tests.unit.findings.test_depth import both, columns
 
 from ontogeny.errors import DataError
 from ontogeny.findings import Cells, scale
-from ontogeny.findings.profiles import direction
-from ontogeny.findings.scales import scale_of
+from ontogeny.findings.statistics.profiles import direction
+from ontogeny.findings.statistics.scales import scale_of
 from ontogeny.metrics.cka import CKA
 from ontogeny.metrics.neighbours import CKNNA, CycleKNN, MutualKNN
 from ontogeny.metrics.shen2026 import shen2026

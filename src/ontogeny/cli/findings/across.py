@@ -76,7 +76,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _models(arguments: argparse.Namespace) -> Models:
     from ontogeny.findings import Models
-    from ontogeny.findings.own_models import models_of_records
+    from ontogeny.findings.data.own_models import models_of_records
     from ontogeny.published import load_published
     from ontogeny.series import Record
 

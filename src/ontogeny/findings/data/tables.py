@@ -6,7 +6,7 @@ import math
 import re
 from typing import Literal
 
-from ontogeny.findings.cells import Cells
+from ontogeny.findings.data.cells import Cells
 from ontogeny.published import load_published
 
 __all__ = ["published_depth", "published_regions"]

@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy import sparse, stats
 
-from ontogeny.findings.cells import Cells
-from ontogeny.findings.cubes import one_kind
+from ontogeny.findings.data.cells import Cells
+from ontogeny.findings.statistics.cubes import one_kind
 from ontogeny.lag import RiseTime, rise_time
 
 __all__ = ["SIDES", "Effects", "HalfPoint", "connected", "effects", "half_points"]

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ontogeny.errors import DataError
-from ontogeny.findings.cells import ABOVE_CHANCE, Cells
-from ontogeny.findings.cubes import picked, shared_cubes
-from ontogeny.findings.model_columns import Models
+from ontogeny.findings.data.cells import ABOVE_CHANCE, Cells
+from ontogeny.findings.data.model_columns import Models
+from ontogeny.findings.statistics.cubes import picked, shared_cubes
 from ontogeny.series import Record
 
 __all__ = ["models_of_records"]

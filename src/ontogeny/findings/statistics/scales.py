@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Float
 
 from ontogeny.errors import DataError
-from ontogeny.findings.cells import Cells, is_biased
-from ontogeny.findings.profiles import members
+from ontogeny.findings.data.cells import Cells, is_biased
+from ontogeny.findings.statistics.profiles import members
 
 __all__ = ["Grid", "family_of", "gather", "scale_of"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ontogeny.errors import DataError
-from ontogeny.findings.cells import Cells, unit_of
+from ontogeny.findings.data.cells import Cells, unit_of
 
 __all__ = ["Cube", "best_on_others", "cube", "jackknifed", "one_kind", "picked", "shared_cubes"]
 
