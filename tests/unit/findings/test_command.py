@@ -188,11 +188,7 @@ def test_records_without_chance_are_models_only_if_raw_is_said(records, tmp_path
     made = Record.open(tmp_path / "unknown", create=True)
     made.describe("b", {"fingerprint": "f", "modality": "image"})
     made.append(
-        Score(
-            **{n: getattr(s, n) for n in s.__slots__}
-            | {"run": made.run}
-            | ({"chance": None} if s.kind == "alignment" else {})
-        )
+        Score(**{n: getattr(s, n) for n in s.__slots__} | {"run": made.run, "chance": None})
         for s in records[0].select()
     )
     with pytest.raises(DataError, match="chance is not known of 12 of 12 cells, e.g. of metric 'cka-linear-debiased'"):

@@ -124,7 +124,7 @@ def test_biased_values_need_their_chance_or_words():
     assert finding.answer.endswith("Values: chance not known, left in.")
     assert finding.cannot_tell[0].startswith("Whether alignment is above chance")
     half = np.where(np.arange(len(cells)) < 224, 0.1, np.nan)
-    with pytest.raises(DataError, match="chance is known of 224 of 448 cells"):
+    with pytest.raises(DataError, match="chance is not known of 224 of 448 cells.*choose one kind with where"):
         depth(Cells(**{**{n: getattr(cells, n) for n in cells.__dataclass_fields__}, "chance": half}))
 
 

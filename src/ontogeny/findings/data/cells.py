@@ -168,9 +168,8 @@ class Cells:
             return self.value, CHANCE_LEFT_IN
         metric = str(self.metric[unknown][0])
         biased = ", and of biased CKA it differs by region and layer" if is_biased(metric) else ""
-        how = (
-            "choose one kind with where(metric=...)" if raw else "take a metric that has it, or say raw and read it so"
-        )
+        how = "take a metric that has it, or say raw and read it so"
+        how = how if unknown.all() else "choose one kind with where(metric=...)"
         raise DataError(
             f"chance is not known of {int(unknown.sum())} of {len(self)} cells, e.g. of metric {metric!r}{biased}; "
             f"{how}"
