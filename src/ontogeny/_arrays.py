@@ -6,13 +6,13 @@ Axes: `stimuli`, `features`, `voxels`, `pairs` (stimulus pairs i < j, in the ord
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Real
 
-__all__ = ["Numbers", "Pairs", "PerVoxel", "Responses", "Square", "digest"]
+__all__ = ["Numbers", "Pairs", "PerVoxel", "Responses", "Square", "digest", "digest_of"]
 
 Responses: TypeAlias = Float[np.ndarray, "stimuli voxels"]
 PerVoxel: TypeAlias = Float[np.ndarray, " voxels"]
@@ -23,6 +23,11 @@ Pairs: TypeAlias = Float[np.ndarray, " pairs"]
 
 def digest(*parts: Any) -> str:
     """Sha256 (first 16 hex digits) over strings, bytes and arrays; a part's type and shape count too."""
+    return digest_of(parts)
+
+
+def digest_of(parts: Iterable[Any]) -> str:
+    """The same of parts that come one at a time, so that large ones need not be in memory together."""
     sha = hashlib.sha256()
     for part in parts:
         if isinstance(part, np.ndarray):

@@ -6,13 +6,14 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
 from scipy.ndimage import gaussian_filter1d
 
-from ontogeny._arrays import digest
+from ontogeny._arrays import digest_of
 from ontogeny.errors import AlignmentIdError, DataError
 
 __all__ = ["Modality", "StimulusSet", "check_ids", "nuisance_features", "position_features", "surface_features"]
@@ -89,8 +90,8 @@ class StimulusSet:
 
     def fingerprint(self) -> str:
         """Sixteen hex digits over ids, groups and the stimuli themselves."""
-        contents = [s if isinstance(s, str) else np.asarray(s) for s in self.inputs]
-        return digest(self.modality, self.ids, self.groups, self.contiguous, *contents)
+        contents = (s if isinstance(s, str) else np.asarray(s) for s in self.inputs)
+        return digest_of(chain((self.modality, self.ids, self.groups, self.contiguous), contents))
 
 
 def position_features(stimuli: StimulusSet, *, width: float = 1.0) -> Float[np.ndarray, "stimuli stimuli"]:

@@ -11,15 +11,14 @@ from ontogeny import StimulusSet
 from ontogeny.assembly import Target, targets
 from ontogeny.benchmark.pairing import pairings
 from ontogeny.datasets import load
-from ontogeny.datasets.catalogue import find_source
-from ontogeny.datasets.store import is_here
+from ontogeny.datasets.store import data_folders
 from ontogeny.stimuli import surface_features
 
 N, VOXELS = 80, 40
 
 
 def needs(name: str) -> pytest.MarkDecorator:
-    there = is_here(find_source(name))
+    there = any((folder / name).is_dir() for folder in data_folders())
     return pytest.mark.skipif(not there, reason=f"{name} is not on this machine (set ONTOGENY_DATA)")
 
 
@@ -114,3 +113,13 @@ def test_the_group_of_tuckute_is_paired_by_sentence_length():
     assert pairing.surface is not None
     assert pairing.surface.p == 0.001
     assert "paired" in pairing.line()
+
+
+@needs("pereira2018_concepts")
+def test_weakly_reliable_subjects_of_pereira_are_not_blamed() -> None:
+    benchmark = load("pereira2018_concepts")
+    found = targets(benchmark.assemblies, benchmark.stimuli.ids)
+    verdicts = pairings(found, benchmark.surface()[1], permutations=199)
+    assert len(verdicts) == 15
+    assert not any(p.suspicious for p in verdicts)
+    assert sum("paired" in p.line() for p in verdicts) >= 12

@@ -50,8 +50,8 @@ class Pairing:
         subject: whose.
         others: agreement with the mean of the other subjects; None where there is no other.
         surface: agreement with the stimuli's surface; None where that does not vary.
-        suspicious: the others agree with each other, and this subject agrees with them less than half as well, within
-            two standard deviations, and not above chance.
+        suspicious: the others agree with each other (the middle one of them above chance), and this subject agrees with
+            them less than half as well, within two standard deviations, and not above chance.
     """
 
     subject: str
@@ -113,12 +113,12 @@ def _odd(mine: Agreement, theirs: Agreement | None) -> bool:
 
 
 def _between(rest: Sequence[Square], permutations: int) -> Agreement | None:
-    """How the others agree with each other: the best of one against the mean of the rest; None of fewer than two."""
+    """How the others agree with each other: the middle one of each against the mean of the rest; None of one."""
     if len(rest) < 2:
         return None
     total = sum(rest, np.zeros_like(rest[0]))
     found = [_agreement(one, _standard(total - one), permutations) for one in rest]
-    return max(found, key=lambda agreement: agreement.r)
+    return sorted(found, key=lambda agreement: agreement.r)[(len(found) - 1) // 2]
 
 
 def _similarities(targets: Sequence[Target], rows: np.ndarray) -> Square:

@@ -11,6 +11,7 @@ from typing import Any
 from ontogeny.cli.folder import add_build, add_export, show_folder, verify_here
 from ontogeny.cli.images import add_atlas
 from ontogeny.datasets.catalogue import SOURCES, Source, find_source
+from ontogeny.datasets.elsewhere import ELSEWHERE, Elsewhere
 from ontogeny.datasets.store import cache_folder, check_file, data_folders, is_here, locate, place
 from ontogeny.errors import ChecksumError, DatasetNotFoundError
 from ontogeny.scores import Score
@@ -93,6 +94,7 @@ def _list(arguments: argparse.Namespace) -> int:
     del arguments
     rows = [("NAME", "KIND", "WHERE", "WHAT")]
     rows += [(s.name, s.kind, _state(s), s.title) for s in SOURCES]
+    rows += [(e.name, "benchmark", _place(e), e.title) for e in ELSEWHERE]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
         _say("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]))
@@ -100,9 +102,29 @@ def _list(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _place(one: Elsewhere) -> str:
+    found = [folder / one.name for folder in data_folders() if (folder / one.name).exists()]
+    return f"found in {found[0]}" if found else f"you get it: ontogeny data get {one.name} says how"
+
+
+def _explain(one: Elsewhere) -> int:
+    """Where a set lies that this package does not download."""
+    _say(f"{one.name}: {one.title}")
+    _say("You get it yourself; nothing was downloaded.")
+    for what in ("address", "size", "layout"):
+        _say(f"{what:<12} {getattr(one, what)}")
+    _say(f"put it into  {data_folders()[0] / one.name}")
+    _say(f"please cite  {one.citation}")
+    _say(f"terms        {one.terms}")
+    return 0
+
+
 def _get(arguments: argparse.Namespace) -> int:
     from ontogeny.datasets.download import download
 
+    for one in ELSEWHERE:
+        if one.name == arguments.name:
+            return _explain(one)
     source = find_source(arguments.name)
     if source.simulated:
         _say(f"{source.name} is simulated and part of the package; there is nothing to get.")

@@ -98,6 +98,59 @@ ELSEWHERE: tuple[Elsewhere, ...] = (
             "annotation/EN/lppEN_word_information.csv (word, onset, offset, section)"
         ),
     ),
+    Elsewhere(
+        name="nsd2022",
+        title="Natural Scenes Dataset: photographs x 7 T fMRI betas of single trials, 8 participants",
+        citation=(
+            "Allen, E. J., St-Yves, G., Wu, Y., et al. (2022). A massive 7T fMRI dataset to bridge cognitive "
+            "neuroscience and artificial intelligence. Nature Neuroscience 25, 116-126. doi:10.1038/s41593-021-00962-x"
+        ),
+        address="naturalscenesdataset.org (data manual); aws s3 sync s3://natural-scenes-dataset/...",
+        terms="not stated here; read and accept the terms at naturalscenesdataset.org",
+        size="not stated; choose subjects and sessions",
+        layout=(
+            "as the bucket: nsddata/experiments/nsd/nsd_expdesign.mat, "
+            "nsddata/ppdata/subjNN/func1pt8mm/roi/ATLAS.nii.gz, nsddata/freesurfer/subjNN/label/ATLAS.mgz.ctab, "
+            "nsddata_betas/ppdata/subjNN/func1pt8mm/betas_fithrf_GLMdenoise_RR/{betas_sessionNN.hdf5 or .nii.gz, "
+            "ncsnr.nii.gz}; for captions nsddata/experiments/nsd/nsd_stim_info_merged.csv; for images "
+            "nsddata_stimuli/stimuli/nsd/nsd_stimuli.hdf5"
+        ),
+    ),
+    Elsewhere(
+        name="algonauts2023",
+        title="Algonauts 2023: NSD photographs x fMRI of the visual cortex's surface, 8 participants",
+        citation=(
+            "Gifford, A. T., Lahner, B., Saba-Sadiya, S., et al. (2023). The Algonauts Project 2023 Challenge: How the "
+            "human brain makes sense of natural scenes. arXiv:2301.03198"
+        ),
+        address="algonauts.csail.mit.edu/challenge.html (a form); tutorial: github.com/gifale95/algonauts_2023",
+        terms="not stated here; read them at the form",
+        size="not stated",
+        layout=(
+            "subjNN/training_split/training_images/train-0001_nsd-00013.png, "
+            "subjNN/training_split/training_fmri/{lh,rh}_training_fmri.npy, "
+            "subjNN/roi_masks/{lh,rh}.ATLAS_challenge_space.npy"
+        ),
+    ),
+    Elsewhere(
+        name="things2023",
+        title="THINGS-fMRI: photographs of 720 concepts x single-trial betas, 3 participants",
+        citation=(
+            "Hebart, M. N., Contier, O., Teichmann, L., et al. (2023). THINGS-data, a multimodal collection of "
+            "large-scale datasets for investigating object representations in human brain and behavior. eLife 12, "
+            "e82580. doi:10.7554/eLife.82580"
+        ),
+        address=(
+            "doi:10.25452/figshare.plus.20492835 (single-trial responses, table format: betas_csv.zip); the "
+            "photographs from osf.io/jum2f"
+        ),
+        terms="not stated here; read them at figshare, and those of the photographs at osf.io/jum2f",
+        size="43 GB zipped; 211,339 voxels x 9,840 trials in participant 1",
+        layout=(
+            "betas_csv/sub-NN_ResponseData.h5, betas_csv/sub-NN_StimulusMetadata.csv, "
+            "betas_csv/sub-NN_VoxelMetadata.csv, images/CONCEPT/CONCEPT_12s.jpg"
+        ),
+    ),
 )
 
 

@@ -29,6 +29,7 @@ from ontogeny.errors import RecordError
 from ontogeny.report.alignment import run_figures
 from ontogeny.report.curves import RunFacts
 from ontogeny.report.figures import Figure, Picture, as_picture
+from ontogeny.report.findings import answers_of_run, answers_of_runs
 from ontogeny.report.maps import Brain, brain_of, brain_pictures, known_in
 from ontogeny.report.page import Section, page
 from ontogeny.report.which_first import lead_figures, lead_table, lead_warnings, pooled_leads, record_leads
@@ -102,10 +103,11 @@ def write_report(
     pictures.mkdir(parents=True, exist_ok=True)
     html = target / "report.html"
     pooled = pooled_leads([section.facts for section in sections])
-    html.write_text(page(sections, pooled, title=Path(path).resolve().name), encoding="utf-8")
-    figures: list[Figure | Picture] = [*pooled[1]]
+    across = answers_of_runs([section.facts for section in sections])
+    html.write_text(page(sections, pooled, across, title=Path(path).resolve().name), encoding="utf-8")
+    figures: list[Figure | Picture] = [*pooled[1], *across.figures]
     for section in sections:
-        figures += [*section.figures, *section.brain, *section.lead_figures]
+        figures += [*section.figures, *section.brain, *section.lead_figures, *section.answers.figures]
     pngs = write_pngs(figures, pictures, progress=progress)
     return ReportFiles(html=html, pngs=pngs)
 
@@ -119,6 +121,7 @@ def _section(facts: RunFacts, brains: Sequence[Brain]) -> Section:
         leads=lead_table(found),
         lead_warnings=lead_warnings(found),
         lead_figures=lead_figures(facts, found),
+        answers=answers_of_run(facts),
         brain=[picture for pictures, _ in drawn for picture in pictures],
         brain_notes=[note for _, notes in drawn for note in notes],
     )

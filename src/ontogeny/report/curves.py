@@ -23,6 +23,7 @@ class RunFacts:
     record: Record
     steps: tuple[int, ...]
     panels: tuple[Panel, ...]
+    alignment: tuple[Score, ...]
     task: tuple[Score, ...]
     confounds: tuple[Score, ...]
     refusals: tuple[Score, ...]
@@ -49,6 +50,7 @@ class RunFacts:
             record=record,
             steps=tuple(sorted({s.step for s in scores})),
             panels=panels(scores),
+            alignment=tuple(s for s in kinds.get("alignment", []) if s.value is not None),
             task=tuple(s for s in kinds.get("task", []) if s.value is not None),
             confounds=tuple(s for s in kinds.get("confound", []) if s.value is not None),
             refusals=tuple(kinds.get("refusal", [])),

@@ -108,10 +108,20 @@ class Cells:
         Raises:
             DataError: no alignment score in any of them.
         """
-        rows = [row for record in records for row in _rows(record, step)]
+        asked: dict[str, Any] = {"kind": "alignment"} if step is None else {"kind": "alignment", "step": step}
+        at = "" if step is None else f" at step {step}"
+        return cls.of_scores([(record.select(**asked), record.header) for record in records], where=at)
+
+    @classmethod
+    def of_scores(cls, runs: Iterable[tuple[Sequence[Score], Mapping[str, Any]]], *, where: str = "") -> Cells:
+        """The same of alignment scores that were read already: those of a run, with its record's header.
+
+        Raises:
+            DataError: no alignment score in any of them.
+        """
+        rows = [row for scores, header in runs for row in _rows(scores, header)]
         if not rows:
-            at = "" if step is None else f" at step {step}"
-            raise DataError(f"the records hold no alignment score{at}; the first probe writes some")
+            raise DataError(f"the records hold no alignment score{where}; the first probe writes some")
         return cls.of_table({name: [row[name] for row in rows] for name in _COLUMNS})
 
     def where(self, **columns: Any) -> Cells:
@@ -188,11 +198,10 @@ def _column(name: str, given: Any, n: int) -> np.ndarray:
     return np.asarray(given, dtype=kind)
 
 
-def _rows(record: Record, step: int | None) -> list[dict[str, Any]]:
-    asked: dict[str, Any] = {"kind": "alignment"} if step is None else {"kind": "alignment", "step": step}
-    scores = [s for s in record.select(**asked) if s.value is not None and s.layer != SURPRISAL]
+def _rows(scores: Sequence[Score], header: Mapping[str, Any]) -> list[dict[str, Any]]:
+    scores = [s for s in scores if s.value is not None and s.layer != SURPRISAL]
     places = _depths(scores)
-    modality = {name: str(about.get("modality", "")) for name, about in record.header["benchmarks"].items()}
+    modality = {name: str(about.get("modality", "")) for name, about in header["benchmarks"].items()}
     return [
         {
             "model": s.run,
