@@ -87,7 +87,7 @@ def _same(column: str, sides: Mapping[str, Cells], *, anyway: bool, hint: str) -
 def _finding(
     cells: Cells, modalities: tuple[str, str], source: str, cubes: tuple[Sequence[Cube], Sequence[Cube]]
 ) -> Finding:
-    one, metric = cubes[0][0], str(cells.metric[0])
+    one, raw = cubes[0][0], cubes[0][0].said == CHANCE_LEFT_IN
     grids = [np.stack([picked(cube.values) for cube in side]) for side in cubes]
     models = [cells.where(modality=name).names("model") for name in modalities]
     sides = _sides(*cubes)
@@ -103,7 +103,6 @@ def _finding(
         over_subjects(steady.mean(axis=1), name=name, unit=one.unit, how="mean over regions and models", tested=False)
         for name, steady in zip(modalities, sides.steady[:2], strict=True)
     )
-    raw = one.said == CHANCE_LEFT_IN
     return Finding(
         question=f"Does {modalities[0]} align more than {modalities[1]}?",
         answer=_answer(modalities, raw, main, by_subject[0] - by_subject[1], regions),
@@ -112,7 +111,7 @@ def _finding(
             *(main, *each, *_shares(modalities, sides.steady[2], regions)),
             *_over_models(modalities, one.unit, [grid.mean(axis=(1, 2)) for grid in grids]),
         ),
-        else_explains=_else_explains(metric, raw, cells.names("benchmark")),
+        else_explains=_else_explains(one.metric, raw, cells.names("benchmark")),
         cannot_tell=_cannot_tell(modalities, len(one.subjects), models, len(one.left_out)),
         details={
             "regions": tuple(regions),
