@@ -13,11 +13,8 @@ import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from ontogeny import load_published
 from ontogeny.errors import DatasetNotFoundError
-from ontogeny.findings import Finding, modality_difference, published_regions
+from ontogeny.findings import Cells, Finding, modality_difference, published_regions
 from ontogeny.report.figures import finished
 from ontogeny.report.modality import figures
 
@@ -83,18 +80,19 @@ def draw_widths(rows: Sequence[Mapping[str, object]]) -> None:
 
 
 def main() -> None:
-    published = load_published("shen2026")
     try:
-        metrics = np.unique(published.read("regions_language")["metric"]).tolist()
+        both = Cells.joined(*(published_regions(name)[0] for name in ("language", "vision")))
     except DatasetNotFoundError as error:
         print(f"skipped: {error}")
         return
-    metrics.sort(key=lambda name: (name.rpartition("_")[0], int(name.rpartition("_")[2]) if "_" in name else 0))
+    metrics = sorted(
+        both.names("metric"),
+        key=lambda name: (name.rpartition("_")[0], int(name.rpartition("_")[2]) if "_" in name else 0),
+    )
     rows = []
     for metric in metrics:
-        cells = published_regions(published, metric)
-        known = bool(np.isfinite(cells.chance).all())
-        finding = modality_difference(cells, raw=not known)
+        finding = modality_difference(both.where(metric=metric), raw=True)
+        known = finding.headline.unit.endswith("above chance")
         rows.append(row(metric, finding, known=known))
         print(f"- {metric}: {finding.answer}")
         if metric in DRAWN:

@@ -12,29 +12,33 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from scipy import stats
 
-from ontogeny import load_published
 from ontogeny.errors import DatasetNotFoundError
-from ontogeny.findings import YEO_7, Cells, Estimate, contrast, gradient, grouped, hierarchy, of_published, regions
+from ontogeny.findings import (
+    YEO_7,
+    Cells,
+    Estimate,
+    contrast,
+    gradient,
+    grouped,
+    hierarchy,
+    published_depth,
+    published_regions,
+    regions,
+)
 from ontogeny.report import hierarchy as hierarchy_picture
 from ontogeny.report import regions as regions_picture
 from ontogeny.report.figures import Figure
 
 HERE = Path(__file__).parent
-MODALITIES = {"language": "text", "vision": "image"}
+MODALITIES: dict[Literal["language", "vision"], str] = {"language": "text", "vision": "image"}
 INTEGRATIVE, SENSORY = ("Limbic", "Default", "Frontoparietal"), ("Visual", "Somatomotor")
 VENTRAL = ("V1", "V2", "V3", "V4", "PIT")
 HEADLINE = "cka_36"
-
-Table = Mapping[str, np.ndarray]
-
-
-def is_raw(metric: str) -> bool:
-    """Whether the tables lack the metric's chance level."""
-    return not metric.startswith("mutual_knn_")
 
 
 def tested(cells: Cells) -> list[str]:
@@ -48,21 +52,22 @@ def claims(cells: Cells, groups: Mapping[str, str], modality: str) -> list[dict[
     networks = grouped(cells, groups)
     rows = []
     for metric in tested(cells):
-        own, areas, raw = networks.where(metric=metric), cells.where(metric=metric), is_raw(metric)
-        means = {
-            name: float(np.mean(own.where(roi=name).value if raw else own.where(roi=name).above_chance))
-            for name in YEO_7
-        }
+        own, areas = networks.where(metric=metric), cells.where(metric=metric)
+        means = {name: float(np.mean(own.where(roi=name).levels(raw=True)[0])) for name in YEO_7}
         others = [name for name in YEO_7 if name != "Visual"]
         for claim, found in {
-            "integrative less sensory": contrast(own, INTEGRATIVE, SENSORY, raw=raw),
-            "limbic less the others": contrast(own, ["Limbic"], [n for n in YEO_7 if n != "Limbic"], raw=raw),
-            "visual less the others": contrast(own, ["Visual"], others, raw=raw),
-            "tau along V1 V2 V3 V4 PIT": gradient(areas, VENTRAL, raw=raw),
+            "integrative less sensory": contrast(own, INTEGRATIVE, SENSORY, raw=True),
+            "limbic less the others": contrast(own, ["Limbic"], [n for n in YEO_7 if n != "Limbic"], raw=True),
+            "visual less the others": contrast(own, ["Visual"], others, raw=True),
+            "tau along V1 V2 V3 V4 PIT": gradient(areas, VENTRAL, raw=True),
         }.items():
             top = max(means, key=means.__getitem__)
             rows.append(
-                {"modality": modality, "metric": metric, "chance": "not known" if raw else "taken away"}
+                {
+                    "modality": modality,
+                    "metric": metric,
+                    "chance": "taken away" if own.levels(raw=True)[1] == "above chance" else "not known",
+                }
                 | {"highest": top, "claim": claim}
                 | numbers(found)
             )
@@ -73,11 +78,11 @@ def numbers(found: Estimate) -> dict[str, object]:
     return {"value": found.value, "low": found.low, "high": found.high, "p": found.p, "n": found.n, "unit": found.unit}
 
 
-def shared(tables: Mapping[str, Table]) -> str:
+def shared(tables: Sequence[Cells]) -> str:
     """Are the profiles of language and vision models one profile? Spearman's rho per subject, over areas."""
     out = []
     for metric in (HEADLINE, "mutual_knn_20"):
-        text, image = (of_published(tables[name], kind).where(metric=metric) for name, kind in MODALITIES.items())
+        text, image = (cells.where(metric=metric) for cells in tables)
         rho = []
         for subject in text.names("subject"):
             one, two = (
@@ -87,25 +92,6 @@ def shared(tables: Mapping[str, Table]) -> str:
             rho.append(float(stats.spearmanr(list(one.values()), [two[roi] for roi in one]).statistic))
         out.append(f"{metric}: {np.mean(rho):.2f} ({min(rho):.2f} to {max(rho):.2f} over {len(rho)} subjects)")
     return "; ".join(out)
-
-
-def depth_cells(table: Table, modality: str) -> Cells:
-    """Bins of layer depth as layers; 0 is the middle of the first eighth, 1 that of the last."""
-    own = table["modality"] == modality
-    bins = table["bin"][own].astype(int)
-    return Cells.of_table(
-        {
-            "model": f"{modality} models",
-            "modality": MODALITIES[modality],
-            "benchmark": "nsd",
-            "subject": table["subject"][own],
-            "roi": table["yeo7"][own],
-            "layer": table["depth"][own],
-            "depth": bins / 7,
-            "metric": "biased CKA",
-            "value": table["score"][own],
-        }
-    )
 
 
 def without_subjects(rows: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
@@ -127,18 +113,15 @@ def draw(figures: Sequence[Figure], name: str) -> None:
         figure.chart.save(str(HERE / "figures" / f"{name}.png"), scale_factor=1.0)
 
 
-def one_modality(table: Table, name: str) -> list[dict[str, object]]:
+def one_modality(cells: Cells, groups: Mapping[str, str], name: str) -> list[dict[str, object]]:
     """Profiles of networks and areas at the headline width and in mutual kNN, drawn; and every claim."""
-    cells = of_published(table, MODALITIES[name])
-    groups = dict(zip(table["tgt_feature"].tolist(), table["yeo7"].tolist(), strict=True))
     for metric in (HEADLINE, "mutual_knn_20"):
-        raw = is_raw(metric)
         own = cells.where(metric=metric)
-        networks = regions(grouped(own, groups), raw=raw)
+        networks = regions(grouped(own, groups), raw=True)
         print(f"\n## {name}, {metric}, networks\n{networks.answer}")
         draw(regions_picture.figures(networks), f"regions-{name}-{metric}-networks")
         write(f"regions_{name}_{metric}.csv", without_subjects(networks.details["profile"]))
-        areas = regions(own, raw=raw)
+        areas = regions(own, raw=True)
         print(f"\n## {name}, {metric}, areas\n{areas.answer}")
         if metric == HEADLINE:
             draw(regions_picture.figures(areas, groups=groups), f"regions-{name}-{metric}-areas")
@@ -146,14 +129,13 @@ def one_modality(table: Table, name: str) -> list[dict[str, object]]:
 
 
 def main() -> None:
-    published = load_published("shen2026")
     try:
-        tables = {name: published.read(f"regions_{name}") for name in MODALITIES}
-        depths = published.read("yeo7_depth")
+        tables = {name: published_regions(name) for name in MODALITIES}
+        depths = published_depth()
     except DatasetNotFoundError as error:
         print(f"skipped: {error}")
         return
-    rows = [row for name, table in tables.items() for row in one_modality(table, name)]
+    rows = [row for name, table in tables.items() for row in one_modality(*table, name)]
     write("regions_claims.csv", rows)
     print("\n## Claims: difference or tau, 95 % t interval over 4 subjects")
     for row in rows:
@@ -162,11 +144,12 @@ def main() -> None:
                 f"{row['modality']:9}{row['metric']:15} top {row['highest']:18}{row['claim']:28}"
                 f"{row['value']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
             )
-    print(f"\n## Not planned: rank correlation over areas of the two modalities' profiles\n{shared(tables)}")
+    alike = shared([cells for cells, _ in tables.values()])
+    print(f"\n## Not planned: rank correlation over areas of the two modalities' profiles\n{alike}")
     by_depth = []
-    for name in MODALITIES:
+    for name, kind in MODALITIES.items():
         for best in ("others", "centre"):
-            found = hierarchy(depth_cells(depths, name), "networks", best=best, raw=True)
+            found = hierarchy(depths.where(modality=kind), "networks", best=best, raw=True)
             by_depth.append({"modality": name, "best": best} | numbers(found.headline))
             print(f"\n## depth, {name}, {best}\n{found.answer}")
             if best == "centre":

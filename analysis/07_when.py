@@ -18,7 +18,7 @@ import numpy as np
 from ontogeny import load_published
 from ontogeny.errors import DatasetNotFoundError
 from ontogeny.findings import Cells, Finding, when
-from ontogeny.findings.subjects import mean_interval, sign_flip_p
+from ontogeny.findings.statistics.subjects import mean_interval, sign_flip_p
 from ontogeny.report import when as when_picture
 
 HERE = Path(__file__).parent

@@ -42,8 +42,7 @@ def asked(cells: Cells) -> dict[str, Finding]:
         "without the last depth": (cells.only(cells.depth < last), PLACES - 1),
     }
     return {
-        name: depth(squeezed(part, bins), bins=bins, chance_unknown=True, source=SOURCE)
-        for name, (part, bins) in ways.items()
+        name: depth(squeezed(part, bins), bins=bins, raw=True, source=SOURCE) for name, (part, bins) in ways.items()
     }
 
 

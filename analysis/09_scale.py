@@ -41,7 +41,7 @@ def asked() -> Found:
                     high=high,
                     family=family,
                     groups=groups,
-                    chance_unknown=True,
+                    raw=True,
                     source=f"shen2026, table regions_{modality}",
                 )
     return out
@@ -102,7 +102,7 @@ def without_outstanding(found: Found) -> list[str]:
         rows = found[modality, "cka_*", WIDTHS[0]].details["regions"]
         left = sorted(str(r["region"]) for r in rows if max(r["z_low"], r["z_high"]) > STAND_OUT)
         kept = {roi: network for roi, network in groups.items() if roi not in left}
-        finding = scale(cells, groups=kept, family="cka_*", chance_unknown=True)
+        finding = scale(cells, groups=kept, family="cka_*", raw=True)
         out.append(f"- {modality}, without {', '.join(left)}: {finding.answer}")
     return out
 

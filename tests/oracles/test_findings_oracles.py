@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
-from tests.profiles import DEPTHS, NETWORKS, over_depth, over_scales, scale_cells
+from tests.brains import DEPTHS, NETWORKS, over_depth, over_scales, scale_cells
 
 from ontogeny.errors import DatasetNotFoundError
 from ontogeny.findings import published_regions, scale
-from ontogeny.findings.convergence import converging, order_p, slope
-from ontogeny.findings.profiles import agreement, correlation, over_subjects
+from ontogeny.findings.statistics.convergence import converging, order_p, slope
+from ontogeny.findings.statistics.profiles import agreement, correlation
+from ontogeny.findings.statistics.subjects import over_subjects
 from ontogeny.published import load_published
 
 pytestmark = pytest.mark.oracle
@@ -98,7 +99,7 @@ def test_our_z_is_the_studys_normalized_score(modality):
     except DatasetNotFoundError as missing:
         pytest.skip(str(missing))
     table = load_published("shen2026").read(f"regions_{modality}")
-    finding = scale(cells, groups=groups, family="cka_*", chance_unknown=True)
+    finding = scale(cells, groups=groups, family="cka_*", raw=True)
     for row in finding.details["regions"][::17]:
         for width, name in ((28, "z_low"), (68, "z_high")):
             theirs = (table["metric"] == f"cka_{width}") & (table["tgt_feature"].astype(str) == row["region"])

@@ -11,9 +11,8 @@ from scipy import stats
 from tests.brains import brains
 
 from ontogeny.findings import contrast, gradient, hierarchy, regions
-from ontogeny.findings.hierarchy import permuted_p, rank_correlations
 from ontogeny.findings.regions import kendall_w
-from ontogeny.findings.uncertain import placed_p
+from ontogeny.findings.statistics.uncertain import permuted_p, placed_p, rank_correlations
 
 
 @pytest.fixture

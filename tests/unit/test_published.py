@@ -56,14 +56,16 @@ def test_the_tables_become_cells(folder):
     cells = published_depth()
     assert cells.depth.tolist() == [0.0625, 0.9375]
     assert cells.modality.tolist() == ["text", "image"]
-    assert cells.model.tolist() == ["mean of all models, language", "mean of all models, vision"]
+    assert cells.model.tolist() == ["mean of all language models", "mean of all vision models"]
     assert np.isnan(cells.chance).all()
     rows = "1,Somatomotor,S01,0.5,0\nV1,Visual,S01,0.25,0\n"
     (folder / "regions_vision.csv").write_text(
         "metric,tgt_feature,yeo7,tgt_model,score,normalized_score\n"
-        + "".join(f"cka_28,{row}\n" for row in rows.splitlines())
+        + "".join(f"{metric},{row}\n" for metric in ("cka_28", "mutual_knn_20") for row in rows.splitlines())
     )
     cells, groups = published_regions("vision")
-    assert cells.roi.tolist() == ["1", "V1"]
+    assert cells.roi.tolist() == ["1", "V1"] * 2
+    assert np.isnan(cells.chance[:2]).all()
+    assert cells.chance[2:].tolist() == [20 / 8849] * 2
     assert groups == {"1": "Somatomotor", "V1": "Visual"}
-    assert cells.metric.tolist() == ["cka_28", "cka_28"]
+    assert cells.metric.tolist() == ["cka_28", "cka_28", "mutual_knn_20", "mutual_knn_20"]

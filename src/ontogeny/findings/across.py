@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from ontogeny.errors import DataError, nearest
-from ontogeny.findings.cells import is_biased
-from ontogeny.findings.correlation import Correlation, Kind, correlate, leave_one_out
+from ontogeny.findings.data.cells import is_biased
+from ontogeny.findings.data.model_columns import Models
 from ontogeny.findings.estimates import Estimate, Finding
-from ontogeny.findings.model_columns import Models
-from ontogeny.findings.subjects import fdr
+from ontogeny.findings.statistics.correlation import Correlation, Kind, correlate, leave_one_out
+from ontogeny.findings.statistics.subjects import fdr
 
 __all__ = ["across_models"]
 

@@ -22,11 +22,11 @@ import numpy as np
 from jaxtyping import Float
 
 from ontogeny.errors import DataError
-from ontogeny.findings.cells import Cells
-from ontogeny.findings.convergence import FEWEST, Convergence, converging, slope
+from ontogeny.findings.data.cells import CHANCE_LEFT_IN, Cells, unit_of
 from ontogeny.findings.estimates import Estimate, Finding
-from ontogeny.findings.profiles import NOT_KNOWN, agreement, levels, members, over_subjects
-from ontogeny.findings.subjects import mean_interval
+from ontogeny.findings.statistics.convergence import FEWEST, Convergence, converging, slope
+from ontogeny.findings.statistics.profiles import agreement, members
+from ontogeny.findings.statistics.subjects import mean_interval, over_subjects
 
 __all__ = ["depth"]
 
@@ -40,7 +40,7 @@ def depth(
     *,
     groups: Mapping[str, str] | None = None,
     bins: int = 8,
-    chance_unknown: bool = False,
+    raw: bool = False,
     source: str = "cells",
 ) -> Finding:
     """Alignment over relative depth by network and model, and convergence of language and vision.
@@ -50,14 +50,14 @@ def depth(
             subjects and regions that both have.
         groups: region -> network; regions that it does not name are left out. None: each region by itself.
         bins: places on the common axis of depth.
-        chance_unknown: take biased values without a chance level as they are, and say so.
+        raw: values as they are, where chance is not known; the finding says so.
         source: of which data.
 
     Raises:
         DataError: several metrics; several values of a layer and region; a model with one layer; nothing in common;
-            biased values whose chance is not known.
+            chance is not known and `raw` is not said.
     """
-    values, said = levels(_checked(cells), chance_unknown=chance_unknown)
+    values, said = _checked(cells).levels(raw=raw)
     centres = (np.arange(bins) + 0.5) / bins
     subjects, rois = _common(cells, "subject"), _common(cells, "roi")
     networks = members(rois, groups)
@@ -69,7 +69,7 @@ def depth(
         modality: np.mean([c for (m, _), c in pooled.items() if m == modality], axis=0)
         for modality in dict.fromkeys(m for m, _ in pooled)
     }
-    unit = f"{cells.metric[0]}{' above chance' * (said == 'above chance')}"
+    unit = unit_of(str(cells.metric[0]), said)
     rises = [_rise(modality, c, centres, unit) for modality, c in curves.items()]
     found = None
     if {"text", "image"} <= set(curves):
@@ -200,7 +200,7 @@ def _cannot_tell(
     said: str, subjects: Sequence[str], found: Convergence | None, curves: Mapping[str, Curves]
 ) -> tuple[str, ...]:
     out = []
-    if said == NOT_KNOWN:
+    if said == CHANCE_LEFT_IN:
         out.append("Whether alignment is above chance, and whether chance makes these curves: its level is not known.")
     if len(subjects) < 6:
         least = min(1.0, 2.0 ** (1 - len(subjects)))

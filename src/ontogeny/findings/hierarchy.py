@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
 
 from ontogeny.errors import DataError
-from ontogeny.findings.atlases import places
-from ontogeny.findings.cells import Cells
-from ontogeny.findings.cubes import Cube, best_on_others, cube, jackknifed
+from ontogeny.findings.data.atlases import places
+from ontogeny.findings.data.cells import CHANCE_LEFT_IN, Cells
 from ontogeny.findings.estimates import Estimate, Finding
-from ontogeny.findings.subjects import mean_interval
-from ontogeny.findings.uncertain import reordered
+from ontogeny.findings.statistics.cubes import Cube, best_on_others, cube, jackknifed
+from ontogeny.findings.statistics.subjects import mean_interval, over_subjects
+from ontogeny.findings.statistics.uncertain import permuted_p, rank_correlations
 
-__all__ = ["Best", "hierarchy", "permuted_p", "rank_correlations"]
+__all__ = ["Best", "hierarchy"]
 
 Best = Literal["centre", "others"]
 
@@ -67,20 +67,17 @@ def hierarchy(
     chosen = depths[:, [made.rois.index(roi) for roi in at]]
     place = np.asarray(list(at.values()))
     rho = rank_correlations(chosen, place)
-    mean, low, high = mean_interval(rho if best == "centre" else _steady(made, list(at), place))
     which = "centre of mass over depth" if best == "centre" else "best layer of the other subjects"
-    score = Estimate(
+    found = over_subjects(
+        rho if best == "centre" else _steady(made, list(at), place),
         name="hierarchy score",
-        value=mean,
         unit="Spearman rho",
-        low=max(low, -1.0),
-        high=min(high, 1.0),
-        p=permuted_p(chosen, place, draws=draws, seed=seed),
-        n=len(made.subjects),
-        of="subjects",
-        how=f"{which} of each region ({'raw values' if raw else 'above chance'}) against its place, rho per subject; "
-        "the t interval is over subjects and about these regions; p is that depths fall to regions by chance.",
+        how=f"{which} of each region (values: {made.said}) against its place, rho per subject, about these regions; p "
+        "is that depths fall to regions by chance",
+        tested=False,
     )
+    low, high = (None if end is None else float(np.clip(end, -1, 1)) for end in (found.low, found.high))
+    score = replace(found, low=low, high=high, p=permuted_p(chosen, place, draws=draws, seed=seed))
     each = [
         Estimate(name=f"subject {s}", value=float(r), unit="Spearman rho", n=len(at), of="regions", how="one subject")
         for s, r in zip(made.subjects, rho, strict=True)
@@ -91,41 +88,17 @@ def hierarchy(
         headline=score,
         estimates=(score, *each),
         else_explains=_ELSE,
-        cannot_tell=_cannot(made, at, unplaced, raw),
+        cannot_tell=_cannot(made, at, unplaced),
         details={"depths": _depth_rows(made, at, chosen), "profiles": _profile_rows(made, at)},
         source=f"{cells.model[0]}, {cells.benchmark[0]}: {len(made.subjects)} subjects, {len(at)} regions, "
-        f"{len(made.layers)} layers, {made.metric}",
+        f"{len(made.layers)} layers, {made.metric}, {made.said}",
     )
-
-
-def rank_correlations(values: Float[np.ndarray, "rows rois"], place: Float[np.ndarray, " rois"]) -> np.ndarray:
-    """Spearman's rho of each row with the places, ties at their mean rank; 0 for a row without any order."""
-    a = stats.rankdata(values, axis=1)
-    b = stats.rankdata(place)
-    a, b = a - a.mean(axis=1, keepdims=True), b - b.mean()
-    size = np.sqrt(np.square(a).sum(axis=1) * np.square(b).sum())
-    return np.asarray(np.divide(a @ b, size, out=np.zeros(len(a)), where=size > 0))
-
-
-def permuted_p(
-    values: Float[np.ndarray, "rows rois"], place: Float[np.ndarray, " rois"], *, draws: int = 9999, seed: int = 0
-) -> float:
-    """Two-sided p of the mean rank correlation, the places given to other ROIs, the same for all rows.
-
-    All orders up to 7 ROIs (the least p of 4 is 2 / 24), `draws` random ones beyond.
-    """
-    ranks = stats.rankdata(values, axis=1)
-    ranks -= ranks.mean(axis=1, keepdims=True)
-    size = np.sqrt(np.square(ranks).sum(axis=1, keepdims=True))
-    profile = np.divide(ranks, size, out=np.zeros_like(ranks), where=size > 0).sum(axis=0)
-    found = np.abs(stats.rankdata(place)[reordered(len(place), draws, seed)] @ profile)
-    return float(np.mean(found >= found[0] * (1 - 1e-12) - 1e-12))
 
 
 def _steady(made: Cube, rois: Sequence[str], place: np.ndarray) -> np.ndarray:
     """Rank correlations of the subjects' best layers, with the spread that the choice of layers gives them."""
     rows = [made.rois.index(roi) for roi in rois]
-    return jackknifed(made.values, lambda v: rank_correlations(made.depth[best_on_others(v)][:, rows], place))
+    return jackknifed(lambda v: rank_correlations(made.depth[best_on_others(v)][:, rows], place), made.values)
 
 
 def _refuse(made: Cube) -> None:
@@ -167,7 +140,7 @@ def _answer(score: Estimate, rois: Sequence[str], depth: np.ndarray) -> str:
     return f"Higher regions resemble {'deeper' if score.value > 0 else 'shallower'} layers: {score.text()}; {ends}."
 
 
-def _cannot(made: Cube, at: Any, unplaced: Sequence[str], raw: bool) -> tuple[str, ...]:
+def _cannot(made: Cube, at: Any, unplaced: Sequence[str]) -> tuple[str, ...]:
     out = ["Whether it is the model's training: an untrained model's score has to stand beside it."]
     if len(at) <= 4:
         least = 2 / math.factorial(len(at))
@@ -176,7 +149,7 @@ def _cannot(made: Cube, at: Any, unplaced: Sequence[str], raw: bool) -> tuple[st
         out.append(f"{', '.join(unplaced)}: not above chance in the mean over layers, so no centre of mass.")
     if made.left_out:
         out.append(f"{', '.join(made.left_out)}: not there for every subject and layer.")
-    if raw:
+    if made.said == CHANCE_LEFT_IN:
         out.append(
             "How much of each value is chance; a floor that all layers share draws a centre of mass to the middle."
         )

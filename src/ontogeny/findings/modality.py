@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
 from ontogeny.errors import DataError
-from ontogeny.findings.cells import Cells, is_biased
-from ontogeny.findings.chosen_layer import at_chosen_layer
+from ontogeny.findings.data.cells import CHANCE_LEFT_IN, Cells, is_biased
 from ontogeny.findings.estimates import Estimate, Finding
-from ontogeny.findings.modality_pairs import checked_pairs, compared_values
-from ontogeny.findings.subjects import fdr, mean_interval, sign_flip_p
+from ontogeny.findings.statistics.cubes import Cube, jackknifed, picked, shared_cubes
+from ontogeny.findings.statistics.subjects import adjusted, over_subjects
 
-__all__ = ["CHANCE_LEFT_IN", "modality_difference"]
+__all__ = ["modality_difference"]
 
-Grid = Float[np.ndarray, "models subjects rois"]
 _LEVEL = 0.05
-CHANCE_LEFT_IN = " (chance left in)"
-"""How the unit of a finding ends whose chance is not known."""
 
 
 def modality_difference(
@@ -35,12 +32,14 @@ def modality_difference(
     """First modality minus second, by subject and region, of models that read either.
 
     A model's value of a subject and region is that of the layer which is best for the other subjects (of one subject:
-    the mean over layers), less its chance level; then the mean over the modality's models.
+    the mean over layers), less its chance level; then the mean over the modality's models. Intervals over subjects take
+    in how layers were chosen.
 
     Args:
-        cells: of models of both modalities, one metric, one benchmark, one step a model.
+        cells: of models of both modalities, one metric, one benchmark, one step and pooling a model; not two subjects,
+            unless with one layer a model.
         modalities: which is compared with which.
-        raw: leave chance in; allowed only where it is not known, and the finding says so.
+        raw: values as they are, where chance is not known; the finding says so.
         pair_benchmarks: the benchmarks differ by name only, in what the models read: the same subjects' same responses
             to the same stimuli, as text and as images. Said by the user, checked by names of subjects and regions only.
         source: of which data.
@@ -52,159 +51,149 @@ def modality_difference(
         DataError: the two can not be compared; says why.
     """
     both = cells.where(modality=list(modalities))
-    sides = checked_pairs(both, modalities, pair_benchmarks)
-    values = compared_values(both, raw)
-    grids, models = [], []
-    for name in modalities:
-        rows = both.modality == name
-        names, grid = at_chosen_layer(both.only(rows), values[rows], subjects=sides[0], rois=sides[1])
-        grids.append(grid)
-        models.append(names)
-    known = np.isfinite(np.concatenate(grids)).all(axis=(0, 1))
-    if not known.any():
-        raise DataError("no region has a value of every subject and model of both modalities; nothing can be paired")
-    rois = [roi for roi, kept in zip(sides[1], known, strict=True) if kept]
-    grids = [grid[:, :, known] for grid in grids]
-    return _finding(both, (modalities, raw, source, len(known) - len(rois)), sides[0], rois, (grids, models))
+    _refuse_unlike(both, modalities, pair_benchmarks)
+    sides = [both.where(modality=name) for name in modalities]
+    each = [side.where(model=model) for side in sides for model in side.names("model")]
+    cubes = shared_cubes(each, raw=raw)
+    first = len(sides[0].names("model"))
+    return _finding(both, modalities, source or ", ".join(both.names("benchmark")), (cubes[:first], cubes[first:]))
+
+
+def _refuse_unlike(cells: Cells, modalities: tuple[str, str], pair_benchmarks: bool) -> None:
+    """Refuse cells of two modalities that cannot be paired.
+
+    Raises:
+        DataError: see `modality_difference`.
+    """
+    if len(set(modalities)) != 2:
+        raise DataError(f"two modalities are compared, got {modalities}")
+    for model in cells.names("model"):
+        steps = cells.where(model=model).names("step")
+        if len(steps) > 1:
+            raise DataError(f"{model!r} has {len(steps)} steps; choose one a model, e.g. its last")
+    sides = {name: cells.where(modality=name) for name in modalities}
+    _same("metric", sides, anyway=False, hint="choose with Cells.where(metric=...)")
+    said = "choose with Cells.where(benchmark=...), or say that two are the same responses to the same stimuli"
+    _same("benchmark", sides, anyway=pair_benchmarks, hint=f"{said} (pair_benchmarks)")
+
+
+def _same(column: str, sides: Mapping[str, Cells], *, anyway: bool, hint: str) -> None:
+    have = {name: side.names(column) for name, side in sides.items()}
+    names = {tuple(own) for own in have.values()}
+    if any(len(own) != 1 for own in names) or (len(names) > 1 and not anyway):
+        raise DataError(f"both modalities need the same one {column}, got {have}; {hint}")
 
 
 def _finding(
-    cells: Cells,
-    asked: tuple[tuple[str, str], bool, str, int],
-    subjects: Sequence[str],
-    rois: Sequence[str],
-    found: tuple[list[Grid], list[list[str]]],
+    cells: Cells, modalities: tuple[str, str], source: str, cubes: tuple[Sequence[Cube], Sequence[Cube]]
 ) -> Finding:
-    modalities, raw, source, dropped = asked
-    grids, models = found
-    means = [grid.mean(axis=0) for grid in grids]
-    metric = cells.names("metric")[0]
-    unit = f"{metric}{CHANCE_LEFT_IN if raw else ' above chance'}"
-    by_subject = means[0].mean(axis=1) - means[1].mean(axis=1)
-    regions = _regions(modalities, rois, means)
-    main = _headline(modalities, unit, by_subject)
-    sides = tuple(_side(name, unit, mean) for name, mean in zip(modalities, means, strict=True))
-    over = _over_models(modalities, unit, [grid.mean(axis=(1, 2)) for grid in grids])
+    one, raw = cubes[0][0], cubes[0][0].said == CHANCE_LEFT_IN
+    grids = [np.stack([picked(cube.values) for cube in side]) for side in cubes]
+    models = [cells.where(modality=name).names("model") for name in modalities]
+    sides = _sides(*cubes)
+    by_subject = sides.own[0].mean(axis=1), sides.own[1].mean(axis=1)
+    regions = _regions(modalities, one.rois, sides)
+    main = over_subjects(
+        (sides.steady[0] - sides.steady[1]).mean(axis=1),
+        name=f"{modalities[0]} minus {modalities[1]}",
+        unit=one.unit,
+        how="mean over regions of each subject's paired difference",
+    )
+    each = tuple(
+        over_subjects(steady.mean(axis=1), name=name, unit=one.unit, how="mean over regions and models", tested=False)
+        for name, steady in zip(modalities, sides.steady[:2], strict=True)
+    )
     return Finding(
         question=f"Does {modalities[0]} align more than {modalities[1]}?",
-        answer=_answer(modalities, raw, main, by_subject, regions),
+        answer=_answer(modalities, raw, main, by_subject[0] - by_subject[1], regions),
         headline=main,
-        estimates=(main, *sides, *_shares(modalities, means, regions), *over),
-        else_explains=_else_explains(metric, raw, cells.names("benchmark")),
-        cannot_tell=_cannot_tell(modalities, len(subjects), models, dropped),
+        estimates=(
+            *(main, *each, *_shares(modalities, sides.steady[2], regions)),
+            *_over_models(modalities, one.unit, [grid.mean(axis=(1, 2)) for grid in grids]),
+        ),
+        else_explains=_else_explains(one.metric, raw, cells.names("benchmark")),
+        cannot_tell=_cannot_tell(modalities, len(one.subjects), models, len(one.left_out)),
         details={
             "regions": tuple(regions),
-            "subjects": _subject_rows(modalities, subjects, means),
+            "subjects": tuple(
+                {"subject": subject, modalities[0]: float(a), modalities[1]: float(b), "difference": float(a - b)}
+                for subject, a, b in zip(one.subjects, *by_subject, strict=True)
+            ),
             "models": tuple(
                 {"model": name, "modality": m, "value": float(grid[i].mean())}
                 for m, names, grid in zip(modalities, models, grids, strict=True)
                 for i, name in enumerate(names)
             ),
         },
-        source=source or ", ".join(cells.names("benchmark")),
+        source=source,
     )
 
 
-def _subject_rows(
-    modalities: tuple[str, str], subjects: Sequence[str], means: Sequence[np.ndarray]
-) -> tuple[dict[str, Any], ...]:
-    first, second = (mean.mean(axis=1).tolist() for mean in means)
-    return tuple(
-        {"subject": subject, modalities[0]: a, modalities[1]: b, "difference": a - b}
-        for subject, a, b in zip(subjects, first, second, strict=True)
-    )
+class _Sides(NamedTuple):
+    """Means over models of either modality, subjects x ROIs.
+
+    own: of the picked layers. steady: for intervals, see `jackknifed`; third, whether the first is above the second.
+    """
+
+    own: tuple[np.ndarray, ...]
+    steady: tuple[np.ndarray, ...]
+
+
+def _sides(first: Sequence[Cube], second: Sequence[Cube]) -> _Sides:
+    def of(*values: np.ndarray) -> np.ndarray:
+        both = values[: len(first)], values[len(first) :]
+        a, b = (np.mean([picked(one) for one in side], axis=0) for side in both)
+        return np.stack([a, b, a > b], axis=1)
+
+    values = [cube.values for cube in (*first, *second)]
+    own, steady = of(*values), jackknifed(of, *values)
+    return _Sides(own=(own[:, 0], own[:, 1]), steady=(steady[:, 0], steady[:, 1], steady[:, 2]))
 
 
 def _subjects(n: int) -> str:
     return "subject" if n == 1 else "subjects"
 
 
-def _ends(values: np.ndarray) -> tuple[float, float | None, float | None]:
-    mean, low, high = mean_interval(values)
-    return mean, *((None, None) if len(values) < 2 else (low, high))
-
-
-def _headline(modalities: tuple[str, str], unit: str, by_subject: np.ndarray) -> Estimate:
-    mean, low, high = _ends(by_subject)
-    n = len(by_subject)
-    flips = "p by flips of the subjects' signs" + (f", never below {2.0 ** (1 - n):.3g}" if n < 7 else "")
-    return Estimate(
-        name=f"{modalities[0]} minus {modalities[1]}",
-        value=mean,
-        unit=unit,
-        low=low,
-        high=high,
-        p=sign_flip_p(by_subject) if n > 1 else None,
-        n=n,
-        of=_subjects(n),
-        how=f"Mean over regions of each subject's paired difference; t interval over subjects; {flips}",
-    )
-
-
-def _side(name: str, unit: str, mean: np.ndarray) -> Estimate:
-    value, low, high = _ends(mean.mean(axis=1))
-    how = "Mean over regions and models of each subject; t interval over subjects"
-    return Estimate(
-        name=name, value=value, unit=unit, low=low, high=high, n=len(mean), of=_subjects(len(mean)), how=how
-    )
-
-
 def _shares(
-    modalities: tuple[str, str], means: Sequence[np.ndarray], regions: Sequence[Mapping[str, Any]]
+    modalities: tuple[str, str], above: Float[np.ndarray, "subjects rois"], regions: Sequence[Mapping[str, Any]]
 ) -> tuple[Estimate, ...]:
-    higher = (means[0] > means[1]).mean(axis=1)
-    value, low, high = _ends(higher)
-    n, subjects = len(regions), len(higher)
-    above = f"regions where {modalities[0]} is above {modalities[1]}"
-    out = [
-        Estimate(
-            name=above,
-            value=value,
-            unit=f"share of {n} regions",
-            low=low if low is None else max(0.0, low),
-            high=high if high is None else min(1.0, high),
-            n=subjects,
-            of=_subjects(subjects),
-            how="Share of each subject's regions; t interval over subjects, since regions of one brain are no sample",
-        )
-    ]
+    n, subjects = len(regions), len(above)
+    name = f"regions where {modalities[0]} is above {modalities[1]}"
+    how = "share of each subject's regions; over subjects, since regions of one brain are no sample"
+    share = over_subjects(above.mean(axis=1), name=name, unit=f"share of {n} regions", how=how, tested=False)
+    low, high = (None if end is None else float(np.clip(end, 0, 1)) for end in (share.low, share.high))
+    out = [replace(share, low=low, high=high)]
     clear = [row for row in regions if row["q"] is not None and row["q"] < _LEVEL]
-    for name, count in (
-        (f"{above} in every subject", sum(row["subjects_above"] == subjects for row in regions)),
-        (f"{above} at q < .05", sum(row["difference"] > 0 for row in clear)),
+    for what, count in (
+        (f"{name} in every subject", sum(row["subjects_above"] == subjects for row in regions)),
+        (f"{name} at q < .05", sum(row["difference"] > 0 for row in clear)),
         (f"regions where {modalities[0]} is below {modalities[1]} at q < .05", sum(r["difference"] < 0 for r in clear)),
     ):
         how = "Count; t test of each region over subjects, false discovery rate over regions"
-        out.append(Estimate(name=name, value=count / n, unit="share", n=n, of="regions", how=how))
+        out.append(Estimate(name=what, value=count / n, unit="share", n=n, of="regions", how=how))
     return tuple(out)
 
 
-def _regions(
-    modalities: tuple[str, str], rois: Sequence[str], means: Sequence[Float[np.ndarray, "subjects rois"]]
-) -> list[dict[str, Any]]:
-    difference = means[0] - means[1]
-    rows: list[dict[str, Any]] = []
-    for place, roi in enumerate(rois):
-        own = difference[:, place]
-        mean, low, high = _ends(own)
-        varies = len(own) > 1 and own.std() > 0
-        rows.append(
-            {
-                "roi": roi,
-                modalities[0]: float(means[0][:, place].mean()),
-                modalities[1]: float(means[1][:, place].mean()),
-                "difference": mean,
-                "low": low,
-                "high": high,
-                "p": float(stats.ttest_1samp(own, 0.0).pvalue) if varies else None,
-                "q": None,
-                "subjects_above": int((own > 0).sum()),
-            }
-        )
-    tested = [row for row in rows if row["p"] is not None]
-    for row, q in zip(tested, fdr([row["p"] for row in tested]), strict=True):
-        row["q"] = q
-    return rows
+def _regions(modalities: tuple[str, str], rois: Sequence[str], sides: _Sides) -> list[dict[str, Any]]:
+    difference = sides.steady[0] - sides.steady[1]
+    each = adjusted([_tested(roi, difference[:, place]) for place, roi in enumerate(rois)])
+    return [
+        {
+            "roi": one.name,
+            **{name: float(own[:, place].mean()) for name, own in zip(modalities, sides.own, strict=True)},
+            "difference": one.value,
+            **{name: getattr(one, name) for name in ("low", "high", "p", "q")},
+            "subjects_above": int((sides.own[0] > sides.own[1])[:, place].sum()),
+        }
+        for place, one in enumerate(each)
+    ]
+
+
+def _tested(roi: str, values: Float[np.ndarray, " subjects"]) -> Estimate:
+    """A t test, since flips of few signs cannot stand an adjustment for many regions."""
+    found = over_subjects(values, name=roi, unit="", how="difference of each subject", tested=False)
+    varies = len(values) > 1 and np.ptp(values) > 1e-12 * np.abs(values).max()
+    return replace(found, p=float(stats.ttest_1samp(values, 0.0).pvalue)) if varies else found
 
 
 def _over_models(modalities: tuple[str, str], unit: str, values: Sequence[np.ndarray]) -> tuple[Estimate, ...]:

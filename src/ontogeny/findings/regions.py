@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,13 +11,13 @@ from jaxtyping import Bool, Float
 from scipy import stats
 
 from ontogeny.errors import DataError, nearest
-from ontogeny.findings.atlases import places
-from ontogeny.findings.cells import Cells, is_biased
-from ontogeny.findings.cubes import Cube, best_on_others, cube, jackknifed
+from ontogeny.findings.data.atlases import places
+from ontogeny.findings.data.cells import CHANCE_LEFT_IN, Cells, is_biased
 from ontogeny.findings.estimates import Estimate, Finding
-from ontogeny.findings.subjects import mean_interval, sign_flip_p
+from ontogeny.findings.statistics.cubes import Cube, cube, jackknifed, picked
+from ontogeny.findings.statistics.subjects import over_subjects
 
-__all__ = ["contrast", "gradient", "kendall_w", "of_published", "regions"]
+__all__ = ["contrast", "gradient", "kendall_w", "regions"]
 
 _CHUNK = 1_000_000
 _ELSE = (
@@ -48,7 +46,7 @@ def regions(cells: Cells, *, layer: str | None = None, raw: bool = False, draws:
     Args:
         cells: of one model, step, benchmark, pooling and metric; three subjects or more, two with one layer.
         layer: its name; None: best on others.
-        raw: values as they are, where chance is not known.
+        raw: values as they are, where chance is not known; the finding says so.
         draws: permutations.
         seed: of them.
 
@@ -58,14 +56,13 @@ def regions(cells: Cells, *, layer: str | None = None, raw: bool = False, draws:
     made = _profile(cells, layer, raw)
     if len(made.rois) < 2:
         raise DataError(f"an order needs two ROIs or more that all subjects have, got {list(made.rois)}")
-    order = np.argsort(-_picked(made.values).mean(axis=0), kind="stable")
+    order = np.argsort(-picked(made.values).mean(axis=0), kind="stable")
     made = replace(made, values=made.values[:, order], rois=tuple(made.rois[i] for i in order))
-    values = jackknifed(made.values, _picked)
+    values = jackknifed(picked, made.values)
     rois = made.rois
     above = _told_apart(values)
-    how = _how(made, layer, raw)
-    unit = f"{made.metric}{'' if raw else ' above chance'}"
-    each = [_estimate(roi, unit, values[:, i], how) for i, roi in enumerate(rois)]
+    how, raw = _how(made, layer), made.said == CHANCE_LEFT_IN
+    each = [over_subjects(values[:, i], name=roi, unit=made.unit, how=how) for i, roi in enumerate(rois)]
     agreement = _agreement(made.values, draws, seed)
     neighbours = int(np.diagonal(above, 1).sum())
     return Finding(
@@ -102,7 +99,7 @@ def contrast(
         low: ROIs that they are compared with.
         name: of the estimate; made of the ROIs where empty.
         layer: its name; None: best on others.
-        raw: values as they are.
+        raw: see `regions`.
 
     Raises:
         DataError: see `regions`; a ROI that is not there.
@@ -114,14 +111,13 @@ def contrast(
     first, second = ([made.rois.index(roi) for roi in side] for side in (high, low))
 
     def difference(values: np.ndarray) -> np.ndarray:
-        picked = _picked(values)
-        return np.asarray(picked[:, first].mean(axis=1) - picked[:, second].mean(axis=1))
+        own = picked(values)
+        return np.asarray(own[:, first].mean(axis=1) - own[:, second].mean(axis=1))
 
     unit = f"{made.metric}, difference"
     named = name or f"{', '.join(high)} less {', '.join(low)}"
-    return _estimate(
-        named, unit, jackknifed(made.values, difference), f"{_how(made, layer, raw)} Difference within each subject."
-    )
+    how = f"{_how(made, layer)}; difference within each subject"
+    return over_subjects(jackknifed(difference, made.values), name=named, unit=unit, how=how)
 
 
 def gradient(cells: Cells, order: str | Sequence[str], *, layer: str | None = None, raw: bool = False) -> Estimate:
@@ -131,7 +127,7 @@ def gradient(cells: Cells, order: str | Sequence[str], *, layer: str | None = No
         cells: see `regions`.
         order: a name of `ORDERS`, or ROIs from lowest to highest.
         layer: its name; None: best on others.
-        raw: values as they are.
+        raw: see `regions`.
 
     Raises:
         DataError: see `regions` and `places`.
@@ -141,11 +137,15 @@ def gradient(cells: Cells, order: str | Sequence[str], *, layer: str | None = No
     chosen = [made.rois.index(roi) for roi in at]
 
     def taus(values: np.ndarray) -> np.ndarray:
-        found = [stats.kendalltau(list(at.values()), row).statistic for row in _picked(values)[:, chosen]]
+        found = [stats.kendalltau(list(at.values()), row).statistic for row in picked(values)[:, chosen]]
         return np.nan_to_num(np.asarray(found, dtype=np.float64))
 
-    how = f"{_how(made, layer, raw)} Order: {' < '.join(at)}; the interval is about these ROIs, over subjects."
-    found = _estimate("alignment along the hierarchy", "Kendall tau-b", jackknifed(made.values, taus), how)
+    found = over_subjects(
+        jackknifed(taus, made.values),
+        name="alignment along the hierarchy",
+        unit="Kendall tau-b",
+        how=f"{_how(made, layer)}; order {' < '.join(at)}; about these ROIs",
+    )
     low, high = (None if end is None else float(np.clip(end, -1, 1)) for end in (found.low, found.high))
     return replace(found, low=low, high=high)
 
@@ -165,29 +165,6 @@ def kendall_w(values: Values) -> float:
     return float(12 * np.square(ranks.sum(axis=0) - m * (n + 1) / 2).sum() / most) if most > 0 else 0.0
 
 
-def of_published(table: Mapping[str, np.ndarray], modality: str, *, stimuli: int = 8850) -> Cells:
-    """Cells of a published table of regions: `load_published("shen2026").read("regions_language")`.
-
-    Args:
-        table: columns metric, tgt_feature, tgt_model, score.
-        modality: "text" or "image".
-        stimuli: per subject, for the chance of mutual neighbours, k / (stimuli - 1). Of other metrics it is not known.
-    """
-    neighbours = [re.fullmatch(r"mutual_knn_(\d+)", metric) for metric in table["metric"].tolist()]
-    return Cells.of_table(
-        {
-            "model": "published models",
-            "modality": modality,
-            "benchmark": "nsd",
-            "subject": table["tgt_model"],
-            "roi": table["tgt_feature"],
-            "metric": table["metric"],
-            "value": table["score"],
-            "chance": [int(k[1]) / (stimuli - 1) if k else math.nan for k in neighbours],
-        }
-    )
-
-
 def _profile(cells: Cells, layer: str | None, raw: bool) -> Cube:
     made = cube(cells if layer is None else cells.where(layer=layer), raw=raw)
     if len(made.subjects) < 2:
@@ -198,22 +175,9 @@ def _profile(cells: Cells, layer: str | None, raw: bool) -> Cube:
     return made
 
 
-def _picked(values: Float[np.ndarray, "subjects rois layers"]) -> Values:
-    """Of the layer that is best in the other subjects; of the only one."""
-    if values.shape[2] == 1:
-        return values[:, :, 0]
-    return np.take_along_axis(values, best_on_others(values)[:, :, None], axis=2)[:, :, 0]
-
-
-def _estimate(name: str, unit: str, values: Float[np.ndarray, " subjects"], how: str) -> Estimate:
-    mean, low, high = mean_interval(values)
-    p = sign_flip_p(values)
-    return Estimate(name=name, value=mean, unit=unit, low=low, high=high, p=p, n=len(values), of="subjects", how=how)
-
-
 def _rows(made: Cube, each: Sequence[Estimate], above: np.ndarray) -> tuple[dict[str, Any], ...]:
     low, high = 1 + above.sum(axis=0), len(each) - above.sum(axis=1)
-    own = _picked(made.values)
+    own = picked(made.values)
     return tuple(
         {
             "roi": e.name,
@@ -251,7 +215,7 @@ def _agreement(values: Float[np.ndarray, "subjects rois layers"], draws: int, se
         drawn += _agreeing(np.take_along_axis(values[None], orders[..., None], axis=2)).tolist()
     return Estimate(
         name="agreement of the order over subjects",
-        value=kendall_w(_picked(values)),
+        value=kendall_w(picked(values)),
         unit="Kendall's W",
         p=float((1 + sum(one >= observed * (1 - 1e-12) for one in drawn)) / (1 + draws)),
         n=m,
@@ -281,15 +245,15 @@ def _answer(rois: Sequence[str], values: Values, above: np.ndarray, agreement: E
     )
 
 
-def _how(made: Cube, layer: str | None, raw: bool) -> str:
+def _how(made: Cube, layer: str | None) -> str:
     which = f"layer {layer}" if layer is not None else "the layer that is best in the other subjects"
     if len(made.layers) == 1:
         which = f"layer {made.layers[0]}" if made.layers[0] else "the one value that the table has"
-    level = "raw value, chance not taken away" if raw else "value less chance"
     chosen = " (its choice taken in by the jackknife)" if len(made.layers) > 1 else ""
-    return f"{level} of {which}; mean and t interval over subjects{chosen}, p by flipping the subjects' signs."
+    return f"value ({made.said}) of {which}{chosen}"
 
 
 def _source(cells: Cells, made: Cube) -> str:
     step = f", step {cells.step[0]}" if cells.step[0] else ""
-    return f"{cells.model[0]}{step}, {cells.benchmark[0]}: {len(made.subjects)} subjects, {len(made.rois)} regions"
+    size = f"{len(made.subjects)} subjects, {len(made.rois)} regions"
+    return f"{cells.model[0]}{step}, {cells.benchmark[0]}: {size}; {made.said}"

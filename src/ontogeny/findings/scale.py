@@ -21,11 +21,11 @@ from jaxtyping import Float
 from scipy import stats
 
 from ontogeny.errors import DataError
-from ontogeny.findings.cells import Cells
+from ontogeny.findings.data.cells import CHANCE_LEFT_IN, Cells
 from ontogeny.findings.estimates import Estimate, Finding
-from ontogeny.findings.profiles import NOT_KNOWN, adjusted, agreement, correlation, direction, over_subjects
-from ontogeny.findings.scales import Grid, family_of, gather
-from ontogeny.findings.subjects import mean_interval
+from ontogeny.findings.statistics.profiles import agreement, correlation, direction
+from ontogeny.findings.statistics.scales import Grid, family_of, gather
+from ontogeny.findings.statistics.subjects import adjusted, mean_interval, over_subjects
 
 __all__ = ["ASSOCIATIVE", "SENSORY", "scale"]
 
@@ -42,7 +42,7 @@ def scale(
     family: str | None = None,
     groups: Mapping[str, str] | None = None,
     poles: tuple[Sequence[str], Sequence[str]] = (SENSORY, ASSOCIATIVE),
-    chance_unknown: bool = False,
+    raw: bool = False,
     source: str = "cells",
 ) -> Finding:
     """Shift of the regional profile from one scale to another, by region and network, and from sensory to associative.
@@ -55,15 +55,15 @@ def scale(
         family: which metrics, as `scale_of` says; None: the only one with both scales, and an unbiased one of several.
         groups: region -> network; regions that it does not name are left out. None: each region by itself.
         poles: names of sensory and of associative networks.
-        chance_unknown: take biased values without a chance level as they are, and say so.
+        raw: values as they are, where chance is not known; the finding says so.
         source: of which data.
 
     Raises:
         DataError: no family with both scales, or several; several modalities, steps or poolings; other layers at one
-            scale than at the other; fewer than 4 regions; biased values whose chance is not known.
+            scale than at the other; fewer than 4 regions; chance is not known and `raw` is not said.
     """
     low, high = float(low), float(high)
-    grid = gather(cells, low, high, family_of(cells, low, high, family), groups, chance_unknown)
+    grid = gather(cells, low, high, family_of(cells, low, high, family), groups, raw)
     contrasts = _contrasts(grid, low, high, poles)
     shifts = _z(grid.profiles[high]) - _z(grid.profiles[low])
     kept = over_subjects(
@@ -212,7 +212,7 @@ def _else_explains(grid: Grid, low: float, high: float, contrasts: Sequence[Esti
 
 def _cannot_tell(grid: Grid) -> tuple[str, ...]:
     out = []
-    if grid.said == NOT_KNOWN:
+    if grid.said == CHANCE_LEFT_IN:
         out.append(
             "How much of the shift is a shift of chance: its level is not known here, and it differs by region and "
             "scale. The debiased form answers this."

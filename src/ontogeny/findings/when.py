@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from ontogeny.findings.atlases import places
-from ontogeny.findings.cells import Cells, is_biased
+from ontogeny.findings.data.atlases import places
+from ontogeny.findings.data.cells import CHANCE_LEFT_IN, Cells, is_biased
 from ontogeny.findings.estimates import Estimate, Finding
-from ontogeny.findings.halves import SIDES, Effects, HalfPoint, connected, effects, half_points
-from ontogeny.findings.hierarchy import rank_correlations
-from ontogeny.findings.uncertain import placed_p, true_values
+from ontogeny.findings.statistics.halves import SIDES, Effects, HalfPoint, connected, effects, half_points
+from ontogeny.findings.statistics.uncertain import placed_p, rank_correlations, true_values
 
 __all__ = ["when"]
 
@@ -45,14 +44,14 @@ def when(
     Args:
         cells: of one model, benchmark, pooling and metric, 12 steps or more; subjects are averaged.
         order: a name of `ORDERS`, or ROIs from lowest to highest; None: depth alone is asked about.
-        raw: values as they are, where chance is not known.
+        raw: values as they are, where chance is not known; the finding says so.
         draws: permutations.
         seed: of permutations and draws.
 
     Raises:
         DataError: several kinds of cells, or an order whose ROIs are not there.
     """
-    points = half_points(cells, raw=raw)
+    points, (_, said) = half_points(cells, raw=raw), cells.levels(raw=raw)
     known = connected([p for p in points if not p.why_not and p.high - p.low < _WIDEST])
     both = effects(known, seed) if known else {}
     rows = {side: both.get(side) for side in SIDES}
@@ -72,12 +71,12 @@ def when(
         headline=asked[0] if asked else first[0] if first else share,
         estimates=(*asked, *first, share),
         else_explains=_ELSE,
-        cannot_tell=_cannot(cells, points, known, order, raw, asked),
+        cannot_tell=_cannot(cells, points, known, order, said, asked),
         details={
             "half_points": tuple(asdict(p) for p in points),
             **{f"{side}s": _rows(found, place.get(side, {})) for side, found in rows.items() if found is not None},
         },
-        source=f"{cells.model[0]}, {cells.metric[0]}: {len(cells.names('step'))} steps to {cells.step.max()}, "
+        source=f"{cells.model[0]}, {cells.metric[0]}, {said}: {len(cells.names('step'))} steps to {cells.step.max()}, "
         f"{len(cells.names('roi'))} regions, {len(cells.names('layer'))} layers, mean of "
         f"{len(cells.names('subject'))} subjects",
     )
@@ -156,7 +155,7 @@ def _sentence(estimate: Estimate) -> str:
 
 
 def _cannot(
-    cells: Cells, points: Sequence[HalfPoint], known: Sequence[HalfPoint], order: Any, raw: bool, asked: Sequence[Any]
+    cells: Cells, points: Sequence[HalfPoint], known: Sequence[HalfPoint], order: Any, said: str, asked: Sequence[Any]
 ) -> tuple[str, ...]:
     out = ["Whether another run would have the same order: this is one run, and its errors are those of the curves."]
     refused = [p.why_not for p in points if p.why_not]
@@ -170,8 +169,9 @@ def _cannot(
         )
     if order is not None and not any(e.of == "regions" for e in asked):
         out.append("Whether half points follow the hierarchy: fewer than three places have a region with a half point.")
-    if raw and is_biased(str(cells.metric[0])):
-        out.append("Whether alignment rises or the chance level of biased CKA, which is not known here.")
+    if said == CHANCE_LEFT_IN:
+        of = " of biased CKA" if is_biased(str(cells.metric[0])) else ""
+        out.append(f"Whether alignment rises or the chance level{of}, which is not known here.")
     return tuple(out)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ontogeny.findings import Finding
+from ontogeny.findings.data.cells import ABOVE_CHANCE
 from ontogeny.report.figures import Figure, altair, finished
 
 __all__ = ["drawable", "figures"]
@@ -42,7 +43,7 @@ def _curves(finding: Finding) -> Figure:
     panels = [_panel([row for row in rows if row["network"] == network], network, rows) for network in networks[:_MOST]]
     grid = alt.vconcat(*(alt.hconcat(*panels[i : i + _ACROSS]) for i in range(0, len(panels), _ACROSS)))
     more = f" The first {_MOST} of {len(networks)} networks are drawn." if len(networks) > _MOST else ""
-    chance = " Dashes: chance (0)." if said == "above chance" else f" {said[0].upper()}{said[1:]}: no line for chance."
+    chance = " Dashes: chance (0)." if said == ABOVE_CHANCE else f" {said[0].upper()}{said[1:]}: no line for chance."
     caption = (
         "Alignment at a layer's relative depth, 0 the first layer read and 1 the last; mean over models and regions of "
         f"a network, then over subjects, with the 95 % t interval over subjects.{chance}{more}"
@@ -56,7 +57,7 @@ def _curves(finding: Finding) -> Figure:
 def _panel(rows: Sequence[Mapping[str, Any]], network: str, everything: Iterable[Mapping[str, Any]]) -> Any:
     alt = altair()
     ends = [v for row in everything for v in (row["value"], row["low"], row["high"]) if v is not None]
-    above = rows[0]["said"] == "above chance"
+    above = rows[0]["said"] == ABOVE_CHANCE
     low, high = min([*ends, 0.0] if above else ends), max(ends)
     pad = 0.04 * (high - low or 1.0)
     scale = alt.Scale(domain=[low - pad, high + pad], nice=False, zero=False)

@@ -19,8 +19,8 @@ from ontogeny.findings import (
     scale,
     when,
 )
-from ontogeny.findings.cells import is_biased
-from ontogeny.findings.scales import scale_of
+from ontogeny.findings.data.cells import is_biased
+from ontogeny.findings.statistics.scales import scale_of
 from ontogeny.report import across as across_pictures
 from ontogeny.report import depth as depth_pictures
 from ontogeny.report import hierarchy as hierarchy_pictures

@@ -27,7 +27,7 @@ def figures(finding: Finding) -> tuple[Figure, ...]:
     caption = (
         "Left: alignment of every region (highest of the hierarchy on top) with every layer, each in units of its "
         "own range, so that its shape over depth shows and not its height. Right: the depth that it resembles; small "
-        f"dots are subjects, the bar is the 95 % t interval over them. {finding.answer}"
+        f"dots are subjects, the bar is the 95 % t interval over them. {finding.answer} Source: {finding.source}."
     )
     return (Figure(name="hierarchy", title=finding.question, caption=caption, chart=finished(chart)),)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ontogeny.findings import Finding
-from ontogeny.findings.modality import CHANCE_LEFT_IN
+from ontogeny.findings.data.cells import ABOVE_CHANCE, CHANCE_LEFT_IN
 from ontogeny.report.figures import Figure, altair, file_stem, finished
 
 __all__ = ["figures"]
@@ -22,7 +22,7 @@ def figures(finding: Finding) -> tuple[Figure, ...]:
     """
     first, second = (estimate.name for estimate in finding.estimates[1:3])
     unit = finding.headline.unit
-    raw = unit.endswith(CHANCE_LEFT_IN)
+    raw = unit.endswith(f"({CHANCE_LEFT_IN})")
     left = _regions(finding.details["regions"], first, second, unit, raw=raw)
     right = _subjects(finding, first, second, unit)
     level = (
@@ -36,7 +36,7 @@ def figures(finding: Finding) -> tuple[Figure, ...]:
         f"subject's mean difference over regions (dots), their mean with its 95 % t interval (bar). {level}"
     )
     chart = altair().hconcat(left, right, spacing=34)
-    metric = unit.removesuffix(CHANCE_LEFT_IN).removesuffix(" above chance")
+    metric = unit.removesuffix(f" ({CHANCE_LEFT_IN})").removesuffix(f" {ABOVE_CHANCE}")
     return (
         Figure(
             name=file_stem("modality", metric),

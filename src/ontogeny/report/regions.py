@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ontogeny.findings import YEO_7, Finding
+from ontogeny.findings.data.cells import ABOVE_CHANCE
 from ontogeny.report.figures import Figure, altair, finished
 
 __all__ = ["figures"]
@@ -26,18 +27,17 @@ def figures(finding: Finding, *, groups: Mapping[str, str] | None = None) -> tup
     """
     rows = [dict(row) for row in finding.details["profile"]]
     unit = finding.estimates[1].unit
-    known = unit.endswith("above chance")
-    axis = unit if known else f"{unit} (raw: its chance level is not known)"
+    known = unit.endswith(ABOVE_CHANCE)
     for row in rows:
         row["network"] = (groups or {}).get(row["roi"], "")
     few = len(rows) <= _MOST_ROWS
-    chart = _listed(rows, axis, known) if few else _ranked(rows, axis, known)
+    chart = _listed(rows, unit, known) if few else _ranked(rows, unit, known)
     level = (
         "The line at 0 is chance." if known else "Chance is not known, so the height above 0 says nothing by itself."
     )
     what = "Small dots are subjects; numbers on the right are the 95 % interval of the rank."
     caption = (
-        f"Alignment of every region ({axis}), highest first: mean over subjects, 95 % t interval. {what} {level} "
+        f"Alignment of every region ({unit}), highest first: mean over subjects, 95 % t interval. {what} {level} "
         f"{finding.answer}"
     )
     return (Figure(name="regions", title=finding.question, caption=caption, chart=finished(chart)),)

@@ -35,7 +35,7 @@ def figures(finding: Finding) -> tuple[Figure, ...]:
     caption = (
         "When alignment first reaches half of its own gain, with 95 % intervals (cut at the edge), in updates. A "
         "region's point is adjusted for the layers that have a half point, a layer's for regions. In the map, light "
-        f"is late; empty cells have no half point (see the table). {finding.answer}"
+        f"is late; empty cells have no half point (see the table). {finding.answer} Source: {finding.source}."
     )
     return (
         Figure(name="when", title=finding.question, caption=caption, chart=finished(alt.hconcat(*panels, spacing=24))),

@@ -7,7 +7,7 @@ import pytest
 
 from ontogeny.errors import DataError
 from ontogeny.findings import Cells, Estimate
-from ontogeny.findings.cells import is_biased
+from ontogeny.findings.data.cells import is_biased
 from ontogeny.scores import Score
 from ontogeny.series import Record
 
@@ -80,7 +80,7 @@ def test_a_table_gets_what_it_lacks():
     assert cells.step.tolist() == [5, 5]
     assert cells.subject.tolist() == ["", ""]
     assert np.isnan(cells.depth).all()
-    assert cells.above_chance.tolist() == [0.1, 0.2]
+    assert cells.levels()[0].tolist() == [0.1, 0.2]
     assert Cells.of_table({"value": [0.1], "step": np.int64(3), "roi": np.str_("V1")}).step.tolist() == [3]
 
 
@@ -133,9 +133,23 @@ def test_a_long_list_of_choices_is_cut():
 
 def test_above_chance_needs_all_chance_levels():
     cells = Cells.of_table({"value": [0.3, 0.4], "chance": [0.1, np.nan], "metric": ["ridge", "cka_36"]})
-    with pytest.raises(DataError, match="chance is not known of 1 of 2 cells, e.g. of metric 'cka_36'; use a metric"):
-        _ = cells.above_chance
-    assert cells.where(metric="ridge").above_chance == pytest.approx([0.2])
+    with pytest.raises(DataError, match="chance is not known of 1 of 2 cells, e.g. of metric 'cka_36', and of biased"):
+        cells.levels()
+    with pytest.raises(DataError, match=r"differs by region and layer; choose one kind with where\(metric=...\)"):
+        cells.levels(raw=True)
+    for raw in (False, True):
+        values, said = cells.where(metric="ridge").levels(raw=raw)
+        assert (values.tolist(), said) == (pytest.approx([0.2]), "above chance")
+    values, said = cells.where(metric="cka_36").levels(raw=True)
+    assert (values.tolist(), said) == ([0.4], "chance not known, left in")
+
+
+def test_joined_cells_are_all_of_them():
+    cells = Cells.of_table({"value": [0.3, 0.4], "roi": ["V1", "V2"], "step": 3})
+    both = Cells.joined(cells, Cells.of_table({"value": [0.5], "roi": ["a longer name"]}))
+    assert both.value.tolist() == [0.3, 0.4, 0.5]
+    assert both.roi.tolist() == ["V1", "V2", "a longer name"]
+    assert both.step.tolist() == [3, 3, 0]
 
 
 def test_which_metrics_are_biased():

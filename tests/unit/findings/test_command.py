@@ -120,7 +120,6 @@ def test_a_table_of_ones_own(tmp_path, capsys):
         (("x.csv", "--published", "shen2026"), "name one table, records' folders, or --published shen2026"),
         (("x.csv", "y.csv"), "one table at a time"),
         (("no.csv",), "no.csv cannot be read as a CSV table"),
-        (("--published", "shen"), "there is no publication 'shen'"),
         (("--published", "shen2026", "--headline", "bbh"), "there is no performance 'bbh'"),
     ],
 )
@@ -181,8 +180,23 @@ def test_records_that_cannot_be_models_are_refused(tmp_path):
     ]
     other.describe("b", {"fingerprint": "f", "modality": "image"})
     other.append([*kept, *moved])
-    with pytest.raises(DataError, match="no subject and region has a value of every record"):
+    with pytest.raises(DataError, match="the models share no roi: "):
         models_of_records([one, other])
+
+
+def test_records_without_chance_are_models_only_if_raw_is_said(records, tmp_path, capsys):
+    made = Record.open(tmp_path / "unknown", create=True)
+    made.describe("b", {"fingerprint": "f", "modality": "image"})
+    made.append(
+        Score(**{n: getattr(s, n) for n in s.__slots__} | {"run": made.run, "chance": None})
+        for s in records[0].select()
+    )
+    with pytest.raises(DataError, match="chance is not known of 12 of 12 cells, e.g. of metric 'cka-linear-debiased'"):
+        models_of_records([made])
+    assert not models_of_records([made], raw=True).chance_removed
+    code, _, err = told(capsys, "across", made.folder, *(r.folder for r in records[1:]), "--raw")
+    assert code == 2
+    assert "choose one kind with where(metric=...)" in err
 
 
 def test_modality_of_records_of_two_benchmarks_of_the_same_responses(tmp_path, capsys):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ontogeny.errors import DataError
-from ontogeny.findings.correlation import correlate, family_of, leave_one_out
+from ontogeny.findings.statistics.correlation import correlate, family_of, leave_one_out
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
-from tests.profiles import DEPTHS, NETWORKS, depth_cells, over_depth
+from tests.brains import DEPTHS, NETWORKS, depth_cells, over_depth
 
 from ontogeny.errors import DataError
 from ontogeny.findings import Cells, depth
-from ontogeny.findings.convergence import converging
-from ontogeny.findings.profiles import direction
+from ontogeny.findings.statistics.convergence import converging
+from ontogeny.findings.statistics.profiles import direction
 
 RUNS = 150
 MOST = stats.binom.ppf(0.999, RUNS, 0.05) / RUNS  # what a test of nominal 5 % may reach in so many worlds
@@ -74,6 +74,7 @@ def test_models_of_other_layer_counts_are_interpolated_between_their_layers():
         "model": "m",
         "modality": "text",
         "metric": "rsa",
+        "chance": 0.0,
         "depth": layers,
         "value": line,
         "subject": "s",
@@ -117,13 +118,13 @@ def test_groups_average_regions_and_leave_others_out():
 
 def test_biased_values_need_their_chance_or_words():
     cells = depth_cells(*over_depth("none", 0), metric="cka_36", chance=None)
-    with pytest.raises(DataError, match="'cka_36' is biased CKA without its chance level.*chance_unknown=True"):
+    with pytest.raises(DataError, match="'cka_36', and of biased CKA it differs by region and layer; take a metric"):
         depth(cells)
-    finding = depth(cells, chance_unknown=True)
-    assert finding.answer.endswith("Values: biased CKA, chance level not known.")
+    finding = depth(cells, raw=True)
+    assert finding.answer.endswith("Values: chance not known, left in.")
     assert finding.cannot_tell[0].startswith("Whether alignment is above chance")
     half = np.where(np.arange(len(cells)) < 224, 0.1, np.nan)
-    with pytest.raises(DataError, match="chance is known of 224 of 448 cells"):
+    with pytest.raises(DataError, match="chance is not known of 224 of 448 cells.*choose one kind with where"):
         depth(Cells(**{**{n: getattr(cells, n) for n in cells.__dataclass_fields__}, "chance": half}))
 
 

@@ -94,9 +94,9 @@ def test_chance_alone_moves_biased_cka_and_is_taken_off(folders):
     found = cells(folders, "cnn")
     asked = {"low": LOW, "high": HIGH, "groups": GROUPS}
     raw = replace(found, chance=np.full(len(found), np.nan))
-    with pytest.raises(DataError, match="'cka-rbf-2-biased-z' is biased CKA without its chance level"):
+    with pytest.raises(DataError, match="e.g. of metric 'cka-rbf-2-biased-z', and of biased"):
         scale(raw, **asked, family=BIASED)
-    moved = scale(raw, **asked, family=BIASED, chance_unknown=True)
+    moved = scale(raw, **asked, family=BIASED, raw=True)
     assert moved.answer.startswith("From 2 to 12 alignment moves to associative areas")
     assert moved.headline.value > 1
     above = scale(found, **asked, family=BIASED)
@@ -163,15 +163,15 @@ def test_inputs_that_cannot_be_used_are_one_clear_line(question, folders, tmp_pa
         return capsys.readouterr().err
 
     run = str(folders / "cnn")
-    assert "give records' folders, or --published shen2026, and not both" in said()
+    assert "name records' folders, or --published shen2026, and not both" in said()
     assert "and not both" in said(run, "--published", "shen2026")
     more = ["--metric", "cka-rbf-12-debiased-z"] if question == "depth" else ["--low", "2", "--high", "12"]
     assert "there is no file" in said(run, *more, "--groups", str(tmp_path / "none.csv"))
     wrong = tmp_path / "wrong.csv"
     wrong.write_text("area,yeo\nV1,Visual\n")
-    assert "expected columns roi,network, got ['area', 'yeo']" in said(run, *more, "--groups", str(wrong))
+    assert "needs the columns roi,network; it has ['area', 'yeo']" in said(run, *more, "--groups", str(wrong))
     wrong.write_text("roi,network\nV1,Visual\nV1,Limbic\n")
-    assert "region 'V1' is in 'Visual' and 'Limbic'" in said(run, *more, "--groups", str(wrong))
+    assert "puts ROI 'V1' into 'Visual' and 'Limbic'" in said(run, *more, "--groups", str(wrong))
     assert "no cell has layer = ['nowhere']; there is" in said(run, *more, "--layer", "nowhere")
 
 

@@ -8,7 +8,7 @@ from tests.brains import brains
 
 from ontogeny.errors import DataError
 from ontogeny.findings import hierarchy
-from ontogeny.findings.atlases import places
+from ontogeny.findings.data.atlases import places
 
 ORDER = ["V1", "V2", "V3", "V4", "LO", "IT"]
 
@@ -44,7 +44,7 @@ def test_noise_free_centres_are_those_of_the_formula():
     depth = np.linspace(0, 1, 8)
     for row, roi in zip(found.details["depths"], ORDER, strict=False):
         own = cells.where(roi=roi, subject="S0")
-        assert row["depth"] == pytest.approx(np.sum(own.above_chance * depth) / np.sum(own.above_chance))
+        assert row["depth"] == pytest.approx(np.sum(own.levels()[0] * depth) / np.sum(own.levels()[0]))
     assert found.headline.value == pytest.approx(1.0)
     assert found.headline.p == pytest.approx(2 / 6)
 

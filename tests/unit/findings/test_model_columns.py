@@ -11,7 +11,7 @@ import pytest
 from ontogeny import Record
 from ontogeny.errors import DataError
 from ontogeny.findings import Models, across_models
-from ontogeny.findings.model_columns import _ALIGNMENT
+from ontogeny.findings.data.model_columns import _ALIGNMENT
 from ontogeny.replay import performance_and_alignment, read_models
 from ontogeny.replay.model_tables import _CHOSEN
 from ontogeny.scores import Score

@@ -9,7 +9,7 @@ import pytest
 from tests.brains import brains
 
 from ontogeny.errors import DataError
-from ontogeny.findings import HCP_MMP1, Cells, contrast, gradient, grouped, of_published, read_groups, regions
+from ontogeny.findings import HCP_MMP1, Cells, contrast, gradient, grouped, read_groups, regions
 
 PROFILE = np.asarray([0.3, 0.1, 0.5, 0.2])
 
@@ -35,9 +35,11 @@ def test_chance_is_taken_away_unless_raw_is_said():
     cells = profile(noise=0.0, chance=0.25)
     assert regions(cells).estimates[1].value == pytest.approx(0.5)
     assert regions(cells).estimates[1].unit == "ridge-gcv above chance"
-    raw = regions(cells, raw=True)
-    assert raw.estimates[1].value == pytest.approx(0.75)
-    assert raw.estimates[1].unit == "ridge-gcv"
+    assert regions(cells, raw=True) == regions(cells)
+    raw = regions(profile(noise=0.0, chance=np.nan), raw=True)
+    assert raw.estimates[1].value == pytest.approx(0.5)
+    assert raw.estimates[1].unit == "ridge-gcv (chance not known, left in)"
+    assert raw.source.endswith("chance not known, left in")
     assert any("chance level of ridge-gcv is not in these data" in line for line in raw.cannot_tell)
 
 
@@ -164,7 +166,7 @@ def test_networks_are_means_over_their_regions():
     assert cells.names("roi") == ["A", "B"]
     assert len(cells) == 6 * 3 * 2
     assert cells.where(roi="A", layer="layer01", subject="S0").value == pytest.approx([0.3])
-    assert cells.where(roi="B", layer="layer01", subject="S0").above_chance == pytest.approx([0.35])
+    assert cells.where(roi="B", layer="layer01", subject="S0").levels()[0] == pytest.approx([0.35])
     assert set(cells.where(layer="layer02").depth) == {1.0}
     with pytest.raises(DataError, match=r"2 ROIs have no group, e.g. \['R02', 'R03'\]"):
         grouped(profile(), {"R00": "A", "R01": "A"})
@@ -192,14 +194,6 @@ def test_the_areas_of_the_atlas():
     assert len(set(HCP_MMP1)) == len(HCP_MMP1) == 180
     numbers = {"V1": 1, "MST": 2, "4": 8, "FFC": 18, "MT": 23, "A1": 24, "44": 74, "H": 120, "TE1m": 177, "p24": 180}
     assert {area: HCP_MMP1.index(area) + 1 for area in numbers} == numbers
-
-
-def test_chance_of_published_metrics_is_known_of_mutual_neighbours_only():
-    table = {"metric": ["mutual_knn_20", "cka_36"], "tgt_feature": ["V1", "V1"], "tgt_model": ["S01", "S01"]}
-    cells = of_published({k: np.asarray(v) for k, v in table.items()} | {"score": np.asarray([0.1, 0.2])}, "text")
-    assert cells.chance[0] == pytest.approx(20 / 8849)
-    assert np.isnan(cells.chance[1])
-    assert set(cells.modality) == {"text"}
 
 
 def test_published_areas_are_those_of_the_atlas():

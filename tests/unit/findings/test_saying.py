@@ -41,7 +41,7 @@ def options(*given):
 
 
 def test_the_text_says_all_of_a_finding_in_the_order_of_reading(capsys):
-    assert deliver(FINDING, (), options()) == 0
+    assert deliver(FINDING, lambda _: (), options()) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
         "Does it?",
@@ -65,7 +65,7 @@ def test_the_text_says_all_of_a_finding_in_the_order_of_reading(capsys):
 
 
 def test_without_limits_there_is_no_empty_heading(capsys):
-    deliver(replace(FINDING, cannot_tell=()), (), options())
+    deliver(replace(FINDING, cannot_tell=()), lambda _: (), options())
     assert "cannot tell" not in capsys.readouterr().out
 
 
@@ -75,7 +75,7 @@ def test_p_keeps_its_leading_one_and_loses_its_zero_only():
 
 
 def test_json_is_json_with_nothing_that_json_lacks(capsys):
-    deliver(FINDING, (), options("--json"))
+    deliver(FINDING, lambda _: (), options("--json"))
     text = capsys.readouterr().out
     found = json.loads(text, parse_constant=pytest.fail)
     assert found["headline"]["high"] is None
@@ -88,7 +88,7 @@ def test_with_out_everything_is_written_and_named(tmp_path, capsys):
     chart = altair().Chart(altair().Data(values=[{"x": 1}])).mark_point().encode(x="x:Q")
     figure = Figure(name="one", title="t", caption="c", chart=chart)
     folder = tmp_path / "new" / "folder"
-    deliver(FINDING, [figure], options("--out", str(folder)))
+    deliver(FINDING, lambda _: [figure], options("--out", str(folder)))
     assert sorted(path.name for path in folder.iterdir()) == ["finding.json", "none.csv", "one.png", "rows.csv"]
     assert json.loads((folder / "finding.json").read_text())["answer"] == "It does."
     rows = list(csv.DictReader((folder / "rows.csv").read_text().splitlines()))
@@ -99,7 +99,7 @@ def test_with_out_everything_is_written_and_named(tmp_path, capsys):
 
 
 def test_with_json_and_out_what_is_printed_stays_json(tmp_path, capsys):
-    deliver(FINDING, (), options("--json", "--out", str(tmp_path)))
+    deliver(FINDING, lambda _: (), options("--json", "--out", str(tmp_path)))
     captured = capsys.readouterr()
     assert json.loads(captured.out)["source"] == "a world"
     assert captured.err.startswith("\nWrote ")
@@ -107,6 +107,6 @@ def test_with_json_and_out_what_is_printed_stays_json(tmp_path, capsys):
 
 def test_numbers_of_numpy_are_written_as_numbers(capsys):
     row = {"count": np.int64(3), "share": np.float32(0.5), "none": np.float64("inf"), "yes": np.bool_(True)}
-    deliver(replace(FINDING, details={"rows": (row,)}), (), options("--json"))
+    deliver(replace(FINDING, details={"rows": (row,)}), lambda _: (), options("--json"))
     found = json.loads(capsys.readouterr().out)["details"]["rows"]
     assert found == [{"count": 3, "share": 0.5, "none": None, "yes": True}]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.profiles import over_scales, scale_cells
+from tests.brains import over_scales, scale_cells
 from tests.unit.findings.test_depth import both, columns
 
 from ontogeny.errors import DataError
 from ontogeny.findings import Cells, scale
-from ontogeny.findings.profiles import direction
-from ontogeny.findings.scales import scale_of
+from ontogeny.findings.statistics.profiles import direction
+from ontogeny.findings.statistics.scales import scale_of
 from ontogeny.metrics.cka import CKA
 from ontogeny.metrics.neighbours import CKNNA, CycleKNN, MutualKNN
 from ontogeny.metrics.shen2026 import shen2026
@@ -135,7 +135,7 @@ def test_what_cannot_be_compared_is_refused_in_clear_words():
     knn = scale_cells(low, high, metric="mutual-knn-{}-inner")[0]
     with pytest.raises(DataError, match=r"several metrics have both scales: \[.*\]; choose with family="):
         scale(both(cells, knn))
-    with pytest.raises(DataError, match="'cka_28' is biased CKA without its chance level"):
+    with pytest.raises(DataError, match="e.g. of metric 'cka_28', and of biased CKA"):
         scale(scale_cells(low, high, metric="cka_{}", chance=None)[0])
     with pytest.raises(DataError, match=r"scale takes one modality at a time, got \['text', 'image'\]"):
         scale(both(cells, Cells(**{**columns(cells), "modality": np.full(len(cells), "image")})))

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from ontogeny.errors import DataError
-from ontogeny.findings.subjects import fdr, mean_interval, sign_flip_p
+from ontogeny.findings.statistics.subjects import fdr, mean_interval, sign_flip_p
 
 
 def test_the_interval_is_students():

@@ -8,8 +8,8 @@ from tests.brains import rising
 
 from ontogeny.errors import DataError
 from ontogeny.findings import Cells, when
-from ontogeny.findings.halves import half_points
-from ontogeny.findings.uncertain import placed_p, true_values
+from ontogeny.findings.statistics.halves import half_points
+from ontogeny.findings.statistics.uncertain import placed_p, true_values
 
 ORDER = ["V1", "V2", "V4", "IT"]
 
@@ -113,7 +113,7 @@ def test_an_order_of_regions_that_are_not_there_is_refused():
 
 def test_intervals_of_true_rank_correlations_cover():
     """100 worlds with large errors: percentiles of re-noised estimates would cover about half of them."""
-    from ontogeny.findings.hierarchy import rank_correlations
+    from ontogeny.findings.statistics.uncertain import rank_correlations
 
     rng = np.random.default_rng(0)
     place, covered = np.arange(12.0), 0

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from tests.profiles import NETWORKS, depth_cells, over_depth, over_scales, scale_cells
+from tests.brains import NETWORKS, depth_cells, over_depth, over_scales, scale_cells
 
 from ontogeny.findings import depth, scale
 from ontogeny.report import depth as depth_pictures
@@ -60,16 +60,14 @@ def test_scale_draws_networks_contrast_and_regions(tmp_path):
 
 
 def test_biased_values_are_drawn_with_the_words_that_chance_is_not_known():
-    words = "biased CKA, chance level not known"
-    drawn = depth_pictures.figures(
-        depth(depth_cells(*over_depth("none", 0), metric="cka_36", chance=None), chance_unknown=True)
-    )
+    words = "chance not known, left in"
+    drawn = depth_pictures.figures(depth(depth_cells(*over_depth("none", 0), metric="cka_36", chance=None), raw=True))
     cells, groups = scale_cells(*over_scales("none", 0), metric="cka_{}", chance=None)
-    drawn += scale_pictures.figures(scale(cells, groups=groups, chance_unknown=True))
+    drawn += scale_pictures.figures(scale(cells, groups=groups, raw=True))
     assert len(drawn) == 4
     for figure in drawn:
         assert words in spec(figure)
-        assert words in figure.caption.replace("Biased", "biased")
+        assert words in figure.caption.replace("Chance", "chance")
     assert "zero" not in spec(drawn[0]).replace('"zero": false', "")
     for figure in depth_pictures.figures(depth(depth_cells(*over_depth("none", 0)))):
         assert words not in spec(figure)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ontogeny.cli.findings.saying import add_output, deliver
+from ontogeny.cli.findings.sources import add_modality, add_raw, add_seed, add_source
 from ontogeny.errors import DataError
 
 if TYPE_CHECKING:
@@ -47,11 +48,8 @@ def add_parser(questions: Any) -> None:
         description=_ABOUT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "paths", nargs="*", type=Path, metavar="TABLE|RECORD", help="one CSV table, or records' folders"
-    )
-    parser.add_argument("--published", default=None, metavar="NAME", help="tables of a publication: shen2026")
-    parser.add_argument("--modality", choices=("language", "vision"), default="language", help="of its models")
+    add_source(parser, what="TABLE|RECORD")
+    add_modality(parser)
     table = parser.add_argument_group("columns of a table")
     table.add_argument("--alignment", default=None, metavar="COLUMN", help="alignment, where its name does not tell")
     table.add_argument("--performance", nargs="+", default=(), metavar="COLUMN", help="else all columns of numbers")
@@ -62,7 +60,8 @@ def add_parser(questions: Any) -> None:
     record.add_argument("--metric", default=None, help="which, where there are several")
     parser.add_argument("--headline", default=None, metavar="COLUMN", help="performance of the answer; else the first")
     parser.add_argument("--alone", action="store_true", help="take each model for its own family")
-    parser.add_argument("--seed", type=int, default=0, help="of the draws of families (default: %(default)s)")
+    add_raw(parser)
+    add_seed(parser)
     add_output(parser)
     parser.set_defaults(run=_run)
 
@@ -72,13 +71,12 @@ def _run(arguments: argparse.Namespace) -> int:
     from ontogeny.report.across import figures
 
     finding = across_models(_models(arguments), headline=arguments.headline, alone=arguments.alone, seed=arguments.seed)
-    drawn = () if arguments.out is None or arguments.no_pictures else figures(finding)
-    return deliver(finding, drawn, arguments)
+    return deliver(finding, figures, arguments)
 
 
 def _models(arguments: argparse.Namespace) -> Models:
     from ontogeny.findings import Models
-    from ontogeny.findings.own_models import models_of_records
+    from ontogeny.findings.data.own_models import models_of_records
     from ontogeny.published import load_published
     from ontogeny.series import Record
 
@@ -88,7 +86,7 @@ def _models(arguments: argparse.Namespace) -> Models:
         return Models.of_published(load_published(arguments.published), arguments.modality)
     if arguments.paths[0].suffix != ".csv":
         records = [Record.open(path) for path in arguments.paths]
-        return models_of_records(records, benchmark=arguments.benchmark, metric=arguments.metric)
+        return models_of_records(records, benchmark=arguments.benchmark, metric=arguments.metric, raw=arguments.raw)
     if len(arguments.paths) > 1:
         raise DataError("one table at a time")
     return Models.of_table(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ontogeny.cli.findings.inputs import add_inputs, cells_of, chosen, groups_of
 from ontogeny.cli.findings.saying import add_output, deliver
+from ontogeny.cli.findings.sources import add_groups, add_scores, add_source, cells_of, groups_of
 
 __all__ = ["add_parser"]
 
@@ -15,7 +15,7 @@ Alignment over relative depth, by network; and with language and vision models: 
 
   ontogeny findings depth runs/gpt runs/vit --metric cka-rbf-36-debiased-z --groups yeo7.csv --out depth/
   ontogeny findings depth runs/gpt --metric ridge-gcv                  one modality: alignment over depth only
-  ontogeny findings depth --published shen2026 --out depth/            the study's table (see `Published.read`)
+  ontogeny findings depth --published shen2026 --raw --out depth/      the study's table (see `Published.read`)
 
 Convergence needs a record of text and one of images, of the same subjects and regions. Relative depth is 0 for the
 first layer that was read and 1 for the last; every model is interpolated to the middles of --bins equal parts.
@@ -31,7 +31,7 @@ what each line means:
   depths shuffled   how rare the slope is among all orders of the depths. A trend is claimed only if the interval leaves
                     out 0 and this p is below .05; of profiles, only if the corrected one has it too. Smooth curves make
                     this p too small.
-Biased CKA is taken above its chance level, which our records hold; without it, only with --chance-unknown.
+Values are taken above chance; where a metric's chance level is not known, as in the study's table, only with --raw.
 """
 
 
@@ -43,8 +43,9 @@ def add_parser(questions: Any) -> None:
         description=_ABOUT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_inputs(parser)
-    parser.add_argument("--metric", default=None, help="as written in the record (needed if there are several)")
+    add_source(parser)
+    add_scores(parser)
+    add_groups(parser)
     parser.add_argument("--bins", type=int, default=8, help="places on the axis of depth (default: %(default)s)")
     add_output(parser)
     parser.set_defaults(run=_run)
@@ -52,23 +53,10 @@ def add_parser(questions: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     from ontogeny.findings import depth, published_depth
-
-    if arguments.published and not arguments.paths:
-        cells = chosen(published_depth(), arguments)
-        source = f"{arguments.published}, table yeo7_depth (language and vision not in one unit, see published_depth)"
-    else:
-        cells, source = cells_of(arguments), ", ".join(str(path) for path in arguments.paths)
-    if arguments.metric:
-        cells = cells.where(metric=arguments.metric)
-    finding = depth(
-        cells,
-        groups=groups_of(arguments.groups),
-        bins=arguments.bins,
-        chance_unknown=arguments.chance_unknown or bool(arguments.published),
-        source=source,
-    )
-    if arguments.out is None or arguments.no_pictures:
-        return deliver(finding, (), arguments)
     from ontogeny.report.depth import figures
 
-    return deliver(finding, figures(finding), arguments)
+    cells, source = cells_of(arguments, published_depth)
+    if arguments.published:
+        source += ", table yeo7_depth (language and vision not in one unit, see published_depth)"
+    finding = depth(cells, groups=groups_of(arguments), bins=arguments.bins, raw=arguments.raw, source=source)
+    return deliver(finding, figures, arguments)

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from ontogeny.cli.findings.saying import add_output, deliver
-from ontogeny.cli.findings.sources import add_choice, chosen, order_of
+from ontogeny.cli.findings.sources import add_order, add_scores, add_seed, add_source, cells_of
 
 __all__ = ["add_parser"]
 
@@ -36,8 +36,10 @@ def add_parser(questions: Any) -> None:
         description=_ABOUT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_choice(parser)
-    parser.add_argument("--order", type=order_of, default="ventral", help="of regions (default: %(default)s)")
+    add_source(parser, published=False)
+    add_scores(parser)
+    add_seed(parser)
+    add_order(parser, "ventral")
     parser.add_argument("--best", choices=("centre", "others"), default="centre", help="default: %(default)s")
     add_output(parser)
     parser.set_defaults(run=_run)
@@ -47,7 +49,6 @@ def _run(arguments: argparse.Namespace) -> int:
     from ontogeny.findings import hierarchy
     from ontogeny.report.hierarchy import figures
 
-    cells = chosen(arguments, last=True)
+    cells, _ = cells_of(arguments)
     found = hierarchy(cells, arguments.order, best=arguments.best, raw=arguments.raw, seed=arguments.seed)
-    wanted = arguments.out is not None and not arguments.no_pictures
-    return deliver(found, figures(found) if wanted else (), arguments)
+    return deliver(found, figures, arguments)

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ontogeny.cli.findings.saying import add_output, deliver
-from ontogeny.errors import DataError
-
-if TYPE_CHECKING:
-    from ontogeny.findings import Cells
+from ontogeny.cli.findings.sources import add_scores, add_source, cells_of
 
 __all__ = ["add_parser"]
 
@@ -43,34 +39,20 @@ def add_parser(questions: Any) -> None:
         description=_ABOUT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("records", nargs="*", type=Path, metavar="RECORD", help="records' folders, each a model")
-    parser.add_argument("--published", default=None, metavar="NAME", help="tables of a publication: shen2026")
-    parser.add_argument("--metric", default=None, help="which, where there are several")
-    parser.add_argument("--benchmark", nargs="+", default=None, help="which, where there are several")
+    add_source(parser)
+    add_scores(parser)
     parser.add_argument("--pair-benchmarks", action="store_true", help="two benchmarks are the same responses")
-    parser.add_argument("--raw", action="store_true", help="leave chance in, where it is not known")
     add_output(parser)
     parser.set_defaults(run=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from ontogeny.findings import modality_difference
+    from ontogeny.findings import Cells, modality_difference, published_regions
     from ontogeny.report.modality import figures
 
-    finding = modality_difference(_cells(arguments), raw=arguments.raw, pair_benchmarks=arguments.pair_benchmarks)
-    drawn = () if arguments.out is None or arguments.no_pictures else figures(finding)
-    return deliver(finding, drawn, arguments)
+    def both() -> Cells:
+        return Cells.joined(*(published_regions(name)[0] for name in ("language", "vision")))
 
-
-def _cells(arguments: argparse.Namespace) -> Cells:
-    from ontogeny.findings import Cells, published_regions
-    from ontogeny.published import load_published
-    from ontogeny.series import Record
-
-    if (arguments.published is None) == (not arguments.records):
-        raise DataError("name records' folders, or --published shen2026; see `ontogeny findings modality --help`")
-    if arguments.published is not None:
-        return published_regions(load_published(arguments.published), arguments.metric or "mutual_knn_20")
-    cells = Cells.of_records(Record.open(path) for path in arguments.records).at_last_step()
-    asked = {"metric": arguments.metric, "benchmark": arguments.benchmark}
-    return cells.where(**{name: value for name, value in asked.items() if value is not None})
+    cells, source = cells_of(arguments, both)
+    finding = modality_difference(cells, raw=arguments.raw, pair_benchmarks=arguments.pair_benchmarks, source=source)
+    return deliver(finding, figures, arguments)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 from ontogeny.cli.findings.saying import add_output, deliver
-from ontogeny.cli.findings.sources import add_choice, chosen
+from ontogeny.cli.findings.sources import (
+    add_groups,
+    add_modality,
+    add_scores,
+    add_seed,
+    add_source,
+    cells_of,
+    groups_of,
+)
 from ontogeny.errors import ConfigError
-
-if TYPE_CHECKING:
-    from ontogeny.findings import Cells
 
 __all__ = ["add_parser"]
 
@@ -43,45 +48,26 @@ def add_parser(questions: Any) -> None:
         description=_ABOUT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_choice(parser)
-    parser.add_argument("--layer", default=None, help="this layer (default: for each subject the best of the others)")
-    parser.add_argument("--groups", type=Path, default=None, metavar="CSV", help="roi,network: ask of networks")
-    parser.add_argument("--published", default=None, metavar="NAME", help="shen2026: its table of regions")
-    parser.add_argument("--modality", choices=("language", "vision"), default=None, help="which of its two tables")
+    add_source(parser)
+    add_modality(parser)
+    add_scores(parser)
+    add_groups(parser)
+    add_seed(parser)
     parser.add_argument("--networks", action="store_true", help="with --published: its Yeo-7 networks")
     add_output(parser)
     parser.set_defaults(run=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from ontogeny.findings import grouped, read_groups, regions
+    from ontogeny.findings import grouped, published_regions, regions
     from ontogeny.report.regions import figures
 
-    if arguments.published is not None:
-        cells, groups = _published(arguments)
-    elif arguments.networks:
+    if arguments.networks and not arguments.published:
         raise ConfigError("--networks are those of a published table; give --groups with a record")
-    else:
-        cells, groups = chosen(arguments, last=True), {}
-    if arguments.groups is not None:
-        groups = read_groups(arguments.groups)
-    by_network = arguments.networks or arguments.groups is not None
-    found = regions(
-        grouped(cells, groups) if by_network else cells, layer=arguments.layer, raw=arguments.raw, seed=arguments.seed
-    )
-    wanted = arguments.out is not None and not arguments.no_pictures
-    return deliver(found, figures(found, groups=groups) if wanted else (), arguments)
-
-
-def _published(arguments: argparse.Namespace) -> tuple[Cells, dict[str, str]]:
-    from ontogeny.findings import of_published
-    from ontogeny.published import load_published
-
-    if arguments.modality is None:
-        raise ConfigError("--published has a table a modality: say --modality language or --modality vision")
-    if arguments.record is not None:
-        raise ConfigError(f"either a record or --published, got both {arguments.record} and {arguments.published}")
-    table = load_published(arguments.published).read(f"regions_{arguments.modality}")
-    cells = of_published(table, "text" if arguments.modality == "language" else "image")
-    groups = dict(zip(table["tgt_feature"].tolist(), table["yeo7"].tolist(), strict=True))
-    return (cells if arguments.metric is None else cells.where(metric=arguments.metric)), groups
+    cells, _ = cells_of(arguments, lambda: published_regions(arguments.modality)[0])
+    groups = groups_of(arguments)
+    asked = groups is not None or arguments.networks
+    if groups is None and arguments.published:
+        groups = published_regions(arguments.modality)[1]
+    found = regions(grouped(cells, groups) if asked and groups else cells, raw=arguments.raw, seed=arguments.seed)
+    return deliver(found, partial(figures, groups=groups), arguments)

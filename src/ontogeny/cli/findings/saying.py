@@ -6,7 +6,7 @@ import argparse
 import csv
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,17 +29,17 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-pictures", action="store_true", help="with --out: tables only")
 
 
-def deliver(finding: Finding, figures: Sequence[Figure], arguments: argparse.Namespace) -> int:
+def deliver(finding: Finding, figures: Callable[[Finding], Sequence[Figure]], arguments: argparse.Namespace) -> int:
     """Print the finding, and write its files where asked for.
 
     Args:
         finding: the answer.
-        figures: its pictures; pass none where `arguments.out` is None, or `arguments.no_pictures` is set.
+        figures: draws its pictures; called where they are written.
         arguments: with the options of `add_output`.
     """
     sys.stdout.write((_json(finding) if arguments.json else _text(finding)) + "\n")
     if arguments.out is not None:
-        written = _write(finding, figures, arguments.out)
+        written = _write(finding, () if arguments.no_pictures else figures(finding), arguments.out)
         (sys.stderr if arguments.json else sys.stdout).write(f"\nWrote {', '.join(str(path) for path in written)}.\n")
     return 0
 

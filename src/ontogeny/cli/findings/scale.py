@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ontogeny.cli.findings.inputs import add_inputs, cells_of, chosen, groups_of
 from ontogeny.cli.findings.saying import add_output, deliver
+from ontogeny.cli.findings.sources import add_groups, add_modality, add_scores, add_source, cells_of, groups_of
 
 __all__ = ["add_parser"]
 
@@ -15,13 +15,13 @@ As the representational scale grows, does alignment move from sensory to associa
 
   ontogeny findings scale runs/gpt --groups yeo7.csv --low 28 --high 68 --out scale/
   ontogeny findings scale runs/gpt --groups yeo7.csv --low 28 --high 68 --family 'cka-rbf-*-biased-z'
-  ontogeny findings scale --published shen2026 --models language --out scale/
-  ontogeny findings scale --published shen2026 --models vision --family 'mutual_knn_*' --low 20 --high 400
+  ontogeny findings scale --published shen2026 --family 'cka_*' --raw --out scale/
+  ontogeny findings scale --published shen2026 --modality vision --family 'mutual_knn_*' --low 20 --high 400
 
 The scale is read from the metric's name: a kernel's width (cka-rbf-36-debiased-z; the study's cka_36) or a number of
 neighbours (mutual-knn-20-inner). Score a benchmark with the same metric at two or more scales. The debiased form is
-taken where both are there; biased CKA is taken above its chance level, or, where that is not known, with
---chance-unknown.
+taken where both are there. Values are taken above chance; where a metric's chance level is not known, as of cka_36 in
+the study's tables, only with --raw.
 
 what each line means:
   profile        z of every region over all regions and subjects of a scale (the study's normalized_score).
@@ -46,8 +46,10 @@ def add_parser(questions: Any) -> None:
         description=_ABOUT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_inputs(parser)
-    parser.add_argument("--models", choices=["language", "vision"], default="language", help="of the published tables")
+    add_source(parser)
+    add_modality(parser)
+    add_scores(parser)
+    add_groups(parser)
     parser.add_argument("--low", type=float, default=28, help="scale to start from (default: %(default)s)")
     parser.add_argument("--high", type=float, default=68, help="scale to go to (default: %(default)s)")
     parser.add_argument("--family", default=None, help="metric with * for the scale (needed if there are several)")
@@ -60,26 +62,21 @@ def add_parser(questions: Any) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from ontogeny.findings import published_regions, scale
     from ontogeny.findings.scale import ASSOCIATIVE, SENSORY
+    from ontogeny.report.scale import figures
 
-    groups, family = groups_of(arguments.groups), arguments.family
-    if arguments.published and not arguments.paths:
-        cells, networks = published_regions(arguments.models)
-        cells, groups, family = chosen(cells, arguments), groups or networks, family or "cka_*"
-        source = f"{arguments.published}, table regions_{arguments.models}"
-    else:
-        cells, source = cells_of(arguments), ", ".join(str(path) for path in arguments.paths)
+    cells, source = cells_of(arguments, lambda: published_regions(arguments.modality)[0])
+    groups = groups_of(arguments)
+    if arguments.published:
+        source += f", table regions_{arguments.modality}"
+        groups = groups or published_regions(arguments.modality)[1]
     finding = scale(
         cells,
         low=arguments.low,
         high=arguments.high,
-        family=family,
+        family=arguments.family,
         groups=groups,
         poles=(arguments.sensory or SENSORY, arguments.associative or ASSOCIATIVE),
-        chance_unknown=arguments.chance_unknown or bool(arguments.published),
+        raw=arguments.raw,
         source=source,
     )
-    if arguments.out is None or arguments.no_pictures:
-        return deliver(finding, (), arguments)
-    from ontogeny.report.scale import figures
-
-    return deliver(finding, figures(finding), arguments)
+    return deliver(finding, figures, arguments)

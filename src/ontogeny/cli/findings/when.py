@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from ontogeny.cli.findings.saying import add_output, deliver
-from ontogeny.cli.findings.sources import add_choice, chosen, order_of
+from ontogeny.cli.findings.sources import add_order, add_scores, add_seed, add_source, cells_of
 
 __all__ = ["add_parser"]
 
@@ -35,8 +35,10 @@ def add_parser(questions: Any) -> None:
         description=_ABOUT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_choice(parser, step=False)
-    parser.add_argument("--order", type=order_of, default=None, help="of regions, lowest first, or a name: ventral")
+    add_source(parser, published=False)
+    add_scores(parser, step=False)
+    add_seed(parser)
+    add_order(parser, None)
     add_output(parser)
     parser.set_defaults(run=_run)
 
@@ -45,6 +47,5 @@ def _run(arguments: argparse.Namespace) -> int:
     from ontogeny.findings import when
     from ontogeny.report.when import figures
 
-    found = when(chosen(arguments, last=False), arguments.order, raw=arguments.raw, seed=arguments.seed)
-    wanted = arguments.out is not None and not arguments.no_pictures
-    return deliver(found, figures(found) if wanted else (), arguments)
+    cells, _ = cells_of(arguments, last=False)
+    return deliver(when(cells, arguments.order, raw=arguments.raw, seed=arguments.seed), figures, arguments)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ontogeny.errors import DataError, nearest
-from ontogeny.findings.cells import Cells
+from ontogeny.findings.data.cells import Cells
 
 __all__ = ["HCP_MMP1", "ORDERS", "YEO_7", "grouped", "places", "read_groups"]
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import Literal
 
-import numpy as np
-
-from ontogeny.findings.cells import Cells
+from ontogeny.findings.data.cells import Cells
 from ontogeny.published import load_published
 
 __all__ = ["published_depth", "published_regions"]
@@ -28,9 +28,9 @@ def published_depth() -> Cells:
     modality = table["modality"]
     return Cells.of_table(
         {
-            "model": np.char.add("mean of all models, ", modality),
+            "model": [f"mean of all {word} models" for word in modality.tolist()],
             "modality": [_MODALITY[word] for word in modality.tolist()],
-            "benchmark": "NSD",
+            "benchmark": "nsd",
             "subject": table["subject"],
             "roi": table["yeo7"],
             "layer": table["depth"],
@@ -41,23 +41,31 @@ def published_depth() -> Cells:
     )
 
 
-def published_regions(modality: Literal["language", "vision"]) -> tuple[Cells, dict[str, str]]:
-    """Alignment by metric, HCP-MMP1 area and subject, and area -> Yeo-7 network; chance is not known.
+def published_regions(modality: Literal["language", "vision"], *, stimuli: int = 8850) -> tuple[Cells, dict[str, str]]:
+    """Alignment by metric, HCP-MMP1 area and subject, mean over models; and area -> Yeo-7 network.
+
+    Chance is k / (stimuli - 1) of mutual_knn_k, and not known of any other metric.
+
+    Args:
+        modality: of the models; `Cells.joined` makes one of both.
+        stimuli: of a subject, about 8850; it moves chance, alike for both modalities.
 
     Raises:
         DatasetNotFoundError: the table is not on this machine; says where to get it.
     """
     table = load_published("shen2026").read(f"regions_{modality}")
     rois = [str(area) for area in table["tgt_feature"].tolist()]
+    neighbours = [re.fullmatch(r"mutual_knn_(\d+)", metric) for metric in table["metric"].tolist()]
     cells = Cells.of_table(
         {
             "model": f"mean of all {modality} models",
             "modality": _MODALITY[modality],
-            "benchmark": "NSD",
+            "benchmark": "nsd",
             "subject": table["tgt_model"],
             "roi": rois,
             "metric": table["metric"],
             "value": table["score"],
+            "chance": [int(k[1]) / (stimuli - 1) if k else math.nan for k in neighbours],
         }
     )
     return cells, dict(zip(rois, table["yeo7"].tolist(), strict=True))

@@ -9,18 +9,18 @@ trend then too: profiles that only become more reliable with depth correlate mor
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from ontogeny.findings.estimates import Estimate
-from ontogeny.findings.profiles import adjusted, agreement, agreement_across, correlation, direction, over_subjects
+from ontogeny.findings.statistics.profiles import agreement, agreement_across, correlation, direction
+from ontogeny.findings.statistics.subjects import adjusted, over_subjects
+from ontogeny.findings.statistics.uncertain import reordered
 
 __all__ = ["FEWEST", "Convergence", "converging", "order_p", "slope"]
 
@@ -123,17 +123,8 @@ def slope(y: Float[np.ndarray, "*more bins"], x: Float[np.ndarray, " bins"]) -> 
 
 def order_p(y: Float[np.ndarray, " bins"], x: Float[np.ndarray, " bins"]) -> float:
     """Two-sided p of the slope among all orders of its values (9999 random ones beyond 8)."""
-    slopes = np.abs(slope(y[_orders(len(y))], x))
+    slopes = np.abs(slope(y[reordered(len(y), _DRAWS, 0, exact=_EXACT)], x))
     return float(np.mean(slopes >= slopes[0] * (1 - 1e-12)))
-
-
-@lru_cache(maxsize=4)
-def _orders(n: int) -> Int[np.ndarray, "orders bins"]:
-    """Orders of n things, the given one first."""
-    if n <= _EXACT:
-        return np.array(list(itertools.permutations(range(n))))
-    rng = np.random.default_rng(0)
-    return np.stack([np.arange(n), *(rng.permutation(n) for _ in range(_DRAWS))])
 
 
 def _trend(

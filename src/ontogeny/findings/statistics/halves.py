@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy import sparse, stats
 
-from ontogeny.findings.cells import Cells
-from ontogeny.findings.cubes import one_kind
+from ontogeny.findings.data.cells import Cells
+from ontogeny.findings.statistics.cubes import one_kind
 from ontogeny.lag import RiseTime, rise_time
 
 __all__ = ["SIDES", "Effects", "HalfPoint", "connected", "effects", "half_points"]
@@ -55,13 +55,13 @@ def half_points(cells: Cells, *, raw: bool = False) -> tuple[HalfPoint, ...]:
 
     Args:
         cells: of one model, modality, benchmark, pooling and metric, at its steps.
-        raw: values as they are, not above chance.
+        raw: see `Cells.levels`.
 
     Raises:
         DataError: several kinds of cells, or chance is not known and `raw` is not said.
     """
     one_kind(cells, "step")
-    values = cells.value if raw else cells.above_chance
+    values, _ = cells.levels(raw=raw)
     curves: dict[tuple[str, str], dict[int, list[float]]] = {}
     depth: dict[str, float] = {}
     columns = (cells.roi.tolist(), cells.layer.tolist(), cells.step.tolist(), cells.depth.tolist(), values.tolist())

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ontogeny.errors import DataError, nearest
-from ontogeny.findings.correlation import family_of
+from ontogeny.findings.statistics.correlation import family_of
 from ontogeny.published import Published
 
 __all__ = ["Models"]

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ontogeny.errors import DataError
-from ontogeny.findings.cells import Cells
-from ontogeny.findings.chosen_layer import at_chosen_layer
-from ontogeny.findings.model_columns import Models
+from ontogeny.findings.data.cells import ABOVE_CHANCE, Cells
+from ontogeny.findings.data.model_columns import Models
+from ontogeny.findings.statistics.cubes import picked, shared_cubes
 from ontogeny.series import Record
 
 __all__ = ["models_of_records"]
@@ -24,11 +24,12 @@ def models_of_records(
     benchmark: str | None = None,
     metric: str | None = None,
     lower_is_better: Sequence[str] = ("loss", "perplexity"),
+    raw: bool = False,
 ) -> Models:
     """Each record a model, at its last step with alignment.
 
     Alignment is the mean over subjects and regions of the value at the layer that is best for the other subjects, less
-    chance where it is known of all. Performance is the task's measures at that step; parameters are those of the
+    chance. Performance is the task's measures at that step; parameters are those of the
     header; participation ratio is the mean over layers.
 
     Args:
@@ -36,9 +37,11 @@ def models_of_records(
         benchmark: which, where there are several.
         metric: which, where there are several.
         lower_is_better: measures of the task whose sign is turned.
+        raw: values as they are, where chance is not known; the finding says so.
 
     Raises:
-        DataError: several benchmarks or metrics, no task, or no region that all models have.
+        DataError: several benchmarks or metrics, no task, no subject or region that all models have, or chance is not
+            known and `raw` is not said.
     """
     lasts = [_last(record) for record in records]
     asked = {"benchmark": benchmark, "metric": metric}
@@ -48,9 +51,9 @@ def models_of_records(
         have = list(dict.fromkeys(name for cells in each for name in cells.names(column)))
         if len(have) > 1:
             raise DataError(f"models are compared by one {column}; the records hold {have}: name one")
-    known = all(np.isfinite(cells.chance).all() for cells in each)
     rows = [_row(record, step, cells) for record, step, cells in zip(records, lasts, each, strict=True)]
-    alignment = _alignment(each, known)
+    cubes = shared_cubes(each, raw=raw)
+    alignment = [float(picked(cube.values).mean()) for cube in cubes]
     names = list(dict.fromkeys(name for row in rows for name in row))
     table: dict[str, Any] = {name: [row.get(name) for row in rows] for name in names} | {"alignment": alignment}
     tasks = [name for name in names if name not in ("model", "parameters", _SPREAD)]
@@ -64,7 +67,7 @@ def models_of_records(
         performance=tasks,
         given=[_SPREAD] if _SPREAD in names else [],
         lower_is_better=[name for name in lower_is_better if name in tasks],
-        chance_removed=known,
+        chance_removed=cubes[0].said == ABOVE_CHANCE,
         source=f"{len(records)} records, {each[0].benchmark[0]}",
     )
     return Models(**{name: getattr(models, name) for name in models.__slots__} | {"metric": str(each[0].metric[0])})
@@ -91,15 +94,3 @@ def _row(record: Record, step: int, cells: Cells) -> dict[str, Any]:
         **({_SPREAD: float(np.mean(spread))} if spread else {}),
         **task,
     }
-
-
-def _alignment(each: Sequence[Cells], known: bool) -> list[float]:
-    subjects, rois = (list(dict.fromkeys(n for c in each for n in c.names(column))) for column in ("subject", "roi"))
-    grids = [
-        at_chosen_layer(cells, cells.above_chance if known else cells.value, subjects=subjects, rois=rois)[1][0]
-        for cells in each
-    ]
-    shared = np.isfinite(np.stack(grids)).all(axis=0)
-    if not shared.any():
-        raise DataError("no subject and region has a value of every record; models are compared on the same ones")
-    return [float(grid[shared].mean()) for grid in grids]

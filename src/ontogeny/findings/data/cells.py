@@ -13,7 +13,11 @@ from ontogeny.panels import SURPRISAL
 from ontogeny.scores import Score
 from ontogeny.series import Record
 
-__all__ = ["Cells", "is_biased"]
+__all__ = ["ABOVE_CHANCE", "CHANCE_LEFT_IN", "Cells", "is_biased", "unit_of"]
+
+ABOVE_CHANCE = "above chance"
+CHANCE_LEFT_IN = "chance not known, left in"
+"""What a finding says of its values, see `Cells.levels`."""
 
 _NUMBERS = ("depth", "value", "chance", "ceiling")
 
@@ -24,6 +28,11 @@ def is_biased(metric: str) -> bool:
     True of biased CKA, by our names ("cka-rbf-36-biased-z") and the study's ("cka_36").
     """
     return metric.startswith("cka_") or (metric.startswith("cka-") and "debiased" not in metric)
+
+
+def unit_of(metric: str, said: str) -> str:
+    """The unit of a metric's values, with what `Cells.levels` says of them."""
+    return f"{metric} {said}" if said == ABOVE_CHANCE else f"{metric} ({said})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -148,20 +157,33 @@ class Cells:
         """What occurs in a column, in the order of first appearance."""
         return list(dict.fromkeys(getattr(self, column).tolist()))
 
-    @property
-    def above_chance(self) -> np.ndarray:
-        """Value minus chance, in the metric's unit.
+    @classmethod
+    def joined(cls, *cells: Cells) -> Cells:
+        """All of them, one after the other."""
+        return cls(**{name: np.concatenate([getattr(one, name) for one in cells]) for name in _COLUMNS})
+
+    def levels(self, *, raw: bool = False) -> tuple[np.ndarray, str]:
+        """What every question analyses of the values, and in which words: less chance wherever chance is known.
+
+        Args:
+            raw: where chance is known of no cell, take the values as they are; the words say so.
 
         Raises:
-            DataError: chance is not known of some cells.
+            DataError: chance is not known of some cells, and `raw` is not said; or known of others.
         """
         unknown = ~np.isfinite(self.chance)
-        if unknown.any():
-            raise DataError(
-                f"chance is not known of {int(unknown.sum())} of {len(self)} cells, e.g. of metric "
-                f"{str(self.metric[unknown][0])!r}; use a metric that has it, or say that raw values are meant"
-            )
-        return np.asarray(self.value - self.chance)
+        if not unknown.any():
+            return np.asarray(self.value - self.chance), ABOVE_CHANCE
+        if raw and unknown.all():
+            return self.value, CHANCE_LEFT_IN
+        metric = str(self.metric[unknown][0])
+        biased = ", and of biased CKA it differs by region and layer" if is_biased(metric) else ""
+        how = "take a metric that has it, or say raw and read it so"
+        how = how if unknown.all() else "choose one kind with where(metric=...)"
+        raise DataError(
+            f"chance is not known of {int(unknown.sum())} of {len(self)} cells, e.g. of metric {metric!r}{biased}; "
+            f"{how}"
+        )
 
 
 _COLUMNS = tuple(field.name for field in fields(Cells))

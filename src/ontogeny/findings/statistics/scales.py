@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Float
 
 from ontogeny.errors import DataError
-from ontogeny.findings.cells import Cells, is_biased
-from ontogeny.findings.profiles import levels, members
+from ontogeny.findings.data.cells import Cells, is_biased
+from ontogeny.findings.statistics.profiles import members
 
 __all__ = ["Grid", "family_of", "gather", "scale_of"]
 
@@ -78,14 +78,12 @@ def family_of(cells: Cells, low: float, high: float, asked: str | None) -> str:
     return chosen[0]
 
 
-def gather(
-    cells: Cells, low: float, high: float, family: str, groups: Mapping[str, str] | None, chance_unknown: bool
-) -> Grid:
+def gather(cells: Cells, low: float, high: float, family: str, groups: Mapping[str, str] | None, raw: bool) -> Grid:
     """Means over models and layers of every subject and region, at every scale of the family.
 
     Raises:
         DataError: several modalities, poolings or steps; other layers at one scale than at the other; fewer than 4
-            regions; biased values whose chance is not known.
+            regions; chance is not known and `raw` is not said.
     """
     found = {metric: scale_of(metric) for metric in cells.names("metric")}
     scales = {metric: one[1] for metric, one in found.items() if one is not None and one[0] == family}
@@ -95,7 +93,7 @@ def gather(
             raise DataError(f"scale takes one {column} at a time, got {cells.names(column)}; choose with cells.where")
     if len(set(zip(cells.model.tolist(), cells.step.tolist(), strict=True))) > len(cells.names("model")):
         raise DataError(f"a model has several steps: {cells.names('step')[:8]}; choose with cells.where(step=...)")
-    values, said = levels(cells, chance_unknown=chance_unknown)
+    values, said = cells.levels(raw=raw)
     sums: dict[float, dict[tuple[str, str], list[float]]] = {}
     keys = zip(cells.metric.tolist(), cells.subject.tolist(), cells.roi.tolist(), values.tolist(), strict=True)
     for metric, subject, roi, value in keys:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from ontogeny.errors import DataError
-from ontogeny.findings.cells import Cells
+from ontogeny.findings.data.cells import Cells, unit_of
 
-__all__ = ["Cube", "best_on_others", "cube", "jackknifed", "one_kind"]
+__all__ = ["Cube", "best_on_others", "cube", "jackknifed", "one_kind", "picked", "shared_cubes"]
 
 _FEW = (
     "the best layer is chosen on other subjects, and its interval leaves each of them out once: three subjects or more "
@@ -29,7 +29,8 @@ class Cube:
         rois: names, in order.
         layers: names, in order.
         depth: place of each layer in the model, 0 to 1; NaN where not known.
-        values: in the metric's unit; above chance unless raw.
+        values: see `Cells.levels`.
+        said: what they are: above chance, or not.
         left_out: ROIs that lack a subject or a layer.
         metric: with its options.
     """
@@ -39,8 +40,14 @@ class Cube:
     layers: tuple[str, ...]
     depth: Float[np.ndarray, " layers"]
     values: Float[np.ndarray, "subjects rois layers"]
+    said: str
     left_out: tuple[str, ...]
     metric: str
+
+    @property
+    def unit(self) -> str:
+        """Of the values."""
+        return unit_of(self.metric, self.said)
 
 
 def one_kind(cells: Cells, *but: str) -> None:
@@ -61,7 +68,7 @@ def cube(cells: Cells, *, raw: bool = False) -> Cube:
 
     Args:
         cells: of one model, modality, step, benchmark, pooling and metric.
-        raw: values as they are, not above chance.
+        raw: see `Cells.levels`.
 
     Raises:
         DataError: several kinds; a cell twice; no ROI is complete; chance is not known and `raw` is not said.
@@ -77,7 +84,7 @@ def cube(cells: Cells, *, raw: bool = False) -> Cube:
     if len(np.unique(flat)) < len(flat):
         raise DataError("a subject has two values of one ROI and layer; choose one kind, or average them first")
     values = np.full(shape, np.nan)
-    values.flat[flat] = cells.value if raw else cells.above_chance
+    values.flat[flat], said = cells.levels(raw=raw)
     complete = np.isfinite(values).all(axis=(0, 2))
     if not complete.any():
         raise DataError(
@@ -91,9 +98,44 @@ def cube(cells: Cells, *, raw: bool = False) -> Cube:
         layers=tuple(names[2]),
         depth=depth,
         values=values[:, complete],
+        said=said,
         left_out=tuple(roi for roi, here in zip(names[1], complete, strict=True) if not here),
         metric=str(cells.metric[0]),
     )
+
+
+def shared_cubes(each: Sequence[Cells], *, raw: bool = False) -> list[Cube]:
+    """Cubes of several models, of the subjects and ROIs that all of them have, in one order.
+
+    Args:
+        each: cells of one model each, see `cube`.
+        raw: see `Cells.levels`, which is asked of all models together.
+
+    Raises:
+        DataError: see `cube`; no subject or ROI that all have.
+    """
+    Cells.joined(*each).levels(raw=raw)
+    subjects = _held([cells.names("subject") for cells in each], "subject")
+    made = [cube(cells.where(subject=subjects), raw=raw) for cells in each]
+    rois = _held([one.rois for one in made], "roi")
+    left_out = dict.fromkeys(roi for cells in each for roi in cells.names("roi") if roi not in rois)
+    return [
+        replace(
+            one,
+            subjects=tuple(subjects),
+            rois=tuple(rois),
+            values=one.values[np.ix_([one.subjects.index(s) for s in subjects], [one.rois.index(r) for r in rois])],
+            left_out=tuple(left_out),
+        )
+        for one in made
+    ]
+
+
+def _held(each: Sequence[Sequence[str]], column: str) -> list[str]:
+    shared = [name for name in each[0] if all(name in names for names in each)]
+    if not shared:
+        raise DataError(f"the models share no {column}: {[list(names[:6]) for names in each[:6]]}; nothing to compare")
+    return shared
 
 
 def best_on_others(
@@ -113,23 +155,33 @@ def best_on_others(
     return np.asarray(others.argmax(axis=2))
 
 
-def jackknifed(values: Float[np.ndarray, "subjects rois layers"], of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """One number (or row) a subject: their mean is that of `of(values)`, their spread that of its jackknife.
+def picked(values: Float[np.ndarray, "subjects rois layers"]) -> Float[np.ndarray, "subjects rois"]:
+    """Values of the layer that is best in the other subjects; of one subject the mean over layers.
 
-    So t intervals over them take in how layers were chosen. Where nothing is chosen they are `of(values)` itself. With
+    So no value is picked by its own noise. Intervals over subjects need `jackknifed`.
+    """
+    if len(values) == 1 or values.shape[2] == 1:
+        return np.asarray(values.mean(axis=2))
+    return np.take_along_axis(values, best_on_others(values)[:, :, None], axis=2)[:, :, 0]
+
+
+def jackknifed(of: Callable[..., np.ndarray], *values: Float[np.ndarray, "subjects rois _"]) -> np.ndarray:
+    """One number (or row) a subject: their mean is that of `of(*values)`, their spread that of its jackknife.
+
+    So t intervals over them take in how layers were chosen. Where nothing is chosen they are `of(*values)` itself. With
     pure noise in 12 layers, 95 % intervals covered 97 % (4 and 8 subjects; 87 and 76 % without).
 
     Args:
-        values: see `Cube`.
         of: values of some subjects -> one number or row a subject, the chosen layers included.
+        values: see `Cube`; of several models, the same subjects in each.
 
     Raises:
-        DataError: fewer than three subjects, and a layer to be chosen.
+        DataError: two subjects, and a layer to be chosen.
     """
-    m, layers = len(values), values.shape[2]
-    if layers == 1:
-        return of(values)
+    m, found = len(values[0]), of(*values)
+    if m == 1 or all(one.shape[2] == 1 for one in values):
+        return found
     if m < 3:
         raise DataError(_FEW)
-    without = np.stack([of(np.delete(values, s, axis=0)).mean(axis=0) for s in range(m)])
-    return np.asarray(of(values).mean(axis=0) + (m - 1) * (without.mean(axis=0) - without))
+    without = np.stack([of(*(np.delete(one, s, axis=0) for one in values)).mean(axis=0) for s in range(m)])
+    return np.asarray(found.mean(axis=0) + (m - 1) * (without.mean(axis=0) - without))
