@@ -20,11 +20,12 @@ from PIL import Image
 from torch import nn
 
 import ontogeny
-from ontogeny.imaging import bids_files, read_betas, read_space, score_map
-from ontogeny.metrics import make_folds
-from ontogeny.metrics.encoding import Ridge
-from ontogeny.report import write_pngs
-from ontogeny.report.brain import map_figure, rise_map
+from ontogeny.datasets.bids import bids_images
+from ontogeny.datasets.building import About, build
+from ontogeny.datasets.folder import read_spaces
+from ontogeny.imaging import score_map
+from ontogeny.report import write_report
+from ontogeny.report.brain import rise_map
 from ontogeny.worlds.vision import training_images
 
 
@@ -53,30 +54,17 @@ def make_up(folder: Path) -> Path:
     return folder
 
 
-def read_lab(folder: Path, subject: str):
-    """Files -> a benchmark, and the space that leads back to the brain."""
-    (betas,) = bids_files(folder, subject=subject, stat="beta")
-    (events,) = bids_files(folder, subject=subject, suffix="events")
-    (atlas,) = bids_files(folder, subject=subject, suffix="dseg", extension=".nii.gz")
-    space = read_space(atlas, like=betas)
-    shown = read_betas(betas, table=events, space=space, subject=subject, unusable="drop")
-    print(f"{len(shown.runs)} presentations, {len(shown.space)} voxels; dropped: {dict(shown.dropped)}")
-    brain = shown.zscored().assembly("own betas (z)")
-    pictures = [np.asarray(Image.open(folder / "images" / f"{i}.png").convert("RGB")) for i in brain.stimulus_ids]
-    stimuli = ontogeny.StimulusSet(name="own", modality="image", ids=brain.stimulus_ids, inputs=pictures)
-    benchmark = ontogeny.Benchmark(
+def build_folder(lab: Path, subject: str, out: Path, *, simulated: bool) -> Path:
+    """NIfTI, atlas and table -> a verified benchmark folder; `ontogeny data build --bids LAB` does the same."""
+    found = bids_images(lab, subjects=[subject])  # or {"01": Images(betas=..., table=..., atlas=...)}
+    about = About(
         name="own-nifti",
-        version="1",
         citation="whom to cite",
         licence="whose terms",
-        about="what was shown and how betas were made",
-        simulated=False,
-        stimuli=stimuli,
-        assemblies=(brain,),
-        metrics=(Ridge(),),
-        folds=make_folds(len(stimuli)),
+        about="how the betas were made",
+        simulated=simulated,
     )
-    return benchmark, shown.space
+    return build(lab / "images", about=about, responses=found, drop_bad=True).write(out, overwrite=True)
 
 
 def pixels(image) -> torch.Tensor:
@@ -91,13 +79,14 @@ def main(argv=None) -> None:
     parser.add_argument("--steps", type=int, default=200)
     args = parser.parse_args(argv)
 
-    benchmark, space = read_lab(args.folder or make_up(args.record / "lab"), args.subject)
+    lab = args.folder or make_up(args.record / "lab")
+    folder = build_folder(lab, args.subject, args.record / "benchmark", simulated=args.folder is None)
     images, labels = training_images(seed=1, n=2000)
     x, y = torch.stack([pixels(image) for image in images]), torch.as_tensor(labels).long()
     conv = [nn.Sequential(nn.Conv2d(i, o, 3, stride=2), nn.ReLU()) for i, o in ((3, 16), (16, 32))]
     model = nn.Sequential(*conv, nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 4)))
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    monitor = ontogeny.watch(benchmark, record=args.record, transform=pixels)
+    monitor = ontogeny.watch(folder, record=args.record, transform=pixels)
     monitor(model, 0)  # before the first update
     for step in range(1, args.steps + 1):
         rows = torch.randint(0, len(x), (64,))
@@ -107,13 +96,15 @@ def main(argv=None) -> None:
         monitor(model, step)  # probes when the schedule says so
     monitor.finish(model, args.steps)
 
-    one = {"metric": "ridge-gcv", "pooling": monitor.record.select(kind="alignment")[0].pooling}
+    # The way back; `ontogeny map RECORD --space FOLDER` does the same.
+    (space,) = read_spaces(folder)[args.subject]
+    one = {"metric": "ridge-gcv", "subject": args.subject}
     score_map(monitor.record, space, step=args.steps, **one).to_filename(args.record / "map.nii.gz")
     risen = rise_map(monitor.record, space, **one)
     risen.image.to_filename(args.record / "t50.nii.gz")
     for region in risen.regions:
         print(region.roi, region.why_not or "half-way at step {:.0f} ({:.0f} to {:.0f})".format(*region.step), sep=": ")
-    print(*write_pngs([map_figure(monitor.record, space, **one)], args.record))
+    print(write_report(args.record, spaces=[folder]).html)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def digest(*parts: Any) -> str:
 
 
 def digest_of(parts: Iterable[Any]) -> str:
-    """`digest` of parts that are made one by one, so that they need not all be in memory."""
+    """The same of parts that come one at a time, so that large ones need not be in memory together."""
     sha = hashlib.sha256()
     for part in parts:
         if isinstance(part, np.ndarray):

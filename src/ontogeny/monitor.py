@@ -295,8 +295,8 @@ class Monitor:
         return self._with_constants(score(reading, self.watched, self.record.run))
 
     def _with_constants(self, rows: Sequence[Score]) -> list[Score]:
-        made = [*self.record.select(kind="control", layer="random features"), *self.record.select(kind="baseline")]
-        done = {s.benchmark for s in made}
+        look = partial(self.record.select, step=0)
+        done = {s.benchmark for s in (*look(kind="control", layer="random features"), *look(kind="baseline"))}
         return [*rows, *constants(rows, self.watched, self.record.run, done=done)]
 
     def _shared(self, ranks: Ranks, step: int, written: list[Score]) -> list[Score]:

@@ -188,13 +188,14 @@ class Parts:
 
 
 def as_wanted(columns: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
-    """Columns that equal something, as `Parts` takes them; a value of another type than its column is left out."""
+    """Columns that equal something, or one of a list, as `Parts` takes them; those of another type are left out."""
     wanted: dict[str, tuple[Any, ...]] = {}
     for name, value in columns.items():
-        if isinstance(value, str) and name in TEXT:
-            wanted[name] = (value,)
-        elif isinstance(value, Integral) and name in COUNTS and -(2**63) <= int(value) < 2**63:
-            wanted[name] = (int(value),)
+        values = tuple(value) if isinstance(value, list | tuple) else (value,)
+        if name in TEXT and all(isinstance(one, str) for one in values):
+            wanted[name] = values
+        elif name in COUNTS and all(isinstance(one, Integral) and -(2**63) <= int(one) < 2**63 for one in values):
+            wanted[name] = tuple(int(one) for one in values)
     return wanted
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ontogeny.ceilings import share_of_ceiling
 from ontogeny.scores import Score
 
 __all__ = ["plain_line"]
@@ -41,6 +42,7 @@ def plain_line(scores: Sequence[Score]) -> str:
 def _best(roi: str, sites: dict[tuple[str, str], list[Score]]) -> str:
     means = {site: float(np.mean([s.value for s in own if s.value is not None])) for site, own in sites.items()}
     site = max(means, key=lambda at: means[at])
-    ceilings = [s.ceiling for s in sites[site] if s.ceiling]
-    share = f"{means[site] / float(np.mean(ceilings)):.0%} of the ceiling; " if ceilings else ""
-    return f"{roi} {means[site]:.3f} in {' '.join(part for part in site if part)} ({share}{sites[site][0].metric})"
+    ceilings = [s.ceiling for s in sites[site] if s.ceiling is not None]
+    share = share_of_ceiling(means[site], float(np.mean(ceilings)) if ceilings else None)
+    of_it = "" if share is None else f"{share:.0%} of the ceiling; "
+    return f"{roi} {means[site]:.3f} in {' '.join(part for part in site if part)} ({of_it}{sites[site][0].metric})"

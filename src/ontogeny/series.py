@@ -206,7 +206,7 @@ class Record:
         return [to_row(score) for score in self.scores]
 
     def select(self, **columns: Any) -> list[Score]:
-        """Scores whose columns equal what is asked for, e.g. `select(kind="task", metric="loss")`.
+        """Scores whose columns equal what is asked for, or one of a list: `select(kind="task", roi=["V1", "V4"])`.
 
         Of the parts no more is read than what can match: by kind, by step, by the values that occur.
 
@@ -217,7 +217,8 @@ class Record:
             if name not in COLUMNS:
                 raise RecordError(f"a record has no column {name!r}. {nearest(name, COLUMNS)}")
         found = (*self._parts.select(as_wanted(columns)), *self._recent.values())
-        return [s for s in found if all(getattr(s, name) == want for name, want in columns.items())]
+        wanted = {name: want if isinstance(want, list | tuple) else (want,) for name, want in columns.items()}
+        return [s for s in found if all(getattr(s, name) in want for name, want in wanted.items())]
 
     def series(self, **columns: Any) -> Series:
         """One curve: the rows that match, by step; averaged over subjects unless one is named.
@@ -231,7 +232,7 @@ class Record:
         columns.setdefault("kind", "alignment")
         found = [s for s in self.select(**columns) if s.value is not None]
         if not found:
-            raise RecordError(f"record {self.folder} holds no score with {columns}. {self._hint(columns)}")
+            raise RecordError(f"record {self.folder} holds no score with {columns}. {self.hint(columns)}")
         for name in KEY:
             if name in ("step", "subject"):
                 continue
@@ -240,11 +241,13 @@ class Record:
                 raise RecordError(f"these rows are {len(seen)} curves, not one: choose {name} from {seen}")
         return curve(found)
 
-    def _hint(self, columns: Mapping[str, Any]) -> str:
-        for name, want in columns.items():
+    def hint(self, columns: Mapping[str, Any]) -> str:
+        """Which of these values, of those that `select` found nothing with, does not occur, and what does."""
+        for name, wanted in columns.items():
             have = sorted(self._parts.words(name) | {str(getattr(s, name)) for s in self._recent.values()})
-            if str(want) not in have:
-                return f"{name}: {nearest(str(want), have)}"
+            for want in wanted if isinstance(wanted, list | tuple) else (wanted,):
+                if str(want) not in have:
+                    return f"{name}: {nearest(str(want), have)}"
         return "Each value occurs, but not together."
 
     def query(self, sql: str, *, memory: str = "4GB") -> Any:

@@ -91,7 +91,7 @@ class StimulusSet:
     def fingerprint(self) -> str:
         """Sixteen hex digits over ids, groups and the stimuli themselves."""
         contents = (s if isinstance(s, str) else np.asarray(s) for s in self.inputs)
-        return digest_of(chain([self.modality, self.ids, self.groups, self.contiguous], contents))
+        return digest_of(chain((self.modality, self.ids, self.groups, self.contiguous), contents))
 
 
 def position_features(stimuli: StimulusSet, *, width: float = 1.0) -> Float[np.ndarray, "stimuli stimuli"]:

@@ -170,4 +170,4 @@ def intrinsic_dimension(squared: Float[Tensor, "stimuli stimuli"]) -> float:
 
 def mean_norm(x: Float[Tensor, "stimuli features"]) -> float:
     """Mean over stimuli of the features' Euclidean norm, in the features' unit."""
-    return float(x.float().norm(dim=1).mean())
+    return float(x.float().norm(dim=1).mean().cpu())

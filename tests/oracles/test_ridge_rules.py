@@ -115,7 +115,9 @@ def test_leave_one_out_without_most_of_the_search_finds_what_the_whole_search_fi
     folds = make_folds(n)
     voxels = arrange(y, folds)
     view = LayerView(torch.as_tensor(x))
-    fitted = fits(design(view.x.numpy(), lambda: view.gram.numpy(), voxels.cuts), "loo", np.array(ALPHAS))
+    fitted = fits(
+        design(view.x.shape, lambda: view.x.numpy(), lambda: view.gram.numpy(), voxels.cuts), "loo", np.array(ALPHAS)
+    )
     every = slice(0, 300)
     for (_, _, chosen), (_, errors) in zip(fitted.choose(voxels, every), fitted.errors(voxels, every), strict=True):
         picked, best = errors[np.arange(300), chosen], errors.min(axis=1)
@@ -162,7 +164,9 @@ def test_features_that_vary_in_one_fold_only_say_nothing_elsewhere(rng, rule):
     y = rng.standard_normal((20, 2))
     voxels = arrange(y, folds)
     view = LayerView(torch.as_tensor(x))
-    fitted = fits(design(view.x.numpy(), lambda: view.gram.numpy(), voxels.cuts), rule, np.array(ALPHAS))
+    fitted = fits(
+        design(view.x.shape, lambda: view.x.numpy(), lambda: view.gram.numpy(), voxels.cuts), rule, np.array(ALPHAS)
+    )
     assert fitted.folds[0].tests[0].shape[1] == 0
     np.testing.assert_array_equal(ridge_cv(x, y, folds=folds, rule=rule), 0)
 

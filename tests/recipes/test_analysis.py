@@ -11,12 +11,27 @@ import numpy as np
 import pytest
 
 from ontogeny import load_published
+from ontogeny.datasets.store import data_folders
+from ontogeny.errors import DatasetNotFoundError
 
 ANALYSIS = Path(__file__).resolve().parents[2] / "analysis"
+REGIONS = any((folder / "published" / "regions_vision.csv").is_file() for folder in data_folders())
 
 
 def read(path):
     return list(csv.DictReader(path.read_text().splitlines()))
+
+
+def alike(made, committed):
+    """The same rows, numbers to three digits."""
+    rows, others = read(made), read(committed)
+    assert [list(row) for row in rows] == [list(row) for row in others]
+    for row, other in zip(rows, others, strict=True):
+        for name, value in row.items():
+            try:
+                assert float(value) == pytest.approx(float(other[name]), rel=2e-3), (name, row)
+            except ValueError:
+                assert value == other[name]
 
 
 @pytest.fixture
@@ -80,6 +95,139 @@ def test_what_the_published_series_allow(script, tmp_path, monkeypatch, capsys):
     led = [float(row["log10"]) for row in times if row["task"] == "lambada_openai" and row["metric"] == "acc"]
     assert len(led) == 6
     assert min(led) > 0.3
+
+
+def test_what_the_published_models_say_across(script, tmp_path, monkeypatch, capsys):
+    module = script("04_across_models")
+    monkeypatch.setattr(module, "HERE", tmp_path)
+    module.main()
+    text = capsys.readouterr().out
+    assert "- language, average, n = 36: raw 0.885, log 0.895" in text
+    assert "- vision, imagenet, n = 594: raw 0.530, log 0.571" in text
+    for name in ("across_language", "across_vision", "across_transformations"):
+        alike(tmp_path / "tables" / f"{name}.csv", ANALYSIS / "tables" / f"{name}.csv")
+    assert all((tmp_path / "figures" / f"across-{m}.png").stat().st_size > 20_000 for m in ("language", "vision"))
+
+
+def test_modality_without_its_tables_is_skipped_with_a_word(script, tmp_path, monkeypatch, capsys):
+    module = script("05_modality")
+    monkeypatch.setattr(module, "HERE", tmp_path)
+    monkeypatch.setattr("ontogeny.published.data_folders", lambda: [tmp_path])
+    module.main()
+    assert capsys.readouterr().out.startswith("skipped: regions_language.csv is not on this machine; looked at ")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not REGIONS, reason="regions_*.csv are not on this machine (set ONTOGENY_DATA)")
+def test_where_chance_is_known_language_is_below_vision_in_the_published_regions(script, tmp_path, monkeypatch, capsys):
+    module = script("05_modality")
+    monkeypatch.setattr(module, "HERE", tmp_path)
+    module.main()
+    rows = read(tmp_path / "tables" / "modality.csv")
+    alike(tmp_path / "tables" / "modality.csv", ANALYSIS / "tables" / "modality.csv")
+    known = {row["metric"]: float(row["difference"]) for row in rows if row["chance"] == "removed"}
+    assert len(known) == 6
+    assert max(known.values()) < 0
+    assert capsys.readouterr().out.count("Chance is not known and is left in") == len(rows) - 6
+    pictures = ("modality-cka-36", "modality-mutual-knn-20", "modality-by-width")
+    assert all((tmp_path / "figures" / f"{name}.png").stat().st_size > 10_000 for name in pictures)
+
+
+@pytest.mark.parametrize("name", ["06_regions", "07_when"])
+def test_without_their_tables_regions_and_when_say_where_they_go(script, name, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ONTOGENY_DATA", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    module = script(name)
+    monkeypatch.setattr(module, "HERE", tmp_path)
+    module.main()
+    assert "skipped: " in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_regions_of_the_published_tables(script, tmp_path, monkeypatch, capsys):
+    module = script("06_regions")
+    monkeypatch.setattr(module, "HERE", tmp_path)
+    module.main()
+    text = capsys.readouterr().out
+    if text.startswith("skipped: "):
+        pytest.skip("the published tables of regions are not on this machine")
+    table = load_published("shen2026").read("regions_language")
+    own = (table["metric"] == "cka_36") & (table["yeo7"] == "Limbic")
+    rest = (table["metric"] == "cka_36") & (table["yeo7"] == "Visual")
+    claims = {(r["modality"], r["metric"], r["claim"]): r for r in read(tmp_path / "tables" / "regions_claims.csv")}
+    assert len(claims) == 2 * 12 * 4
+    rows = {r["roi"]: r for r in read(tmp_path / "tables" / "regions_language_cka_36.csv")}
+    for name, chosen in (("Limbic", own), ("Visual", rest)):
+        assert float(rows[name]["alignment"]) == pytest.approx(table["score"][chosen].mean())
+    assert float(claims["language", "cka_36", "limbic less the others"]["low"]) > 0
+    assert {r["highest"] for (modality, metric, _), r in claims.items() if metric.startswith("cka")} == {"Limbic"}
+    assert len(list((tmp_path / "figures").glob("*.png"))) == 8
+
+
+def test_half_points_of_the_published_layers(script, tmp_path, monkeypatch, capsys):
+    module = script("07_when")
+    monkeypatch.setattr(module, "HERE", tmp_path)
+    module.main()
+    text = capsys.readouterr().out
+    if text.startswith("skipped: "):
+        pytest.skip("the published tables of layers are not on this machine")
+    rows = read(tmp_path / "tables" / "when_pythia.csv")
+    assert len(rows) == 120
+    assert {row["layer"] for row in rows if row["why_not"]} == {"layer 00"}
+    assert all("too few checkpoints: 8" in row["why_not"] for row in read(tmp_path / "tables" / "when_mixnet.csv"))
+    assert "6 sizes" in text
+
+
+def published(name):
+    try:
+        load_published("shen2026").read(name)
+    except DatasetNotFoundError as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.mark.real
+def test_whether_deeper_layers_converge(script, tmp_path, monkeypatch, capsys):
+    published("yeo7_depth")
+    module = script("08_depth")
+    monkeypatch.setattr(module, "HERE", tmp_path)
+    module.main()
+    text = capsys.readouterr().out
+    assert text.strip() == (tmp_path / "depth.md").read_text().strip()
+    assert text.count("The profiles over networks show no trend with depth") == 3
+    rows = read(tmp_path / "tables" / "depth.csv")
+    planned = {row["name"]: row for row in rows if row["depths"] == "all depths (planned)"}
+    assert float(planned["profile distance over depth"]["high"]) > 0
+    assert float(planned["level distance over depth"]["high"]) < 0
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {"depth-curves.png", "depth-distances.png"}
+
+
+@pytest.mark.real
+def test_whether_alignment_moves_as_the_scale_grows(script, tmp_path, monkeypatch, capsys):
+    published("regions_language")
+    published("regions_vision")
+    module = script("09_scale")
+    monkeypatch.setattr(module, "HERE", tmp_path)
+    module.main()
+    text = capsys.readouterr().out
+    assert text.strip() == (tmp_path / "scale.md").read_text().strip()
+    assert "language, cka_*: From 28 to 68 z moves, but not in the form ranks" in text
+    assert "vision, cka_*: From 28 to 68 no shift between sensory and associative areas is shown" in text
+    alike = {row["metric"]: float(row["r"]) for row in read(tmp_path / "tables" / "scale_modalities_alike.csv")}
+    assert min(r for metric, r in alike.items() if metric.startswith("cka_")) > 0.98
+    assert max(r for metric, r in alike.items() if metric.startswith("mutual_knn")) < 0.6
+    assert len(read(tmp_path / "tables" / "scale_regions.csv")) == 360
+    assert len(list((tmp_path / "figures").iterdir())) == 4
+
+
+@pytest.mark.parametrize(("name", "table"), [("08_depth", "yeo7_depth"), ("09_scale", "regions_language")])
+def test_without_the_tables_they_say_so_and_write_nothing(name, table, script, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ONTOGENY_DATA", str(tmp_path / "none"))
+    module = script(name)
+    monkeypatch.setattr(module, "HERE", tmp_path)
+    module.main()
+    assert capsys.readouterr().out.startswith(f"skipped: {table}.csv is not on this machine; looked at")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow

@@ -67,6 +67,6 @@ def test_the_recipe_runs(name, tmp_path):
         atlas, brain = (nibabel.load(tmp_path / "record" / f) for f in ("lab/sub-01_dseg.nii.gz", "map.nii.gz"))
         assert (np.isfinite(brain.get_fdata()) == (atlas.get_fdata() > 0)).all()
         assert (brain.affine == atlas.affine).all()
-        assert list((tmp_path / "record").glob("*-brain.png"))
+        assert list((tmp_path / "record" / "figures").glob("*-brain.png"))
     if name == "wandb_run":
         assert list((tmp_path / "wandb").glob("offline-run-*/*.wandb"))

@@ -98,7 +98,9 @@ def ours(p: Problem, rule: str, alpha: str) -> tuple[Callable[[], object], Calla
 
     def found() -> Found:
         view, voxels = LayerView(torch.as_tensor(p.x)), prepared.voxels
-        fitted = fits(design(view.x.numpy(), lambda: view.gram.numpy(), voxels.cuts), rule, np.array(ALPHAS))
+        fitted = fits(
+            design(view.x.shape, lambda: view.x.numpy(), lambda: view.gram.numpy(), voxels.cuts), rule, np.array(ALPHAS)
+        )
         chosen, r = np.empty((2, len(fitted.folds), p.v))
         r[:] = by_voxel(fitted, voxels)
         for start in range(0, p.v, 2048):

@@ -110,6 +110,11 @@ QUESTIONS = [
     {"weights": "w2"},
     {"roi": "nowhere"},
     {"roi": 3},
+    {"roi": ["IT", "nowhere"]},
+    {"roi": [], "step": 3},
+    {"step": (2, 3), "kind": ["task", "alignment"]},
+    {"kind": ["task", "probe"]},
+    {"roi": ["IT", 3]},
 ]
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from ontogeny._arrays import digest
 from ontogeny.assembly import Assembly, Geometry, targets
@@ -26,7 +27,7 @@ from ontogeny.features import Features
 from ontogeny.metrics import Folds, Metric, NeedsStimuli, make_folds
 from ontogeny.metrics.together import prepare_all
 from ontogeny.scores import Score
-from ontogeny.stimuli import StimulusSet
+from ontogeny.stimuli import StimulusSet, surface_features
 
 __all__ = ["MIN_STIMULI", "Benchmark", "Pieces", "PreparedBenchmark"]
 
@@ -174,6 +175,10 @@ class Benchmark:
     def score(self, features: Features, *, run: str = "", step: int = 0) -> list[Score]:
         """Score one probe. For many probes call `prepare()` once and use what it returns."""
         return self.prepare().score(features, run=run, step=step)
+
+    def surface(self) -> tuple[str, Float[np.ndarray, "stimuli features"]]:
+        """What of the stimuli can be read without a model: its name, and stimuli x features."""
+        return surface_features(self.stimuli) if self.pieces is None else self.pieces.baseline()
 
     def describe(self, fingerprint: str) -> dict[str, Any]:
         """What a record says of this benchmark."""

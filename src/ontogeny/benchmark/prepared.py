@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from ontogeny.assembly import Target
@@ -19,7 +20,7 @@ from ontogeny.features import Features, Site
 from ontogeny.metrics import LayerView, Value
 from ontogeny.metrics.together import Outcome, PreparedAll
 from ontogeny.scores import Kind, Score
-from ontogeny.stimuli import StimulusSet, position_features, surface_features
+from ontogeny.stimuli import StimulusSet, position_features
 from ontogeny.task import intrinsic_dimension, mean_norm, participation_ratio
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class PreparedBenchmark:
 
     def _score(self, features: Features, pieces: Pieces | None, *, run: str, step: int, weights: str) -> list[Score]:
         rows = self._rows(features.stimulus_ids, self.benchmark.stimuli if pieces is None else pieces.read)
+        in_order = rows == list(range(len(features.stimulus_ids)))
         blank = Score(
             run=run,
             step=step,
@@ -80,7 +82,8 @@ class PreparedBenchmark:
         sites = iter(features.values.items())
         at_once = min(max(_PAIRS_AT_ONCE // blank.n_stimuli**2, 1), _LAYERS_AT_ONCE)
         while some := list(islice(sites, at_once)):
-            values = [x[rows] if pieces is None else pieces.joined(x[rows]) for _, x in some]
+            read = [x if in_order else x[rows] for _, x in some]
+            values = read if pieces is None else [pieces.joined(x) for x in read]
             named = [replace(blank, layer=site.layer, pooling=site.pooling) for site, _ in some]
             out += self._score_sites(
                 values, [replace(b, n_features=x.shape[1]) for b, x in zip(named, values, strict=True)]
@@ -126,19 +129,17 @@ class PreparedBenchmark:
             noise = np.random.default_rng(SEED).standard_normal((len(stimuli), n_features))
             parts.append(("control", "random features", noise))
         if "surface" in names and self.benchmark.baseline:
-            pieces = self.benchmark.pieces
-            surface = surface_features(stimuli) if pieces is None else pieces.baseline()
-            parts.append(("baseline", *surface))
+            parts.append(("baseline", *self.benchmark.surface()))
         if "split leak" in names:
             parts.append(("control", "split leak", position_features(stimuli)))
-        out: list[Score] = []
-        bare = replace(self, halves=())
-        for kind, name, x in parts:
-            values = {Site(name, "stimuli"): torch.as_tensor(x, dtype=torch.float32)}
-            features = Features(stimulus_ids=stimuli.ids, values=values, refused={})
-            rows = bare._score(features, None, run=run, step=0, weights="")
-            out += [replace(s, kind=kind) for s in rows if s.kind == "alignment"]
-        return out
+        return [replace(s, kind=kind) for kind, name, x in parts for s in self.known({name: x}, run=run)]
+
+    def known(self, values: Mapping[str, Float[np.ndarray, "stimuli _"]], *, run: str = "") -> list[Score]:
+        """Rows of kind "alignment" of features that no model made, by name; one row a stimulus, in their order."""
+        made = {Site(name, "stimuli"): torch.as_tensor(x, dtype=torch.float32) for name, x in values.items()}
+        features = Features(stimulus_ids=self.benchmark.stimuli.ids, values=made, refused={})
+        rows = replace(self, halves=())._score(features, None, run=run, step=0, weights="")
+        return [s for s in rows if s.kind == "alignment"]
 
     def _rows(self, ids: Sequence[str], read: StimulusSet) -> list[int]:
         place = {stimulus: row for row, stimulus in enumerate(ids)}
@@ -196,7 +197,7 @@ def _with_value(blank: Score, target: Target, value: Value) -> Score:
 def _confounds(view: LayerView, blank: Score) -> list[Score]:
     """What grows during training with no true alignment: effective dimensions and the size of the features."""
     common = replace(blank, kind="confound")
-    ratio, norm = participation_ratio(view.gram), mean_norm(view.x) * view.scale
+    ratio, norm = participation_ratio(view.gram), mean_norm(view.near) * view.scale
     surface = replace(common, metric="intrinsic dimension", unit="dimensions")
     try:
         surface = replace(surface, value=intrinsic_dimension(view.squared_distances))

@@ -5,7 +5,9 @@ ontogeny doctor    what would be read, does it fit, what does it cost
 ontogeny data      list, get, build, show, verify and export data sets
 ontogeny record    what a record holds, questions to it, compaction
 ontogeny report    pictures and one offline page from a record
+ontogeny map       scores of a record back in the brain
 ontogeny lag       which moves first, alignment or performance
+ontogeny findings  the study's other questions: better models, modalities, regions, depth, scale, when
 ontogeny replay    score a series of saved checkpoints
 ontogeny wandb     charts, pages and records on Weights & Biases
 """
@@ -13,11 +15,13 @@ ontogeny wandb     charts, pages and records on Weights & Biases
 from __future__ import annotations
 
 import argparse
+import os
+import select
 import sys
 from collections.abc import Sequence
 
 from ontogeny import __version__
-from ontogeny.cli import data, demo, doctor, lag, record, replay, report, wandb
+from ontogeny.cli import brain_map, data, demo, doctor, findings, lag, record, replay, report, wandb
 from ontogeny.errors import OntogenyError
 
 __all__ = ["main"]
@@ -30,7 +34,9 @@ start here:
   ontogeny replay out/ --benchmark tuckute2024      the checkpoint-N folders of a Hugging Face Trainer
   ontogeny record show runs/a            what it holds; best, query and compact are there too
   ontogeny report runs/a                 pictures and one offline page from a record
+  ontogeny map runs/a --space my-benchmark          scores back in the brain, as NIfTI
   ontogeny lag runs/a --roi IT --layer head --metric rsa-correlation-spearman
+  ontogeny findings across --published shen2026     do better models align better?
   ontogeny wandb log runs/a --project brains
 
 in a training script:
@@ -39,8 +45,35 @@ in a training script:
 """
 
 
+_PIPE_CLOSED = 141  # what a shell says of a program that SIGPIPE ended
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; an error of ours is one clear line and exit code 2."""
+    """Run one command; an error of ours is one clear line and exit code 2.
+
+    Where nobody reads on (`ontogeny data list | head -1`), it ends without a word, exit code 141.
+    """
+    try:
+        code = _run(argv)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if not _is_closed():
+            raise
+        return _PIPE_CLOSED
+    return code
+
+
+def _is_closed() -> bool:
+    """Whether nobody reads our own output; if so what is left of it goes nowhere, also at exit."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    if not any(event & select.POLLERR for _, event in poll.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
+
+
+def _run(argv: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(
         prog="ontogeny",
         description="Watch a model become brain-like while it trains.",
@@ -49,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"ontogeny {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for verb in (demo, doctor, data, replay, record, report, lag, wandb):
+    for verb in (demo, doctor, data, replay, record, report, brain_map, lag, findings, wandb):
         verb.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:

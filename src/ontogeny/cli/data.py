@@ -1,4 +1,4 @@
-"""`ontogeny data list | get | build | show | verify | export`; see `folder` for a benchmark of your own."""
+"""`ontogeny data list | get | build | atlas | show | verify | export`; see `folder` for a benchmark of your own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ontogeny.cli.folder import add_build, add_export, show_folder, verify_here
+from ontogeny.cli.images import add_atlas
 from ontogeny.datasets.catalogue import SOURCES, Source, find_source
+from ontogeny.datasets.elsewhere import ELSEWHERE, Elsewhere
 from ontogeny.datasets.store import cache_folder, check_file, data_folders, is_here, locate, place
 from ontogeny.errors import ChecksumError, DatasetNotFoundError
 from ontogeny.scores import Score
@@ -27,6 +29,7 @@ the user's cache folder. Simulated worlds are part of the package and need no fi
   ontogeny data show tuckute2024         stimuli, subjects, ROIs, ceilings, folds, licence, whom to cite
   ontogeny data verify tuckute2024       compare the bytes here with the pinned ones
   ontogeny data build my-benchmark ...   your own tables -> a folder, taken in place of a name everywhere
+  ontogeny data atlas schaefer2018 n_rois=100 --out atlases/     for images of the brain, through nilearn
   ontogeny data export my-benchmark OUT --to datasets | rsatoolbox | xarray
 
 show, verify and export take a folder too.
@@ -56,6 +59,7 @@ def add_parser(subparsers: Any) -> None:
     get.add_argument("--to", type=Path, default=None, help="data folder to write to (default: the cache folder)")
     get.set_defaults(run=_get)
     add_build(verbs)
+    add_atlas(verbs)
     show = verbs.add_parser("show", help="what it holds, how it was made, whom to cite", description=_SHOW)
     show.add_argument("name", help="see `ontogeny data list`, or a benchmark folder")
     show.set_defaults(run=_show)
@@ -90,6 +94,7 @@ def _list(arguments: argparse.Namespace) -> int:
     del arguments
     rows = [("NAME", "KIND", "WHERE", "WHAT")]
     rows += [(s.name, s.kind, _state(s), s.title) for s in SOURCES]
+    rows += [(e.name, "benchmark", _place(e), e.title) for e in ELSEWHERE]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
         _say("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]))
@@ -97,9 +102,29 @@ def _list(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _place(one: Elsewhere) -> str:
+    found = [folder / one.name for folder in data_folders() if (folder / one.name).exists()]
+    return f"found in {found[0]}" if found else f"you get it: ontogeny data get {one.name} says how"
+
+
+def _explain(one: Elsewhere) -> int:
+    """Where a set lies that this package does not download."""
+    _say(f"{one.name}: {one.title}")
+    _say("You get it yourself; nothing was downloaded.")
+    for what in ("address", "size", "layout"):
+        _say(f"{what:<12} {getattr(one, what)}")
+    _say(f"put it into  {data_folders()[0] / one.name}")
+    _say(f"please cite  {one.citation}")
+    _say(f"terms        {one.terms}")
+    return 0
+
+
 def _get(arguments: argparse.Namespace) -> int:
     from ontogeny.datasets.download import download
 
+    for one in ELSEWHERE:
+        if one.name == arguments.name:
+            return _explain(one)
     source = find_source(arguments.name)
     if source.simulated:
         _say(f"{source.name} is simulated and part of the package; there is nothing to get.")

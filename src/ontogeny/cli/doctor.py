@@ -13,10 +13,20 @@ from ontogeny.addresses import object_at
 __all__ = ["add_parser"]
 
 _ABOUT = """\
-Before training: which layers would be read and how large they are, whether stimuli and responses pair up, ceilings,
-what the untrained model and the stimuli's own surface score already, and how long one probe takes. Writes nothing.
+Before training: can the benchmark be relied on, which layers would be read and how large they are, what the untrained
+model and the stimuli's own surface score already, and how long one probe takes. Writes nothing.
 
-Without --model it describes the benchmark alone.
+Without --model it examines the benchmark alone:
+
+  pairing    do rows of responses and stimuli belong together? A subject whose rows were shuffled agrees with nobody
+  split      does position alone score above chance? Then the folds leak
+  worth      how many independent stimuli a correlation rests on (autocorrelation, groups), and what it can show
+  ROI        voxels, ceilings; then for each metric the confound baseline, the spread of random features, and from which
+             value on a model can be told from chance
+  left out   voxels that a folder does not hold, and why
+
+  ontogeny doctor kriegeskorte2008
+  ontogeny doctor my-benchmark --model my_module:make_model --tokenizer my_module:tokenizer
 """
 
 
@@ -43,7 +53,8 @@ def _run(arguments: argparse.Namespace) -> int:
     from ontogeny.watching import watch
 
     if arguments.model is None:
-        sys.stdout.write("\n".join(describe_benchmark(load(arguments.benchmark).prepare())) + "\n")
+        lines = [*describe_benchmark(load(arguments.benchmark).prepare()), *_left_out(arguments.benchmark)]
+        sys.stdout.write("\n".join(lines) + "\n")
         return 0
     model = object_at(arguments.model)
     readers = {
@@ -63,3 +74,14 @@ def _run(arguments: argparse.Namespace) -> int:
             monitor.doctor(model() if isinstance(model, type) or not hasattr(model, "parameters") else model) + "\n"
         )
     return 0
+
+
+def _left_out(benchmark: str) -> list[str]:
+    """What a benchmark's folder says of voxels that it does not hold; nothing of one that is no folder."""
+    from ontogeny.datasets.folder.layout import read_manifest
+
+    if not Path(benchmark).is_dir():
+        return []
+    entries = read_manifest(Path(benchmark)).facts["dropped"]
+    lines = [f"  left out   subject {e['subject']}: {len(e['voxels'])} voxels, {e['why']}" for e in entries]
+    return lines or ["  left out   no voxel"]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ontogeny.cli.images import add_images, given_images
 from ontogeny.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,11 +18,18 @@ if TYPE_CHECKING:
 __all__ = ["add_build", "add_export", "show_folder", "verify_here"]
 
 _BUILD = """\
-From plain tables to a verified benchmark folder, which every command and callback takes in place of a name.
+From plain tables, or from images of the brain, to a verified benchmark folder, which every command and callback takes
+in place of a name.
 
   ontogeny data build my-benchmark --stimuli stimuli.csv \\
       --responses s1=s1.npy s2=s2.npy --rois s1=s1_rois.csv s2=s2_rois.csv \\
-      --name my-benchmark --citation "Us (2026)" --licence CC-BY-4.0 --about "How the responses were made."
+      --citation "Us (2026)" --licence CC-BY-4.0 --about "How the responses were made."
+
+  ontogeny data build my-benchmark --stimuli images/ --table sub-01_events.tsv \\
+      --betas sub-01_stat-beta_statmap.nii.gz --atlas sub-01_dseg.nii.gz \\
+      --citation "Us (2026)" --licence CC-BY-4.0 --about "How the betas were made."
+
+  ontogeny data build my-benchmark --bids derivatives/ --stimuli images/ ...      all subjects, found by their names
 
 stimuli    .csv, .tsv or .parquet with stimulus_id and text, or stimulus_id and image (paths beside the table); or a
            folder of pictures, called by their file names. Other columns are kept.
@@ -31,10 +39,13 @@ responses  .npy or .safetensors (tensor "responses"), stimuli x voxels with rows
 rois       a table with one row a voxel: roi [, ceiling] [, x, y, z, ...]; empty and 0 are no region. Without a table
            all voxels are one ROI.
 geometry   in place of voxels: SUBJECT:ROI=rdm.npy, stimuli x stimuli.
+images     4-D NIfTI (or CIFTI, GIFTI) with one volume a row of the table; each voxel is z-scored within run, repeats
+           are averaged and kept. The folder remembers where each voxel lies: `ontogeny map` paints scores back.
 
 Responses are stored as float32. The same inputs give the same bytes, in whatever order the stimuli come (only for
 contiguous folds does their order count). Everything that does not fit is refused by name.
 """
+_ROWS_SHOWN = 40
 _EXPORT = """\
   datasets     OUT/: Parquet and a dataset card, as the Hugging Face hub lays them out. It is a benchmark folder too.
   rsatoolbox   OUT/: one .h5 a subject (Dataset), and rdms.h5 (RDMs) where there are geometries
@@ -51,20 +62,26 @@ def add_build(verbs: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("folder", type=Path, help="the folder to make")
-    parser.add_argument("--stimuli", type=Path, required=True, help="table, or folder of pictures")
+    parser.add_argument("--stimuli", type=Path, help="table, or folder of pictures (with --bids: DIR/stimuli)")
     parser.add_argument("--responses", nargs="+", default=[], metavar="SUBJECT=FILE", help="one file a subject")
     parser.add_argument("--rois", nargs="+", default=[], metavar="SUBJECT=TABLE", help="one row a voxel")
     parser.add_argument("--geometry", nargs="+", default=[], metavar="SUBJECT:ROI=FILE", help="RDMs instead of voxels")
     for name, what in (
-        ("name", "stable name; part of every score's key"),
+        ("name", "stable name; part of every score's key (default: the folder's)"),
         ("citation", "whom to cite"),
         ("licence", "under which terms the data come"),
         ("about", "how the responses were made, one paragraph"),
     ):
-        parser.add_argument(f"--{name}", required=True, help=what)
+        parser.add_argument(f"--{name}", default="", help=what)
     parser.add_argument("--version", default="1", help="grows when scores change (default: 1)")
     parser.add_argument("--simulated", action="store_true", help="the responses were computed, not measured")
-    parser.add_argument("--ceiling", type=float, help="highest Pearson r the noise allows, one for all voxels")
+    parser.add_argument(
+        "--ceiling",
+        type=_r_or_method,
+        metavar="R|ncsnr|split-half",
+        help="highest Pearson r the noise allows, one for all voxels, or how it is made from repeats (default: the "
+        "ROI table's column, else ncsnr where there are repeats)",
+    )
     parser.add_argument("--ceiling-source", default="given with the data", help="how ceilings were made")
     parser.add_argument("--groups", metavar="COLUMN", help="stimulus column with groups that folds must not split")
     parser.add_argument(
@@ -76,6 +93,7 @@ def add_build(verbs: Any) -> None:
     parser.add_argument("--n-folds", type=int, default=5, help="how many (default: 5)")
     parser.add_argument("--seed", type=int, default=0, help="of shuffled folds (default: 0)")
     parser.add_argument("--metrics", nargs="+", default=[], help="ridge, rsa, cka, cknna, mutual-knn, cycle-knn")
+    add_images(parser)
     parser.add_argument("--drop-bad-voxels", action="store_true", help="leave out NaN, constant and unlabelled voxels")
     parser.add_argument("--overwrite", action="store_true", help="replace a benchmark folder that is there")
     parser.set_defaults(run=_build)
@@ -123,23 +141,24 @@ def _geometries(given: Sequence[str]) -> dict[tuple[str, str], Path]:
 
 
 def _build(arguments: argparse.Namespace) -> int:
+    from ontogeny.datasets.bids import bids_facts
     from ontogeny.datasets.building import About, Split, build
-    from ontogeny.datasets.folder import write_benchmark
     from ontogeny.datasets.folder.metrics import metric_from_json
 
+    images, facts = given_images(arguments), {} if arguments.bids is None else bids_facts(arguments.bids)
     built = build(
-        arguments.stimuli,
+        _stimuli(arguments),
         about=About(
-            name=arguments.name,
-            citation=arguments.citation,
-            licence=arguments.licence,
+            name=arguments.name or arguments.folder.resolve().name,
+            citation=arguments.citation or facts.get("citation", ""),
+            licence=arguments.licence or facts.get("licence", ""),
             about=arguments.about,
             version=arguments.version,
             simulated=arguments.simulated,
             ceiling=arguments.ceiling,
             ceiling_source=arguments.ceiling_source,
         ),
-        responses=_pairs("responses", arguments.responses),
+        responses={**_pairs("responses", arguments.responses), **images},
         rois=_pairs("rois", arguments.rois),
         geometries=_geometries(arguments.geometry),
         split=Split(
@@ -151,16 +170,16 @@ def _build(arguments: argparse.Namespace) -> int:
         metrics=[metric_from_json({"metric": name}, "--metrics") for name in arguments.metrics],
         drop_bad=arguments.drop_bad_voxels,
     )
-    folder = write_benchmark(
-        built.benchmark,
-        arguments.folder,
-        extras=built.extras,
-        stimulus_columns=built.stimulus_columns,
-        dropped=built.dropped,
-        overwrite=arguments.overwrite,
-    )
+    folder = built.write(arguments.folder, overwrite=arguments.overwrite)
     show_folder(folder)
     return verify_here(folder)
+
+
+def _stimuli(arguments: argparse.Namespace) -> Path:
+    if arguments.stimuli is None and arguments.bids is None:
+        raise ConfigError("--stimuli is missing: a table of stimuli, or a folder of pictures")
+    found: Path = arguments.bids / "stimuli" if arguments.stimuli is None else arguments.stimuli
+    return found
 
 
 def show_folder(folder: Path) -> None:
@@ -183,6 +202,9 @@ def show_folder(folder: Path) -> None:
     _say(f"metrics      {', '.join(metric.name for metric in benchmark.metrics)}")
     for source in dict.fromkeys(a.ceiling_source for a in _voxels(benchmark)):
         _say(f"ceiling      {source}")
+    for entry in facts["assemblies"]:
+        if "made_by" in entry:
+            _say(f"made by      subject {entry['subject']}: {entry['made_by']}")
     for entry in facts["dropped"]:
         _say(f"dropped      subject {entry['subject']}: {len(entry['voxels'])} voxels, {entry['why']}")
     _say(f"please cite  {benchmark.citation}")
@@ -205,7 +227,8 @@ def _region_rows(benchmark: Benchmark) -> list[tuple[str, ...]]:
         if ceiling is not None:
             bounds = f"{ceiling.mean():.3f} ({ceiling.min():.3f}-{ceiling.max():.3f})"
         rows.append((target.subject, target.roi, str(target.n_voxels), bounds))
-    return rows
+    more = len(rows) - 1 - _ROWS_SHOWN
+    return rows if more <= 0 else [*rows[: _ROWS_SHOWN + 1], (f"... and {more} more", "", "", "")]
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> None:
@@ -233,3 +256,9 @@ def _export(arguments: argparse.Namespace) -> int:
     for path in written:
         _say(f"wrote {path}")
     return 0
+
+
+def _r_or_method(text: str) -> float | str:
+    from ontogeny.ceilings import METHODS
+
+    return text if text in METHODS else float(text)

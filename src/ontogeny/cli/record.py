@@ -49,7 +49,7 @@ kinds: alignment, baseline, control, task, confound, refusal, probe, cost
 
   ontogeny record query runs/a "SELECT kind, count(*) FROM scores GROUP BY kind"
   ontogeny record query runs/a "SELECT layer, avg(value / ceiling) AS share FROM scores
-      WHERE kind = 'alignment' AND step = 1000 GROUP BY layer ORDER BY share DESC"
+      WHERE kind = 'alignment' AND step = 1000 AND ceiling > 0.1 GROUP BY layer ORDER BY share DESC"
   ontogeny record query runs/a "SELECT * FROM scores WHERE roi = 'V1'" --out v1.parquet      (or .csv)
 """
 _COMPACT = """\

@@ -2,7 +2,7 @@
 
 load(name)              a Benchmark: "tuckute2024", "kriegeskorte2008", "planted-language", "planted-vision";
                         of files that you get yourself: "pereira2018", "pereira2018_concepts", "lebel2023", "li2022",
-                        "nsd"
+                        "nsd2022", "algonauts2023", "things_fmri"
 load("path/to/folder")  your own, made by `ontogeny data build` or `folder.write_benchmark`
 training_text(name)     paragraphs to train on: "books"
 training_images(name)   pictures to train on: "cifar10-sample"
@@ -12,8 +12,8 @@ store.py        where files are: ONTOGENY_DATA, then the user's cache folder
 download.py     one pinned file, resumed and checked
 elsewhere.py    sets that users get themselves: where, under which terms, how they lie
 tuckute.py, kriegeskorte.py, planted.py, training.py    one reader each
-pereira.py, lebel.py, petit_prince.py                   one each for the sets from elsewhere
-nsd/                                                    the Natural Scenes Dataset
+pereira.py, lebel.py, petit_prince.py, nsd/, algonauts.py, things_fmri.py    one each for the sets from elsewhere
+photos.py                                               pictures that stay in their files
 textgrids.py, hdf5.py                                   files of Praat, of HDF5
 folder/         one folder a benchmark: written, read, verified
 plain.py, subjects.py, building.py    plain tables and arrays -> such a folder
@@ -60,7 +60,9 @@ _READERS: dict[str, str] = {
     "pereira2018_concepts": "ontogeny.datasets.pereira:load_concepts",
     "lebel2023": "ontogeny.datasets.lebel:load_lebel",
     "li2022": "ontogeny.datasets.petit_prince:load_petit_prince",
-    "nsd": "ontogeny.datasets.nsd:load_nsd",
+    "nsd2022": "ontogeny.datasets.nsd:load_nsd",
+    "algonauts2023": "ontogeny.datasets.algonauts:load_algonauts",
+    "things_fmri": "ontogeny.datasets.things_fmri:load_things_fmri",
 }
 
 

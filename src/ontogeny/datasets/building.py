@@ -6,8 +6,9 @@ The order of rows in the inputs does not matter: stimuli are sorted by id, excep
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +17,8 @@ import numpy as np
 from ontogeny.assembly import Geometry
 from ontogeny.benchmark import Benchmark
 from ontogeny.datasets.folder.extras import Extras
-from ontogeny.datasets.folder.writing import check_labels
+from ontogeny.datasets.folder.writing import check_labels, write_benchmark
+from ontogeny.datasets.imaged import Images, read_images
 from ontogeny.datasets.plain import StimulusTable, read_responses, read_stimulus_table, texts, typed
 from ontogeny.datasets.subjects import Order, Subject, read_subject
 from ontogeny.errors import AlignmentIdError, DataError, nearest
@@ -26,7 +28,7 @@ from ontogeny.metrics.encoding import Ridge
 from ontogeny.metrics.rsa import RSA
 from ontogeny.stimuli import StimulusSet, check_ids
 
-__all__ = ["About", "Built", "Split", "build"]
+__all__ = ["About", "Built", "Images", "Split", "build"]
 
 How = Literal["shuffled", "groups", "contiguous", "column"]
 
@@ -42,8 +44,9 @@ class About:
         about: how the responses were made, one paragraph.
         version: grows when scores change.
         simulated: responses were computed, not measured.
-        ceiling: highest Pearson r that the noise allows, one for all voxels, or None.
-        ceiling_source: how ceilings were made.
+        ceiling: highest Pearson r that the noise allows, one for all voxels; "ncsnr" or "split-half", made from the
+            repeats of each subject; None: as the voxel table says, else by ncsnr where there are repeats.
+        ceiling_source: how ceilings were made, where they are given.
     """
 
     name: str
@@ -52,7 +55,7 @@ class About:
     about: str
     version: str = "1"
     simulated: bool = False
-    ceiling: float | None = None
+    ceiling: float | Literal["ncsnr", "split-half"] | None = None
     ceiling_source: str = "given with the data"
 
     def __post_init__(self) -> None:
@@ -89,37 +92,54 @@ class Split:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """What `write_benchmark` takes."""
+    """A benchmark and what its folder keeps beside it."""
 
     benchmark: Benchmark
     extras: Mapping[str, Extras]
     stimulus_columns: Mapping[str, Any]
     dropped: tuple[dict[str, Any], ...] = field(default=())
 
+    def write(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Write it as a folder, which `load`, `watch` and every command take; see `write_benchmark`.
+
+        Raises:
+            DataError: there is something at `folder`, or it cannot be written.
+        """
+        return write_benchmark(
+            self.benchmark,
+            folder,
+            extras=self.extras,
+            stimulus_columns=self.stimulus_columns,
+            dropped=self.dropped,
+            overwrite=overwrite,
+        )
+
 
 def build(
     stimuli: Path,
     *,
     about: About,
-    responses: Mapping[str, Path] | None = None,
+    responses: Mapping[str, Path | Images] | None = None,
     rois: Mapping[str, Path] | None = None,
     geometries: Mapping[tuple[str, str], Path] | None = None,
     split: Split | None = None,
     metrics: Sequence[Metric] | None = None,
     drop_bad: bool = False,
 ) -> Built:
-    """A benchmark from plain files.
+    """A benchmark from plain files, or from images of the brain.
 
     Args:
         stimuli: table with `stimulus_id` and `text` or `image`, or a folder of pictures.
         about: what it is.
-        responses: subject -> .npy, .safetensors or table; repeats x stimuli x voxels are averaged and kept.
+        responses: subject -> .npy, .safetensors or table (repeats x stimuli x voxels are averaged and kept); or its
+            `Images`, with their atlas, table of presentations and the way back to the brain.
         rois: subject -> table with `roi` [, `ceiling`] [, more columns], one row a voxel; matched by a column `voxel`
             where the responses' columns have names and the table has it, else in order.
         geometries: (subject, ROI) -> .npy or table with an RDM, stimuli x stimuli.
         split: how stimuli are split into folds; default 5 shuffled folds.
         metrics: default ridge encoding, or RSA and debiased CKA where there are RDMs.
-        drop_bad: leave out voxels that hold NaN, are constant, or have no ROI; otherwise they are refused.
+        drop_bad: leave out voxels that hold NaN, are constant (of images: within a run), or have no ROI; otherwise
+            they are refused.
 
     Raises:
         DataError: anything that does not fit; names the file and the row.
@@ -127,10 +147,11 @@ def build(
     split, responses, geometries = split or Split(), responses or {}, geometries or {}
     table = read_stimulus_table(stimuli)
     check_ids(table.ids, str(stimuli))
+    known, table = table.ids, _shared(table, responses)
     rows = range(len(table.ids))
     by_id = rows if split.how == "contiguous" else sorted(rows, key=lambda row: table.ids[row])
     order = Order(table=table.ids, rows=tuple(by_id))
-    subjects = _subjects(about, order, responses, rois or {}, drop_bad=drop_bad)
+    subjects = _subjects(about, order, responses, rois or {}, known=known, drop_bad=drop_bad)
     rdms = [_geometry(about.name, key, geometries[key], order) for key in sorted(geometries)]
     stimulus_set, folds = _stimuli(stimuli, about, table, order, split)
     benchmark = Benchmark(
@@ -154,24 +175,47 @@ def build(
     )
 
 
+def _shared(table: StimulusTable, responses: Mapping[str, Path | Images]) -> StimulusTable:
+    """The rows that all subjects saw whose images say that this is enough."""
+    sets = [given.seen(table.ids) for given in responses.values() if isinstance(given, Images) and given.shared]
+    if not sets:
+        return table
+    rows = [row for row, stimulus in enumerate(table.ids) if all(stimulus in seen for seen in sets)]
+    if not rows:
+        raise DataError(f"no stimulus was seen by all {len(sets)} subjects; build one folder a subject")
+    columns = {name: tuple(values[row] for row in rows) for name, values in table.columns.items()}
+    ids, inputs = (tuple(values[row] for row in rows) for values in (table.ids, table.inputs))
+    return replace(table, ids=ids, inputs=inputs, columns=columns)
+
+
 def _subjects(
-    about: About, order: Order, responses: Mapping[str, Path], rois: Mapping[str, Path], *, drop_bad: bool
+    about: About,
+    order: Order,
+    responses: Mapping[str, Path | Images],
+    rois: Mapping[str, Path],
+    *,
+    known: Sequence[str],
+    drop_bad: bool,
 ) -> list[Subject]:
     for subject in rois:
         if subject not in responses:
             raise DataError(f"ROIs are given for {subject!r}, which has no responses. {nearest(subject, responses)}")
-    return [
-        read_subject(
-            subject,
-            responses[subject],
-            _rois(rois, subject),
-            name=about.name,
-            order=order,
-            ceiling=(about.ceiling, about.ceiling_source),
-            drop_bad=drop_bad,
-        )
-        for subject in sorted(responses)
-    ]
+        if isinstance(responses[subject], Images):
+            raise DataError(f"ROIs are given for {subject!r}, which has images; their ROIs are those of the atlas")
+    ceiling, out = (about.ceiling, about.ceiling_source), []
+    for subject in sorted(responses):
+        given = responses[subject]
+        if isinstance(given, Images):
+            found = read_images(
+                subject, given, name=about.name, order=order, known=known, ceiling=ceiling, drop_bad=drop_bad
+            )
+        else:
+            table = _rois(rois, subject)
+            found = read_subject(
+                subject, given, table, name=about.name, order=order, ceiling=ceiling, drop_bad=drop_bad
+            )
+        out.append(found)
+    return out
 
 
 def _rois(rois: Mapping[str, Path], subject: str) -> Path | None:

@@ -99,24 +99,55 @@ ELSEWHERE: tuple[Elsewhere, ...] = (
         ),
     ),
     Elsewhere(
-        name="nsd",
-        title="Photographs of everyday scenes, or their captions x fMRI voxels (7 T), 8 participants",
+        name="nsd2022",
+        title="Natural Scenes Dataset: photographs x 7 T fMRI betas of single trials, 8 participants",
         citation=(
             "Allen, E. J., St-Yves, G., Wu, Y., et al. (2022). A massive 7T fMRI dataset to bridge cognitive "
             "neuroscience and artificial intelligence. Nature Neuroscience 25, 116-126. doi:10.1038/s41593-021-00962-x"
         ),
-        address=(
-            "naturalscenesdataset.org (a form), then aws s3 cp from s3://natural-scenes-dataset; captions: "
-            "annotations_trainval2017.zip of cocodataset.org"
-        ),
-        terms="the NSD data access agreement, which is agreed to in a form",
-        size="about 1 GB a session as HDF5, 30 to 40 sessions a participant; photographs about 39 GB unpacked",
+        address="naturalscenesdataset.org (data manual); aws s3 sync s3://natural-scenes-dataset/...",
+        terms="not stated here; read and accept the terms at naturalscenesdataset.org",
+        size="not stated; choose subjects and sessions",
         layout=(
-            "nsddata/experiments/nsd/nsd_expdesign.mat and nsd_stim_info_merged.csv (captions), "
-            "nsddata_stimuli/stimuli/nsd/nsd_stimuli.hdf5 (photographs), "
-            "nsddata/ppdata/subj01/func1pt8mm/roi/streams.nii.gz, nsddata/freesurfer/subj01/label/streams.mgz.ctab, "
-            "nsddata_betas/ppdata/subj01/func1pt8mm/betas_fithrf_GLMdenoise_RR/betas_session01.hdf5 (or .nii.gz) and "
-            "ncsnr.nii.gz; captions_train2017.json and captions_val2017.json"
+            "as the bucket: nsddata/experiments/nsd/nsd_expdesign.mat, "
+            "nsddata/ppdata/subjNN/func1pt8mm/roi/ATLAS.nii.gz, nsddata/freesurfer/subjNN/label/ATLAS.mgz.ctab, "
+            "nsddata_betas/ppdata/subjNN/func1pt8mm/betas_fithrf_GLMdenoise_RR/{betas_sessionNN.hdf5 or .nii.gz, "
+            "ncsnr.nii.gz}; for captions nsddata/experiments/nsd/nsd_stim_info_merged.csv; for images "
+            "nsddata_stimuli/stimuli/nsd/nsd_stimuli.hdf5"
+        ),
+    ),
+    Elsewhere(
+        name="algonauts2023",
+        title="Photographs of everyday scenes (NSD) x fMRI vertices of the visual cortex, 8 participants",
+        citation=(
+            "Gifford, A. T., Lahner, B., Saba-Sadiya, S., et al. (2023). The Algonauts Project 2023 Challenge: how the "
+            "human brain makes sense of natural scenes. arXiv:2301.03198. Allen, E. J., St-Yves, G., Wu, Y., et al. "
+            "(2022). A massive 7T fMRI dataset to bridge cognitive neuroscience and artificial intelligence. Nature "
+            "Neuroscience 25, 116-126. doi:10.1038/s41593-021-00962-x"
+        ),
+        address="algonauts.csail.mit.edu/2023 (a form), one archive a subject",
+        terms="not stated here; read them at the form",
+        size="not stated; about 10,000 photographs x 39,000 vertices a subject",
+        layout=(
+            "subj01/training_split/training_fmri/lh_training_fmri.npy and rh_training_fmri.npy (images x vertices), "
+            "subj01/training_split/training_images/train-0001_nsd-00013.png, "
+            "subj01/roi_masks/lh.prf-visualrois_challenge_space.npy and so on"
+        ),
+    ),
+    Elsewhere(
+        name="things_fmri",
+        title="Photographs of 720 concepts (THINGS) x fMRI of the whole brain, 3 participants",
+        citation=(
+            "Hebart, M. N., Contier, O., Teichmann, L., et al. (2023). THINGS-data, a multimodal collection of "
+            "large-scale datasets for investigating object representations in human brain and behavior. eLife 12, "
+            "e82580. doi:10.7554/eLife.82580"
+        ),
+        address="doi:10.25452/figshare.plus.20492835 (betas_csv.zip); the photographs: osf.io/jum2f",
+        terms="not stated",
+        size="43 GB packed (betas_csv.zip)",
+        layout=(
+            "betas_csv/sub-01_ResponseData.h5, sub-01_StimulusMetadata.csv, sub-01_VoxelMetadata.csv; "
+            "images/aardvark/aardvark_01b.jpg (or object_images/...)"
         ),
     ),
 )

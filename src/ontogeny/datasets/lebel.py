@@ -59,7 +59,8 @@ def load_lebel(
     Args:
         folder: of the set; where not given, `lebel2023` in a data folder.
         subjects: "UTS01" and so on; all that are there where not given.
-        stories: by name; where not given all that every subject has, but for the one that was repeated.
+        stories: by name; where not given all that every subject has, but for the one that was repeated (its responses
+            are means, and ceilings are those of one hearing).
         voxels: so many of each participant, those whose responses to the repeated story repeat best; None: all.
         context: words before each word that the model reads.
         delays: in volumes.
@@ -169,7 +170,7 @@ def read_story(path: Path, lengths: dict[str, Any]) -> Story:
 
 
 def _assembly(folder: Path, names: Sequence[str], pieces: Pieces, voxels: int | None) -> Assembly:
-    repeats = _rows(folder / f"{TEST_STORY}.hf5", "individual_repeats") if voxels is not None else None
+    repeats = None if voxels is None else _rows(_repeated(folder), "individual_repeats")
     chosen = None if repeats is None else _best(repeats, int(voxels or 0))
     labels = np.array(pieces.stimuli.groups)
     parts = []
@@ -198,6 +199,15 @@ def _assembly(folder: Path, names: Sequence[str], pieces: Pieces, voxels: int | 
         ceiling=known,
         ceiling_source="not known" if known is None else _KNOWN,
     )
+
+
+def _repeated(folder: Path) -> Path:
+    path = folder / f"{TEST_STORY}.hf5"
+    if not path.is_file():
+        raise DataError(
+            f"{path} is not there, so no voxels can be chosen: `datalad get` it, or say voxels=None for all"
+        )
+    return path
 
 
 def _rows(path: Path, name: str, columns: np.ndarray | None = None) -> np.ndarray:

@@ -13,15 +13,15 @@ from scipy.spatial.distance import pdist, squareform
 from ontogeny.assembly import Geometry, usable_voxels
 from ontogeny.benchmark import Benchmark, Pieces
 from ontogeny.datasets.elsewhere import find_elsewhere, folder_of
-from ontogeny.datasets.interchange.xarrays import assemblies_from_xarray
-from ontogeny.errors import DataError, nearest, require
+from ontogeny.datasets.interchange.xarrays import assemblies_from_xarray, read_netcdf
+from ontogeny.errors import DataError, nearest
 from ontogeny.metrics import make_folds
 from ontogeny.metrics.cka import CKA
 from ontogeny.metrics.encoding import Ridge
 from ontogeny.metrics.rsa import RSA
 from ontogeny.stimuli import StimulusSet
 
-__all__ = ["load_concepts", "load_pereira", "read_concepts", "read_netcdf"]
+__all__ = ["load_concepts", "load_pereira", "read_concepts"]
 
 # What Brain-Score takes of the file with all atlases: voxels of the upper tenth, by these contrasts or none.
 _LOWER = "90"
@@ -100,32 +100,6 @@ def _file(place: Path) -> Path:
         named = ", ".join(path.name for path in found[:4]) or "none"
         raise DataError(f"{place}: expected one file *ereira2018*.nc, got {named}; give the file as folder=...")
     return found[0]
-
-
-def read_netcdf(path: Path) -> Any:
-    """The assembly in a NetCDF file: an `xarray.DataArray` with the dimensions presentation and neuroid.
-
-    Raises:
-        DataError: the file cannot be read, or holds no such array, or several.
-        MissingExtraError: xarray is not installed.
-    """
-    xarray = require("xarray", "interchange")
-    try:
-        with xarray.open_dataset(path) as opened:
-            data = opened.load()
-    except (OSError, ValueError, TypeError, KeyError, ImportError) as error:
-        raise DataError(
-            f"{path} cannot be read as NetCDF ({str(error).splitlines()[0]}); it may be cut short; NetCDF-4 files need "
-            "h5netcdf: pip install 'ontogeny[interchange]'"
-        ) from error
-    found = [value for value in data.data_vars.values() if {"presentation", "neuroid"} <= set(value.dims)]
-    if len(found) != 1:
-        raise DataError(
-            f"{path}: expected one array with the dimensions presentation and neuroid, got {len(found)} among "
-            f"{list(data.data_vars)}"
-        )
-    array = found[0]
-    return array.squeeze("time_bin") if dict(array.sizes).get("time_bin") == 1 else array
 
 
 def _values(array: Any, name: str, dimension: str, path: Path) -> list[str]:

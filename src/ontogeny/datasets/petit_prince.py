@@ -84,6 +84,7 @@ def load_petit_prince(
         name=f"li2022-{language}",
         context=context,
         response=delays,
+        between="" if language == "CN" else " ",
     )
     return Benchmark(
         name=f"li2022-{language}",

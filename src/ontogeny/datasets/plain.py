@@ -16,7 +16,7 @@ from ontogeny.datasets.folder.arrays import safe_tensors
 from ontogeny.datasets.folder.tables import read_parquet
 from ontogeny.errors import DataError, nearest, require
 
-__all__ = ["ResponseTable", "StimulusTable", "read_responses", "read_stimulus_table", "read_table"]
+__all__ = ["ResponseTable", "StimulusTable", "read_picture", "read_responses", "read_stimulus_table", "read_table"]
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 _TABLES = (".csv", ".tsv", ".parquet")
@@ -146,7 +146,7 @@ def read_stimulus_table(path: Path) -> StimulusTable:
         files = sorted(p for p in path.iterdir() if p.suffix.lower() in _PICTURES)
         if not files:
             raise DataError(f"{path} has no pictures ({', '.join(_PICTURES)})")
-        return StimulusTable(modality="image", ids=tuple(f.stem for f in files), inputs=tuple(map(_picture, files)))
+        return StimulusTable(modality="image", ids=tuple(f.stem for f in files), inputs=tuple(map(read_picture, files)))
     columns = read_table(path)
     ids = texts(path, columns, "stimulus_id")
     kinds = [kind for kind in ("text", "image") if kind in columns]
@@ -156,7 +156,7 @@ def read_stimulus_table(path: Path) -> StimulusTable:
     more = {name: tuple(values) for name, values in columns.items() if name not in ("stimulus_id", kinds[0])}
     if kinds[0] == "text":
         return StimulusTable(modality="text", ids=ids, inputs=cells, columns=more)
-    pictures = tuple(_picture(_beside(path, cell)) for cell in cells)
+    pictures = tuple(read_picture(_beside(path, cell)) for cell in cells)
     return StimulusTable(modality="image", ids=ids, inputs=pictures, columns=more)
 
 
@@ -167,8 +167,12 @@ def _beside(table: Path, name: str) -> Path:
     return path
 
 
-def _picture(path: Path) -> Shaped[np.ndarray, "height width 3"]:
-    """Pixels as uint8 RGB."""
+def read_picture(path: Path) -> Shaped[np.ndarray, "height width 3"]:
+    """Pixels as uint8 RGB.
+
+    Raises:
+        DataError: no such file, not a picture, or one with transparent parts or more than 8 bits.
+    """
     _there(path, _PICTURES)
     pillow = require("PIL.Image", "datasets")
     try:

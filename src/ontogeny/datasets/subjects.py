@@ -11,12 +11,13 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ontogeny.assembly import Assembly, usable_voxels
+from ontogeny.ceilings import METHODS, ceiling_from_repeats
 from ontogeny.datasets.folder.extras import Extras
 from ontogeny.datasets.plain import ResponseTable, numbers, read_responses, read_table, texts, typed
 from ontogeny.errors import AlignmentIdError, DataError
 from ontogeny.stimuli import check_ids
 
-__all__ = ["Order", "Subject", "read_subject"]
+__all__ = ["Order", "Subject", "ceiling_of", "read_subject"]
 
 _NO_ROI = "all voxels"
 # What atlases and tables write where a voxel belongs to no region.
@@ -76,7 +77,7 @@ def read_subject(
     *,
     name: str,
     order: Order,
-    ceiling: tuple[float | None, str],
+    ceiling: tuple[float | str | None, str],
     drop_bad: bool,
 ) -> Subject:
     """Read and pair one subject's files.
@@ -87,7 +88,7 @@ def read_subject(
         rois: table with `roi`, one row a voxel; None: all voxels are one ROI.
         name: of the assembly.
         order: of the stimuli.
-        ceiling: one Pearson r for all voxels or None, and how ceilings were made.
+        ceiling: one Pearson r for all voxels, a method of `ontogeny.ceilings` or None, and how given ones were made.
         drop_bad: leave bad voxels out and say so; otherwise they are refused.
 
     Raises:
@@ -103,7 +104,8 @@ def read_subject(
     bad = _bad(mean, labels)
     keep = ~np.any(list(bad.values()), axis=0)
     _refuse(responses, bad, keep, drop_bad=drop_bad)
-    found = _ceiling(rois, voxels, keep, ceiling[0])
+    kept = values[:, :, keep] if values.ndim == 3 else None
+    found, source = _ceiling(rois, voxels, keep, ceiling, kept)
     assembly = Assembly(
         name=name,
         subject=subject,
@@ -111,12 +113,12 @@ def read_subject(
         responses=mean[:, keep],
         roi=tuple(label for label, kept in zip(labels, keep, strict=True) if kept),
         ceiling=found,
-        ceiling_source="not known" if found is None else ceiling[1],
+        ceiling_source=source,
     )
     columns = {key: typed(column)[keep] for key, column in voxels.items()}
     return Subject(
         assembly=assembly,
-        extras=Extras(columns=columns, repeats=values[:, :, keep] if values.ndim == 3 else None),
+        extras=Extras(columns=columns, repeats=kept),
         dropped=tuple(
             {"subject": subject, "why": why, "voxels": np.flatnonzero(which).tolist()}
             for why, which in bad.items()
@@ -198,19 +200,58 @@ def _first(which: Bool[np.ndarray, " voxels"]) -> int:
 
 
 def _ceiling(
-    path: Path | None, voxels: dict[str, Any], keep: Bool[np.ndarray, " voxels"], one: float | None
-) -> Float[np.ndarray, " voxels"] | None:
-    """From the table's column, which is taken out of it, or the same for all voxels."""
+    path: Path | None,
+    voxels: dict[str, Any],
+    keep: Bool[np.ndarray, " voxels"],
+    told: tuple[float | str | None, str],
+    repeats: Float[np.ndarray, "repeats stimuli voxels"] | None,
+) -> tuple[Float[np.ndarray, " voxels"] | None, str]:
+    """From the table's column, which is taken out of it, or as `ceiling_of`; and how it was made."""
     given = voxels.pop("ceiling", None)
-    if given is not None and one is not None:
-        raise DataError(f"{path} has a column 'ceiling', and one ceiling is given for all voxels too; give one of them")
-    if given is None and one is None:
-        return None
-    values = np.full(int(keep.sum()), one) if path is None or given is None else numbers(path, "ceiling", given)[keep]
+    if path is None or given is None:
+        return ceiling_of(told, repeats, int(keep.sum()))
+    if told[0] is not None:
+        raise DataError(f"{path} has a column 'ceiling', and a ceiling is given for all voxels too; give one of them")
+    return _checked(str(path), numbers(path, "ceiling", given)[keep]), told[1]
+
+
+def ceiling_of(
+    told: tuple[float | str | None, str], repeats: Float[np.ndarray, "repeats stimuli voxels"] | None, n: int
+) -> tuple[Float[np.ndarray, " voxels"] | None, str]:
+    """The same for all n voxels, or made from repeats; and how it was made.
+
+    Raises:
+        DataError: no r from 0 to 1, or repeats that do not make a ceiling which was asked for.
+    """
+    one, source = told
+    if one is None or isinstance(one, str):
+        return _from_repeats(repeats, one)
+    return _checked("ceiling", np.full(n, one)), source
+
+
+def _checked(owner: str, values: Float[np.ndarray, " voxels"]) -> Float[np.ndarray, " voxels"]:
     wrong = values[~((values >= 0) & (values <= 1))]
     if wrong.size:
         raise DataError(
-            f"{path or 'ceiling'}: a ceiling is a Pearson r from 0 to 1, got {wrong[:3].tolist()}; give one a voxel, "
+            f"{owner}: a ceiling is a Pearson r from 0 to 1, got {wrong[:3].tolist()}; give one a voxel, "
             "or leave the column out"
         )
     return np.asarray(values, dtype=np.float64)
+
+
+def _from_repeats(
+    repeats: Float[np.ndarray, "repeats stimuli voxels"] | None, method: str | None
+) -> tuple[Float[np.ndarray, " voxels"] | None, str]:
+    """By the method asked for; where none was, by ncsnr if repeats allow it."""
+    if repeats is None:
+        if method is None:
+            return None, "not known"
+        raise DataError(
+            f"a ceiling by {method} needs repeats: responses as repeats x stimuli x voxels; there is one each"
+        )
+    try:
+        return ceiling_from_repeats(repeats.transpose(1, 0, 2), method or METHODS[0])
+    except DataError as error:
+        if method is not None:
+            raise
+        return None, f"not known: {error}"

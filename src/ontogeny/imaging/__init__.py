@@ -14,15 +14,17 @@ presentations.py    Presentations: responses before repeats are averaged
 runs.py             z-scores within run, drifts, repeats, on arrays
 stories.py          word-timed features to volumes, delays, the Glover response, trimming
 words.py            stories that a model reads word by word: windows, and the frozen way to the volumes
-maps.py             score_map(): scores of any step of a record as an image
+atlases.py          fetch_atlas(): atlases by name, through nilearn, only when asked
+maps.py             score_map(), score_series(): scores of any step of a record as an image
 """
 
 from __future__ import annotations
 
+from ontogeny.imaging.atlases import fetch_atlas
 from ontogeny.imaging.betas import read_betas, read_values
 from ontogeny.imaging.bids import BidsName, bids_files, bids_name
 from ontogeny.imaging.bold import block_average, find_blocks, glm_betas, volume_labels
-from ontogeny.imaging.maps import score_map, score_values
+from ontogeny.imaging.maps import score_map, score_series, score_values
 from ontogeny.imaging.presentations import Presentations, voxelwise
 from ontogeny.imaging.runs import average_repeats, detrend_runs, keep_repeats, zscore_runs
 from ontogeny.imaging.space import Space, read_space
@@ -41,6 +43,7 @@ __all__ = [
     "block_average",
     "convolve_glover",
     "detrend_runs",
+    "fetch_atlas",
     "find_blocks",
     "fir_delays",
     "glm_betas",
@@ -51,6 +54,7 @@ __all__ = [
     "read_space",
     "read_values",
     "score_map",
+    "score_series",
     "score_values",
     "story_pieces",
     "to_volumes",

@@ -89,7 +89,7 @@ def _runs(rows: Sequence[Row], images: Sequence[str | Path], lengths: Sequence[i
         said = ", ".join(f"{Path(p).name}: {n}" for p, n in zip(images[:4], lengths[:4], strict=True))
         raise DataError(
             f"the table has {len(rows)} rows but there are {sum(lengths)} volumes ({said}); one volume a row: is a run "
-            "missing, or are these not betas but a time series (see block_average)?"
+            "missing, or are these not betas but a time series (block_average, --blocks)?"
         )
     names = [(Path(p).name, bids_name(p).entities.get("run", "")) for p in images]
     of_rows = [name for name, n in zip(names, lengths, strict=True) for _ in range(n)]

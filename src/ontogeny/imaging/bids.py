@@ -39,13 +39,15 @@ def bids_name(path: str | Path) -> BidsName:
     return BidsName(entities=entities, suffix="" if pairs[-1] else words[-1], extension=dot + extension)
 
 
-def bids_files(folder: str | Path, *, suffix: str = "", extension: str = "", **entities: str) -> tuple[Path, ...]:
-    """Files whose names say what is asked for, by subject, session, task and run (numbers by value).
+def bids_files(
+    folder: str | Path, *, suffix: str = "", extension: str | tuple[str, ...] = "", **entities: str
+) -> tuple[Path, ...]:
+    """Files whose names say what is asked for, by subject, session, task, run and hemisphere (numbers by value).
 
     Args:
         folder: searched with all folders below, hidden ones left out.
         suffix: e.g. "statmap", "events", "bold"; any where empty.
-        extension: e.g. ".nii.gz"; where empty all but `.json`, the sidecars.
+        extension: e.g. ".nii.gz", or one of several; where empty all but `.json`, the sidecars.
         **entities: e.g. subject="01", space="T1w", stat="beta", desc="preproc"; short keys ("sub") will do too.
 
     Raises:
@@ -54,6 +56,7 @@ def bids_files(folder: str | Path, *, suffix: str = "", extension: str = "", **e
     wanted = {
         _LONG.get(key, key): str(value).removeprefix(f"{_LONG.get(key, key)}-") for key, value in entities.items()
     }
+    endings = (extension,) if isinstance(extension, str) else extension
     every = [path for path in sorted(Path(folder).rglob("*")) if path.is_file()]
     seen = [path for path in every if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
     named = {path: name for path in seen if (name := bids_name(path)).entities}
@@ -62,10 +65,10 @@ def bids_files(folder: str | Path, *, suffix: str = "", extension: str = "", **e
         for path, name in named.items()
         if all(name.entities.get(key) == value for key, value in wanted.items())
         and suffix in ("", name.suffix)
-        and (name.extension == extension if extension else name.extension != ".json")
+        and (name.extension in endings if extension else name.extension != ".json")
     }
     if not found:
-        raise DataError(f"{folder}: no file says {_said(wanted, suffix, extension)}. {_hint(named, wanted)}")
+        raise DataError(f"{folder}: no file says {_said(wanted, suffix, ' or '.join(endings))}. {_hint(named, wanted)}")
     ordered = sorted(found, key=lambda path: _order(found[path]))
     _refuse_doubled(ordered, found)
     return tuple(ordered)
@@ -85,7 +88,7 @@ def _hint(named: dict[Path, BidsName], wanted: dict[str, str]) -> str:
 
 
 def _order(name: BidsName) -> tuple[tuple[int, int, str], ...]:
-    values = [name.entities.get(key, "") for key in ("sub", "ses", "task", "run")]
+    values = [name.entities.get(key, "") for key in ("sub", "ses", "task", "run", "hemi")]
     return tuple((0, int(v), v) if v.isdigit() else (1, 0, v) for v in values)
 
 

@@ -237,12 +237,10 @@ def _open_volume(path: Path, image: Any) -> Opened:
 
     def data(places: Places) -> Maps:
         blocks = []
-        where = np.unravel_index(places, grid.shape) if not isinstance(places, slice) else ()
         at_once = n_maps if path.suffix in (".gz", ".mgz", ".bz2") else _VOLUMES_AT_ONCE
         for start in range(0, n_maps, at_once):
-            some = np.asarray(image.dataobj[..., start : start + at_once] if len(shape) == 4 else image.dataobj[...])
-            chosen = some.reshape(grid.size, -1) if isinstance(places, slice) else some.reshape(*grid.shape, -1)[where]
-            blocks.append(chosen.astype(np.float32).T)
+            some = image.dataobj[..., start : start + at_once] if len(shape) == 4 else image.dataobj[...]
+            blocks.append(np.asarray(some, dtype=np.float32).reshape(grid.size, -1)[places].T)
         return np.ascontiguousarray(np.concatenate(blocks))
 
     return Opened(path=path, grid=grid, n_maps=n_maps, names={}, data=data)

@@ -14,7 +14,7 @@ from ontogeny.panels import SURPRISAL
 from ontogeny.scores import KEY, Score
 from ontogeny.series import Record
 
-__all__ = ["BEST", "best_layers", "painted", "score_map", "score_values", "scores_of"]
+__all__ = ["BEST", "best_layers", "painted", "score_map", "score_series", "score_values", "scores_of"]
 
 BEST = "best"
 _ONE_OF = tuple(name for name in KEY if name not in ("step", "kind", "roi", "layer", "metric"))
@@ -54,11 +54,31 @@ def score_values(
         RecordError: see `score_map`.
     """
     rows = scores_of(record, metric=metric, step=step, layer=layer, **columns)
+    return painted(_highest(rows), space, record)
+
+
+def score_series(
+    record: Record, space: Space, *, metric: str, layer: str = BEST, **columns: Any
+) -> dict[int, Float[np.ndarray, " voxels"]]:
+    """Step -> what `score_values` gives, for all steps of the record; "best" is chosen at each step anew.
+
+    `space.image(np.stack(list(maps.values())), names=[f"step {step}" for step in maps])` is the film of it.
+
+    Raises:
+        RecordError: see `score_map`.
+    """
+    by_step: dict[int, list[Score]] = {}
+    for row in scores_of(record, metric=metric, layer=layer, **columns):
+        by_step.setdefault(row.step, []).append(row)
+    return {step: painted(_highest(by_step[step]), space, record) for step in sorted(by_step)}
+
+
+def _highest(rows: Iterable[Score]) -> dict[str, float]:
     highest: dict[str, float] = {}
     for row in rows:
         value = np.nan if row.value is None else row.value
         highest[row.roi] = max(value, highest.get(row.roi, -np.inf))
-    return painted(highest, space, record)
+    return highest
 
 
 def scores_of(record: Record, *, metric: str, layer: str = BEST, **columns: Any) -> list[Score]:

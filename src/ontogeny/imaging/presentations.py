@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from ontogeny._arrays import PerVoxel
 from ontogeny.assembly import Assembly
+from ontogeny.ceilings import ceiling_from_repeats
 from ontogeny.errors import DataError
 from ontogeny.imaging.runs import average_repeats, keep_repeats, rows_of, zscore_runs
 from ontogeny.imaging.space import Space
@@ -18,6 +19,7 @@ from ontogeny.imaging.space import Space
 __all__ = ["Presentations", "Unusable", "checked", "voxelwise"]
 
 Unusable = Literal["refuse", "drop"]
+Method = Literal["ncsnr", "split-half"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -56,15 +58,23 @@ class Presentations:
         """
         return replace(self, responses=zscore_runs(self.responses, self.runs))
 
-    def assembly(self, name: str, *, ceiling: PerVoxel | None = None, ceiling_source: str = "not known") -> Assembly:
+    def assembly(
+        self, name: str, *, ceiling: PerVoxel | Method | None = None, ceiling_source: str = "not known"
+    ) -> Assembly:
         """The mean over repeats, one row a stimulus in the order in which they first appear.
 
         Args:
             name: data set and measure.
-            ceiling: highest Pearson r that the noise allows, one a voxel.
-            ceiling_source: how it was made.
+            ceiling: highest Pearson r that the noise allows, one a voxel; or "ncsnr" or "split-half": made from the
+                repeats, see `ontogeny.ceilings`.
+            ceiling_source: how it was made, where it is given.
+
+        Raises:
+            DataError: too few stimuli were shown twice for a ceiling from repeats.
         """
         ids, means = average_repeats(self.responses, self.stimulus_ids)
+        if isinstance(ceiling, str):
+            ceiling, ceiling_source = ceiling_from_repeats(self.by_repeat()[1], ceiling)
         return Assembly(
             name=name,
             subject=self.subject,
@@ -123,7 +133,7 @@ def checked(
         where = int(np.flatnonzero(reasons[reason])[0])
         raise DataError(
             f"{found[reason]} of {len(space)} voxels are {reason}, e.g. {space.names[where]!r}; "
-            "are they outside the measured brain? Say unusable='drop' to leave them out, counted by reason"
+            "are they outside the measured brain? Say unusable='drop' (--drop-bad-voxels) to leave them out, by reason"
         )
     keep = ~(bad | still)
     if not keep.any():

@@ -106,7 +106,6 @@ def read_space(
     like: str | Path | None = None,
     resample: bool = False,
     prefix: str = "",
-    outside: int = 0,
 ) -> Space:
     """The voxels of an atlas.
 
@@ -121,7 +120,6 @@ def read_space(
         resample: put a volume on the grid of `like`, nearest neighbour.
         prefix: put before every ROI's name. Surfaces have one file a hemisphere: read each with a prefix of its own
             ("L ", "R ") and give the benchmark two assemblies of the subject.
-        outside: a number of a label image that is background too, e.g. -1.
 
     Raises:
         DataError: no names, a label without a name, a ROI that is not there or has no voxel, masks that overlap,
@@ -138,8 +136,7 @@ def read_space(
         image = open_image(atlas, root)
         names = _names(image, labels, root)
         grid = wanted or image.grid
-        read = _on(image, grid, resample)
-        values = _whole_numbers(np.where(read == outside, 0, read), image.path)
+        values = _whole_numbers(_on(image, grid, resample), image.path)
     space = _space(grid, values, names, rois, owner=str(atlas if not isinstance(atlas, Mapping) else "the masks"))
     return replace(space, roi=tuple(prefix + roi for roi in space.roi))
 
@@ -152,7 +149,7 @@ def same_grid(ours: Grid, theirs: Grid, ours_is: str, theirs_is: str) -> None:
     """
     if difference := ours.differs(theirs):
         volumes = isinstance(ours, Volume) and isinstance(theirs, Volume)
-        todo = "resample one explicitly (read_space(..., like=betas, resample=True))" if volumes else "use files of one"
+        todo = "resample one explicitly (resample=True, --resample)" if volumes else "use files of one"
         raise DataError(f"{ours_is} and {theirs_is} are not on one grid: {difference}; {todo}")
 
 
@@ -178,8 +175,8 @@ def _names(image: Opened, labels: str | Path | None, folder: Path | None) -> dic
     if beside.is_file():
         return label_names(beside, None)
     raise DataError(
-        f"{image.path}: its labels have no names; give labels=, a table with the columns index and name, or put "
-        f"{beside.name} beside it. A mask without a table is given as {{'name': path}}"
+        f"{image.path}: its labels have no names; give labels= (--labels), a table with the columns index and name, "
+        f"or put {beside.name} beside it. A mask without a table is given as {{'name': path}}"
     )
 
 
@@ -216,7 +213,7 @@ def _space(
         if unnamed:
             raise DataError(
                 f"{owner}: {len(unnamed)} labels have no name in the table, e.g. {unnamed[:3]}; name them, or choose "
-                "rois="
+                "rois= (--regions)"
             )
         chosen = present
     else:

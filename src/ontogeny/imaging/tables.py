@@ -108,11 +108,12 @@ def read_rows(
             name; or else of several the first, second, ...; or else the run is "". Repeats are counted where the table
             does not say.
         folder: what paths are relative to, and must not leave.
-        stimuli: ids of the stimulus set, where it is known.
+        stimuli: ids of the stimulus set, where it is known; then "faces/cat.png" is "cat" where the set calls it so.
 
     Raises:
         DataError: no column of stimuli, an empty or unknown stimulus, or a repeat that appears twice.
     """
+    known = set(stimuli or ())
     rows: list[Row] = []
     seen: dict[str, int] = {}
     for number, path in enumerate(paths, 1):
@@ -124,6 +125,8 @@ def read_rows(
         run = bids_name(found).entities.get("run", str(number) if len(paths) > 1 else "")
         for cells in table:
             stimulus = cells[column]
+            if stimulus not in known and (stem := Path(stimulus).stem) in known:
+                stimulus = stem
             seen[stimulus] = seen.get(stimulus, 0) + 1
             rows.append(_row(cells, stimulus, run, seen[stimulus], found))
     _check(rows, stimuli, " and ".join(str(p) for p in paths))

@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.sparse import csr_array, vstack
 
+from ontogeny._arrays import digest
 from ontogeny.benchmark.pieces import Pieces
 from ontogeny.errors import DataError
 from ontogeny.imaging.stories import How, convolve_glover, fir_delays, to_volumes, trimmed
@@ -90,9 +91,13 @@ class Story:
                 out[volume].append(word)
         return [" ".join(words) or SILENT for words in out]
 
-    def windows(self, context: int) -> list[str]:
+    def fingerprint(self) -> str:
+        """Sixteen hex digits over all of it."""
+        return digest(self.name, self.words, self.times, self.volume_times, self.start, self.end)
+
+    def windows(self, context: int, between: str = " ") -> list[str]:
         """Each word with so many words before it."""
-        return [" ".join(self.words[max(0, place - context) : place + 1]) for place in range(len(self.words))]
+        return [between.join(self.words[max(0, place - context) : place + 1]) for place in range(len(self.words))]
 
 
 def story_pieces(
@@ -104,6 +109,7 @@ def story_pieces(
     window: int = 3,
     response: Sequence[int] | str = (1, 2, 3, 4),
     zscore: bool = True,
+    between: str = " ",
 ) -> Pieces:
     """Windows of words, each read once, and the frozen way from their features to the volumes.
 
@@ -118,6 +124,7 @@ def story_pieces(
         window: lobes of the Lanczos kernel.
         response: delays in volumes, to be fitted (a finite impulse response a feature), or "glover": one that is fixed.
         zscore: z-score each delayed feature within each story over the volumes that are left, as LeBel et al. 2023 do.
+        between: what stands between two words of a window; "" for Chinese.
 
     Returns:
         `pieces.stimuli` are the volumes that are left, with ids "story/volume" (counted from 0 before anything was
@@ -127,25 +134,30 @@ def story_pieces(
         DataError: no story, two of one name, a negative context, or a response that is none.
     """
     _check(stories, context, response)
-    texts = tuple(dict.fromkeys(text for story in stories for text in story.windows(context)))
-    place = {text: column for column, text in enumerate(texts)}
-    spoken = {text: word for story in stories for text, word in zip(story.windows(context), story.words, strict=True)}
+    windows = [story.windows(context, between) for story in stories]
+    spoken = {
+        t: w for story, some in zip(stories, windows, strict=True) for t, w in zip(some, story.words, strict=True)
+    }
+    place = {text: column for column, text in enumerate(spoken)}
     delays = 1 if isinstance(response, str) else len(response)
-    blocks = [_weights(story, context, place, how=how, window=window, response=response) for story in stories]
-    surface = np.array([[1.0, len(spoken[text])] for text in texts])
-    ids = tuple(f"window-{number:06d}" for number in range(1, len(texts) + 1))
+    blocks = [
+        _delayed(story, how=how, window=window, response=response) @ _to_windows(some, place)
+        for story, some in zip(stories, windows, strict=True)
+    ]
     said = "Glover's response" if isinstance(response, str) else f"delays of {', '.join(map(str, response))} volumes"
+    ids = tuple(f"window-{number:06d}" for number in range(1, len(place) + 1))
     return Pieces(
-        read=StimulusSet(name=f"{name}, windows", modality="text", ids=ids, inputs=texts),
+        read=StimulusSet(name=f"{name}, windows", modality="text", ids=ids, inputs=tuple(place)),
         stimuli=_volumes(stories, name),
         weights=csr_array(vstack(blocks)),
         delays=delays,
         zscore=zscore,
-        surface=("word rate and length", surface),
+        surface=("word rate and length", np.array([[1.0, len(word)] for word in spoken.values()])),
         how=(
-            f"{len(texts)} windows of up to {context + 1} words, {how} to volumes, {said}"
+            f"{len(place)} windows of up to {context + 1} words, {how} to volumes, {said}"
             f"{', z-scored within story' if zscore else ''}"
         ),
+        made_of=digest([story.fingerprint() for story in stories], context, how, window, tuple(response)),
     )
 
 
@@ -180,10 +192,8 @@ def _of_kept(story: Story) -> list[tuple[int, str]]:
     return [(int(volume), heard[volume]) for volume in _kept(story)]
 
 
-def _weights(
-    story: Story, context: int, place: dict[str, int], *, how: How, window: int, response: Sequence[int] | str
-) -> csr_array:
-    """(Volumes left * delays) x windows: what words to volumes and the response do to the unit vectors of words."""
+def _delayed(story: Story, *, how: How, window: int, response: Sequence[int] | str) -> csr_array:
+    """(Volumes left * delays) x words: what words to volumes and the response do to the unit vectors of words."""
     n_words, labels = len(story.words), [story.name] * len(story.volume_times)
     whole = to_volumes(story.times, np.eye(n_words), story.volume_times, how=how, window=window)
     if isinstance(response, str):
@@ -192,8 +202,10 @@ def _weights(
         delayed = fir_delays(whole, stories=labels, delays=response)
     rows = delayed[_kept(story)].reshape(-1, n_words)
     rows[np.abs(rows) < _NOTHING] = 0.0
-    to_window = csr_array(
-        (np.ones(n_words), (np.arange(n_words), [place[text] for text in story.windows(context)])),
-        shape=(n_words, len(place)),
-    )
-    return csr_array(csr_array(rows) @ to_window)
+    return csr_array(rows)
+
+
+def _to_windows(windows: Sequence[str], place: dict[str, int]) -> csr_array:
+    """Words x windows: 1 where a word's window is."""
+    n = len(windows)
+    return csr_array((np.ones(n), (np.arange(n), [place[text] for text in windows])), shape=(n, len(place)))

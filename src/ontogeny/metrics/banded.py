@@ -124,7 +124,12 @@ class UniqueVariance:
         responses, edges = side_by_side("UniqueVariance", targets)
         voxels, nuisance = arrange(responses, folds), self.nuisance.scaled()
         gram = nuisance @ nuisance.T
-        alone = fits(design(nuisance, lambda: gram, voxels.cuts), "gcv", np.asarray(self.alphas), offsets=True)
+        alone = fits(
+            design(nuisance.shape, lambda: nuisance, lambda: gram, voxels.cuts),
+            "gcv",
+            np.asarray(self.alphas),
+            offsets=True,
+        )
         errors, held_out = np.empty(voxels.sums.shape), np.empty(voxels.sums.shape)
         for fold, some, gcv, squares in _errors(alone, voxels):
             errors[fold, some], held_out[fold, some] = gcv, squares
@@ -142,7 +147,7 @@ class UniqueVariance:
         return replace(prepared, ceilings=_ceilings(targets, np.split(known, edges[1:-1])))
 
 
-def _ceilings(targets: Sequence[Target], known: Sequence[PerVoxel]) -> list[float | None]:
+def _ceilings(targets: Sequence[Target], known: Sequence[Float[np.ndarray, "_"]]) -> list[float | None]:
     return [
         None if t.ceiling is None else float(np.mean(np.square(t.ceiling) - r2))
         for t, r2 in zip(targets, known, strict=True)
@@ -185,8 +190,7 @@ class PreparedUniqueVariance:
     def gains(self, view: LayerView) -> PerVoxel:
         """R^2 that the layer adds, one a voxel."""
         errors, held_out = self.errors.copy(), self.held_out.copy()
-        layer = view.centred.numpy()
-        size = float(np.square(layer).sum()) / len(layer)
+        size = float(view.gram.trace()) / view.n_stimuli
         for ratio in self.metric.ratios:
             weights = (1 / (1 + ratio), ratio / (1 + ratio) / size)
             fitted = fits(self._joined(view, weights), "gcv", np.asarray(self.metric.alphas), offsets=True)
@@ -199,10 +203,15 @@ class PreparedUniqueVariance:
     def _joined(self, view: LayerView, weights: tuple[float, float]) -> Design:
         """Both bands side by side, each times the root of its weight."""
         ours, theirs = weights
-        if len(view.x) != len(self.nuisance):
-            raise MetricError(f"the features have {len(view.x)} stimuli, the responses {len(self.nuisance)}")
-        x = np.concatenate([self.nuisance * ours**0.5, view.centred.numpy() * theirs**0.5], axis=1)
-        return design(x, lambda: self.gram * ours + view.gram.numpy() * theirs, self.voxels.cuts)
+        n, d = self.nuisance.shape
+        if view.n_stimuli != n:
+            raise MetricError(f"the features have {view.n_stimuli} stimuli, the responses {n}")
+        return design(
+            (n, d + view.n_features),
+            lambda: np.concatenate([self.nuisance * ours**0.5, view.centred.numpy() * theirs**0.5], axis=1),
+            lambda: self.gram * ours + view.gram.numpy() * theirs,
+            self.voxels.cuts,
+        )
 
     def score(self, view: LayerView) -> list[Value]:
         """One value a target: the mean over its voxels."""

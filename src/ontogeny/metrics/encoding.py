@@ -168,7 +168,8 @@ class PreparedRidge:
 
     def correlations(self, view: LayerView) -> PerVoxel:
         """Pearson r of every voxel, mean over folds."""
-        designed = design(view.x.numpy(), lambda: view.gram.numpy(), self.voxels.cuts)
+        shape, cuts = (view.n_stimuli, view.n_features), self.voxels.cuts
+        designed = design(shape, lambda: view.x.numpy(), lambda: view.gram.numpy(), cuts)
         fitted = fits(designed, self.metric.rule, np.asarray(self.metric.alphas, dtype=np.float64))
         shared = self.regions
         each = by_voxel(fitted, self.voxels) if shared is None else by_region(fitted, self.voxels, shared)

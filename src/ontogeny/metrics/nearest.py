@@ -34,11 +34,10 @@ def likeness_of(view: LayerView, likeness: Likeness) -> Square:
     """How alike stimuli are, in the features' own unit: "cosine" or "inner" product of the rows, or -d^2."""
     if likeness == "euclidean":
         return -view.squared_distances.numpy() * view.scale**2
-    rows = view.x.numpy()
-    raw: Square = rows @ rows.T
+    raw: Square = view.inner.numpy()
     if likeness == "inner":
         return raw * view.scale**2
-    norms = np.maximum(np.linalg.norm(rows, axis=1), 1e-300)
+    norms = np.maximum(np.sqrt(raw.diagonal()), 1e-300)
     raw /= norms[:, None]
     raw /= norms[None, :]
     return raw

@@ -251,24 +251,28 @@ class Design:
 
 
 def design(
-    x: Float[np.ndarray, "stimuli features"], gram: Callable[[], Float[np.ndarray, "stimuli stimuli"]], cuts: Cuts
+    shape: tuple[int, int],
+    features: Callable[[], Float[np.ndarray, "stimuli features"]],
+    gram: Callable[[], Float[np.ndarray, "stimuli stimuli"]],
+    cuts: Cuts,
 ) -> Design:
     """Features as ridge needs them.
 
     Args:
-        x: features in the order of the stimuli; any common offset.
-        gram: their centred Gram matrix, asked for where it is the smaller way.
+        shape: number of stimuli and of features.
+        features: in the order of the stimuli, with any common offset; asked for where they are few.
+        gram: their centred Gram matrix, asked for where that is the smaller way.
         cuts: where each fold lies.
 
     Raises:
         MetricError: another number of stimuli than the folds have.
     """
     n = len(cuts.order)
-    if len(x) != n:
-        raise MetricError(f"the features have {len(x)} stimuli, the responses {n}")
-    if x.shape[1] >= _DUAL * n * (1 - 1 / cuts.n_folds):
+    if shape[0] != n:
+        raise MetricError(f"the features have {shape[0]} stimuli, the responses {n}")
+    if shape[1] >= _DUAL * n * (1 - 1 / cuts.n_folds):
         return Design(cuts=cuts, side=gram()[np.ix_(cuts.order, cuts.order)])
-    x = x[cuts.order]
+    x = features()[cuts.order]
     tests = [cuts.test(fold) for fold in range(cuts.n_folds)]
     x -= _middle([x[cut].mean(axis=0) for cut in tests])
     products = [x[cut].T @ x[cut] for cut in tests]

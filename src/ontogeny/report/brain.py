@@ -8,20 +8,34 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
-from ontogeny.errors import ConfigError, DataError, require
-from ontogeny.imaging.grids import Volume
-from ontogeny.imaging.maps import BEST, best_layers, painted, score_values, scores_of
+from ontogeny.errors import DataError, require
+from ontogeny.imaging.maps import BEST, best_layers, painted, score_series, score_values, scores_of
 from ontogeny.imaging.space import Space
 from ontogeny.lag import RiseTime, rise_time
-from ontogeny.report.figures import Figure, altair, file_stem, finished
+from ontogeny.report.figures import Figure, file_stem, finished
+from ontogeny.report.slices import sliced
 from ontogeny.scores import Score
 from ontogeny.series import Record
 
-__all__ = ["RegionRise", "RiseMap", "map_figure", "rise_map", "write_glass_brain"]
+__all__ = [
+    "RegionRise",
+    "RiseMap",
+    "map_figure",
+    "rise_figure",
+    "rise_map",
+    "step_maps",
+    "write_glass_brain",
+]
 
 _NEVER = (float("nan"), float("nan"), float("nan"))
-_MAPS = ("t50 step", "t50 low", "t50 high")
+_MAPS = ("t50", "95 % low", "95 % high")
+_CAPTION = (
+    "The step (optimizer update) at which each region's alignment first reaches half of its own gain, of the layer "
+    "that is highest over training, with the two ends of its 95 % interval. White: no time can be said. Early says "
+    "nothing of how high: read it beside the curves."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +68,37 @@ class RiseMap:
 
     Args:
         regions: one a ROI (or voxel), earliest first, those without a time last.
-        image: a nibabel image of three maps: t50, and the two ends of its 95 % interval; NaN where there is no time.
+        maps: t50, and the two ends of its 95 % interval, one value a voxel of the space; NaN where there is no time.
+        image: the three maps as a nibabel image.
     """
 
     regions: tuple[RegionRise, ...]
+    maps: Float[np.ndarray, "3 voxels"]
     image: Any
+
+    @property
+    def caption(self) -> str:
+        """How to read a picture of it, and which regions have no time."""
+        without = [region.roi for region in self.regions if region.why_not]
+        named = f"{', '.join(without[:6])}{', ...' * (len(without) > 6)}"
+        return _CAPTION + (f" No clear rise: {named}." if without else "")
+
+    def check(self) -> None:
+        """Refuse to draw what has no time.
+
+        Raises:
+            DataError: no region has one; says why of the first.
+        """
+        if np.isnan(self.maps).all():
+            raise DataError(
+                f"no region has a time, so there is no map of when they rise: {self.regions[0].why_not}; more probes "
+                "or a longer run would tell more"
+            )
+
+    @property
+    def titled(self) -> dict[str, Float[np.ndarray, " voxels"]]:
+        """Title -> map."""
+        return dict(zip(_MAPS, self.maps, strict=True))
 
 
 def rise_map(record: Record, space: Space, *, metric: str, layer: str = BEST, **columns: Any) -> RiseMap:
@@ -79,9 +119,9 @@ def rise_map(record: Record, space: Space, *, metric: str, layer: str = BEST, **
     for row in rows:
         curves.setdefault((row.roi, row.layer), []).append(row)
     found = [_region(roi, depth, curves[roi, depth]) for roi, depth in best_layers(rows).items()]
-    maps = [painted({r.roi: r.step[i] for r in found}, space, record) for i in range(3)]
+    maps = np.stack([painted({r.roi: r.step[i] for r in found}, space, record) for i in range(3)])
     regions = tuple(sorted(found, key=lambda r: (np.isnan(r.step[0]), r.step[0])))
-    return RiseMap(regions=regions, image=space.image(np.stack(maps), names=_MAPS))
+    return RiseMap(regions=regions, maps=maps, image=space.image(maps, names=_MAPS))
 
 
 def _region(roi: str, layer: str, rows: Sequence[Score]) -> RegionRise:
@@ -120,17 +160,7 @@ def map_figure(
         RecordError: see `score_map`.
         ConfigError: fewer than one slice.
     """
-    if not isinstance(space.grid, Volume):
-        raise DataError(
-            "a map of vertices or grayordinates needs a mesh to be drawn on; write score_map(...) to a file and draw "
-            "it with nilearn.plotting"
-        )
-    if slices < 1:
-        raise ConfigError(f"expected at least one slice, got {slices}")
-    rows = scores_of(record, metric=metric, layer=layer, **columns)
-    have = sorted({row.step for row in rows})
-    chosen = list(steps) or [have[i] for i in np.unique(np.linspace(0, len(have) - 1, 6).round().astype(int))]
-    maps = {s: score_values(record, space, step=s, metric=metric, layer=layer, **columns) for s in chosen}
+    maps = step_maps(record, space, metric=metric, layer=layer, steps=steps, **columns)
     caption = (
         f"{metric} of the {'best layer at each step' if layer == BEST else f'layer {layer}'} in every voxel (that of "
         "its ROI, where ROIs were scored), a column a step (optimizer updates), a row a slice across the image's third "
@@ -138,18 +168,43 @@ def map_figure(
         "ceiling."
     )
     title = f"{metric} in the brain, over training"
-    chart = _chart(maps, space, space.grid, slices, rows[0].unit or metric)
+    named = {f"step {step}": values for step, values in maps.items()}
+    unit = scores_of(record, metric=metric, layer=layer, **columns)[0].unit
+    chart = sliced(named, space, slices, unit or metric)
     return Figure(name=file_stem(record.run, metric, "brain"), title=title, caption=caption, chart=finished(chart))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Look:
-    """What all slices share: voxel numbers (3 x voxels), orientation, colour, pixels a voxel."""
+def step_maps(
+    record: Record, space: Space, *, metric: str, layer: str = BEST, steps: Sequence[int] = (), **columns: Any
+) -> dict[int, Float[np.ndarray, " voxels"]]:
+    """Step -> one value a voxel; where no steps are named up to six of the record's, evenly spread over them.
 
-    places: np.ndarray
-    orientation: str
-    colour: Any
-    pixels: float
+    Raises:
+        RecordError: see `ontogeny.imaging.score_map`.
+    """
+    if steps:
+        return {s: score_values(record, space, step=s, metric=metric, layer=layer, **columns) for s in steps}
+    maps = score_series(record, space, metric=metric, layer=layer, **columns)
+    have = list(maps)
+    return {have[i]: maps[have[i]] for i in np.unique(np.linspace(0, len(have) - 1, 6).round().astype(int))}
+
+
+def rise_figure(risen: RiseMap, space: Space, *, name: str, slices: int = 3) -> Figure:
+    """When each region rises: t50 and the two ends of its 95 % interval, a column each and a row a slice.
+
+    Args:
+        risen: of `rise_map`.
+        space: of a volume.
+        name: of the PNG file.
+        slices: see `map_figure`.
+
+    Raises:
+        DataError: the space is no volume, or no region has a time.
+        ConfigError: fewer than one slice.
+    """
+    risen.check()
+    chart = sliced(risen.titled, space, slices, "step (log scale)", log=True)
+    return Figure(name=name, title="When each region rises", caption=risen.caption, chart=finished(chart))
 
 
 def write_glass_brain(image: Any, path: str | Path, *, title: str = "") -> Path:
@@ -169,41 +224,3 @@ def write_glass_brain(image: Any, path: str | Path, *, title: str = "") -> Path:
     shown.savefig(str(path))
     shown.close()
     return Path(path)
-
-
-def _chart(maps: dict[int, np.ndarray], space: Space, grid: Volume, slices: int, unit: str) -> Any:
-    alt = altair()
-    places = np.stack(np.unravel_index(space.index, grid.shape))
-    numbers, counts = np.unique(places[2], return_counts=True)
-    shown = sorted(numbers[np.argsort(-counts, kind="stable")[:slices]].tolist())
-    ends = [float(end(list(maps.values()))) for end in (np.nanmin, np.nanmax)]
-    scale, legend = alt.Scale(scheme="viridis", domain=ends), alt.Legend(format=".2f")
-    look = _Look(
-        places=places,
-        orientation=grid.orientation,
-        colour=alt.Color("value:Q", title=unit, scale=scale, legend=legend),
-        pixels=max(2.0, min(8.0, 160 / (1 + int(np.ptp(places[:2], axis=1).max())))),
-    )
-    rows = [[_slice(values, look, k, f"step {step}") for step, values in maps.items()] for k in shown]
-    return alt.vconcat(*(alt.hconcat(*row, spacing=8) for row in rows), spacing=8)
-
-
-def _slice(values: np.ndarray, look: _Look, number: int, what: str) -> Any:
-    """One slice: left is left, front is up, where the image's first two axes say so."""
-    alt = altair()
-    drawn = (look.places[2] == number) & np.isfinite(values)
-    cells = [
-        {"x": int(x), "y": int(y), "value": float(v)}
-        for x, y, v in zip(*look.places[:2, drawn], values[drawn], strict=True)
-    ]
-    across, up = (list(range(int(axis.min()), int(axis.max()) + 1)) for axis in look.places[:2])
-    return (
-        alt.Chart(alt.Data(values=cells), title=f"{what}, slice {number}")
-        .mark_rect()
-        .encode(
-            x=alt.X("x:O", axis=None, scale=alt.Scale(domain=across, reverse=look.orientation[0] == "L")),
-            y=alt.Y("y:O", axis=None, scale=alt.Scale(domain=up, reverse=look.orientation[1] != "P")),
-            color=look.colour,
-        )
-        .properties(width=len(across) * look.pixels, height=len(up) * look.pixels)
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any
 
 from ontogeny.errors import require
 
-__all__ = ["Figure", "altair", "depth_colour", "file_stem", "finished", "step_axis"]
+__all__ = ["Figure", "Picture", "altair", "as_picture", "depth_colour", "file_stem", "finished", "step_axis"]
 
 _THOUSANDS = "datum.value < 1000 ? datum.value : datum.value / 1000 + 'k'"
 _STEP_TITLE = "step (optimizer updates; log axis, step 0 shown)"
@@ -30,6 +31,39 @@ class Figure:
     title: str
     caption: str
     chart: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """One picture that is drawn already.
+
+    Args:
+        name: stem of its PNG file.
+        title: what it shows, a few words.
+        caption: how to read it.
+        png: the file, two pixels a point.
+    """
+
+    name: str
+    title: str
+    caption: str
+    png: bytes
+
+    @property
+    def width(self) -> int:
+        """In points."""
+        return int.from_bytes(self.png[16:20], "big") // 2
+
+
+def as_picture(figure: Figure) -> Picture:
+    """Draw it: thousands of voxels are a small PNG, and a heavy page as single marks.
+
+    Raises:
+        MissingExtraError: the extra `report` is not installed.
+    """
+    buffer = io.BytesIO()
+    figure.chart.save(buffer, format="png", scale_factor=2)
+    return Picture(name=figure.name, title=figure.title, caption=figure.caption, png=buffer.getvalue())
 
 
 def altair() -> Any:

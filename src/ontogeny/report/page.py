@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from html import escape
 from ontogeny.errors import require
 from ontogeny.lag.words import GLOSSARY as LEAD_WORDS
 from ontogeny.report.curves import RunFacts
-from ontogeny.report.figures import Figure, altair
+from ontogeny.report.figures import Figure, Picture, altair
+from ontogeny.report.findings import Answers, finding_table
 from ontogeny.report.words import GLOSSARY, cost, final_table, first_line, refusal_table, sentences
 
 __all__ = ["Section", "page"]
@@ -24,8 +26,10 @@ figure { margin: 1.2rem 0 2rem; overflow-x: auto; } figcaption { max-width: 75ch
 table { border-collapse: collapse; font-size: 13px; display: block; overflow: auto; max-height: 30rem; }
 th, td { text-align: left; padding: .2rem .7rem .2rem 0; border-bottom: 1px solid #eef0f2; white-space: nowrap; }
 th { position: sticky; top: 0; background: white; }
+.findings td { white-space: normal; min-width: 11rem; vertical-align: top; }
 .why, .curve, .trend, .fluctuation { white-space: normal; min-width: 14rem; vertical-align: top; }
 dt { font-weight: 600; float: left; clear: left; min-width: 7rem; } dd { margin-left: 8rem; }
+img { max-width: 100%; }
 code { background: #f4f6f7; padding: 0 .25em; } .chart-error { color: #c0392b; white-space: pre-wrap; }
 """
 _SCRIPT = """
@@ -53,6 +57,9 @@ class Section:
         leads: one row a curve and task: which moves first.
         lead_warnings: what to know beside them.
         lead_figures: pictures of some of them.
+        answers: the study's other questions.
+        brain: scores in the brain, where a benchmark folder leads back to it.
+        brain_notes: what could not be drawn there, and why.
     """
 
     facts: RunFacts
@@ -60,16 +67,24 @@ class Section:
     leads: Sequence[Mapping[str, str]]
     lead_warnings: Sequence[str]
     lead_figures: Sequence[Figure]
+    answers: Answers
+    brain: Sequence[Picture] = ()
+    brain_notes: Sequence[str] = ()
 
 
 def page(
-    sections: Sequence[Section], pooled: tuple[Sequence[Mapping[str, str]], Sequence[Figure]] = ((), ()), *, title: str
+    sections: Sequence[Section],
+    pooled: tuple[Sequence[Mapping[str, str]], Sequence[Figure]],
+    across: Answers,
+    *,
+    title: str,
 ) -> str:
     """The whole page.
 
     Args:
         sections: records with their pictures, in the order of the page.
         pooled: leads over all records, and their pictures; empty where the records are not runs of one kind.
+        across: what was asked of all records together.
         title: heading; escaped, as is everything that comes out of a record.
     """
     origin = first_line([section.facts for section in sections])
@@ -80,6 +95,7 @@ def page(
         "<p>Alignment of a model's layers with brain responses while it trains, beside its task at the same weights. "
         "Hover for values; the three dots of a picture save it.</p>",
         *_pooled(*pooled),
+        *_answers(across, "h2", "All runs: the study's other questions"),
         *(part for section in sections for part in _run(section)),
         "<h2>Words</h2><dl>",
         *(f"<dt>{escape(word)}</dt><dd>{escape(text)}</dd>" for word, text in sorted((GLOSSARY | LEAD_WORDS).items())),
@@ -105,7 +121,10 @@ def _run(section: Section) -> list[str]:
     out += [f"<li>{escape(sentence)}</li>" for sentence in [*sentences(facts), cost(facts)]]
     out.append("</ul>")
     out += [_figure(figure) for figure in section.figures]
+    out += [_picture(picture) for picture in section.brain]
+    out += [f"<p>{escape(note)}</p>" for note in section.brain_notes]
     out += _leads(section)
+    out += _answers(section.answers, "h3", "The study's other questions")
     table = final_table(facts)
     if table:
         out.append("<h3>Every layer at the last step</h3>")
@@ -149,11 +168,36 @@ def _leads(section: Section) -> list[str]:
     ]
 
 
+def _answers(answers: Answers, level: str, title: str) -> list[str]:
+    """One row a question that could be asked, its picture, and why the others could not."""
+    if not answers.findings and not answers.unasked:
+        return []
+    out = [f"<{level}>{escape(title)}</{level}>"]
+    if answers.findings:
+        out.append(_table(finding_table(answers)).replace("<table>", '<table class="findings">'))
+    out += [_figure(figure) for figure in answers.figures]
+    if answers.unasked:
+        reasons = "".join(f"<li>{escape(text)}</li>" for text in answers.unasked)
+        out.append(
+            f"<details><summary>Questions that these records cannot answer</summary><ul>{reasons}</ul></details>"
+        )
+    return out
+
+
 def _figure(figure: Figure) -> str:
     spec = json.dumps(figure.chart.to_dict(), separators=(",", ":")).replace("<", "\\u003c")
     return (
         f'<figure><h3>{escape(figure.title)}</h3><div class="chart" id="{escape(figure.name)}"></div>'
         f'<script type="application/json">{spec}</script><figcaption>{escape(figure.caption)}</figcaption></figure>'
+    )
+
+
+def _picture(picture: Picture) -> str:
+    source = f"data:image/png;base64,{base64.b64encode(picture.png).decode()}"
+    return (
+        f'<figure><h3>{escape(picture.title)}</h3><img alt="{escape(picture.title)}" '
+        f'width="{picture.width}" src="{source}">'
+        f"<figcaption>{escape(picture.caption)}</figcaption></figure>"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
+from ontogeny.ceilings import ceiling_from_repeats
 from ontogeny.cli import main
 from ontogeny.datasets import load
 from ontogeny.datasets.folder import read_extras, read_stimulus_columns, verify_folder
@@ -163,6 +165,35 @@ def test_repeats_are_averaged_and_kept(lab, rng):
     np.testing.assert_array_equal(read_extras("out")["s1"].repeats, repeats)
     mean = load("out").assemblies[0].responses
     np.testing.assert_allclose(mean, np.nanmean(repeats.astype(np.float64), axis=0), rtol=1e-6)
+
+
+def test_ceilings_come_from_repeats(lab, rng, capsys):
+    signal = rng.standard_normal((1, N, VOXELS))
+    repeats = (signal + 0.5 * rng.standard_normal((4, N, VOXELS))).astype(np.float32)
+    np.save(lab / "s1.npy", repeats)
+    for name, *more in (("one",), ("two", "--ceiling", "ncsnr"), ("three", "--ceiling", "split-half")):
+        assert build(name, "--responses", "s1=s1.npy", *more) == 0
+    one, two, three = (load(name).assemblies[0] for name in ("one", "two", "three"))
+    expected, how = ceiling_from_repeats(repeats.transpose(1, 0, 2))
+    np.testing.assert_allclose(one.ceiling, expected)
+    np.testing.assert_array_equal(one.ceiling, two.ceiling)
+    assert one.ceiling_source == how == "ncsnr from 4 repeats of 24 stimuli, as Pearson r (Allen et al. 2022)"
+    assert three.ceiling_source.startswith("split half of 4 repeats of 24 stimuli")
+    assert np.abs(three.ceiling - expected).max() < 0.03
+    np.save(lab / "s1.npy", repeats[0])
+    assert "a ceiling by ncsnr needs repeats" in failed(capsys, "--responses", "s1=s1.npy", "--ceiling", "ncsnr")
+
+
+def test_too_few_repeats_for_a_ceiling_leave_it_unknown_and_say_why(lab, rng, capsys):
+    repeats = rng.standard_normal((2, N, VOXELS)).astype(np.float32)
+    repeats[1, 5:] = np.nan
+    np.save(lab / "s1.npy", repeats)
+    assert build("out", "--responses", "s1=s1.npy") == 0
+    found = load("out").assemblies[0]
+    assert found.ceiling is None
+    assert "not known: 5 of 24 stimuli were shown twice or more" in found.ceiling_source
+    shutil.rmtree("out")
+    assert "needs 10" in failed(capsys, "--responses", "s1=s1.npy", "--ceiling", "split-half")
 
 
 def test_voxel_tables_are_matched_by_name_where_there_are_names(lab, responses):
@@ -328,7 +359,7 @@ def stimuli(lab: Path, **columns: list[object]) -> None:
             ("--rois", "s1=rois.csv"),
             "row 1: column 'ceiling' should be a number, got 'high'",
         ),
-        (lambda lab: None, ("--rois", "s1=rois.csv", "--ceiling", ".5"), "and one ceiling is given for all voxels too"),
+        (lambda lab: None, ("--rois", "s1=rois.csv", "--ceiling", ".5"), "and a ceiling is given for all voxels too"),
         (lambda lab: None, ("--citation", " "), "citation is empty; a benchmark says what it is"),
         (lambda lab: None, ("--metrics", "rigde"), "no metric is called 'rigde'. Did you mean 'ridge'"),
         (lambda lab: None, ("--n-folds", "20"), "20 folds need at least 20 stimuli"),

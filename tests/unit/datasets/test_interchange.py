@@ -21,6 +21,7 @@ from ontogeny.datasets.interchange import (
     export,
     rdms_from_rsatoolbox,
     rdms_to_rsatoolbox,
+    read_netcdf,
 )
 from ontogeny.errors import AlignmentIdError, DataError
 from ontogeny.metrics.rsa import RSA
@@ -117,6 +118,7 @@ def test_subjects_survive_netcdf(text_benchmark, tmp_path):
     with xarray.open_dataarray(path, engine="scipy") as array:
         (back,) = assemblies_from_xarray(array)
     (assembly,) = text_benchmark.assemblies
+    same(assemblies_from_xarray(read_netcdf(path))[0], back)
     np.testing.assert_array_equal(back.responses, assembly.responses)
     assert (back.stimulus_ids, back.roi, back.name) == (assembly.stimulus_ids, assembly.roi, assembly.name)
     assert back.ceiling_source == "made up for tests"

@@ -177,6 +177,9 @@ def test_sets_that_are_not_whole_are_refused(made, tmp_path, monkeypatch):
     put(data / "UTS02" / "souls.hf5", other=np.ones((50, VOXELS)))
     with pytest.raises(DataError, match="souls.hf5: there is no 'data', got \\['other'\\]"):
         load("lebel2023", folder=folder)
+    (data / "UTS02" / f"{TEST_STORY}.hf5").unlink()
+    with pytest.raises(DataError, match="wheretheressmoke.hf5 is not there, so no voxels can be chosen"):
+        load("lebel2023", folder=folder)
     put(data / "UTS02" / f"{TEST_STORY}.hf5", data=np.ones((45, VOXELS)))
     with pytest.raises(DataError, match="there is no 'individual_repeats'.*say voxels=None for all"):
         load("lebel2023", folder=folder)

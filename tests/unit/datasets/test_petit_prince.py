@@ -89,6 +89,17 @@ def test_subjects_and_rois_are_chosen(made):
     assert b.assemblies[0].ceiling is None
 
 
+def test_chinese_words_stand_without_spaces(made, tmp_path):
+    root, _, atlas, rows = made
+    write_words(root / "annotation" / "CN" / "lppCN_word_information.csv", [[r[0], "小王子", *r[2:]] for r in rows])
+    for number, count in enumerate(COUNTS, 1):
+        data = np.random.default_rng(number).standard_normal((*images.SHAPE, count)).astype(np.float32)
+        images.nifti(root / "derivatives" / "sub-CN001" / "func" / name("sub-CN001", number, "CN"), data)
+    b = load("li2022", folder=root, atlas=atlas, language="CN", context=2)
+    assert b.name == "li2022-CN"
+    assert b.read.inputs == ("小王子", "小王子小王子", "小王子小王子小王子")
+
+
 def test_sets_that_are_not_whole_are_refused(made, tmp_path, monkeypatch):
     root, _, atlas, _ = made
     given = {"folder": root, "atlas": atlas}

@@ -231,7 +231,7 @@ def test_what_cannot_be_drawn_is_refused(record, space, tmp_path):
     with pytest.raises(ConfigError, match="expected at least one slice, got 0"):
         map_figure(record, space, metric="ridge-gcv", subject="01", slices=0)
     surface = read_space({"V1": images.gifti(tmp_path / "m.func.gii", np.ones((1, 4)))})
-    with pytest.raises(DataError, match="needs a mesh to be drawn on; write score_map"):
+    with pytest.raises(DataError, match="needs a mesh to be drawn on; see .* or write score_map"):
         map_figure(record, surface, metric="ridge-gcv", subject="01")
     image = score_map(record, surface, metric="ridge-gcv", step=10_000, subject="01")
     np.testing.assert_allclose(

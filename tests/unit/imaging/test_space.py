@@ -92,7 +92,9 @@ def test_another_grid_is_refused_and_resampled_only_when_asked(tmp_path):
     fine[:3, 3] = images.AFFINE[:3, 3] - (images.AFFINE[:3, :3] * 0.25).sum(axis=1)
     doubled = images.labels().repeat(2, 0).repeat(2, 1).repeat(2, 2)
     path = images.atlas(tmp_path, fine, doubled)
-    with pytest.raises(DataError, match=r"not on one grid: shapes .* resample one explicitly \(read_space"):
+    with pytest.raises(
+        DataError, match=r"not on one grid: shapes .* resample one explicitly \(resample=True, --resample\)"
+    ):
         read_space(path, like=betas)
     got = read_space(path, like=betas, resample=True)
     np.testing.assert_array_equal(got.index, np.flatnonzero(images.labels()))
@@ -198,3 +200,23 @@ def test_a_voxel_can_be_a_roi_of_its_own(tmp_path: Path, rng):
         voxelwise(assembly, space.keep(np.array([True, False])))
     with pytest.raises(DataError, match=r"subject '01': expected presentations x voxels = \(3, 2\)"):
         Presentations(subject="01", stimulus_ids=("a", "b", "c"), runs=("1",) * 3, responses=responses[:2], space=space)
+
+
+def test_an_assembly_of_repeats_has_its_ceiling(tmp_path: Path, rng):
+    space = read_space(images.atlas(tmp_path), rois=["FFA"])
+    signal = rng.standard_normal((300, 2)) * (1.0, 0.0)
+    repeats = signal[None] + rng.standard_normal((3, 300, 2))
+    ids = tuple(f"s{i}" for _ in range(3) for i in range(300))
+    shown = Presentations(
+        subject="01", stimulus_ids=ids, runs=("1",) * 900, responses=repeats.reshape(900, 2), space=space
+    )
+    for method in ("ncsnr", "split-half"):
+        found = shown.assembly("lab", ceiling=method)
+        assert found.ceiling is not None
+        assert found.ceiling[0] == pytest.approx(np.sqrt(1 / (1 + 1 / 3)), abs=0.04)
+        assert found.ceiling[1] < 0.35
+        assert "3 repeats of 300 stimuli" in found.ceiling_source
+    assert shown.assembly("lab").ceiling is None
+    once = Presentations(subject="01", stimulus_ids=ids[:300], runs=("1",) * 300, responses=repeats[0], space=space)
+    with pytest.raises(DataError, match="0 of 300 stimuli were shown twice or more"):
+        once.assembly("lab", ceiling="ncsnr")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from ontogeny.errors import RecordError
 from ontogeny.panels import curve_names, mean_of, panels
+from ontogeny.report import curves
 from ontogeny.report.curves import RunFacts
 from ontogeny.scores import Score
 from ontogeny.series import Record
@@ -116,3 +118,31 @@ def test_facts_sort_a_record_by_kind(tmp_path):
     assert facts.steps == (0,)
     assert facts.seconds == (1.5,)
     assert [len(part) for part in (facts.panels, facts.task, facts.refusals, facts.confounds)] == [1, 1, 1, 0]
+
+
+def test_facts_of_some_curves_keep_what_is_about_the_run(tmp_path):
+    record = Record.open(tmp_path / "r", create=True)
+    record.append(
+        [
+            *(score(run="r", value=0.1, roi=roi, metric=m) for roi in ("V1", "V4", "IT") for m in ("rsa", "cka")),
+            score(run="r", kind="baseline", layer="pixels", pooling="stimuli", roi="V4", value=0.2),
+            score(run="r", kind="confound", roi="", metric="participation ratio", value=3.0),
+            Score(run="r", step=0, kind="task", metric="loss", value=2.0),
+            Score(run="r", step=0, kind="probe", metric="seconds", value=1.5),
+        ]
+    )
+    facts = RunFacts.of(record, {"roi": ["V4", "IT"], "metric": ["rsa"]})
+    assert [(p.roi, p.metric) for p in facts.panels] == [("V4", "rsa"), ("IT", "rsa")]
+    assert set(facts.panels[0].references) == {"baseline: pixels"}
+    assert [len(part) for part in (facts.task, facts.confounds, facts.seconds)] == [1, 1, 1]
+
+
+def test_a_record_with_too_many_scores_to_draw_asks_for_a_choice(tmp_path, monkeypatch):
+    record = Record.open(tmp_path / "r", create=True)
+    record.append([score(run="r", value=0.1, roi=f"V{i}") for i in range(5)])
+    monkeypatch.setattr(curves, "MOST_SCORES", 4)
+    with pytest.raises(RecordError, match="holds 5 scores, a page draws up to 4; choose some of them by metric, roi"):
+        RunFacts.of(record)
+    assert len(RunFacts.of(record, {"roi": ["V1"]}).panels) == 1
+    with pytest.raises(RecordError, match=r"chosen by benchmark, metric, roi, subject; got \['layer'\]"):
+        RunFacts.of(record, {"layer": ["one"]})

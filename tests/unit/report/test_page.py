@@ -7,7 +7,11 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.unit.report.test_curves import score
 
@@ -54,6 +58,64 @@ def fill(record: Record, *, layer: str = "one", roi: str = "IT") -> Record:
             ]
         )
     return record
+
+
+def asked(run: str, *, modality: str, loss: float, lift: float = 0.0) -> Iterator[Score]:
+    """Four subjects, four regions and three layers; deeper layers for later regions."""
+    rng = np.random.default_rng(int(loss * 10))
+    for subject, (place, roi), (depth, layer) in product(
+        "abcd", enumerate(("V1", "V2", "V4", "LO")), enumerate(("x", "y", "z"))
+    ):
+        value = lift + 0.3 - 0.1 * abs(place - depth) + 0.01 * rng.standard_normal()
+        common = {"subject": subject, "roi": roi, "layer": layer, "benchmark": modality, "metric": "rsa", "chance": 0.0}
+        yield score(run=run, step=9, value=value, **common)
+        for width in (28, 68):
+            metric = f"cka-rbf-{width}-debiased-z"
+            yield score(run=run, step=9, value=value / width, **{**common, "metric": metric})
+    yield Score(run=run, step=9, kind="task", metric="loss", value=loss, unit="nats")
+
+
+def asked_record(folder: Path, *, modality: str = "image", **options: float) -> Record:
+    record = Record.open(folder, create=True)
+    record.describe(modality, {"fingerprint": "f", "simulated": True, "about": "a", "modality": modality})
+    record.append(asked(record.run, modality=modality, **options))
+    return record
+
+
+def test_questions_that_a_record_can_answer_have_a_row_and_pictures(tmp_path):
+    asked_record(tmp_path / "run", loss=1.0)
+    made = write_report(tmp_path / "run")
+    text = made.html.read_text(encoding="utf-8")
+    part = text[text.index("The study's other questions".replace("'", "&#x27;")) :]
+    for question in (
+        "Which regions does the model resemble most?",
+        "How does alignment change with depth",
+        "As the repr",
+    ):
+        assert question in part
+    names = {path.name for path in made.pngs}
+    assert {"run-image-regions.png", "run-image-depth-curves.png", "run-image-scale-networks.png"} <= names
+
+
+def test_questions_of_several_records_stand_first(tmp_path):
+    for number in range(6):
+        asked_record(tmp_path / f"model-{number}", loss=3.0 - 0.3 * number, lift=0.05 * number)
+    text = write_report(tmp_path).html.read_text(encoding="utf-8")
+    start = text.index("All runs: the study&#x27;s other questions")
+    assert start < text.index("<h2>model-0</h2>")
+    assert "Do better models align better?" in text[start : text.index("<h2>model-0</h2>")]
+
+
+def test_a_page_of_one_region_names_no_other(tmp_path, capsys):
+    fill(fill(Record.open(tmp_path / "run", create=True)), roi="V4")
+    assert main(["report", str(tmp_path / "run"), "--roi", "V4"]) == 0
+    text = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "rsa, V4" in text
+    assert "rsa, IT" not in text
+    assert "Questions that these records cannot answer" in text
+    assert "b, rsa, which regions: " in text
+    assert main(["report", str(tmp_path / "run"), "--roi", "V44"]) == 2
+    assert "roi: Did you mean 'V4'" in capsys.readouterr().err
 
 
 def test_one_record_becomes_a_page_and_pictures(tmp_path, capsys):

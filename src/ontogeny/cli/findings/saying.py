@@ -6,10 +6,12 @@ import argparse
 import csv
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 if TYPE_CHECKING:
     from ontogeny.findings import Finding
@@ -27,17 +29,18 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-pictures", action="store_true", help="with --out: tables only")
 
 
-def deliver(finding: Finding, figures: Sequence[Figure], arguments: argparse.Namespace) -> int:
+def deliver(finding: Finding, figures: Callable[[Finding], Sequence[Figure]], arguments: argparse.Namespace) -> int:
     """Print the finding, and write its files where asked for.
 
     Args:
         finding: the answer.
-        figures: its pictures; pass none where `arguments.out` is None, or `arguments.no_pictures` is set.
+        figures: draws its pictures; called where they are written.
         arguments: with the options of `add_output`.
     """
     sys.stdout.write((_json(finding) if arguments.json else _text(finding)) + "\n")
     if arguments.out is not None:
-        _write(finding, figures, arguments.out)
+        written = _write(finding, () if arguments.no_pictures else figures(finding), arguments.out)
+        (sys.stderr if arguments.json else sys.stdout).write(f"\nWrote {', '.join(str(path) for path in written)}.\n")
     return 0
 
 
@@ -46,8 +49,10 @@ def _json(finding: Finding) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """The same without what JSON lacks: numbers that are not finite become None."""
-    if isinstance(value, dict):
+    """The same without what JSON lacks: numbers that are not finite become None, NumPy's are Python's."""
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, Mapping):
         return {str(key): _plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(one) for one in value]
@@ -66,7 +71,7 @@ def _text(finding: Finding) -> str:
     return "\n".join([*lines, "", f"source     {finding.source}"])
 
 
-def _write(finding: Finding, figures: Sequence[Figure], folder: Path) -> None:
+def _write(finding: Finding, figures: Sequence[Figure], folder: Path) -> list[Path]:
     from ontogeny.report import write_pngs
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -77,6 +82,5 @@ def _write(finding: Finding, figures: Sequence[Figure], folder: Path) -> None:
         with written[-1].open("w", newline="", encoding="utf-8") as handle:
             table = csv.DictWriter(handle, list(dict.fromkeys(column for row in rows for column in row)))
             table.writeheader()
-            table.writerows(rows)
-    written += write_pngs(figures, folder)
-    sys.stdout.write(f"\nWrote {', '.join(str(path) for path in written)}.\n")
+            table.writerows(_plain(row) for row in rows)
+    return [*written, *write_pngs(figures, folder)]

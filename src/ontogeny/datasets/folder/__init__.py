@@ -17,12 +17,14 @@ table itself. Folds are frozen: numbers, not a recipe. Arrays may also be Parque
 layout.py      benchmark.json, checked; files found and hashed      metrics.py    metrics <-> JSON
 tables.py      stimuli and voxels                                   arrays.py     responses and RDMs
 extras.py      what a folder keeps that scores do not need          writing.py, reading.py, verifying.py
+places.py      where voxels lie: from images to columns, and back
 """
 
 from __future__ import annotations
 
 from ontogeny.datasets.folder.extras import Extras, Space
 from ontogeny.datasets.folder.layout import FORMAT_VERSION, MANIFEST, is_benchmark_folder
+from ontogeny.datasets.folder.places import read_spaces
 from ontogeny.datasets.folder.reading import read_benchmark, read_extras, read_stimulus_columns
 from ontogeny.datasets.folder.verifying import Problem, verify_folder
 from ontogeny.datasets.folder.writing import write_benchmark
@@ -36,6 +38,7 @@ __all__ = [
     "is_benchmark_folder",
     "read_benchmark",
     "read_extras",
+    "read_spaces",
     "read_stimulus_columns",
     "verify_folder",
     "write_benchmark",

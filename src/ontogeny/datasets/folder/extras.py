@@ -77,11 +77,13 @@ class Extras:
         columns: name -> one value a voxel (numbers, booleans or text), e.g. x, y, z in millimetres.
         repeats: repeats x stimuli x voxels, rows as in the assembly; NaN where a stimulus has fewer repeats.
         space: what the voxels are places of.
+        made_by: how the responses came out of their files, one sentence.
     """
 
     columns: Mapping[str, Shaped[np.ndarray, " voxels"]] = field(default_factory=dict)
     repeats: Float[np.ndarray, "repeats stimuli voxels"] | None = None
     space: Space | None = None
+    made_by: str = ""
 
 
 def space_to_json(space: Space) -> dict[str, Any]:

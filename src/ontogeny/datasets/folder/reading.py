@@ -226,7 +226,8 @@ def read_extra(manifest: Manifest, entry: Any, *, check: bool) -> Extras:
     space = _space(manifest, fact(entry, "space", str, owner), check=check) if "space" in entry else None
     if space is not None:
         space.check(columns, str(table_path))
-    return Extras(columns=columns, repeats=arrays.get("repeats"), space=space)
+    made_by = fact(entry, "made_by", str, owner) if "made_by" in entry else ""
+    return Extras(columns=columns, repeats=arrays.get("repeats"), space=space, made_by=made_by)
 
 
 def _space(manifest: Manifest, file: str, *, check: bool) -> Space:

@@ -215,6 +215,8 @@ class _Writer:
             "arrays": self._arrays(f"responses/{file}", _values(assembly, extras), assembly),
             "voxels": f"voxels/{file}.parquet",
         }
+        if extras.made_by:
+            entry["made_by"] = extras.made_by
         write_parquet(self._folder / entry["voxels"], columns)
         if extras.space is not None:
             extras.space.check(extras.columns, owner)

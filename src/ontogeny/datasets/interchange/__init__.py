@@ -22,7 +22,7 @@ from ontogeny.datasets.interchange.rsatoolbox import (
     rdms_from_rsatoolbox,
     rdms_to_rsatoolbox,
 )
-from ontogeny.datasets.interchange.xarrays import assemblies_from_xarray, assembly_to_xarray
+from ontogeny.datasets.interchange.xarrays import assemblies_from_xarray, assembly_to_xarray, read_netcdf
 from ontogeny.errors import DataError
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "export",
     "rdms_from_rsatoolbox",
     "rdms_to_rsatoolbox",
+    "read_netcdf",
     "write_hub",
 ]
 

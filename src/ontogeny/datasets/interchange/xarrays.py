@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from jaxtyping import Shaped
 from ontogeny.assembly import Assembly
 from ontogeny.errors import DataError, nearest, require
 
-__all__ = ["assemblies_from_xarray", "assembly_to_xarray"]
+__all__ = ["assemblies_from_xarray", "assembly_to_xarray", "read_netcdf"]
 
 
 def assembly_to_xarray(
@@ -88,6 +89,32 @@ def assemblies_from_xarray(
             )
         )
     return tuple(out)
+
+
+def read_netcdf(path: Path) -> Any:
+    """The assembly in a NetCDF file: an `xarray.DataArray` with the dimensions presentation and neuroid.
+
+    Raises:
+        DataError: the file cannot be read, or holds no such array, or several.
+        MissingExtraError: xarray is not installed.
+    """
+    xarray = require("xarray", "interchange")
+    try:
+        with xarray.open_dataset(path) as opened:
+            data = opened.load()
+    except (OSError, ValueError, TypeError, KeyError, ImportError) as error:
+        raise DataError(
+            f"{path} cannot be read as NetCDF ({str(error).splitlines()[0]}); it may be cut short; NetCDF-4 files need "
+            "h5netcdf: pip install 'ontogeny[interchange]'"
+        ) from error
+    found = [value for value in data.data_vars.values() if {"presentation", "neuroid"} <= set(value.dims)]
+    if len(found) != 1:
+        raise DataError(
+            f"{path}: expected one array with the dimensions presentation and neuroid, got {len(found)} among "
+            f"{list(data.data_vars)}"
+        )
+    array = found[0]
+    return array.squeeze("time_bin") if dict(array.sizes).get("time_bin") == 1 else array
 
 
 def _coordinate(array: Any, name: str, dimension: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -190,6 +191,11 @@ def test_the_fingerprint_holds_windows_times_delays_and_z_scores():
     assert len(prints) == 5
     pieces = story_pieces(some, name="s")
     assert story_pieces(stories(3), name="s").fingerprint() == pieces.fingerprint()
+    last_digit = replace(pieces, weights=pieces.weights * (1 + 1e-15))
+    assert last_digit.fingerprint() == pieces.fingerprint()
+    by_hand = replace(pieces, made_of="")
+    assert len({replace(by_hand, weights=by_hand.weights * w).fingerprint() for w in (1, 2)}) == 2
+    assert pickle.loads(pickle.dumps(benchmark(pieces))).fingerprint() == benchmark(pieces).fingerprint()  # noqa: S301
     late = [
         Story(name=s.name, words=s.words, times=s.times + 0.1, volume_times=s.volume_times, start=3, end=2)
         for s in some

@@ -13,7 +13,11 @@ from ontogeny.panels import SURPRISAL
 from ontogeny.scores import Score
 from ontogeny.series import Record
 
-__all__ = ["Cells", "is_biased"]
+__all__ = ["ABOVE_CHANCE", "CHANCE_LEFT_IN", "Cells", "is_biased", "unit_of"]
+
+ABOVE_CHANCE = "above chance"
+CHANCE_LEFT_IN = "chance not known, left in"
+"""What a finding says of its values, see `Cells.levels`."""
 
 _NUMBERS = ("depth", "value", "chance", "ceiling")
 
@@ -24,6 +28,11 @@ def is_biased(metric: str) -> bool:
     True of biased CKA, by our names ("cka-rbf-36-biased-z") and the study's ("cka_36").
     """
     return metric.startswith("cka_") or (metric.startswith("cka-") and "debiased" not in metric)
+
+
+def unit_of(metric: str, said: str) -> str:
+    """The unit of a metric's values, with what `Cells.levels` says of them."""
+    return f"{metric} {said}" if said == ABOVE_CHANCE else f"{metric} ({said})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -99,10 +108,20 @@ class Cells:
         Raises:
             DataError: no alignment score in any of them.
         """
-        rows = [row for record in records for row in _rows(record, step)]
+        asked: dict[str, Any] = {"kind": "alignment"} if step is None else {"kind": "alignment", "step": step}
+        at = "" if step is None else f" at step {step}"
+        return cls.of_scores([(record.select(**asked), record.header) for record in records], where=at)
+
+    @classmethod
+    def of_scores(cls, runs: Iterable[tuple[Sequence[Score], Mapping[str, Any]]], *, where: str = "") -> Cells:
+        """The same of alignment scores that were read already: those of a run, with its record's header.
+
+        Raises:
+            DataError: no alignment score in any of them.
+        """
+        rows = [row for scores, header in runs for row in _rows(scores, header)]
         if not rows:
-            at = "" if step is None else f" at step {step}"
-            raise DataError(f"the records hold no alignment score{at}; the first probe writes some")
+            raise DataError(f"the records hold no alignment score{where}; the first probe writes some")
         return cls.of_table({name: [row[name] for row in rows] for name in _COLUMNS})
 
     def where(self, **columns: Any) -> Cells:
@@ -129,24 +148,42 @@ class Cells:
         """The cells of a mask or of places."""
         return Cells(**{name: getattr(self, name)[rows] for name in _COLUMNS})
 
+    def at_last_step(self) -> Cells:
+        """The cells of each model's last step."""
+        last = {model: self.step[self.model == model].max() for model in self.names("model")}
+        return self.only(np.asarray([step == last[model] for model, step in zip(self.model, self.step, strict=True)]))
+
     def names(self, column: str) -> list[Any]:
         """What occurs in a column, in the order of first appearance."""
         return list(dict.fromkeys(getattr(self, column).tolist()))
 
-    @property
-    def above_chance(self) -> np.ndarray:
-        """Value minus chance, in the metric's unit.
+    @classmethod
+    def joined(cls, *cells: Cells) -> Cells:
+        """All of them, one after the other."""
+        return cls(**{name: np.concatenate([getattr(one, name) for one in cells]) for name in _COLUMNS})
+
+    def levels(self, *, raw: bool = False) -> tuple[np.ndarray, str]:
+        """What every question analyses of the values, and in which words: less chance wherever chance is known.
+
+        Args:
+            raw: where chance is known of no cell, take the values as they are; the words say so.
 
         Raises:
-            DataError: chance is not known of some cells.
+            DataError: chance is not known of some cells, and `raw` is not said; or known of others.
         """
         unknown = ~np.isfinite(self.chance)
-        if unknown.any():
-            raise DataError(
-                f"chance is not known of {int(unknown.sum())} of {len(self)} cells, e.g. of metric "
-                f"{self.metric[unknown][0]!r}; use a metric that has it, or say that raw values are meant"
-            )
-        return np.asarray(self.value - self.chance)
+        if not unknown.any():
+            return np.asarray(self.value - self.chance), ABOVE_CHANCE
+        if raw and unknown.all():
+            return self.value, CHANCE_LEFT_IN
+        metric = str(self.metric[unknown][0])
+        biased = ", and of biased CKA it differs by region and layer" if is_biased(metric) else ""
+        how = "take a metric that has it, or say raw and read it so"
+        how = how if unknown.all() else "choose one kind with where(metric=...)"
+        raise DataError(
+            f"chance is not known of {int(unknown.sum())} of {len(self)} cells, e.g. of metric {metric!r}{biased}; "
+            f"{how}"
+        )
 
 
 _COLUMNS = tuple(field.name for field in fields(Cells))
@@ -156,16 +193,15 @@ def _column(name: str, given: Any, n: int) -> np.ndarray:
     kind: Any = np.float64 if name in _NUMBERS else np.int64 if name == "step" else np.str_
     if given is None:
         return np.full(n, np.nan) if name in _NUMBERS else np.zeros(n, dtype=np.int64 if name == "step" else "<U1")
-    if isinstance(given, str | int | float):
+    if isinstance(given, str | int | float | np.generic):
         return np.full(n, given, dtype=None if kind is np.str_ else kind)
     return np.asarray(given, dtype=kind)
 
 
-def _rows(record: Record, step: int | None) -> list[dict[str, Any]]:
-    asked: dict[str, Any] = {"kind": "alignment"} if step is None else {"kind": "alignment", "step": step}
-    scores = [s for s in record.select(**asked) if s.value is not None and s.layer != SURPRISAL]
+def _rows(scores: Sequence[Score], header: Mapping[str, Any]) -> list[dict[str, Any]]:
+    scores = [s for s in scores if s.value is not None and s.layer != SURPRISAL]
     places = _depths(scores)
-    modality = {name: str(about.get("modality", "")) for name, about in record.header["benchmarks"].items()}
+    modality = {name: str(about.get("modality", "")) for name, about in header["benchmarks"].items()}
     return [
         {
             "model": s.run,

@@ -1,18 +1,20 @@
-"""What subjects agree on: means with t intervals, exact sign-flip tests, false discovery rate."""
+"""What subjects agree on: means with t intervals, exact sign-flip tests, false discovery rate; as estimates."""
 
 from __future__ import annotations
 
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
 from ontogeny.errors import DataError
+from ontogeny.findings.estimates import Estimate
 
-__all__ = ["fdr", "mean_interval", "sign_flip_p"]
+__all__ = ["adjusted", "fdr", "mean_interval", "over_subjects", "sign_flip_p"]
 
 _EXACT = 14
 
@@ -54,3 +56,35 @@ def sign_flip_p(values: Float[np.ndarray, " subjects"], *, seed: int = 0, draws:
 def fdr(p: Sequence[float]) -> list[float]:
     """p-values adjusted for the false discovery rate (Benjamini and Hochberg 1995); [] of none."""
     return [float(q) for q in stats.false_discovery_control(np.asarray(p, dtype=np.float64))] if len(p) else []
+
+
+def over_subjects(
+    values: Float[np.ndarray, " subjects"], *, name: str, unit: str, how: str, tested: bool = True
+) -> Estimate:
+    """Mean over subjects, 95 % t interval, exact sign flip; neither of the two for one subject.
+
+    Args:
+        values: one a subject, in `unit`.
+        name: see `Estimate`.
+        unit: see `Estimate`.
+        how: what a subject's value is; interval and test are added.
+        tested: False where 0 is no null.
+
+    Raises:
+        DataError: a value that is not finite.
+    """
+    mean, low, high = mean_interval(values)
+    n = len(values)
+    if n == 1:
+        how = f"{how}; one subject, so neither interval nor test"
+        return Estimate(name=name, value=mean, unit=unit, n=1, of="subject", how=how)
+    p = sign_flip_p(values) if tested else None
+    flips = f", p by flipping the subjects' signs (least possible {2.0 ** (1 - n):.3g})" if tested else ""
+    how = f"{how}; mean over subjects, 95 % t interval{flips}"
+    return Estimate(name=name, value=mean, unit=unit, low=low, high=high, p=p, n=n, of="subjects", how=how)
+
+
+def adjusted(estimates: Sequence[Estimate]) -> list[Estimate]:
+    """The same with q, their p adjusted for the false discovery rate over those that have one."""
+    q = iter(fdr([estimate.p for estimate in estimates if estimate.p is not None]))
+    return [estimate if estimate.p is None else replace(estimate, q=next(q)) for estimate in estimates]

@@ -1,0 +1,1 @@
+"""How questions are answered: means over subjects, correlations, permutations, profiles, half points."""
