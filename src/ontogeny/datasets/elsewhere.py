@@ -107,7 +107,7 @@ ELSEWHERE: tuple[Elsewhere, ...] = (
         ),
         address="naturalscenesdataset.org (data manual); aws s3 sync s3://natural-scenes-dataset/...",
         terms="not stated here; read and accept the terms at naturalscenesdataset.org",
-        size="not stated; choose subjects and sessions",
+        size="about 1 GB a session as HDF5, 30 to 40 sessions a subject; the photographs unpacked 40 GB",
         layout=(
             "as the bucket: nsddata/experiments/nsd/nsd_expdesign.mat, "
             "nsddata/ppdata/subjNN/func1pt8mm/roi/ATLAS.nii.gz, nsddata/freesurfer/subjNN/label/ATLAS.mgz.ctab, "

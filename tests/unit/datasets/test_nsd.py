@@ -13,6 +13,7 @@ import torch
 from ontogeny.cli import main
 from ontogeny.datasets import load
 from ontogeny.datasets.nsd import reader
+from ontogeny.datasets.nsd.design import read_design
 from ontogeny.errors import DataError, DatasetNotFoundError
 from ontogeny.features import Features, Site
 
@@ -22,7 +23,7 @@ nib = pytest.importorskip("nibabel")
 SHAPE = (4, 5, 3)
 N_TRIALS, N_SESSIONS, N_OWN = 40, 3, 40
 SHARED = range(5, 15)
-BETAS = "nsddata_betas/ppdata/subj02/func1pt8mm/betas_fithrf_GLMdenoise_RR"
+BETAS = "nsddata_betas/ppdata/{}/func1pt8mm/betas_fithrf_GLMdenoise_RR"
 DEAD = (1, 1, 1)
 
 
@@ -54,16 +55,17 @@ class World:
     def nifti(self, name: str, values: np.ndarray) -> None:
         nib.save(nib.Nifti1Image(values, np.eye(4)), self.path(name))
 
-    def write(self, endings: tuple[str, ...]) -> None:
+    def write(self, endings: tuple[str, ...], who: str = "subj02") -> None:
+        betas = BETAS.format(who)
         variables = {"masterordering": self.order[None] + 1, "subjectim": self.images + 1}
         variables["sharedix"] = np.array([SHARED]) + 1
         scipy.io.savemat(self.path("nsddata/experiments/nsd/nsd_expdesign.mat"), variables)
-        self.nifti("nsddata/ppdata/subj02/func1pt8mm/roi/streams.nii.gz", self.labels.astype(np.int16))
-        table = self.path("nsddata/freesurfer/subj02/label/streams.mgz.ctab")
+        self.nifti(f"nsddata/ppdata/{who}/func1pt8mm/roi/streams.nii.gz", self.labels.astype(np.int16))
+        table = self.path(f"nsddata/freesurfer/{who}/label/streams.mgz.ctab")
         table.write_text("0 Unknown\n1 early\n2 ventral\n")
-        self.nifti(f"{BETAS}/ncsnr.nii.gz", self.ncsnr)
+        self.nifti(f"{betas}/ncsnr.nii.gz", self.ncsnr)
         for number, (values, ending) in enumerate(zip(self.betas, endings, strict=False), 1):
-            name = f"{BETAS}/betas_session{number:02d}{ending}"
+            name = f"{betas}/betas_session{number:02d}{ending}"
             if ending == ".hdf5":
                 with h5py.File(self.path(name), "w") as file:
                     file["betas"] = values.transpose(0, 3, 2, 1)
@@ -114,6 +116,66 @@ def test_values_pictures_and_ceilings(world: World, images: str, sessions: tuple
     assert f"{int(2 in sessions)} voxels dropped" in benchmark.about
 
 
+def test_kinds_of_images_have_names_of_their_own(world: World) -> None:
+    names = [world.load(images=images).name for images in ("own", "shared", "all")]
+    assert names == ["nsd2022-subj02-own", "nsd2022-subj02-shared", "nsd2022-subj02-all"]
+
+
+def beside(world: World) -> World:
+    """Another subject of the same design, with other responses, ncsnr and own images, and no voxel without signal."""
+    other = World(world.root, ())
+    own = np.array([*SHARED, *range(110, 140)])
+    other.images = np.stack([np.random.default_rng(5).permutation(own), world.images[1]])
+    other.shown = other.images[0][other.order].reshape(N_SESSIONS, N_TRIALS)
+    rng = np.random.default_rng(6)
+    other.betas = rng.integers(-900, 900, size=(N_SESSIONS, N_TRIALS, *SHAPE)).astype(np.int16)
+    other.ncsnr = rng.uniform(0.2, 2, SHAPE)
+    other.write((".hdf5", ".nii.gz", ".hdf5"), "subj01")
+    return other
+
+
+def test_subjects_share_the_images_that_all_of_them_saw(world: World) -> None:
+    other = beside(world)
+    benchmark = world.load(subject=(1, 2), images="shared", rois=["early"])
+    assert benchmark.name == "nsd2022-subj01-subj02-shared"
+    assert benchmark.stimuli.ids == tuple(f"nsd-{image:05d}" for image in SHARED)
+    assert "subj01: 0 voxels dropped, subj02: 1 voxels dropped" in benchmark.about
+    for one, w, who in zip(benchmark.assemblies, (other, world), ("subj01", "subj02"), strict=True):
+        places = [tuple(p) for p in np.argwhere(w.labels == 1) if who == "subj01" or tuple(p) != DEAD]
+        found = [[slow(w, place, image, (1, 2, 3)) for place in places] for image in SHARED]
+        np.testing.assert_allclose(one.responses, [[mean for mean, _ in row] for row in found], atol=1e-5)
+        noise = np.array([w.ncsnr[place] for place in places])
+        share = np.mean([1 / row[0][1] for row in found])
+        np.testing.assert_allclose(one.ceiling, np.sqrt(noise**2 / (noise**2 + share)))
+        assert one.subject == who
+
+
+def test_images_that_one_of_the_subjects_did_not_see_are_left_out(world: World) -> None:
+    other = beside(world)
+    seen = [set(w.shown[1:].ravel().tolist()) & set(SHARED) for w in (other, world)]
+    assert seen[0] != seen[1]
+    common = sorted(seen[0] & seen[1])
+    rows = reader._common(
+        read_design(world.path("nsddata/experiments/nsd/nsd_expdesign.mat")), (1, 2), "shared", (2, 3)
+    )
+    assert list(rows) == common
+
+
+def test_subjects_with_other_images_are_refused(world: World) -> None:
+    with pytest.raises(DataError, match=r"subjects \[1, 2\] saw different images.*images='shared', or load each"):
+        world.load(subject=(1, 2))
+    for subject in ((), (2, 2)):
+        with pytest.raises(DataError, match="subject is one of 1 to 8 or several, each once, got"):
+            world.load(subject=subject, images="shared")
+    world.order[:] = world.order[0]
+    scipy.io.savemat(
+        world.path("nsddata/experiments/nsd/nsd_expdesign.mat"),
+        {"masterordering": world.order[None] + 1, "subjectim": world.images + 1, "sharedix": np.array([[150]])},
+    )
+    with pytest.raises(DataError, match="no image of the kind 'shared' was shown to subject 2 in these sessions; take"):
+        world.load(images="shared")
+
+
 def test_both_kinds_of_file_give_the_same(tmp_path: Path) -> None:
     one = World(tmp_path / "a", (".hdf5",) * 3).load()
     other = World(tmp_path / "b", (".nii.gz",) * 3).load()
@@ -161,7 +223,7 @@ def captions(world: World, *, lacking: int = -1) -> list[Path]:
 def test_captions_stand_for_the_images(world: World) -> None:
     benchmark = world.load(captions=captions(world))
     assert benchmark.stimuli.modality == "text"
-    assert benchmark.name == "nsd2022-subj02-captions"
+    assert benchmark.name == "nsd2022-subj02-own-captions"
     assert benchmark.stimuli.inputs == tuple(f"Picture {int(i[4:])}, 0." for i in benchmark.stimuli.ids)
     np.testing.assert_array_equal(benchmark.assemblies[0].responses, world.load().assemblies[0].responses)
 
@@ -192,7 +254,7 @@ def test_damaged_files_are_named(world: World) -> None:
     with pytest.raises(DataError, match="line 1: expected a label and its name, got 'early 1'"):
         world.load()
     table.write_text("1 early\n2 ventral\n")
-    world.nifti(f"{BETAS}/ncsnr.nii.gz", world.ncsnr[:2])
+    world.nifti(f"{BETAS.format('subj02')}/ncsnr.nii.gz", world.ncsnr[:2])
     with pytest.raises(DataError, match=r"ncsnr.nii.gz: expected \(4, 5, 3\) as the ROI volume, got \(2, 5, 3\)"):
         world.load()
 
@@ -220,10 +282,47 @@ def test_options_that_cannot_be(world: World, options: dict[str, object], text: 
 
 
 def test_another_grid_is_refused(world: World) -> None:
-    with h5py.File(world.path(f"{BETAS}/betas_session01.hdf5"), "w") as file:
+    with h5py.File(world.path(f"{BETAS.format('subj02')}/betas_session01.hdf5"), "w") as file:
         file["betas"] = np.zeros((40, *SHAPE), dtype=np.int16)
     with pytest.raises(DataError, match=r"expected x, y, z of the ROI volume, \(4, 5, 3\)"):
         world.load()
+
+
+def test_betas_that_cannot_be_used_are_named(world: World) -> None:
+    path = world.path(f"{BETAS.format('subj02')}/betas_session03.hdf5")
+    with h5py.File(path, "w") as file:
+        file["betas"] = world.betas[2, :-1].transpose(0, 3, 2, 1)
+    with pytest.raises(
+        DataError, match="subj02: session 3 should have 40 trials, its betas have 39; get betas_session03"
+    ):
+        world.load()
+    with h5py.File(path, "w") as file:
+        file["beta"] = world.betas[2]
+    with pytest.raises(DataError, match=r"betas_session03.hdf5 should hold a data set 'betas', got \['beta'\]"):
+        world.load()
+    path.write_text("an error page of the bucket")
+    with pytest.raises(DataError, match=r"betas_session03.hdf5 cannot be read as HDF5"):
+        world.load()
+    nifti = path.with_name("betas_session02.nii.gz")
+    nifti.write_bytes(nifti.read_bytes()[:2000])
+    with pytest.raises(DataError, match=r"betas_session02.nii.gz: its values cannot be read .*cut short, get it anew"):
+        world.load()
+
+
+def test_pictures_are_read_one_by_one(tmp_path: Path) -> None:
+    """A file of the true size, 40 GB if it were read whole; all but one chunk are empty."""
+    path = tmp_path / "nsd_stimuli.hdf5"
+    with h5py.File(path, "w") as file:
+        brick = file.create_dataset("imgBrick", shape=(73_000, 425, 425, 3), dtype=np.uint8, chunks=(1, 425, 425, 3))
+        brick[72_999, 3, 4] = (1, 2, 3)
+    pictures = reader.ImageBrick(path, range(73_000))
+    assert len(pictures) == 73_000
+    assert pictures[-1][3, 4].tolist() == [1, 2, 3]
+    assert [int(picture.max()) for picture in pictures[72_997:]] == [0, 0, 3]
+    with h5py.File(path, "w") as file:
+        file["imgBrick"] = np.zeros((4, 3, 6, 6), dtype=np.uint8)
+    with pytest.raises(DataError, match=r"should be uint8, images x height x width x 3, got uint8 \(4, 3, 6, 6\)"):
+        reader.ImageBrick(path, [0])
 
 
 def test_too_few_pictures(world: World) -> None:

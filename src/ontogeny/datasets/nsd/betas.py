@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ __all__ = ["read_names", "read_session", "read_volume", "roi_voxels"]
 
 # NSD data manual, "File format issues for betas": int16, percent signal change times 300.
 _SCALE = np.float32(300)
-_BLOCK = 50
 
 
 def read_volume(path: Path) -> Float[np.ndarray, "x y z"]:
@@ -111,9 +111,12 @@ def _from_nifti(
     image = _nifti(path)
     _check(path, image.shape, shape)
     x, y, z = places.T
-    n = image.shape[3]
-    blocks = [np.asarray(image.dataobj[..., t : t + _BLOCK])[x, y, z].T for t in range(0, n, _BLOCK)]
-    return np.concatenate(blocks).astype(np.float32, order="C")
+    try:
+        # Whole, as int16: each block of a compressed file would be unpacked from its beginning.
+        whole = np.asarray(image.dataobj)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise DataError(f"{path}: its values cannot be read ({error}); it may be cut short, get it anew") from error
+    return np.asarray(whole[x, y, z].T, dtype=np.float32, order="C")
 
 
 def _check(path: Path, found: tuple[int, ...], shape: tuple[int, ...]) -> None:
