@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ontogeny.errors import require
 
-__all__ = ["Figure", "Picture", "altair", "as_picture", "depth_colour", "file_stem", "finished", "step_axis"]
+__all__ = [
+    "Figure",
+    "Picture",
+    "altair",
+    "as_picture",
+    "depth_colour",
+    "file_stem",
+    "finished",
+    "plain_json",
+    "step_axis",
+]
 
 _THOUSANDS = "datum.value < 1000 ? datum.value : datum.value / 1000 + 'k'"
 _STEP_TITLE = "step (optimizer updates; log axis, step 0 shown)"
@@ -114,3 +126,16 @@ def finished(chart: Any) -> Any:
         .configure_title(fontSize=13, anchor="start")
         .configure_legend(labelLimit=260, titleFontSize=11)
     )
+
+
+def plain_json(value: Any) -> Any:
+    """The same without what JSON lacks: numbers that are not finite become None, NumPy's are Python's."""
+    if isinstance(value, np.generic):
+        return plain_json(value.item())
+    if isinstance(value, Mapping):
+        return {str(key): plain_json(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_json(one) for one in value]
+    if isinstance(value, float) and value - value != 0:
+        return None
+    return value

@@ -11,7 +11,7 @@ from html import escape
 from ontogeny.errors import require
 from ontogeny.lag.words import GLOSSARY as LEAD_WORDS
 from ontogeny.report.curves import RunFacts
-from ontogeny.report.figures import Figure, Picture, altair
+from ontogeny.report.figures import Figure, Picture, altair, plain_json
 from ontogeny.report.findings import Answers, finding_table
 from ontogeny.report.words import GLOSSARY, cost, final_table, first_line, refusal_table, sentences
 
@@ -185,7 +185,8 @@ def _answers(answers: Answers, level: str, title: str) -> list[str]:
 
 
 def _figure(figure: Figure) -> str:
-    spec = json.dumps(figure.chart.to_dict(), separators=(",", ":")).replace("<", "\\u003c")
+    drawn = plain_json(figure.chart.to_dict())
+    spec = json.dumps(drawn, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     return (
         f'<figure><h3>{escape(figure.title)}</h3><div class="chart" id="{escape(figure.name)}"></div>'
         f'<script type="application/json">{spec}</script><figcaption>{escape(figure.caption)}</figcaption></figure>'

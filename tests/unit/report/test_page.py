@@ -75,6 +75,32 @@ def asked(run: str, *, modality: str, loss: float, lift: float = 0.0) -> Iterato
     yield Score(run=run, step=9, kind="task", metric="loss", value=loss, unit="nats")
 
 
+def rising(run: str) -> Iterator[Score]:
+    """What rises at its time in two regions, and nothing in the third; none of them has a place in a hierarchy."""
+    rng = np.random.default_rng(0)
+    for step in (0, *np.unique(np.logspace(0, 3, 30).round()).astype(int).tolist()):
+        for subject, (roi, half), layer in product("abc", (("shape", 10), ("colour", 100), ("sound", None)), "xyz"):
+            rise = 0.0 if half is None else 0.4 / (1 + np.exp(-5 * (np.log10(step + 1) - np.log10(half))))
+            named = {"subject": subject, "roi": roi, "layer": layer, "benchmark": "image", "metric": "rsa"}
+            value = rise + 0.005 * rng.standard_normal()
+            yield score(run=run, step=step, value=value, **named)
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium (Debian: apt install chromium)")
+def test_chromium_draws_the_findings_also_of_regions_without_a_place(tmp_path):
+    record = Record.open(tmp_path / "run", create=True)
+    record.describe("image", {"fingerprint": "f", "simulated": True, "about": "a", "modality": "image"})
+    record.append(rising(record.run))
+    files = write_report(record.folder)
+    assert "run-image-when.png" in {path.name for path in files.pngs}
+    dom, console = browse(files.html)
+    charts = re.findall(r'<div class="chart[ "][^>]*>', dom)
+    assert len(charts) == len(files.pngs)
+    assert all('data-state="drawn"' in chart for chart in charts), charts
+    assert not console, console
+
+
 def asked_record(folder: Path, *, modality: str = "image", **options: float) -> Record:
     record = Record.open(folder, create=True)
     record.describe(modality, {"fingerprint": "f", "simulated": True, "about": "a", "modality": modality})

@@ -6,12 +6,10 @@ import argparse
 import csv
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ontogeny.findings import Finding
@@ -45,20 +43,9 @@ def deliver(finding: Finding, figures: Callable[[Finding], Sequence[Figure]], ar
 
 
 def _json(finding: Finding) -> str:
-    return json.dumps(_plain(asdict(finding)), indent=1, ensure_ascii=False, allow_nan=False)
+    from ontogeny.report.figures import plain_json
 
-
-def _plain(value: Any) -> Any:
-    """The same without what JSON lacks: numbers that are not finite become None, NumPy's are Python's."""
-    if isinstance(value, np.generic):
-        return _plain(value.item())
-    if isinstance(value, Mapping):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    if isinstance(value, float) and value - value != 0:
-        return None
-    return value
+    return json.dumps(plain_json(asdict(finding)), indent=1, ensure_ascii=False, allow_nan=False)
 
 
 def _text(finding: Finding) -> str:
@@ -73,6 +60,7 @@ def _text(finding: Finding) -> str:
 
 def _write(finding: Finding, figures: Sequence[Figure], folder: Path) -> list[Path]:
     from ontogeny.report import write_pngs
+    from ontogeny.report.figures import plain_json
 
     folder.mkdir(parents=True, exist_ok=True)
     written = [folder / "finding.json"]
@@ -82,5 +70,5 @@ def _write(finding: Finding, figures: Sequence[Figure], folder: Path) -> list[Pa
         with written[-1].open("w", newline="", encoding="utf-8") as handle:
             table = csv.DictWriter(handle, list(dict.fromkeys(column for row in rows for column in row)))
             table.writeheader()
-            table.writerows(_plain(row) for row in rows)
+            table.writerows(plain_json(row) for row in rows)
     return [*written, *write_pngs(figures, folder)]
