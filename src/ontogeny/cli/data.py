@@ -11,7 +11,7 @@ from typing import Any
 from ontogeny.cli.folder import add_build, add_export, show_folder, verify_here
 from ontogeny.cli.images import add_atlas
 from ontogeny.datasets.catalogue import SOURCES, Source, find_source
-from ontogeny.datasets.elsewhere import ELSEWHERE, Elsewhere
+from ontogeny.datasets.elsewhere import ELSEWHERE, Elsewhere, folder_of
 from ontogeny.datasets.store import cache_folder, check_file, data_folders, is_here, locate, place
 from ontogeny.errors import ChecksumError, DatasetNotFoundError
 from ontogeny.scores import Score
@@ -36,7 +36,8 @@ show, verify and export take a folder too.
 """
 _GET = """\
 Download a data set from its pinned public address. A download that was cut goes on where it stopped; every file is
-checked by size and sha256 before it gets its name. Prints whom to cite and the terms of use.
+checked by size and sha256 before it gets its name. Prints whom to cite and the terms of use. Of a set that you get
+yourself it says where, and ends with exit code 2 as long as it is not here.
 """
 _SHOW = "What a data set holds and how it was made: counts, subjects, ROIs, ceilings, folds, licence, citation."
 _VERIFY = (
@@ -76,7 +77,11 @@ def _say(text: str = "") -> None:
 
 def _is_folder(name: str) -> bool:
     """A folder that is not called as a data set is; names come first, as in `load`."""
-    return Path(name).is_dir() and name not in [source.name for source in SOURCES]
+    return Path(name).is_dir() and name not in [source.name for source in SOURCES] and _elsewhere(name) is None
+
+
+def _elsewhere(name: str) -> Elsewhere | None:
+    return next((one for one in ELSEWHERE if one.name == name), None)
 
 
 def _state(source: Source) -> str:
@@ -103,28 +108,33 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _place(one: Elsewhere) -> str:
-    found = [folder / one.name for folder in data_folders() if (folder / one.name).exists()]
-    return f"found in {found[0]}" if found else f"you get it: ontogeny data get {one.name} says how"
+    found = _found(one)
+    return f"you get it: ontogeny data get {one.name} says how" if found is None else f"found in {found}"
 
 
-def _explain(one: Elsewhere) -> int:
+def _found(one: Elsewhere) -> Path | None:
+    return next((folder / one.name for folder in data_folders() if (folder / one.name).exists()), None)
+
+
+def _explain(one: Elsewhere) -> None:
     """Where a set lies that this package does not download."""
+    found = _found(one)
     _say(f"{one.name}: {one.title}")
-    _say("You get it yourself; nothing was downloaded.")
+    _say("You get it yourself; nothing was downloaded." if found is None else f"found in     {found}")
     for what in ("address", "size", "layout"):
         _say(f"{what:<12} {getattr(one, what)}")
-    _say(f"put it into  {data_folders()[0] / one.name}")
+    if found is None:
+        _say(f"put it into  {data_folders()[0] / one.name}")
     _say(f"please cite  {one.citation}")
     _say(f"terms        {one.terms}")
-    return 0
 
 
 def _get(arguments: argparse.Namespace) -> int:
     from ontogeny.datasets.download import download
 
-    for one in ELSEWHERE:
-        if one.name == arguments.name:
-            return _explain(one)
+    if one := _elsewhere(arguments.name):
+        _explain(one)
+        return 2 if _found(one) is None else 0
     source = find_source(arguments.name)
     if source.simulated:
         _say(f"{source.name} is simulated and part of the package; there is nothing to get.")
@@ -156,6 +166,9 @@ def _terms(source: Source) -> None:
 def _show(arguments: argparse.Namespace) -> int:
     if _is_folder(arguments.name):
         show_folder(Path(arguments.name))
+        return 0
+    if one := _elsewhere(arguments.name):
+        _explain(one)
         return 0
     source = find_source(arguments.name)
     _say(f"{source.name}: {source.title}")
@@ -208,6 +221,9 @@ def _mean(values: Sequence[float | None]) -> float | None:
 def _verify(arguments: argparse.Namespace) -> int:
     if _is_folder(arguments.name):
         return verify_here(Path(arguments.name))
+    if one := _elsewhere(arguments.name):
+        _say(f"{folder_of(one.name)}: no bytes of {one.name} are pinned; its reader checks what it reads.")
+        return 0
     source = find_source(arguments.name)
     if source.simulated:
         _say(f"{source.name} is simulated: no files, nothing to verify.")

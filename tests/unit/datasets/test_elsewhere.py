@@ -6,6 +6,7 @@ from dataclasses import fields
 
 import pytest
 
+from ontogeny.cli import main
 from ontogeny.datasets import SOURCES, benchmark_names, data_folders
 from ontogeny.datasets.elsewhere import ELSEWHERE, Elsewhere, find_elsewhere, folder_of
 from ontogeny.errors import DataError, DatasetNotFoundError
@@ -32,3 +33,31 @@ def test_folders_are_found_given_or_by_name(tmp_path, monkeypatch):
         folder_of("li2022")
     with pytest.raises(DataError, match="no set from elsewhere is called 'lebel2003'. Did you mean 'lebel2023'"):
         find_elsewhere("lebel2003")
+
+
+@pytest.mark.parametrize("one", ELSEWHERE, ids=lambda one: one.name)
+def test_get_says_where_and_list_names_it(one, tmp_path, monkeypatch, capsys):
+    """Exit code 2 as long as it is not here, so that a script that goes on after `get` stops."""
+    monkeypatch.setenv("ONTOGENY_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    assert main(["data", "get", one.name]) == 2
+    said = capsys.readouterr().out
+    assert "You get it yourself; nothing was downloaded." in said
+    assert f"put it into  {tmp_path / 'data' / one.name}" in said
+    for field in fields(Elsewhere):
+        assert getattr(one, field.name) in said
+    assert main(["data", "list"]) == 0
+    assert f"you get it: ontogeny data get {one.name} says how" in capsys.readouterr().out
+    assert main(["data", "verify", one.name]) == 2
+    assert f"{one.name} is not on this machine; looked at" in capsys.readouterr().err
+    (tmp_path / "data" / one.name).mkdir(parents=True)
+    (tmp_path / one.name).mkdir()
+    assert main(["data", "get", one.name]) == 0
+    assert f"found in     {tmp_path / 'data' / one.name}" in capsys.readouterr().out
+    assert main(["data", "list"]) == 0
+    assert f"found in {tmp_path / 'data' / one.name}" in capsys.readouterr().out
+    assert main(["data", "show", one.name]) == 0
+    assert one.citation in capsys.readouterr().out
+    assert main(["data", "verify", one.name]) == 0
+    assert f"no bytes of {one.name} are pinned" in capsys.readouterr().out

@@ -10,7 +10,6 @@ import pytest
 import scipy.io
 import torch
 
-from ontogeny.cli import main
 from ontogeny.datasets import load
 from ontogeny.datasets.nsd import reader
 from ontogeny.datasets.nsd.design import read_design
@@ -342,16 +341,3 @@ def test_not_here_says_where_to_get_it(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("ONTOGENY_DATA", str(tmp_path))
     with pytest.raises(DatasetNotFoundError, match="naturalscenesdataset.org"):
         load("nsd2022")
-
-
-def test_get_explains_and_list_names_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("ONTOGENY_DATA", str(tmp_path))
-    assert main(["data", "get", "nsd2022"]) == 0
-    said = capsys.readouterr().out
-    assert "nothing was downloaded" in said
-    assert str(tmp_path / "nsd2022") in said
-    assert "ncsnr.nii.gz" in said
-    assert main(["data", "list"]) == 0
-    assert "ontogeny data get nsd2022 says how" in capsys.readouterr().out
