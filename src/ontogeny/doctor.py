@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import nn
 
-from ontogeny.assembly import Target
+from ontogeny.assembly import Assembly, Geometry, Target
 from ontogeny.benchmark import PreparedBenchmark
 from ontogeny.benchmark.leak import split_leak
 from ontogeny.benchmark.pairing import pairings
 from ontogeny.benchmark.visible import Visible, effective_stimuli, least_correlation, visible
+from ontogeny.ceilings import LOWEST
 from ontogeny.features import Site
 from ontogeny.scores import Score
 
@@ -43,25 +45,37 @@ def describe_benchmark(prepared: PreparedBenchmark) -> list[str]:
     )
     seen = visible(prepared)
     for roi in dict.fromkeys(t.roi for t in cut):
-        lines.append(f"  ROI        {_describe_roi(roi, [t for t in cut if t.roi == roi])}")
+        about = _describe_roi(roi, [t for t in cut if t.roi == roi], benchmark.assemblies)
+        lines.append(f"  ROI        {about}")
         lines += [f"             {_describe_visible(one)}" for one in seen if one.roi == roi]
     return lines
 
 
 def _describe_visible(one: Visible) -> str:
     surface = "" if one.surface is None else f"{one.surface_name} alone {one.surface:.3f}, "
+    bounds = " to ".join(f"{bound:.3f}" for bound in (one.ceiling_lower, one.ceiling) if bound is not None)
+    low = one.ceiling is not None and one.ceiling < LOWEST
+    surface = f"ceiling {bounds or 'not known'}{' (about 0: nothing is divided by it)' if low else ''}, {surface}"
     return f"{one.metric}: {surface}random features {one.chance:.3f} +- {one.spread:.3f}, seen from {one.least:.3f} on"
 
 
-def _describe_roi(roi: str, targets: list[Target]) -> str:
+def _describe_roi(roi: str, targets: list[Target], assemblies: Sequence[Assembly | Geometry]) -> str:
     voxels = [t.n_voxels for t in targets]
     size = f"{min(voxels)}-{max(voxels)} voxels" if min(voxels) < max(voxels) else f"{voxels[0]} voxels"
     form = "a geometry" if targets[0].rdm is not None else size
+    return f"{roi}: {len(targets)} subject(s), {form}, ceiling {_sources(targets, assemblies)}"
+
+
+def _sources(targets: list[Target], assemblies: Sequence[Assembly | Geometry]) -> str:
+    """Mean of the voxels' own and how they were made, or why there are none; else those of metrics on subjects."""
+    mine = {t.subject for t in targets}
+    said = dict.fromkeys(a.ceiling_source for a in assemblies if isinstance(a, Assembly) and a.subject in mine)
+    sources = "; ".join(source for source in said if source != "not known")
     known = [float(np.mean(t.ceiling)) for t in targets if t.ceiling is not None]
-    ceiling = f"ceiling r = {np.mean(known):.3f}" if known else "ceiling from other subjects, a metric each"
-    if len(targets) < 2 and not known:
-        ceiling = "ceiling not known: one subject"
-    return f"{roi}: {len(targets)} subject(s), {form}, {ceiling}"
+    if known:
+        return f"r = {np.mean(known):.3f} ({sources or 'how it was made is not known'})"
+    others = "from the other subjects, where a metric compares them" if len(targets) > 1 else "not known: one subject"
+    return sources or others
 
 
 def examine(monitor: Monitor, model: nn.Module) -> str:

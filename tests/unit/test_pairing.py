@@ -9,7 +9,7 @@ import pytest
 
 from ontogeny import StimulusSet
 from ontogeny.assembly import Target, targets
-from ontogeny.benchmark.pairing import pairings
+from ontogeny.benchmark.pairing import pairings, repeats_agree
 from ontogeny.datasets import load
 from ontogeny.datasets.store import data_folders
 from ontogeny.stimuli import surface_features
@@ -46,16 +46,29 @@ def shuffled(target: Target, seed: int) -> Target:
     return replace(target, responses=target.responses[order])
 
 
-def test_a_shuffled_subject_is_caught_and_the_others_are_not():
-    caught, wrong, n = 0, 0, 40
+@pytest.mark.parametrize("subjects", [3, 8])
+def test_a_shuffled_subject_is_caught_and_the_others_are_not(subjects):
+    caught, wrong, cleared, n = 0, 0, 0, 60
     for seed in range(n):
-        stimuli, found = world(seed)
-        found[seed % 4] = shuffled(found[seed % 4], seed)
-        verdicts = [p.suspicious for p in pairings_of(stimuli, found, permutations=99)]
-        caught += verdicts[seed % 4]
-        wrong += sum(verdicts) - verdicts[seed % 4]
+        stimuli, found = world(seed, subjects=subjects, signal=0.6)
+        place = seed % subjects
+        found[place] = shuffled(found[place], seed)
+        verdicts = pairings_of(stimuli, found, permutations=99)
+        caught += verdicts[place].suspicious
+        cleared += ": paired" in verdicts[place].line()
+        wrong += sum(v.suspicious for v in verdicts) - verdicts[place].suspicious
     assert caught >= 0.95 * n
-    assert wrong <= 0.05 * 3 * n
+    assert cleared <= 0.05 * n
+    assert wrong <= 0.05 * (subjects - 1) * n
+
+
+def test_a_noisier_subject_that_is_paired_is_rarely_blamed():
+    wrong, n = 0, 40
+    for seed in range(n):
+        stimuli, found = world(seed, signal=0.8)
+        found[0] = world(seed, signal=0.3)[1][0]
+        wrong += sum(p.suspicious for p in pairings_of(stimuli, found, permutations=99))
+    assert wrong <= 0.05 * n
 
 
 @pytest.mark.parametrize("signal", [0.0, 0.15, 0.3, 0.6])
@@ -84,6 +97,51 @@ def test_one_subject_is_told_by_the_surface():
     assert found.surface.p <= 0.002
     (lost,) = pairings_of(stimuli, [shuffled(right, 3)])
     assert "CANNOT BE TOLD" in lost.line()
+
+
+def test_reliable_responses_of_one_subject_that_fit_nothing_are_pointed_at():
+    stimuli, (target, *_) = world(3)
+    reliable = replace(shuffled(target, 0), ceiling=np.full(VOXELS, 0.6))
+    (pairing,) = pairings_of(stimuli, [reliable])
+    assert "CANNOT BE TOLD" in pairing.line()
+    assert "as noise alone does not explain it (ceiling r = 0.60)" in pairing.line()
+    (pairing,) = pairings_of(stimuli, [replace(reliable, ceiling=np.full(VOXELS, 0.02))])
+    assert "noise alone" not in pairing.line()
+
+
+def repeated(seed: int, *, signal: float = 0.5, repeats: int = 3) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return signal * rng.standard_normal((N, VOXELS)) + rng.standard_normal((repeats, N, VOXELS))
+
+
+def test_repeats_agree_by_the_share_of_signal():
+    found = repeats_agree(repeated(0, signal=1.0, repeats=2))
+    assert found is not None
+    assert found.r == pytest.approx(0.5, abs=0.04)
+    assert found.p == 0.001
+    values = repeated(1, repeats=2)
+    voxels = [np.corrcoef(values[0, :, v], values[1, :, v])[0, 1] for v in range(VOXELS)]
+    again = repeats_agree(values)
+    assert again is not None
+    assert again.r == pytest.approx(np.mean(voxels), abs=1e-12)
+
+
+def test_a_shuffled_repeat_is_caught_and_mixed_numbers_of_repeats_are_read():
+    missed, n = 0, 100
+    for seed in range(n):
+        values = repeated(seed, repeats=2)
+        values[1] = values[1, np.random.default_rng(seed + n).permutation(N)]
+        found = repeats_agree(values, permutations=199)
+        assert found is not None
+        missed += found.p <= 0.01
+    assert missed <= 0.05 * n
+    mixed = repeated(0)
+    mixed[1:, 60:] = np.nan
+    found = repeats_agree(mixed)
+    assert found is not None
+    assert found.p == 0.001
+    mixed[1:, 9:] = np.nan
+    assert repeats_agree(mixed) is None
 
 
 def test_fewer_than_ten_stimuli_are_not_tested():
@@ -115,6 +173,20 @@ def test_the_group_of_tuckute_is_paired_by_sentence_length():
     assert "paired" in pairing.line()
 
 
+@needs("tuckute2024")
+def test_a_shuffled_group_of_tuckute_is_pointed_at():
+    benchmark = load("tuckute2024")
+    (target,) = targets(benchmark.assemblies, benchmark.stimuli.ids)
+    assert target.responses is not None
+    told, n = 0, 40
+    for seed in range(n):
+        order = np.random.default_rng(seed).permutation(len(benchmark.stimuli))
+        lost = replace(target, responses=target.responses[order])
+        (pairing,) = pairings_of(benchmark.stimuli, [lost], permutations=199)
+        told += "CANNOT BE TOLD" in pairing.line() and "ceiling r = 0.56" in pairing.line()
+    assert told >= 0.95 * n
+
+
 @needs("pereira2018_concepts")
 def test_weakly_reliable_subjects_of_pereira_are_not_blamed() -> None:
     benchmark = load("pereira2018_concepts")
@@ -122,4 +194,4 @@ def test_weakly_reliable_subjects_of_pereira_are_not_blamed() -> None:
     verdicts = pairings(found, benchmark.surface()[1], permutations=199)
     assert len(verdicts) == 15
     assert not any(p.suspicious for p in verdicts)
-    assert sum("paired" in p.line() for p in verdicts) >= 12
+    assert sum(p.others is not None and p.others.p <= 0.05 for p in verdicts) >= 12

@@ -91,6 +91,10 @@ def test_what_can_be_seen_is_seen_and_chance_is_not():
     assert meaning.surface is not None
     assert meaning.surface < meaning.least
     assert abs(meaning.chance) < 0.02
+    assert meaning.ceiling is not None
+    assert meaning.ceiling == pytest.approx(
+        np.mean([np.mean(t.ceiling) for t in prepared.targets if t.roi == "meaning" and t.ceiling is not None])
+    )
     noise = torch.randn(len(prepared.benchmark.stimuli), 64, generator=torch.Generator().manual_seed(3))
     site = Site("noise", "none")
     rows = prepared.score(Features(stimulus_ids=prepared.benchmark.stimuli.ids, values={site: noise}, refused={}))

@@ -13,17 +13,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from ontogeny._arrays import Square
 from ontogeny.assembly import Target
+from ontogeny.ceilings import LOWEST
 from ontogeny.metrics.view import LayerView, z_scored
 
-__all__ = ["Agreement", "Pairing", "pairings"]
+__all__ = ["Agreement", "Pairing", "pairings", "repeats_agree"]
 
 _STIMULI = 400
 _VOXELS = 2000
 _LEVEL = 0.05
+_PAIRED = 0.01  # a shuffled subject reaches 5 % in one of twenty cases, and has two chances to
 _SHARE = 0.5
 
 
@@ -50,14 +52,16 @@ class Pairing:
         subject: whose.
         others: agreement with the mean of the other subjects; None where there is no other.
         surface: agreement with the stimuli's surface; None where that does not vary.
-        suspicious: the others agree with each other (the middle one of them above chance), and this subject agrees with
-            them less than half as well, within two standard deviations, and not above chance.
+        suspicious: the others agree with each other (the middle one of them at p <= .05), and this subject agrees with
+            them less than half as well, within two standard deviations, and not at p <= .01.
+        ceiling: mean over voxels, None where not known; responses can be reliable and still of other stimuli.
     """
 
     subject: str
     others: Agreement | None
     surface: Agreement | None
     suspicious: bool
+    ceiling: float | None = None
 
     def line(self) -> str:
         """For a person."""
@@ -65,10 +69,12 @@ class Pairing:
         said = ", ".join(f"r = {a.r:.3f} (p = {a.p:.3f}) with {name}" for name, a in known if a is not None)
         if self.suspicious:
             verdict = "SUSPICIOUS: the others agree with each other; are this subject's rows in the order of the ids?"
-        elif any(a is not None and a.p <= _LEVEL for _, a in known):
+        elif any(a is not None and a.p <= _PAIRED for _, a in known):
             verdict = "paired"
         else:
-            verdict = "CANNOT BE TOLD: nothing here is above chance; check the order of the rows by hand"
+            verdict = f"CANNOT BE TOLD: nothing here has p <= {_PAIRED}; check the order of the rows by hand"
+            if self.ceiling is not None and self.ceiling >= LOWEST:
+                verdict += f", as noise alone does not explain it (ceiling r = {self.ceiling:.2f})"
         return f"subject {self.subject}: {verdict} ({said or 'no other subject, and a surface that does not vary'})"
 
 
@@ -88,7 +94,7 @@ def pairings(
     n = len(surface)
     if n < 10:
         return []
-    rows = np.unique(np.linspace(0, n - 1, min(n, _STIMULI)).round().astype(int))
+    rows = _spread(n, _STIMULI)
     subjects = list(dict.fromkeys(target.subject for target in targets))
     shapes = {s: _standard(_similarities([t for t in targets if t.subject == s], rows)) for s in subjects}
     seen = _surface(surface[rows])
@@ -102,7 +108,8 @@ def pairings(
                 subject=subject,
                 others=others,
                 surface=None if seen is None else _agreement(shapes[subject], seen, permutations),
-                suspicious=others is not None and others.p > _LEVEL and _odd(others, _between(rest, permutations)),
+                suspicious=others is not None and others.p > _PAIRED and _odd(others, _between(rest, permutations)),
+                ceiling=_ceiling([t for t in targets if t.subject == subject]),
             )
         )
     return out
@@ -117,8 +124,43 @@ def _between(rest: Sequence[Square], permutations: int) -> Agreement | None:
     if len(rest) < 2:
         return None
     total = sum(rest, np.zeros_like(rest[0]))
-    found = [_agreement(one, _standard(total - one), permutations) for one in rest]
-    return sorted(found, key=lambda agreement: agreement.r)[(len(found) - 1) // 2]
+    rank = sorted(range(len(rest)), key=lambda i: float((rest[i] * _standard(total - rest[i])).sum()))
+    middle = rest[rank[(len(rest) - 1) // 2]]
+    return _agreement(middle, _standard(total - middle), permutations)
+
+
+def _ceiling(targets: Sequence[Target]) -> float | None:
+    known = [t.ceiling for t in targets if t.ceiling is not None]
+    return float(np.mean(np.concatenate(known))) if known else None
+
+
+def repeats_agree(repeats: Float[np.ndarray, "repeats stimuli voxels"], *, permutations: int = 999) -> Agreement | None:
+    """Pearson r over stimuli between the means of odd and of even repeats, averaged over voxels.
+
+    Not above 0: the rows of one are mixed, or all is noise. At most 400 of the stimuli that have both are read, and
+    2000 voxels, evenly spread. Rows that are shuffled in the same way at every repeat are for `pairings` to find.
+
+    Args:
+        repeats: NaN where a stimulus has fewer.
+        permutations: orders of the stimuli that it is compared with.
+
+    Returns:
+        None where fewer than 10 stimuli have both.
+    """
+    columns = _spread(repeats.shape[2], _VOXELS)
+    repeats = repeats[:, :, columns]
+    seen = np.isfinite(repeats).all(axis=2)
+    able = np.flatnonzero(seen[::2].any(axis=0) & seen[1::2].any(axis=0))
+    if len(able) < 10:
+        return None
+    rows = able[_spread(len(able), _STIMULI)]
+    parts = np.asarray(repeats[:, rows], dtype=np.float64)
+    odd, even = (z_scored(torch.as_tensor(np.nanmean(parts[i::2], axis=0))).numpy() for i in (0, 1))
+    products = odd @ even.T / ((len(rows) - 1) * len(columns))
+    rng, n = np.random.default_rng(0), len(products)
+    null = np.array([products[np.arange(n), rng.permutation(n)].sum() for _ in range(permutations)])
+    r = float(np.trace(products))
+    return Agreement(r=r, p=(1 + int((null >= r - 1e-12).sum())) / (permutations + 1), chance=float(null.std()))
 
 
 def _similarities(targets: Sequence[Target], rows: np.ndarray) -> Square:
@@ -127,9 +169,13 @@ def _similarities(targets: Sequence[Target], rows: np.ndarray) -> Square:
     voxels = [t.responses[rows] for t in targets if t.responses is not None]
     if voxels:
         joined = np.concatenate(voxels, axis=1)
-        chosen = np.unique(np.linspace(0, joined.shape[1] - 1, min(joined.shape[1], _VOXELS)).round().astype(int))
-        parts.append(_standard(_products(joined[:, chosen])))
+        parts.append(_standard(_products(joined[:, _spread(joined.shape[1], _VOXELS)])))
     return np.asarray(np.mean(parts, axis=0))
+
+
+def _spread(n: int, most: int) -> Int[np.ndarray, " some"]:
+    """At most so many of n places, evenly spread."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))
 
 
 def _products(x: Float[np.ndarray, "stimuli columns"]) -> Square:

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from ontogeny.assembly import Target
 from ontogeny.benchmark import PreparedBenchmark
 from ontogeny.benchmark.controls import SEED
+from ontogeny.panels import mean_of
 from ontogeny.scores import Score
 from ontogeny.stimuli import StimulusSet
 
@@ -34,6 +35,8 @@ class Visible:
         surface_name: what that surface is.
         chance: mean over 20 draws of 64 random features.
         spread: standard deviation over these draws.
+        ceiling: the highest value that noise allows; None where not known.
+        ceiling_lower: what other subjects reach; None where not known.
     """
 
     roi: str
@@ -42,6 +45,8 @@ class Visible:
     surface_name: str
     chance: float
     spread: float
+    ceiling: float | None = None
+    ceiling_lower: float | None = None
 
     @property
     def least(self) -> float:
@@ -68,6 +73,8 @@ def visible(prepared: PreparedBenchmark) -> list[Visible]:
                 surface_name=baseline[0].layer if baseline else "",
                 chance=float(np.mean(means)),
                 spread=float(np.std(means, ddof=1)),
+                ceiling=mean_of(r.ceiling for r in found),
+                ceiling_lower=mean_of(r.ceiling_lower for r in found),
             )
         )
     return out

@@ -21,9 +21,14 @@ Without --model it examines the benchmark alone:
   pairing    do rows of responses and stimuli belong together? A subject whose rows were shuffled agrees with nobody
   split      does position alone score above chance? Then the folds leak
   worth      how many independent stimuli a correlation rests on (autocorrelation, groups), and what it can show
-  ROI        voxels, ceilings; then for each metric the confound baseline, the spread of random features, and from which
-             value on a model can be told from chance
-  left out   voxels that a folder does not hold, and why
+  ROI        voxels, how ceilings were made; then for each metric its ceiling, the confound baseline, the spread of
+             random features, and from which value on a model can be told from chance
+
+and of a benchmark folder, also with --model:
+
+  files      do all have the sha256 that benchmark.json lists?
+  repeats    do odd and even repeats of a stimulus agree? If not, one is in another order, or all is noise
+  left out   voxels that the folder does not hold, and why
 
   ontogeny doctor kriegeskorte2008
   ontogeny doctor my-benchmark --model my_module:make_model --tokenizer my_module:tokenizer
@@ -48,13 +53,17 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from ontogeny.datasets import load
+    from ontogeny.datasets import benchmark_names, load
+    from ontogeny.datasets.folder.examined import describe_folder
     from ontogeny.doctor import describe_benchmark
     from ontogeny.watching import watch
 
+    folder = Path(arguments.benchmark).expanduser()
+    own = arguments.benchmark not in benchmark_names() and folder.is_dir()
+    beside = "".join(f"{line}\n" for line in describe_folder(folder)) if own else ""
     if arguments.model is None:
-        lines = [*describe_benchmark(load(arguments.benchmark).prepare()), *_left_out(arguments.benchmark)]
-        sys.stdout.write("\n".join(lines) + "\n")
+        lines = describe_benchmark(load(arguments.benchmark).prepare())
+        sys.stdout.write("\n".join(lines) + "\n" + beside)
         return 0
     model = object_at(arguments.model)
     readers = {
@@ -70,18 +79,6 @@ def _run(arguments: argparse.Namespace) -> int:
             pooling=arguments.pooling,
             **readers,
         )
-        sys.stdout.write(
-            monitor.doctor(model() if isinstance(model, type) or not hasattr(model, "parameters") else model) + "\n"
-        )
+        said = monitor.doctor(model() if isinstance(model, type) or not hasattr(model, "parameters") else model)
+        sys.stdout.write(f"{said}\n{beside}")
     return 0
-
-
-def _left_out(benchmark: str) -> list[str]:
-    """What a benchmark's folder says of voxels that it does not hold; nothing of one that is no folder."""
-    from ontogeny.datasets.folder.layout import read_manifest
-
-    if not Path(benchmark).is_dir():
-        return []
-    entries = read_manifest(Path(benchmark)).facts["dropped"]
-    lines = [f"  left out   subject {e['subject']}: {len(e['voxels'])} voxels, {e['why']}" for e in entries]
-    return lines or ["  left out   no voxel"]

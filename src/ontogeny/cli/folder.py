@@ -245,7 +245,7 @@ def verify_here(folder: Path) -> int:
     for problem in problems:
         _say(f"WRONG    {problem.where}: {problem.what}")
     if not problems:
-        _say(f"right    {folder}: every file has its sha256, stimuli and responses pair up, nothing is NaN or constant")
+        _say(f"right    {folder}: every file has its sha256, all ids match, nothing is NaN or constant")
     return 2 if problems else 0
 
 

@@ -204,8 +204,8 @@ def _ceiling(
     voxels: dict[str, Any],
     keep: Bool[np.ndarray, " voxels"],
     told: tuple[float | str | None, str],
-    repeats: Float[np.ndarray, "repeats stimuli voxels"] | None,
-) -> tuple[Float[np.ndarray, " voxels"] | None, str]:
+    repeats: Float[np.ndarray, "repeats stimuli kept"] | None,
+) -> tuple[Float[np.ndarray, " kept"] | None, str]:
     """From the table's column, which is taken out of it, or as `ceiling_of`; and how it was made."""
     given = voxels.pop("ceiling", None)
     if path is None or given is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
 from pathlib import Path
 
@@ -184,6 +185,33 @@ def test_ceilings_come_from_repeats(lab, rng, capsys):
     assert "a ceiling by ncsnr needs repeats" in failed(capsys, "--responses", "s1=s1.npy", "--ceiling", "ncsnr")
 
 
+def test_the_doctor_reads_the_repeats_hashes_and_left_out_voxels_of_a_folder(lab, rng, capsys):
+    repeats = (rng.standard_normal((1, N, VOXELS)) + 0.5 * rng.standard_normal((2, N, VOXELS))).astype(np.float32)
+    np.save(lab / "s1.npy", repeats)
+    assert build("right", "--responses", "s1=s1.npy") == 0
+    assert main(["doctor", "right"]) == 0
+    said = capsys.readouterr().out
+    assert "have the sha256 that benchmark.json lists" in said
+    assert re.search(r"repeats    subject s1: odd and even agree \(r = 0\.\d{3}, mean over voxels, p = 0\.001\)", said)
+    assert "1 subject(s), 5 voxels, ceiling r = 0.9" in said
+    assert "(ncsnr from 2 repeats of 24 stimuli, as Pearson r (Allen et al. 2022))" in said
+    assert re.search(r"ridge-gcv: ceiling 0\.\d{3}, ", said)
+    assert "left out   no voxel" in said
+    repeats[1] = repeats[1, rng.permutation(N)]
+    repeats[:, :, 2] = 1
+    np.save(lab / "s1.npy", repeats)
+    assert build("mixed", "--responses", "s1=s1.npy", "--drop-bad-voxels") == 0
+    capsys.readouterr()
+    assert main(["doctor", "mixed"]) == 0
+    said = capsys.readouterr().out
+    assert "odd and even DO NOT AGREE: is one in another order, or all noise?" in said
+    assert "left out   subject s1: 1 voxels, constant over stimuli" in said
+    (array,) = Path("mixed/responses").iterdir()
+    array.write_bytes(array.read_bytes()[:-1] + b"x")
+    assert main(["doctor", "mixed"]) == 2
+    assert "sha256" in capsys.readouterr().err
+
+
 def test_too_few_repeats_for_a_ceiling_leave_it_unknown_and_say_why(lab, rng, capsys):
     repeats = rng.standard_normal((2, N, VOXELS)).astype(np.float32)
     repeats[1, 5:] = np.nan
@@ -192,6 +220,8 @@ def test_too_few_repeats_for_a_ceiling_leave_it_unknown_and_say_why(lab, rng, ca
     found = load("out").assemblies[0]
     assert found.ceiling is None
     assert "not known: 5 of 24 stimuli were shown twice or more" in found.ceiling_source
+    assert main(["doctor", "out"]) == 0
+    assert "ceiling not known: 5 of 24 stimuli were shown twice or more" in capsys.readouterr().out
     shutil.rmtree("out")
     assert "needs 10" in failed(capsys, "--responses", "s1=s1.npy", "--ceiling", "split-half")
 
