@@ -6,6 +6,8 @@ prepared.py   PreparedBenchmark: what scores
 pieces.py     Pieces: what a model reads where a stimulus is made of several things
 controls.py   what stands beside the layers, by name
 leak.py       do the folds leak?
+pairing.py    are the rows of the responses those of the stimuli?
+visible.py    how many independent stimuli, and how small an effect shows
 """
 
 from __future__ import annotations

@@ -73,10 +73,8 @@ def _of_benchmark(cells: Cells, stem: str) -> Answers:
         ("hierarchy", lambda: hierarchy(last, order or "ventral", draws=_DRAWS), hierarchy_pictures.figures),
         ("depth", lambda: depth(last, source=str(own.model[0])), depth_pictures.figures),
         ("scale", lambda: _scale(cells.at_last_step()), scale_pictures.figures),
-        ("when", lambda: when(own, order, draws=_DRAWS), when_pictures.figures),
+        ("when", lambda: _when(own, order), when_pictures.figures),
     ]
-    if len(own.names("roi")) > _MOST_ROIS:
-        asked = [one for one in asked if one[0] != "when"]
     return _joined([_ask(name, make, draw, where, stem) for name, make, draw in asked])
 
 
@@ -109,6 +107,13 @@ def _metric(cells: Cells) -> str:
 def _placed(steps: Sequence[Sequence[str]], cells: Cells) -> int:
     have = set(cells.names("roi"))
     return sum(1 for step in steps if have & set(step))
+
+
+def _when(cells: Cells, order: str | None) -> Finding:
+    """Every curve is fitted, so of many regions it is left to be asked for."""
+    if len(cells.names("roi")) > _MOST_ROIS:
+        raise OntogenyError(f"more than {_MOST_ROIS} regions; ask `ontogeny findings when RECORD --rois ...` of some")
+    return when(cells, order, draws=_DRAWS)
 
 
 def _scale(cells: Cells) -> Finding:

@@ -123,6 +123,13 @@ def test_questions_that_a_record_can_answer_have_a_row_and_pictures(tmp_path):
     assert {"run-image-regions.png", "run-image-depth-curves.png", "run-image-scale-networks.png"} <= names
 
 
+def test_of_very_many_regions_the_page_does_not_ask_when(tmp_path, monkeypatch):
+    monkeypatch.setattr("ontogeny.report.findings._MOST_ROIS", 3)
+    asked_record(tmp_path / "run", loss=1.0)
+    text = write_report(tmp_path / "run").html.read_text(encoding="utf-8")
+    assert "image, rsa, when: more than 3 regions; ask `ontogeny findings when RECORD --rois ...` of some" in text
+
+
 def test_questions_of_several_records_stand_first(tmp_path):
     for number in range(6):
         asked_record(tmp_path / f"model-{number}", loss=3.0 - 0.3 * number, lift=0.05 * number)
