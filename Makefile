@@ -25,8 +25,11 @@ lint: .venv/.ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# A peer that only the timings need stands aside.
 bench: .venv/.ready
-	$(BIN)/python -m tests.timings
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --no-deps --target .venv/bench \
+		cka-pytorch==1.1.3 seaborn==0.13.2
+	PYTHONPATH=.venv/bench $(BIN)/python -m tests.timings
 
 # timm stands aside: it needs torchvision, whose wheels do not fit the CPU build of torch, and a torchvision that cannot be
 # imported breaks transformers. The tests of timm run in a process that sees this folder.

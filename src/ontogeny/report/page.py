@@ -95,7 +95,7 @@ def page(
         "<p>Alignment of a model's layers with brain responses while it trains, beside its task at the same weights. "
         "Hover for values; the three dots of a picture save it.</p>",
         *_pooled(*pooled),
-        *_answers(across, "h2", "All runs: the study's other questions"),
+        *(_answers(across, "h2", "All runs: the study's other questions") if across.findings else ()),
         *(part for section in sections for part in _run(section)),
         "<h2>Words</h2><dl>",
         *(f"<dt>{escape(word)}</dt><dd>{escape(text)}</dd>" for word, text in sorted((GLOSSARY | LEAD_WORDS).items())),

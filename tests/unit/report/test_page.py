@@ -123,6 +123,13 @@ def test_questions_that_a_record_can_answer_have_a_row_and_pictures(tmp_path):
     assert {"run-image-regions.png", "run-image-depth-curves.png", "run-image-scale-networks.png"} <= names
 
 
+def test_two_records_that_answer_nothing_together_leave_no_heading(tmp_path):
+    for number in range(2):
+        fill(Record.open(tmp_path / f"run-{number}", create=True))
+    text = write_report(tmp_path).html.read_text(encoding="utf-8")
+    assert "All runs: the study" not in text
+
+
 def test_of_very_many_regions_the_page_does_not_ask_when(tmp_path, monkeypatch):
     monkeypatch.setattr("ontogeny.report.findings._MOST_ROIS", 3)
     asked_record(tmp_path / "run", loss=1.0)
