@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from ontogeny._arrays import PerVoxel, Responses, Square, digest
 from ontogeny.errors import AlignmentIdError, DataError
 from ontogeny.stimuli import check_ids
 
-__all__ = ["Assembly", "Geometry", "Target", "targets", "usable_voxels"]
+__all__ = ["Assembly", "Geometry", "Target", "some_voxels", "spread", "targets", "usable_voxels"]
 
 
 def usable_voxels(responses: Float[np.ndarray, "stimuli voxels"]) -> np.ndarray:
@@ -183,3 +183,22 @@ def targets(assemblies: Sequence[Assembly | Geometry], ids: Sequence[str]) -> tu
                 )
             )
     return tuple(out)
+
+
+def spread(n: int, most: int) -> Int[np.ndarray, " some"]:
+    """At most so many of n places, evenly spread."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))
+
+
+def some_voxels(targets: Sequence[Target], most: int) -> Float[np.ndarray, "stimuli some"] | None:
+    """At most so many voxels, evenly spread over the targets, float64; None where no target has voxels."""
+    every = [t.responses for t in targets if t.responses is not None]
+    if not every:
+        return None
+    chosen = spread(sum(block.shape[1] for block in every), most)
+    starts = np.cumsum([0, *(block.shape[1] for block in every)])
+    parts = [
+        block[:, chosen[(chosen >= start) & (chosen < start + block.shape[1])] - start]
+        for block, start in zip(every, starts[:-1], strict=True)
+    ]
+    return np.concatenate(parts, axis=1).astype(np.float64)

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ontogeny._arrays import Responses
-from ontogeny.assembly import Target
+from ontogeny.assembly import Target, some_voxels
 from ontogeny.benchmark.controls import SEED
 from ontogeny.metrics import Folds
 from ontogeny.metrics.encoding import ridge_cv
@@ -68,7 +67,7 @@ def split_leak(stimuli: StimulusSet, targets: Sequence[Target], folds: Folds) ->
     Returns:
         None where no target has voxels: a geometry has no split.
     """
-    voxels = _some_voxels(targets)
+    voxels = some_voxels(targets, _VOXELS)
     if voxels is None:
         return None
     x = position_features(stimuli)
@@ -80,18 +79,3 @@ def split_leak(stimuli: StimulusSet, targets: Sequence[Target], folds: Folds) ->
     values = r.reshape(len(orders), voxels.shape[1]).mean(axis=1)
     as_high = int((values >= values[0] - 1e-9).sum())
     return SplitLeak(value=float(values[0]), p=as_high / len(orders), n_voxels=voxels.shape[1])
-
-
-def _some_voxels(targets: Sequence[Target]) -> Responses | None:
-    """At most 64 voxels, evenly spread: the question is of the folds, not of a place."""
-    every = [t.responses for t in targets if t.responses is not None]
-    if not every:
-        return None
-    total = sum(block.shape[1] for block in every)
-    chosen = np.unique(np.linspace(0, total - 1, min(total, _VOXELS)).round().astype(int))
-    starts = np.cumsum([0, *(block.shape[1] for block in every)])
-    parts = [
-        block[:, chosen[(chosen >= start) & (chosen < start + block.shape[1])] - start]
-        for block, start in zip(every, starts[:-1], strict=True)
-    ]
-    return np.concatenate(parts, axis=1).astype(np.float64)

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from ontogeny._arrays import Square
-from ontogeny.assembly import Target
+from ontogeny.assembly import Target, some_voxels, spread
 from ontogeny.ceilings import LOWEST
 from ontogeny.metrics.view import LayerView, z_scored
 
@@ -94,7 +94,7 @@ def pairings(
     n = len(surface)
     if n < 10:
         return []
-    rows = _spread(n, _STIMULI)
+    rows = spread(n, _STIMULI)
     subjects = list(dict.fromkeys(target.subject for target in targets))
     shapes = {s: _standard(_similarities([t for t in targets if t.subject == s], rows)) for s in subjects}
     seen = _surface(surface[rows])
@@ -147,35 +147,28 @@ def repeats_agree(repeats: Float[np.ndarray, "repeats stimuli voxels"], *, permu
     Returns:
         None where fewer than 10 stimuli have both.
     """
-    columns = _spread(repeats.shape[2], _VOXELS)
+    columns = spread(repeats.shape[2], _VOXELS)
     repeats = repeats[:, :, columns]
     seen = np.isfinite(repeats).all(axis=2)
     able = np.flatnonzero(seen[::2].any(axis=0) & seen[1::2].any(axis=0))
     if len(able) < 10:
         return None
-    rows = able[_spread(len(able), _STIMULI)]
+    rows = able[spread(len(able), _STIMULI)]
     parts = np.asarray(repeats[:, rows], dtype=np.float64)
     odd, even = (z_scored(torch.as_tensor(np.nanmean(parts[i::2], axis=0))).numpy() for i in (0, 1))
     products = odd @ even.T / ((len(rows) - 1) * len(columns))
     rng, n = np.random.default_rng(0), len(products)
     null = np.array([products[np.arange(n), rng.permutation(n)].sum() for _ in range(permutations)])
-    r = float(np.trace(products))
-    return Agreement(r=r, p=(1 + int((null >= r - 1e-12).sum())) / (permutations + 1), chance=float(null.std()))
+    return _against(float(np.trace(products)), null)
 
 
 def _similarities(targets: Sequence[Target], rows: np.ndarray) -> Square:
     """Over the voxels of all ROIs; where RDMs were given, the mean over ROIs of these, centred and of other sign."""
     parts = [_standard(_centred(np.asarray(t.rdm)[np.ix_(rows, rows)])) for t in targets if t.rdm is not None]
-    voxels = [t.responses[rows] for t in targets if t.responses is not None]
-    if voxels:
-        joined = np.concatenate(voxels, axis=1)
-        parts.append(_standard(_products(joined[:, _spread(joined.shape[1], _VOXELS)])))
+    voxels = some_voxels(targets, _VOXELS)
+    if voxels is not None:
+        parts.append(_standard(_products(voxels[rows])))
     return np.asarray(np.mean(parts, axis=0))
-
-
-def _spread(n: int, most: int) -> Int[np.ndarray, " some"]:
-    """At most so many of n places, evenly spread."""
-    return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))
 
 
 def _products(x: Float[np.ndarray, "stimuli columns"]) -> Square:
@@ -204,5 +197,8 @@ def _agreement(mine: Square, theirs: Square, permutations: int) -> Agreement:
     r = float((mine * theirs).sum())
     orders = (rng.permutation(len(mine)) for _ in range(permutations))
     null = np.array([float((mine[np.ix_(order, order)] * theirs).sum()) for order in orders])
-    p = (1 + int((null >= r - 1e-12).sum())) / (permutations + 1)
-    return Agreement(r=r, p=p, chance=float(null.std()))
+    return _against(r, null)
+
+
+def _against(r: float, null: Float[np.ndarray, " orders"]) -> Agreement:
+    return Agreement(r=r, p=(1 + int((null >= r - 1e-12).sum())) / (len(null) + 1), chance=float(null.std()))

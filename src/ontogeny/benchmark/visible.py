@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from ontogeny.assembly import Target
+from ontogeny.assembly import Target, some_voxels
 from ontogeny.benchmark import PreparedBenchmark
 from ontogeny.benchmark.controls import SEED
 from ontogeny.panels import mean_of
@@ -104,22 +104,13 @@ def effective_stimuli(stimuli: StimulusSet, targets: Sequence[Target]) -> float:
         stimuli: in their order, with their groups.
         targets: aligned to the stimuli; voxels of at most 200 are read. A geometry has no order: n.
     """
-    n, y = len(stimuli), _some(targets)
+    n, y = len(stimuli), some_voxels(targets, _VOXELS)
     if y is None:
         return float(n)
+    y = (y - y.mean(axis=0)) / y.std(axis=0)
     if stimuli.contiguous:
         return _of_series(y)
     return _of_groups(y, stimuli.groups) if stimuli.groups is not None else float(n)
-
-
-def _some(targets: Sequence[Target]) -> Float[np.ndarray, "stimuli voxels"] | None:
-    blocks = [t.responses for t in targets if t.responses is not None]
-    if not blocks:
-        return None
-    joined = np.concatenate(blocks, axis=1)
-    chosen = np.unique(np.linspace(0, joined.shape[1] - 1, min(joined.shape[1], _VOXELS)).round().astype(int))
-    y = joined[:, chosen].astype(np.float64)
-    return np.asarray((y - y.mean(axis=0)) / y.std(axis=0))
 
 
 def _of_series(y: Float[np.ndarray, "stimuli voxels"]) -> float:

@@ -169,7 +169,7 @@ def map_figure(
     )
     title = f"{metric} in the brain, over training"
     named = {f"step {step}": values for step, values in maps.items()}
-    unit = scores_of(record, metric=metric, layer=layer, **columns)[0].unit
+    unit = scores_of(record, metric=metric, layer=layer, step=next(iter(maps)), **columns)[0].unit
     chart = sliced(named, space, slices, unit or metric)
     return Figure(name=file_stem(record.run, metric, "brain"), title=title, caption=caption, chart=finished(chart))
 

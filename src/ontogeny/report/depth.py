@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ontogeny.findings import Finding
 from ontogeny.findings.data.cells import ABOVE_CHANCE
-from ontogeny.report.figures import Figure, altair, finished
+from ontogeny.report.figures import Figure, altair, finished, plain_json
 
-__all__ = ["drawable", "figures"]
+__all__ = ["figures"]
 
 _NAMES = {"text": "language", "image": "vision"}
 _COLOURS = {"text": "#c0392b", "image": "#1f6fb4"}
@@ -37,7 +36,7 @@ def figures(finding: Finding) -> tuple[Figure, ...]:
 
 def _curves(finding: Finding) -> Figure:
     alt = altair()
-    rows = [drawable(row) for row in finding.details["curves"]]
+    rows = [plain_json(row) for row in finding.details["curves"]]
     networks = list(dict.fromkeys(row["network"] for row in rows))
     said = str(rows[0]["said"])
     panels = [_panel([row for row in rows if row["network"] == network], network, rows) for network in networks[:_MOST]]
@@ -86,7 +85,7 @@ def _panel(rows: Sequence[Mapping[str, Any]], network: str, everything: Iterable
 
 def _distances(finding: Finding) -> Figure:
     alt = altair()
-    rows = [drawable(row) for row in finding.details["distances"]]
+    rows = [plain_json(row) for row in finding.details["distances"]]
     by_name = {e.name: e for e in finding.estimates}
     panels = []
     for name in dict.fromkeys(row["distance"] for row in rows):
@@ -96,7 +95,7 @@ def _distances(finding: Finding) -> Figure:
         interval = "" if over.low is None else f" [{over.low:.3g}, {over.high:.3g}]"
         heading = alt.Title(title, subtitle=[f"slope {over.value:.3g}{interval}", f"shuffled depths p = {order.p:.2g}"])
         panels.append(_subjects(own, unit).properties(title=heading))
-    panels.append(_agreement([drawable(row) for row in finding.details["agreement"]]))
+    panels.append(_agreement([plain_json(row) for row in finding.details["agreement"]]))
     said = str(finding.details["curves"][0]["said"])
     chart = alt.hconcat(*panels, spacing=22).properties(
         title=alt.Title("Do deeper layers converge across modalities?", subtitle=finding.source.split("; ", 1))
@@ -139,8 +138,3 @@ def _agreement(rows: Sequence[Mapping[str, Any]]) -> Any:
 def _depth_axis() -> Any:
     alt = altair()
     return alt.X("depth:Q", title="relative depth", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(values=[0, 0.5, 1]))
-
-
-def drawable(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Without numbers that JSON lacks."""
-    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}

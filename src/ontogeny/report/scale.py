@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ontogeny.findings import Finding
-from ontogeny.report.depth import drawable
-from ontogeny.report.figures import Figure, altair, finished
+from ontogeny.report.figures import Figure, altair, finished, plain_json
 
 __all__ = ["figures"]
 
@@ -34,7 +33,7 @@ def figures(finding: Finding) -> tuple[Figure, ...]:
 
 def _networks(finding: Finding) -> Figure:
     alt = altair()
-    curve, shifts = ([drawable(row) for row in finding.details[name]] for name in ("curve", "networks"))
+    curve, shifts = ([plain_json(row) for row in finding.details[name]] for name in ("curve", "networks"))
     names = [row["network"] for row in sorted(shifts, key=lambda row: -row["shift"])]
     kept = names if len(names) <= _MOST else [*names[: _MOST // 2], *names[-_MOST // 2 :]]
     said = str(curve[0]["said"])
@@ -97,7 +96,7 @@ def _shifts(rows: Sequence[dict[str, Any]], names: Sequence[str], ends: tuple[st
 
 def _contrast(finding: Finding) -> Any:
     alt = altair()
-    rows = [drawable(row) for row in finding.details["contrast"]]
+    rows = [plain_json(row) for row in finding.details["contrast"]]
     base = alt.Chart(alt.Data(values=rows))
     x = alt.X("scale:Q", title="scale (kernel width, or k)", scale=alt.Scale(zero=False, nice=False, padding=6))
     dash = alt.StrokeDash("form:N", title="contrast of", scale=alt.Scale(domain=["z", "ranks"], range=[[1, 0], [5, 3]]))
@@ -114,7 +113,7 @@ def _contrast(finding: Finding) -> Any:
 
 def _regions(finding: Finding) -> Figure:
     alt = altair()
-    rows = [drawable(row) for row in finding.details["regions"]]
+    rows = [plain_json(row) for row in finding.details["regions"]]
     low, high = _ends(finding)
     names = list(dict.fromkeys(row["network"] for row in rows))
     ends = [row[key] for row in rows for key in ("z_low", "z_high")]

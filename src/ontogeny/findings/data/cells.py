@@ -119,10 +119,11 @@ class Cells:
         Raises:
             DataError: no alignment score in any of them.
         """
-        rows = [row for scores, header in runs for row in _rows(scores, header)]
-        if not rows:
+        parts = [_of_run(scores, header) for scores, header in runs]
+        columns = {name: [value for part in parts for value in part[name]] for name in _COLUMNS}
+        if not columns["value"]:
             raise DataError(f"the records hold no alignment score{where}; the first probe writes some")
-        return cls.of_table({name: [row[name] for row in rows] for name in _COLUMNS})
+        return cls.of_table(columns)
 
     def where(self, **columns: Any) -> Cells:
         """The cells whose columns equal what is asked for, or are in a list of it.
@@ -198,28 +199,20 @@ def _column(name: str, given: Any, n: int) -> np.ndarray:
     return np.asarray(given, dtype=kind)
 
 
-def _rows(scores: Sequence[Score], header: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _of_run(scores: Sequence[Score], header: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Column -> values of one run's scores."""
     scores = [s for s in scores if s.value is not None and s.layer != SURPRISAL]
     places = _depths(scores)
     modality = {name: str(about.get("modality", "")) for name, about in header["benchmarks"].items()}
-    return [
-        {
-            "model": s.run,
-            "modality": modality.get(s.benchmark, ""),
-            "step": s.step,
-            "benchmark": s.benchmark,
-            "subject": s.subject,
-            "roi": s.roi,
-            "layer": s.layer,
-            "depth": places[s.benchmark, s.layer],
-            "pooling": s.pooling,
-            "metric": s.metric,
-            "value": s.value,
-            "chance": np.nan if s.chance is None else s.chance,
-            "ceiling": np.nan if s.ceiling is None else s.ceiling,
-        }
-        for s in scores
-    ]
+    told = ("step", "benchmark", "subject", "roi", "layer", "pooling", "metric", "value")
+    return {
+        "model": [s.run for s in scores],
+        "modality": [modality.get(s.benchmark, "") for s in scores],
+        "depth": [places[s.benchmark, s.layer] for s in scores],
+        **{name: [getattr(s, name) for s in scores] for name in told},
+        "chance": [np.nan if s.chance is None else s.chance for s in scores],
+        "ceiling": [np.nan if s.ceiling is None else s.ceiling for s in scores],
+    }
 
 
 def _depths(scores: Sequence[Score]) -> dict[tuple[str, str], float]:
