@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from ontogeny.assembly import Geometry as Geometry
     from ontogeny.benchmark import Benchmark as Benchmark
     from ontogeny.datasets import load as load
-    from ontogeny.features import Features as Features
+    from ontogeny.extraction.features import Features as Features
+    from ontogeny.extraction.probe import Probe as Probe
     from ontogeny.monitor import Monitor as Monitor
-    from ontogeny.probe import Probe as Probe
     from ontogeny.published import load_published as load_published
     from ontogeny.scores import Score as Score
     from ontogeny.series import Record as Record
@@ -37,11 +37,11 @@ __version__ = "0.1.0"
 _WHERE = {
     "Assembly": "assembly",
     "Benchmark": "benchmark",
-    "Features": "features",
+    "Features": "extraction.features",
     "Geometry": "assembly",
     "HeldOutLoss": "task",
     "Monitor": "monitor",
-    "Probe": "probe",
+    "Probe": "extraction.probe",
     "Record": "series",
     "Score": "scores",
     "Series": "series",

@@ -14,7 +14,7 @@ from ontogeny.benchmark.leak import split_leak
 from ontogeny.benchmark.pairing import pairings
 from ontogeny.benchmark.visible import Visible, effective_stimuli, least_correlation, visible
 from ontogeny.ceilings import LOWEST
-from ontogeny.features import Site
+from ontogeny.extraction.features import Site
 from ontogeny.scores import Score
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ from ontogeny.background import Background, without_random_numbers
 from ontogeny.cost import Cost
 from ontogeny.doctor import examine
 from ontogeny.errors import ConfigError, RecordError
-from ontogeny.probe import same_randomness
-from ontogeny.ranks import ALONE, Ranks, is_first, refuse_unreadable, these_ranks
+from ontogeny.extraction.probe import same_randomness
+from ontogeny.extraction.ranks import ALONE, Ranks, is_first, refuse_unreadable, these_ranks
+from ontogeny.extraction.weights import deployed_weights, weights_hash
 from ontogeny.reading import Reading, constants, read, score
 from ontogeny.schedule import Schedule, parse_schedule
 from ontogeny.scores import Score
@@ -25,7 +26,6 @@ from ontogeny.series import Record
 from ontogeny.sinks import Sink, short_names
 from ontogeny.task import Task
 from ontogeny.watched import Watched
-from ontogeny.weights import deployed_weights, weights_hash
 from ontogeny.writing import Writer, seconds_row
 
 __all__ = ["Monitor", "OnError", "Weights"]

@@ -10,13 +10,13 @@ from typing import Any, Protocol, runtime_checkable
 from torch import nn
 
 from ontogeny.benchmark.controls import DEFAULT
-from ontogeny.features import Features
-from ontogeny.probe import Probe, observing
-from ontogeny.ranks import Ranks, is_sharded
+from ontogeny.extraction.features import Features
+from ontogeny.extraction.probe import Probe, observing
+from ontogeny.extraction.ranks import Ranks, is_sharded
+from ontogeny.extraction.weights import deployed_weights, weights_hash
 from ontogeny.scores import Score
 from ontogeny.task import Measured, Task
 from ontogeny.watched import Watched
-from ontogeny.weights import deployed_weights, weights_hash
 
 __all__ = ["Keeper", "Reading", "constants", "read", "score"]
 

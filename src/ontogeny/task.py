@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ontogeny.addresses import object_at
 from ontogeny.errors import FeatureError, ProbeError
-from ontogeny.pooling import first_tensor
+from ontogeny.extraction.pooling import first_tensor
 
 __all__ = ["HeldOutLoss", "Measured", "Task", "intrinsic_dimension", "mean_norm", "participation_ratio"]
 

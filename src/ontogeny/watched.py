@@ -8,9 +8,9 @@ from typing import Any
 
 from ontogeny.benchmark import Benchmark, PreparedBenchmark
 from ontogeny.benchmark.controls import DEFAULT, parse_controls
-from ontogeny.pooling import Pooling
-from ontogeny.probe import Probe, same_randomness
-from ontogeny.readers import random_tokens
+from ontogeny.extraction.inputs import random_tokens
+from ontogeny.extraction.pooling import Pooling
+from ontogeny.extraction.probe import Probe, same_randomness
 from ontogeny.scores import Score
 
 __all__ = ["Watched"]

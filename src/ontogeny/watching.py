@@ -13,9 +13,9 @@ from ontogeny.addresses import object_at
 from ontogeny.benchmark import Benchmark
 from ontogeny.datasets import load
 from ontogeny.errors import ConfigError, nearest, require
+from ontogeny.extraction.probe import same_randomness
 from ontogeny.metrics.shen2026 import shen2026
 from ontogeny.monitor import Monitor, OnError, Weights
-from ontogeny.probe import same_randomness
 from ontogeny.schedule import Schedule
 from ontogeny.sinks import Sink
 from ontogeny.task import Task

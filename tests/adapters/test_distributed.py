@@ -16,7 +16,7 @@ from torch import nn
 
 from ontogeny import HeldOutLoss, Record, watch
 from ontogeny.errors import ConfigError
-from ontogeny.ranks import is_first, refuse_unreadable
+from ontogeny.extraction.ranks import is_first, refuse_unreadable
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.slow

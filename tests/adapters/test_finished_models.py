@@ -13,9 +13,9 @@ from tests.models import fast_tokenizer, saved, tiny_gpt, tiny_neox
 from ontogeny import watch
 from ontogeny.cli import main
 from ontogeny.errors import DownloadError
+from ontogeny.extraction.weights import weights_hash
 from ontogeny.replay import finished, missing_records, model_table, performance_and_alignment, read_models, replay
 from ontogeny.replay.sources import hub_client
-from ontogeny.weights import weights_hash
 
 LIST = """models:
   - tiny/gpt

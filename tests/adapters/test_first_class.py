@@ -18,8 +18,8 @@ from ontogeny import HeldOutLoss, Record, watch
 from ontogeny.callbacks.lightning import AlignmentCallback as LightningCallback
 from ontogeny.callbacks.transformers import AlignmentCallback as TransformersCallback
 from ontogeny.errors import ConfigError, RecordError
+from ontogeny.extraction.weights import weights_hash
 from ontogeny.sinks import short_names
-from ontogeny.weights import weights_hash
 
 
 def lightning(benchmark, folder, **options):

@@ -509,14 +509,14 @@ def test_in_a_process_of_its_own_only_the_environment_says_where_the_hub_is(serv
     """As users run it: HF_ENDPOINT and nothing patched; a failure of each kind on the way."""
     server.faults[:] = [("refs", "429"), ("GET .*model.safetensors", "cut"), ("GET .*config.json", "500")]
     code = (
-        "from ontogeny.replay import hub; from ontogeny.weights import weights_hash\n"
+        "from ontogeny.replay import hub; from ontogeny.extraction.weights import weights_hash\n"
         f"s = hub({REPO!r}, cache_dir={str(tmp_path / 'ours')!r})\n"
         "print(s.steps, weights_hash(s.load(1000)))"
     )
     environment = os.environ | {"HF_ENDPOINT": server.url, "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path / "home")}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
-    from ontogeny.weights import weights_hash
+    from ontogeny.extraction.weights import weights_hash
 
     assert done.stdout.split("\n")[-2] == f"{STEPS} {weights_hash(tiny_neox(seed=1000, dtype=torch.float16))}"
     assert server.faults == []

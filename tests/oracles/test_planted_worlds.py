@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ontogeny import load
-from ontogeny.features import Features, Site
+from ontogeny.extraction.features import Features, Site
 from ontogeny.metrics import make_folds
 from ontogeny.metrics.encoding import ridge_cv
 from ontogeny.worlds.language import planted_language

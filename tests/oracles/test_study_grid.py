@@ -12,7 +12,7 @@ from tests.benchmarks import text_benchmark
 
 from ontogeny import Assembly, Features
 from ontogeny.assembly import Target
-from ontogeny.features import Site
+from ontogeny.extraction.features import Site
 from ontogeny.metrics import LayerView, Value, make_folds
 from ontogeny.metrics.cka import CKA, cka, kernel
 from ontogeny.metrics.kernel_grid import DOUBLE_UP_TO

@@ -14,7 +14,7 @@ from sklearn.model_selection import PredefinedSplit
 
 from ontogeny import Features
 from ontogeny.assembly import Target
-from ontogeny.features import Site
+from ontogeny.extraction.features import Site
 from ontogeny.metrics import make_folds
 from ontogeny.metrics.banded import RATIOS, UniqueVariance, unique_variance
 from ontogeny.metrics.encoding import ALPHAS

@@ -10,7 +10,7 @@ import torch
 
 from ontogeny import Assembly, Benchmark, Features, StimulusSet
 from ontogeny.errors import AlignmentIdError, DataError
-from ontogeny.features import Site
+from ontogeny.extraction.features import Site
 
 
 def shuffled(assembly, order):

@@ -11,8 +11,8 @@ import torch
 from tests.models import TinyCNN, tiny_gpt, tokenizer, transform
 
 from ontogeny import watch
+from ontogeny.extraction.weights import weights_hash
 from ontogeny.metrics import make_folds
-from ontogeny.weights import weights_hash
 
 
 def text_monitor(benchmark, folder, **options):

@@ -12,7 +12,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from ontogeny import HeldOutLoss
 from ontogeny.callbacks.lightning import AlignmentCallback as LightningCallback
 from ontogeny.callbacks.transformers import AlignmentCallback as TransformersCallback
-from ontogeny.weights import weights_hash
+from ontogeny.extraction.weights import weights_hash
 
 
 class Keeps(pl.Callback):

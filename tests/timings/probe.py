@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ontogeny import Assembly, Benchmark, Features, StimulusSet
-from ontogeny.features import Site
+from ontogeny.extraction.features import Site
 from ontogeny.metrics import Metric, make_folds
 from ontogeny.metrics.banded import UniqueVariance
 from ontogeny.metrics.cka import CKA

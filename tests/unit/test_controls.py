@@ -16,13 +16,13 @@ from ontogeny.benchmark.controls import CONTROLS, DEFAULT, held_out_layer, parse
 from ontogeny.benchmark.leak import split_leak
 from ontogeny.doctor import describe_benchmark
 from ontogeny.errors import ConfigError, DataError, MetricError, ProbeError
-from ontogeny.features import Site
+from ontogeny.extraction.features import Site
+from ontogeny.extraction.inputs import make_reader, random_tokens
+from ontogeny.extraction.ranks import ALONE
 from ontogeny.metrics import Folds, make_folds
 from ontogeny.metrics.cka import CKA
 from ontogeny.metrics.encoding import Ridge
 from ontogeny.panels import panels
-from ontogeny.ranks import ALONE
-from ontogeny.readers import make_reader, random_tokens
 from ontogeny.reading import read, score
 from ontogeny.replay import KeptFeatures
 from ontogeny.stimuli import position_features

@@ -8,7 +8,7 @@ import torch
 from tests.pretend_gpu import OnGpu, moved
 
 from ontogeny import Assembly, Benchmark, StimulusSet
-from ontogeny.features import Features, Site
+from ontogeny.extraction.features import Features, Site
 from ontogeny.metrics.banded import UniqueVariance
 from ontogeny.metrics.cca import CCA
 from ontogeny.metrics.cka import CKA

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ontogeny import Benchmark, Features, StimulusSet
 from ontogeny.assembly import Target
 from ontogeny.errors import AlignmentIdError, DataError, FeatureError, MetricError
-from ontogeny.features import Site
+from ontogeny.extraction.features import Site
 from ontogeny.metrics import Folds, LayerView, make_folds
 from ontogeny.metrics.banded import UniqueVariance, unique_variance
 from ontogeny.metrics.cca import CCA, held_out_cca

@@ -11,9 +11,9 @@ from transformers import BertConfig, BertModel
 
 from ontogeny import Probe, StimulusSet
 from ontogeny.errors import FeatureError, LayerNotFoundError, ProbeError
-from ontogeny.features import Site
-from ontogeny.layers import choose_layers
-from ontogeny.pooling import first_tensor, pool
+from ontogeny.extraction.features import Site
+from ontogeny.extraction.layers import choose_layers
+from ontogeny.extraction.pooling import first_tensor, pool
 
 
 def text_probe(benchmark, **options):

@@ -10,7 +10,7 @@ from torch import nn
 
 from ontogeny import Features, HeldOutLoss
 from ontogeny.errors import FeatureError, ProbeError
-from ontogeny.features import Site
+from ontogeny.extraction.features import Site
 from ontogeny.metrics import LayerView
 from ontogeny.task import intrinsic_dimension, mean_norm, participation_ratio
 

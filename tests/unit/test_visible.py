@@ -12,7 +12,7 @@ from ontogeny import StimulusSet
 from ontogeny.assembly import Target
 from ontogeny.benchmark.visible import effective_stimuli, least_correlation, visible
 from ontogeny.datasets import load
-from ontogeny.features import Features, Site
+from ontogeny.extraction.features import Features, Site
 
 N = 400
 

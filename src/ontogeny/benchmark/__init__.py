@@ -25,7 +25,7 @@ from ontogeny.benchmark.controls import SEED, orders, permuted, within_groups
 from ontogeny.benchmark.pieces import Pieces
 from ontogeny.benchmark.prepared import PreparedBenchmark
 from ontogeny.errors import DataError
-from ontogeny.features import Features
+from ontogeny.extraction.features import Features
 from ontogeny.metrics import Folds, Metric, NeedsStimuli, make_folds
 from ontogeny.metrics.together import prepare_all
 from ontogeny.scores import Score

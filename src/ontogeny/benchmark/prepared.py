@@ -16,7 +16,7 @@ from ontogeny.assembly import Target
 from ontogeny.benchmark.controls import DEFAULT, SEED, averaged, held_out_layer
 from ontogeny.benchmark.pieces import Pieces
 from ontogeny.errors import AlignmentIdError, FeatureError
-from ontogeny.features import Features, Site
+from ontogeny.extraction.features import Features, Site
 from ontogeny.metrics import LayerView, Value
 from ontogeny.metrics.together import Outcome, PreparedAll
 from ontogeny.scores import Kind, Score

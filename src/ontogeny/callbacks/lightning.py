@@ -19,10 +19,10 @@ from typing_extensions import Unpack, override
 
 from ontogeny.benchmark import Benchmark
 from ontogeny.errors import ConfigError
+from ontogeny.extraction.probe import same_randomness
+from ontogeny.extraction.ranks import refuse_unreadable
 from ontogeny.lag import record_shares
 from ontogeny.monitor import Monitor
-from ontogeny.probe import same_randomness
-from ontogeny.ranks import refuse_unreadable
 from ontogeny.sinks import Sink
 from ontogeny.sinks.wandb import WandbSink
 from ontogeny.watching import Options, watch

@@ -13,9 +13,9 @@ from transformers import TrainerCallback
 from typing_extensions import Unpack, override
 
 from ontogeny.benchmark import Benchmark
+from ontogeny.extraction.probe import same_randomness
 from ontogeny.lag import record_shares
 from ontogeny.monitor import Monitor
-from ontogeny.probe import same_randomness
 from ontogeny.sinks import Sink
 from ontogeny.sinks.wandb import WandbSink
 from ontogeny.watching import Options, watch

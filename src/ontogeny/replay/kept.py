@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from ontogeny._arrays import digest
 from ontogeny.errors import CheckpointError, require
-from ontogeny.features import Features, Site
-from ontogeny.probe import Probe
+from ontogeny.extraction.features import Features, Site
+from ontogeny.extraction.probe import Probe
 
 __all__ = ["KeptFeatures"]
 

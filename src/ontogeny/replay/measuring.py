@@ -11,14 +11,14 @@ import torch
 from torch import nn
 
 from ontogeny.errors import ConfigError, OntogenyError
-from ontogeny.ranks import ALONE
+from ontogeny.extraction.ranks import ALONE
+from ontogeny.extraction.weights import weights_hash
 from ontogeny.reading import Keeper, Reading, read, score
 from ontogeny.replay.pretrained import check_vocabulary
 from ontogeny.replay.series import CheckpointSeries
 from ontogeny.scores import Score
 from ontogeny.task import Task
 from ontogeny.watched import Watched
-from ontogeny.weights import weights_hash
 
 __all__ = ["Job", "Measurement", "Order", "Unit", "device_of", "measure", "measure_fetched", "says"]
 

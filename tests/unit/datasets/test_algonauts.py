@@ -13,7 +13,7 @@ from PIL import Image
 from ontogeny.datasets import load
 from ontogeny.datasets.algonauts import REGIONS
 from ontogeny.errors import DataError, DatasetNotFoundError
-from ontogeny.features import Features, Site
+from ontogeny.extraction.features import Features, Site
 
 IMAGES, VERTICES = 60, {"lh": 20, "rh": 14}
 NUMBERS = {"lh": np.repeat([0, 1, 2, 7, 3], 4), "rh": np.repeat([2, 1, 0, 7, 4, 5, 6], 2)}

@@ -28,7 +28,7 @@ from ontogeny.datasets.folder import (
 )
 from ontogeny.datasets.folder.metrics import METRICS, metric_from_json, metric_to_json
 from ontogeny.errors import ChecksumError, DataError, DatasetNotFoundError
-from ontogeny.features import Site
+from ontogeny.extraction.features import Site
 from ontogeny.metrics.cka import CKA
 from ontogeny.metrics.encoding import Ridge
 

@@ -18,7 +18,7 @@ from ontogeny.cli import main
 from ontogeny.datasets import load
 from ontogeny.datasets.folder import read_extras, read_spaces, verify_folder
 from ontogeny.errors import DataError
-from ontogeny.features import Features, Site
+from ontogeny.extraction.features import Features, Site
 
 N = 12
 IDS = [f"s{i:02d}" for i in range(N)]

@@ -14,7 +14,7 @@ from ontogeny.datasets import load
 from ontogeny.datasets.nsd import reader
 from ontogeny.datasets.nsd.design import read_design
 from ontogeny.errors import DataError, DatasetNotFoundError
-from ontogeny.features import Features, Site
+from ontogeny.extraction.features import Features, Site
 
 h5py = pytest.importorskip("h5py")
 nib = pytest.importorskip("nibabel")

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ontogeny.datasets import load
 from ontogeny.errors import AlignmentIdError, DataError, DatasetNotFoundError
-from ontogeny.features import Features, Site
+from ontogeny.extraction.features import Features, Site
 
 h5py = pytest.importorskip("h5py", reason="h5py is not installed")
 

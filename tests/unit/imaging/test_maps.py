@@ -15,7 +15,7 @@ from tests import images
 
 from ontogeny import Assembly, Benchmark, Record, StimulusSet
 from ontogeny.errors import ConfigError, DataError, MissingExtraError, RecordError
-from ontogeny.features import Features, Site
+from ontogeny.extraction.features import Features, Site
 from ontogeny.imaging import Presentations, Space, read_betas, read_space, score_map, score_values, voxelwise
 from ontogeny.lag import rise_time
 from ontogeny.metrics import make_folds

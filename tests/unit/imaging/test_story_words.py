@@ -13,7 +13,7 @@ from ontogeny import Assembly, Benchmark, StimulusSet
 from ontogeny.benchmark.pieces import Pieces
 from ontogeny.datasets.folder import write_benchmark
 from ontogeny.errors import AlignmentIdError, DataError
-from ontogeny.features import Features, Site
+from ontogeny.extraction.features import Features, Site
 from ontogeny.imaging import convolve_glover, fir_delays, to_volumes
 from ontogeny.imaging.words import SILENT, Story, story_pieces
 from ontogeny.metrics import make_folds

@@ -11,8 +11,8 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from tests.models import TinyCNN, TinyModule, image_loader
 
 from ontogeny.errors import CheckpointError, ConfigError, WeightsError
+from ontogeny.extraction.weights import weights_hash
 from ontogeny.replay import lightning
-from ontogeny.weights import weights_hash
 
 
 class Hashes(pl.Callback):

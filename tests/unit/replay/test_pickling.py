@@ -14,8 +14,8 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from tests.models import TinyCNN, TinyModule, fast_tokenizer, image_loader, saved, tiny_neox
 
+from ontogeny.extraction.weights import weights_hash
 from ontogeny.replay import files, hf_trainer, lightning, load_manifest
-from ontogeny.weights import weights_hash
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -58,7 +58,7 @@ import pickle, sys
 from pathlib import Path
 series = pickle.loads(Path(sys.argv[1]).read_bytes())
 step = series.steps[-1]
-from ontogeny.weights import weights_hash
+from ontogeny.extraction.weights import weights_hash
 print(weights_hash(series.load(step)), series.where(step), series.transform(step) if series.transform else None)
 """
 

@@ -12,8 +12,8 @@ from tests.models import TinyCNN, fast_tokenizer, tiny_gpt, token_rows
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from ontogeny.errors import CheckpointError, ConfigError, WeightsError
+from ontogeny.extraction.weights import weights_hash
 from ontogeny.replay import hf_trainer
-from ontogeny.weights import weights_hash
 
 
 class Hashes(TrainerCallback):

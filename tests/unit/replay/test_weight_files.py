@@ -12,8 +12,8 @@ from tests.models import TinyCNN
 from ontogeny import Record
 from ontogeny.cli import main
 from ontogeny.errors import CheckpointError, WeightsError
+from ontogeny.extraction.weights import weights_hash
 from ontogeny.replay import Naming, files
-from ontogeny.weights import weights_hash
 
 
 def weights(seed: int):

@@ -19,12 +19,12 @@ from torch import Tensor, nn
 
 from ontogeny._arrays import digest
 from ontogeny.errors import FeatureError, ProbeError
-from ontogeny.features import Features, Site
-from ontogeny.layers import EMBEDDINGS, SURPRISAL, choose_layers, plain_model
+from ontogeny.extraction.features import Features, Site
+from ontogeny.extraction.inputs import Batch, Reader, make_reader
+from ontogeny.extraction.layers import EMBEDDINGS, SURPRISAL, choose_layers, plain_model
+from ontogeny.extraction.pooling import Pooling, first_tensor, pool, pooling_name
+from ontogeny.extraction.ranks import ALONE, Ranks, is_sharded
 from ontogeny.metrics.view import refusal
-from ontogeny.pooling import Pooling, first_tensor, pool, pooling_name
-from ontogeny.ranks import ALONE, Ranks, is_sharded
-from ontogeny.readers import Batch, Reader, make_reader
 from ontogeny.stimuli import StimulusSet
 
 __all__ = ["Probe", "observing", "same_randomness"]
@@ -113,7 +113,7 @@ class Probe:
         reader: a Hugging Face tokenizer or a callable text -> token ids (text); a callable image -> tensor (images).
         layers: "auto" (blocks of a transformer with the embedding output, stages of a CNN), or names and globs;
             "surprisal" adds each sentence's mean token surprisal in nats (language models, text).
-        pooling: one or several, see `ontogeny.pooling`.
+        pooling: one or several, see `ontogeny.extraction.pooling`.
         batch_size: stimuli a forward pass.
     """
 

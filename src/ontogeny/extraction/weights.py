@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ontogeny.layers import plain_model, plain_name
+from ontogeny.extraction.layers import plain_model, plain_name
 
 __all__ = ["deployed_weights", "weights_hash"]
 
