@@ -16,7 +16,7 @@ from ontogeny.background import Background, without_random_numbers
 from ontogeny.cost import Cost
 from ontogeny.doctor import examine
 from ontogeny.errors import ConfigError, RecordError
-from ontogeny.extraction.probe import same_randomness
+from ontogeny.extraction.randomness import same_randomness
 from ontogeny.extraction.ranks import ALONE, Ranks, is_first, refuse_unreadable, these_ranks
 from ontogeny.extraction.weights import deployed_weights, weights_hash
 from ontogeny.reading import Reading, constants, read, score

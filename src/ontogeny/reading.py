@@ -11,7 +11,8 @@ from torch import nn
 
 from ontogeny.benchmark.controls import DEFAULT
 from ontogeny.extraction.features import Features
-from ontogeny.extraction.probe import Probe, observing
+from ontogeny.extraction.isolation import observing
+from ontogeny.extraction.probe import Probe
 from ontogeny.extraction.ranks import Ranks, is_sharded
 from ontogeny.extraction.weights import deployed_weights, weights_hash
 from ontogeny.scores import Score
@@ -101,8 +102,8 @@ def _measure(model: nn.Module, task: Task | None, ranks: Ranks) -> tuple[Measure
         return ()
 
     def measure() -> tuple[Measured, ...]:
-        with observing(model) as bare:
-            return tuple(task(bare))
+        with observing(model) as seen:
+            return tuple(task(seen.model))
 
     if is_sharded(model):
         return next(iter(ranks.each(measure)), ())

@@ -10,7 +10,8 @@ from ontogeny.benchmark import Benchmark, PreparedBenchmark
 from ontogeny.benchmark.controls import DEFAULT, parse_controls
 from ontogeny.extraction.inputs import random_tokens
 from ontogeny.extraction.pooling import Pooling
-from ontogeny.extraction.probe import Probe, same_randomness
+from ontogeny.extraction.probe import Probe
+from ontogeny.extraction.randomness import same_randomness
 from ontogeny.scores import Score
 
 __all__ = ["Watched"]

@@ -13,7 +13,7 @@ from ontogeny.addresses import object_at
 from ontogeny.benchmark import Benchmark
 from ontogeny.datasets import load
 from ontogeny.errors import ConfigError, nearest, require
-from ontogeny.extraction.probe import same_randomness
+from ontogeny.extraction.randomness import same_randomness
 from ontogeny.metrics.shen2026 import shen2026
 from ontogeny.monitor import Monitor, OnError, Weights
 from ontogeny.schedule import Schedule

@@ -19,7 +19,7 @@ from typing_extensions import Unpack, override
 
 from ontogeny.benchmark import Benchmark
 from ontogeny.errors import ConfigError
-from ontogeny.extraction.probe import same_randomness
+from ontogeny.extraction.randomness import same_randomness
 from ontogeny.extraction.ranks import refuse_unreadable
 from ontogeny.lag import record_shares
 from ontogeny.monitor import Monitor

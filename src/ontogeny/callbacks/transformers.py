@@ -13,7 +13,7 @@ from transformers import TrainerCallback
 from typing_extensions import Unpack, override
 
 from ontogeny.benchmark import Benchmark
-from ontogeny.extraction.probe import same_randomness
+from ontogeny.extraction.randomness import same_randomness
 from ontogeny.lag import record_shares
 from ontogeny.monitor import Monitor
 from ontogeny.sinks import Sink

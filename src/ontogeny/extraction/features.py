@@ -34,12 +34,14 @@ class Features:
         values: site -> stimuli x features (float32, on the model's device).
         refused: site -> why its features could not be used (NaN, constant over stimuli).
         seconds: how long the probe took.
+        notes: how the model was read: its precision, and what was unusual.
     """
 
     stimulus_ids: tuple[str, ...]
     values: Mapping[Site, Tensor]
     refused: Mapping[Site, str]
     seconds: float = 0.0
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         n = len(self.stimulus_ids)

@@ -1,68 +1,92 @@
-"""Readers: stimuli -> batches that a model takes. Texts are tokenized and images transformed once."""
+"""Model inputs: stimuli -> batches that a model takes. Texts are tokenized and pictures transformed once.
+
+Texts are never padded: a batch holds texts of one length, so that no mask, pad token or position rule of a model can
+change what it makes of a text.
+"""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ontogeny.errors import ProbeError
 from ontogeny.stimuli import StimulusSet
 
-__all__ = ["Batch", "Reader", "make_reader", "random_tokens"]
+__all__ = ["Batch", "ImageType", "Reader", "make_reader", "random_tokens"]
+
+ImageType = Literal["pil", "array"]
 
 _SEED = 20080092
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Some stimuli, ready for a model: keyword tensors for text, one tensor under "pixels" for images."""
+    """Some stimuli, ready for a model.
+
+    Args:
+        inputs: for text "input_ids" and "attention_mask" (stimuli x tokens; all ones, since nothing is padded); for
+            images "pixels".
+        size: how many stimuli.
+        rows: their places in the stimulus set; empty: as they come.
+        special: stimuli x tokens, true where the tokenizer added a token of its own ([CLS], [SEP], BOS, EOS); None
+            where it does not tell.
+    """
 
     inputs: Mapping[str, Tensor]
     size: int
+    rows: tuple[int, ...] = ()
+    special: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same on another device."""
-        return Batch(inputs={k: v.to(device) for k, v in self.inputs.items()}, size=self.size)
+        special = None if self.special is None else self.special.to(device)
+        return replace(self, inputs={k: v.to(device) for k, v in self.inputs.items()}, special=special)
 
     def shapes(self) -> str:
         """For error messages."""
         return ", ".join(f"{name} {tuple(value.shape)}" for name, value in self.inputs.items())
 
-    def run(self, model: nn.Module) -> Any:
-        """One forward pass; a model that takes no attention mask gets token ids alone."""
-        if "pixels" in self.inputs:
-            pixels = self.inputs["pixels"]
-            dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), pixels.dtype)
-            return model(pixels.to(dtype))
-        names = inspect.signature(model.forward).parameters
-        open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in names.values())
-        if "attention_mask" in names or ("input_ids" in names and open_ended):
-            extra = {"use_cache": False} if "use_cache" in names else {}
-            return model(**self.inputs, **extra)
-        return model(self.inputs["input_ids"])
+    def only(self, places: Sequence[int]) -> Batch:
+        """Some of its stimuli, by place in the batch."""
+        index = torch.tensor(list(places))
+        return Batch(
+            inputs={name: value[index] for name, value in self.inputs.items()},
+            size=len(places),
+            rows=tuple(self.rows[i] for i in places) if self.rows else (),
+            special=None if self.special is None else self.special[index],
+        )
+
+    @property
+    def n_tokens(self) -> int | None:
+        """Length of each text; None for images."""
+        ids = self.inputs.get("input_ids")
+        return None if ids is None else int(ids.shape[1])
 
 
 @runtime_checkable
 class Reader(Protocol):
-    """Stimuli as batches, in the order of the stimulus set."""
+    """Stimuli as batches."""
 
     def batches(self, batch_size: int) -> Iterator[Batch]:
-        """All stimuli, `batch_size` at a time."""
+        """All stimuli, at most `batch_size` at a time; each batch says by `rows` which they are."""
         ...
 
 
-def make_reader(stimuli: StimulusSet, reader: Any) -> Reader:
+def make_reader(
+    stimuli: StimulusSet, reader: Any, *, truncation: int | None = None, image_type: ImageType = "pil"
+) -> Reader:
     """Tokenize or transform the stimuli once.
 
     Args:
         stimuli: text or images.
         reader: tokenizer (text) or transform (images); a `Reader` is taken as it is.
+        truncation: longest text in tokens; what is longer is cut at its end.
+        image_type: what the transform is given.
 
     Raises:
         ProbeError: no reader, or one that gives something else than token ids or tensors of one shape.
@@ -70,11 +94,11 @@ def make_reader(stimuli: StimulusSet, reader: Any) -> Reader:
     if isinstance(reader, Reader):
         return reader
     if stimuli.modality == "text":
-        return _tokenized(stimuli, reader)
-    return _transformed(stimuli, reader)
+        return _tokenized(stimuli, reader, truncation)
+    return _transformed(stimuli, reader, image_type)
 
 
-def random_tokens(stimuli: StimulusSet, tokenizer: Any) -> Reader:
+def random_tokens(stimuli: StimulusSet, tokenizer: Any, *, truncation: int | None = None) -> Reader:
     """The tokens of all stimuli, dealt out anew (frozen): lengths and counts of tokens stay, sentences do not.
 
     Special tokens of a Hugging Face tokenizer stay in their places. A control of AlKhamissi et al. 2025 (arXiv
@@ -83,6 +107,7 @@ def random_tokens(stimuli: StimulusSet, tokenizer: Any) -> Reader:
     Args:
         stimuli: text.
         tokenizer: see `make_reader`.
+        truncation: see `make_reader`.
 
     Raises:
         ProbeError: the stimuli are images.
@@ -92,32 +117,38 @@ def random_tokens(stimuli: StimulusSet, tokenizer: Any) -> Reader:
             f"the control 'random tokens' is for text, but stimulus set {stimuli.name!r} is images; leave it out, or "
             "watch text and images by a monitor each"
         )
-    whole = _tokenized(stimuli, tokenizer)
+    whole = _tokenized(stimuli, tokenizer, truncation)
     special = np.asarray(list(getattr(tokenizer, "all_special_ids", ())), dtype=np.int64)
     ids = np.concatenate([np.asarray(row, dtype=np.int64) for row in whole.ids])
     free = np.flatnonzero(~np.isin(ids, special))
     ids[free] = np.random.default_rng(_SEED).permutation(ids[free])
     edges = np.cumsum([len(row) for row in whole.ids])[:-1]
-    return _Tokens(ids=[tuple(row.tolist()) for row in np.split(ids, edges)], pad=whole.pad)
+    return replace(whole, ids=[tuple(row.tolist()) for row in np.split(ids, edges)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Tokens:
-    """Token ids of every stimulus; padded on the right, a batch at a time, whatever the tokenizer's own settings."""
+    """Token ids of every stimulus, and which of them the tokenizer added."""
 
     ids: Sequence[tuple[int, ...]]
-    pad: int
+    special: Sequence[tuple[bool, ...]] | None = None
 
     def batches(self, batch_size: int) -> Iterator[Batch]:
-        for start in range(0, len(self.ids), batch_size):
-            rows = self.ids[start : start + batch_size]
-            width = max(len(row) for row in rows)
-            ids = torch.full((len(rows), width), self.pad, dtype=torch.long)
-            mask = torch.zeros((len(rows), width), dtype=torch.long)
-            for index, row in enumerate(rows):
-                ids[index, : len(row)] = torch.tensor(row)
-                mask[index, : len(row)] = 1
-            yield Batch(inputs={"input_ids": ids, "attention_mask": mask}, size=len(rows))
+        """Texts of one length together, the shortest first."""
+        lengths = np.asarray([len(row) for row in self.ids])
+        for length in np.unique(lengths):
+            rows = np.flatnonzero(lengths == length)
+            for start in range(0, len(rows), batch_size):
+                yield self._batch(rows[start : start + batch_size].tolist())
+
+    def _batch(self, rows: list[int]) -> Batch:
+        ids = torch.tensor([self.ids[row] for row in rows], dtype=torch.long)
+        return Batch(
+            inputs={"input_ids": ids, "attention_mask": torch.ones_like(ids)},
+            size=len(rows),
+            rows=tuple(rows),
+            special=None if self.special is None else torch.tensor([self.special[row] for row in rows]),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,34 +158,103 @@ class _Pixels:
     pixels: Tensor
 
     def batches(self, batch_size: int) -> Iterator[Batch]:
-        for part in torch.split(self.pixels, batch_size):
-            yield Batch(inputs={"pixels": part}, size=len(part))
+        for start in range(0, len(self.pixels), batch_size):
+            part = self.pixels[start : start + batch_size]
+            yield Batch(inputs={"pixels": part}, size=len(part), rows=tuple(range(start, start + len(part))))
 
 
-def _tokenized(stimuli: StimulusSet, tokenizer: Any) -> _Tokens:
+def _tokenized(stimuli: StimulusSet, tokenizer: Any, truncation: int | None) -> _Tokens:
     if not callable(tokenizer):
         raise ProbeError(
             f"stimulus set {stimuli.name!r} is text, so a probe needs a tokenizer: pass tokenizer=..., a Hugging Face "
             "tokenizer or a function text -> token ids"
         )
-    ids = [_token_ids(tokenizer, text) for text in stimuli.inputs]
-    for stimulus, row in zip(stimuli.ids, ids, strict=True):
-        if not row:
+    rows = [_Text.of(tokenizer, i, text, truncation) for i, text in zip(stimuli.ids, stimuli.inputs, strict=True)]
+    told = [row.special for row in rows if row.special is not None]
+    return _Tokens(ids=[row.ids for row in rows], special=told if len(told) == len(rows) else None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """One text's tokens, without padding, and which of them the tokenizer added."""
+
+    ids: tuple[int, ...]
+    special: tuple[bool, ...] | None
+
+    @classmethod
+    def of(cls, tokenizer: Callable[..., Any], stimulus: str, text: str, truncation: int | None) -> _Text:
+        """Tokenize.
+
+        Raises:
+            ProbeError: the tokenizer failed, or gave something else than token ids; the stimulus is named.
+        """
+        try:
+            encoded = _encoded(tokenizer, text, truncation)
+            ids = [int(i) for i in np.asarray(_part(encoded, "input_ids", "ids")).ravel()]
+        except Exception as error:
+            raise ProbeError(
+                f"the tokenizer should give token ids for stimulus {stimulus!r} ({text[:60]!r}), but it raised "
+                f"{type(error).__name__}: {error}"
+                if not isinstance(error, TypeError | ValueError)
+                else f"the tokenizer should give token ids for stimulus {stimulus!r}, got {_kind(encoded)}"
+            ) from error
+        mask = _part(encoded, "attention_mask")
+        kept = _unpadded(np.ones(len(ids)) if mask is None else np.asarray(mask).ravel(), stimulus)[:truncation]
+        marks = _special(encoded, len(ids))
+        special = None if marks is None else tuple(bool(marks[i]) for i in kept)
+        if not len(kept):
             raise ProbeError(f"the tokenizer gives no token for stimulus {stimulus!r}")
-    pad = getattr(tokenizer, "pad_token_id", None)
-    return _Tokens(ids=ids, pad=int(pad) if pad is not None else 0)
+        if special is not None and all(special):
+            raise ProbeError(f"the tokenizer gives no token but its own special ones for stimulus {stimulus!r}")
+        return cls(tuple(ids[i] for i in kept), special)
 
 
-def _token_ids(tokenizer: Callable[[str], Any], text: str) -> tuple[int, ...]:
-    encoded = tokenizer(text)
-    ids = encoded["input_ids"] if isinstance(encoded, Mapping) else getattr(encoded, "ids", encoded)
-    try:
-        return tuple(int(i) for i in np.asarray(ids).ravel())
-    except (TypeError, ValueError) as error:
-        raise ProbeError(f"the tokenizer should give token ids, got {type(encoded).__name__} for {text!r}") from error
+def _kind(encoded: Any) -> str:
+    return type(encoded).__name__
 
 
-def _transformed(stimuli: StimulusSet, transform: Any) -> _Pixels:
+def _encoded(tokenizer: Callable[..., Any], text: str, truncation: int | None) -> Any:
+    """A Hugging Face tokenizer is asked which tokens it added, and cuts a long text before these."""
+    if not (hasattr(tokenizer, "all_special_ids") and hasattr(tokenizer, "num_special_tokens_to_add")):
+        return tokenizer(text)
+    cut = {"truncation": True, "max_length": truncation} if truncation is not None else {}
+    return tokenizer(text, return_special_tokens_mask=True, return_attention_mask=True, **cut)
+
+
+def _part(encoded: Any, *names: str) -> Any:
+    """Of a mapping by key, of an `Encoding` by attribute; a plain list is the ids."""
+    if isinstance(encoded, Mapping):
+        return encoded.get(names[0])
+    found = next((getattr(encoded, name) for name in names if hasattr(encoded, name)), None)
+    return encoded if found is None and "ids" in names else found
+
+
+def _special(encoded: Any, n: int) -> Any:
+    """One mark per token, true where the tokenizer added it; None where it does not tell."""
+    marks = _part(encoded, "special_tokens_mask")
+    if marks is None and getattr(encoded, "encodings", None):
+        marks = encoded.encodings[0].special_tokens_mask
+    marks = None if marks is None else np.asarray(marks).ravel()
+    return marks if marks is not None and len(marks) == n else None
+
+
+def _unpadded(mask: Any, stimulus: str) -> list[int]:
+    """Places of the tokens between the padding on both sides.
+
+    Raises:
+        ProbeError: tokens in the middle are masked.
+    """
+    places = np.flatnonzero(mask)
+    if len(places) and len(places) != places[-1] - places[0] + 1:
+        raise ProbeError(
+            f"the tokenizer's attention_mask leaves out tokens in the middle of stimulus {stimulus!r}; only padding "
+            "before or after a text can be left out"
+        )
+    return [int(place) for place in places]
+
+
+def _transformed(stimuli: StimulusSet, transform: Any, image_type: ImageType) -> _Pixels:
+    del image_type
     if not callable(transform):
         raise ProbeError(
             f"stimulus set {stimuli.name!r} is images, so a probe needs a transform: pass transform=..., a function "

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 
+import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from ontogeny.errors import LayerNotFoundError, nearest
 
-__all__ = ["EMBEDDINGS", "SURPRISAL", "choose_layers", "plain_model", "plain_name"]
+__all__ = ["EMBEDDINGS", "SURPRISAL", "choose_layers", "named_layers", "plain_model", "plain_name"]
 
 EMBEDDINGS = "embeddings"
 SURPRISAL = "surprisal"
 _WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)
+_MOST = 0.8
 
 
 def plain_model(model: nn.Module) -> nn.Module:
@@ -33,94 +36,152 @@ def plain_name(name: str) -> str:
     return ".".join(part for part in name.split(".") if part != "_orig_mod").removeprefix("module.")
 
 
-def choose_layers(model: nn.Module, layers: str | Sequence[str]) -> dict[str, nn.Module | None]:
+def named_layers(model: nn.Module, part: nn.Module | None = None, name: str = "") -> dict[str, nn.Module]:
+    """Name in the whole model -> module, of all modules inside `part`, in the order of the model.
+
+    Args:
+        model: the whole model.
+        part: the part of it that is read; None for all of it.
+        name: of the part, for one that the model does not register.
+    """
+    whole = {plain_name(n): module for n, module in model.named_modules() if n}
+    if part is None or part is model:
+        return whole
+    known = {id(module) for module in part.modules()}
+    inside = {n: module for n, module in whole.items() if id(module) in known and module is not part}
+    if inside:
+        return inside
+    return {f"{name}.{plain_name(n)}": module for n, module in part.named_modules() if n}
+
+
+def choose_layers(
+    model: nn.Module,
+    layers: str | Sequence[str],
+    *,
+    named: Mapping[str, nn.Module] | None = None,
+    ran: Collection[str] | None = None,
+) -> dict[str, nn.Module | None]:
     """Name -> module, in the order of the model.
 
     Args:
-        model: without wrappers.
+        model: without wrappers; the part of it that is read.
         layers: "auto", a name or glob ("blocks.*"), or several of them. "embeddings" is what enters the first block;
-            "surprisal" is computed from the logits and has no module.
+            "surprisal" is computed from the logits and has no module. A name may end with the number of a call,
+            "block[2]".
+        named: the layers there are; all of the model's where None.
+        ran: names of the layers that the forward pass ran, where that is known: "auto" looks among these.
 
     Raises:
         LayerNotFoundError: nothing matches; the nearest names are suggested.
     """
     wanted = [layers] if isinstance(layers, str) else list(layers)
-    named = {plain_name(name): module for name, module in model.named_modules() if name}
+    named = dict(named_layers(model) if named is None else named)
+    seen = named if ran is None else {n: m for n, m in named.items() if n in ran or not _runs(m)}
     chosen: dict[str, nn.Module | None] = {}
     for pattern in wanted:
         if pattern == "auto":
-            chosen.update(_auto(model, named))
+            chosen.update(_auto(model, seen))
         elif pattern == SURPRISAL:
             chosen[SURPRISAL] = None
         elif pattern == EMBEDDINGS and pattern not in named:
-            chosen[EMBEDDINGS] = _first_block(named)
+            chosen[EMBEDDINGS] = _first_block(seen)
         else:
-            chosen.update(_matching(pattern, named))
+            chosen.update(_matching(re.sub(r"\[\d+\]$", "", pattern), named))
     return chosen
 
 
-def _matching(pattern: str, named: dict[str, nn.Module]) -> dict[str, nn.Module | None]:
+def _runs(module: nn.Module) -> bool:
+    """Whether it can be called at all, unlike a list of modules."""
+    return not isinstance(module, nn.ModuleList | nn.ModuleDict)
+
+
+def _matching(pattern: str, named: Mapping[str, nn.Module]) -> dict[str, nn.Module | None]:
     found: dict[str, nn.Module | None] = {n: m for n, m in named.items() if fnmatch.fnmatchcase(n, pattern)}
+    if not found:
+        found = {n: m for n, m in named.items() if fnmatch.fnmatchcase(n, f"*.{pattern}")}
+    if len(found) > 1 and "*" not in pattern and pattern not in found:
+        raise LayerNotFoundError(f"{pattern!r} could be {' or '.join(map(repr, found))}; write the whole name")
     if not found:
         raise LayerNotFoundError(f"the model has no layer {pattern!r}. {nearest(pattern, named)}")
     return found
 
 
-def _auto(model: nn.Module, named: dict[str, nn.Module]) -> dict[str, nn.Module | None]:
+def _auto(model: nn.Module, named: Mapping[str, nn.Module]) -> dict[str, nn.Module | None]:
     """Blocks of the largest stack with the embedding output before them, else the stages of a CNN."""
-    stack = _largest_stack(named)
-    if stack is not None:
-        blocks = {n: m for n, m in named.items() if n.rpartition(".")[0] == stack}
+    blocks = _largest_stack(named)
+    if blocks:
         return {EMBEDDINGS: next(iter(blocks.values())), **blocks}
     stages = _stages(model)
-    if not stages:
+    names = {id(module): name for name, module in named.items()}
+    found: dict[str, nn.Module | None] = {names[id(stage)]: stage for stage in stages if id(stage) in names}
+    if not found:
         raise LayerNotFoundError(
             f"layers='auto' found no blocks or stages in {type(model).__name__}; name the layers: "
             f"{', '.join(list(named)[:12]) or 'it has no submodules'}"
         )
-    names = {id(module): name for name, module in named.items()}
-    return {names[id(stage)]: stage for stage in stages}
+    return found
 
 
 def _size(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters())
+    """Numbers in its parameters; one that the first batch will make counts as one."""
+    return sum(1 if torch.nn.parameter.is_lazy(p) else p.numel() for p in module.parameters())
 
 
-def _largest_stack(named: dict[str, nn.Module]) -> str | None:
-    """Name of the ModuleList of blocks of one class that holds most parameters."""
-    best, best_size = None, 0
+def _largest_stack(named: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
+    """Blocks of the list that holds most parameters; the blocks may be of several classes, as in hybrids."""
+    best: dict[str, nn.Module] = {}
+    best_size = 0
     for name, module in named.items():
         if not isinstance(module, nn.ModuleList):
             continue
-        blocks = list(module.children())
-        alike = len({type(b) for b in blocks}) == 1 and all(list(b.children()) for b in blocks)
-        if blocks and alike and _size(module) > best_size:
-            best, best_size = name, _size(module)
+        blocks = _blocks(name, named)
+        if blocks and _size(module) > best_size:
+            best, best_size = blocks, _size(module)
     return best
 
 
-def _first_block(named: dict[str, nn.Module]) -> nn.Module:
-    stack = _largest_stack(named)
-    if stack is None:
+def _blocks(stack: str, named: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
+    """What a list of modules holds, lists within the list opened; nothing where these are not blocks."""
+    inside = {n: m for n, m in named.items() if n.rpartition(".")[0] == stack}
+    opened: dict[str, nn.Module] = {}
+    for name, module in inside.items():
+        opened.update(_blocks(name, named) if isinstance(module, nn.ModuleList) else {name: module})
+    return opened if all(list(block.children()) for block in opened.values()) else {}
+
+
+def _first_block(named: Mapping[str, nn.Module]) -> nn.Module:
+    blocks = _largest_stack(named)
+    if not blocks:
         raise LayerNotFoundError("'embeddings' is what enters the first block, but the model has no stack of blocks")
-    return next(m for n, m in named.items() if n.rpartition(".")[0] == stack)
+    return next(iter(blocks.values()))
 
 
 def _stages(model: nn.Module) -> list[nn.Module]:
     """Children with parameters of the first module that has several; of a flat chain, its convolutions and linears.
 
-    A chain of blocks that stands alone beside stem and head is opened: its blocks are the stages.
+    A chain of blocks that stands alone beside stem and head is opened: its blocks are the stages. So is a backbone
+    beside a head.
     """
     while True:
         children = [child for child in model.children() if _size(child)]
-        if len(children) != 1:
+        backbone = [c for c in children if list(c.children()) and _share(c, model) > _MOST and not _is_chain(c)]
+        if len(children) != 1 and not (len(children) == 2 and backbone):
             break
-        model = children[0]
+        model = (backbone or children)[0]
     chains = [child for child in children if _is_chain_of_blocks(child)]
     opened = [part for child in children for part in (child.children() if chains == [child] else [child])]
     grouped = [child for child in opened if list(child.children())]
     weighted = [c for c in opened if isinstance(c, nn.Linear) or hasattr(c, "kernel_size")]
     return [child for child in opened if _size(child) and (child in grouped or child in weighted)]
+
+
+def _share(part: nn.Module, whole: nn.Module) -> float:
+    """Share of the submodules of `whole` that are inside `part`."""
+    return len(list(part.modules())) / len(list(whole.modules()))
+
+
+def _is_chain(module: nn.Module) -> bool:
+    return isinstance(module, nn.Sequential)
 
 
 def _is_chain_of_blocks(module: nn.Module) -> bool:

@@ -1,9 +1,10 @@
-"""Pooling: one layer's output for a batch -> one vector a stimulus.
+"""Pooling: one layer's output for a batch -> one vector per stimulus.
 
-mean          mean over tokens that are not padding, or over space
-last          last token that is not padding
+mean          mean over all tokens, or over space
+mean_text     mean over the text's own tokens, without those that the tokenizer added ([CLS], [SEP], BOS, EOS)
+last          last token of the text; tokens that the tokenizer added after it do not count
 cls           first token
-spatial_mean  mean over space (images), or over tokens of a vision transformer
+spatial_mean  mean over space; class and register tokens are left out where the model has `num_prefix_tokens` (timm)
 flatten       everything, in order
 a callable    (output, mask) -> batch x features; mask is batch x tokens (1: not padding) or None
 """
@@ -18,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ontogeny.errors import FeatureError, nearest
+from ontogeny.extraction.axes import Axes, arranged, batch_first
 
 __all__ = ["POOLINGS", "Pooling", "first_tensor", "pool", "pooling_name"]
 
@@ -30,9 +32,10 @@ def first_tensor(output: Any) -> Tensor | None:
     if isinstance(output, Tensor):
         return output
     if isinstance(output, Mapping):
-        last = output.get("last_hidden_state")
-        if isinstance(last, Tensor):
-            return last
+        named = (output.get(name) for name in ("last_hidden_state", "hidden_states"))
+        found = next((value for value in named if isinstance(value, Tensor)), None)
+        if found is not None:
+            return found
         output = tuple(output.values())
     if isinstance(output, tuple | list):
         for part in output:
@@ -42,57 +45,50 @@ def first_tensor(output: Any) -> Tensor | None:
     return None
 
 
-def _tokens(x: Tensor, mask: Tensor | None) -> Tensor:
-    """Batch x tokens x features, and every token counts where there is no mask."""
-    if x.ndim != 3:
-        raise FeatureError(f"this pooling needs batch x tokens x features, got {tuple(x.shape)}")
-    if mask is not None and mask.shape != x.shape[:2]:
-        raise FeatureError(
-            f"the layer gives {x.shape[1]} tokens a stimulus, the attention mask has {mask.shape[1]}; pass a callable "
-            "pooling for a layer that changes the number of tokens"
-        )
-    return x
+def _mean(x: Tensor, special: Tensor | None, axes: Axes) -> Tensor:
+    del special, axes
+    return x.mean(dim=1)
 
 
-def _mean(x: Tensor, mask: Tensor | None) -> Tensor:
-    if x.ndim != 3 or mask is None:
-        return _spatial_mean(x, None)
-    weights = mask.to(x.dtype)[:, :, None]
-    return (_tokens(x, mask) * weights).sum(dim=1) / weights.sum(dim=1).clamp_min(1)
+def _mean_text(x: Tensor, special: Tensor | None, axes: Axes) -> Tensor:
+    del axes
+    weights = _own(x, special)[:, :, None]
+    return (x * weights).sum(dim=1) / weights.sum(dim=1)
 
 
-def _last(x: Tensor, mask: Tensor | None) -> Tensor:
-    x = _tokens(x, mask)
-    if mask is None:
-        return x[:, -1]
+def _last(x: Tensor, special: Tensor | None, axes: Axes) -> Tensor:
+    del axes
     places = torch.arange(x.shape[1], device=x.device)
-    last = (mask.to(torch.long) * places).argmax(dim=1)
+    last = (_own(x, special) * places).argmax(dim=1)
     return x[torch.arange(len(x), device=x.device), last]
 
 
-def _cls(x: Tensor, mask: Tensor | None) -> Tensor:
-    return _tokens(x, mask)[:, 0]
+def _own(x: Tensor, special: Tensor | None) -> Tensor:
+    """1 for the text's own tokens."""
+    if special is None or special.shape != x.shape[:2]:
+        return torch.ones(x.shape[:2], device=x.device)
+    return (~special).to(x.dtype)
 
 
-def _spatial_mean(x: Tensor, mask: Tensor | None) -> Tensor:
-    del mask
-    if x.ndim == 3:
-        return x.mean(dim=1)
-    return x.flatten(2).mean(dim=2) if x.ndim > 3 else x
+def _cls(x: Tensor, special: Tensor | None, axes: Axes) -> Tensor:
+    del special, axes
+    return x[:, 0]
 
 
-def _flatten(x: Tensor, mask: Tensor | None) -> Tensor:
-    del mask
-    return x.flatten(1)
+def _spatial_mean(x: Tensor, special: Tensor | None, axes: Axes) -> Tensor:
+    del special
+    return x[:, axes.prefix :].mean(dim=1)
 
 
-POOLINGS: Mapping[str, PoolFunction] = {
+POOLINGS: Mapping[str, Callable[[Tensor, Tensor | None, Axes], Tensor] | None] = {
     "mean": _mean,
+    "mean_text": _mean_text,
     "last": _last,
     "cls": _cls,
     "spatial_mean": _spatial_mean,
-    "flatten": _flatten,
+    "flatten": None,
 }
+_OF_TOKENS = ("last", "cls", "mean_text")
 
 
 def pooling_name(pooling: Pooling) -> str:
@@ -108,29 +104,33 @@ def pooling_name(pooling: Pooling) -> str:
     return pooling
 
 
-def pool(output: Any, mask: Tensor | None, pooling: Pooling, *, n_stimuli: int) -> Float[Tensor, "stimuli features"]:
-    """One float32 vector a stimulus, detached and copied.
+def pool(
+    x: Tensor, axes: Axes, pooling: Pooling, *, mask: Tensor | None = None, special: Tensor | None = None
+) -> Float[Tensor, "stimuli features"]:
+    """One float32 vector per stimulus, detached and copied.
 
     Args:
-        output: what the layer returned: a tensor, or a tuple or mapping with one.
-        mask: batch x tokens, 1 where a token is not padding; None for images.
+        x: what the layer returned.
+        axes: what its axes are.
         pooling: see this module's docstring.
-        n_stimuli: stimuli in the batch.
+        mask: stimuli x tokens, for a callable pooling; None for images.
+        special: stimuli x tokens, true where the tokenizer added a token; None where that is not known.
 
     Raises:
-        FeatureError: no tensor, another batch size, or a shape that the pooling cannot use.
+        FeatureError: a pooling that the output's axes do not allow, or a callable that gives another shape.
     """
-    x = first_tensor(output)
-    if x is None:
-        raise FeatureError(f"the layer returned {type(output).__name__} without a tensor in it")
-    if x.ndim == 0 or x.shape[0] != n_stimuli:
-        raise FeatureError(
-            f"the layer's output should start with the batch ({n_stimuli} stimuli), got shape {tuple(x.shape)}; choose "
-            "another layer, or pass a callable pooling"
-        )
-    function = POOLINGS[pooling_name(pooling)] if isinstance(pooling, str) else pooling
+    n = x.shape[axes.batch]
     x = x.detach().float()
-    pooled = x if x.ndim == 2 and isinstance(pooling, str) else function(x, mask)
-    if pooled.ndim != 2 or pooled.shape[0] != n_stimuli:
-        raise FeatureError(f"pooling should give {n_stimuli} stimuli x features, got {tuple(pooled.shape)}")
-    return pooled.float().clone()
+    if callable(pooling):
+        pooled = pooling(batch_first(x, axes), mask)
+        if pooled.ndim != 2 or pooled.shape[0] != n:
+            raise FeatureError(f"pooling should give {n} stimuli x features, got {tuple(pooled.shape)}")
+        return pooled.float().clone()
+    function = POOLINGS[pooling_name(pooling)]
+    if function is None:
+        return batch_first(x, axes).reshape(n, -1).clone()
+    if pooling in _OF_TOKENS and axes.positions is not None and len(axes.positions) > 1:
+        raise FeatureError(f"pooling {pooling!r} needs stimuli x tokens x features, got {tuple(x.shape)}")
+    if pooling == "mean_text" and special is None and mask is not None:
+        raise FeatureError("pooling 'mean_text' needs a tokenizer that tells its special tokens; use 'mean'")
+    return function(arranged(x, axes), special, axes).clone()

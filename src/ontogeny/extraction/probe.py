@@ -5,116 +5,54 @@ A probe is a measurement, not a trained linear head.
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
 from ontogeny._arrays import digest
+from ontogeny.addresses import object_at
 from ontogeny.errors import FeatureError, ProbeError
+from ontogeny.extraction.calling import Call
 from ontogeny.extraction.features import Features, Site
-from ontogeny.extraction.inputs import Batch, Reader, make_reader
-from ontogeny.extraction.layers import EMBEDDINGS, SURPRISAL, choose_layers, plain_model
-from ontogeny.extraction.pooling import Pooling, first_tensor, pool, pooling_name
+from ontogeny.extraction.forward import place, run
+from ontogeny.extraction.inputs import Batch, ImageType, Reader, make_reader
+from ontogeny.extraction.isolation import observing
+from ontogeny.extraction.layers import SURPRISAL, choose_layers, plain_model
+from ontogeny.extraction.per_model import PerModel
+from ontogeny.extraction.pooling import Pooling, pool, pooling_name
+from ontogeny.extraction.randomness import same_randomness
 from ontogeny.extraction.ranks import ALONE, Ranks, is_sharded
+from ontogeny.extraction.rehearsal import Plan, Way, rehearse
+from ontogeny.extraction.surprisal import mean_surprisal
 from ontogeny.metrics.view import refusal
 from ontogeny.stimuli import StimulusSet
 
-__all__ = ["Probe", "observing", "same_randomness"]
-
-
-@contextmanager
-def same_randomness(*, gpu: bool = True) -> Iterator[None]:
-    """Put the random states of Python, numpy and torch back at the end.
-
-    Args:
-        gpu: the GPUs' too, which waits for what they are doing: not to be asked at every step.
-    """
-    python, legacy, generator = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
-    devices = torch.cuda.get_rng_state_all() if gpu and torch.cuda.is_available() else None
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(legacy)  # noqa: NPY002
-        torch.set_rng_state(generator)
-        if devices is not None:
-            torch.cuda.set_rng_state_all(devices)
-
-
-def _is_compiled(model: nn.Module) -> bool:
-    return any(hasattr(m, "_orig_mod") or getattr(m, "_compiled_call_impl", None) for m in model.modules())
-
-
-@contextmanager
-def _without_autocast(bare: nn.Module) -> Iterator[None]:
-    """Read in the weights' own precision; accelerate wraps `forward` itself in autocast, which is looked through."""
-    patched, original = bare.__dict__.get("forward"), bare.__dict__.get("_original_forward")
-    with ExitStack() as stack:
-        for device in {p.device.type for p in bare.parameters()} | {"cpu"}:
-            stack.enter_context(torch.autocast(device, enabled=False))
-        try:
-            if patched is not None and original is not None:
-                bare.forward = original
-            yield
-        finally:
-            if patched is not None and original is not None:
-                bare.forward = patched
-
-
-@contextmanager
-def observing(model: nn.Module, ranks: Ranks = ALONE) -> Iterator[nn.Module]:
-    """The bare model in eval mode, without gradients; everything is put back at the end, also after an error.
-
-    Put back: each submodule's mode, every buffer, the random states of Python, numpy and torch (CPU and GPU), FSDP2's
-    sharding. Hooks that a probe adds are its own to remove. Compiled models are run eagerly, autocast is off.
-
-    Args:
-        model: any module; wrappers of DDP, weight averaging and `torch.compile` are looked through.
-        ranks: where several read the model, all read it with the buffers of the first, which a checkpoint holds.
-    """
-    bare = plain_model(model)
-    modes = [(module, module.training) for module in bare.modules()]
-    buffers = [(buffer, buffer.detach().clone()) for buffer in bare.buffers()]
-    try:
-        with ExitStack() as stack:
-            stack.enter_context(same_randomness())
-            stack.enter_context(torch.no_grad())
-            stack.enter_context(_without_autocast(bare))
-            if _is_compiled(model) and hasattr(torch.compiler, "set_stance"):
-                stack.enter_context(torch.compiler.set_stance("force_eager"))
-            ranks.same_buffers(bare)
-            bare.eval()
-            yield bare
-    finally:
-        for module, mode in modes:
-            module.training = mode
-            if callable(reshard := getattr(module, "reshard", None)) and hasattr(module, "unshard"):  # FSDP2
-                reshard()
-        with torch.no_grad():
-            for buffer, before in buffers:
-                if not torch.equal(buffer, before):
-                    buffer.copy_(before)
+__all__ = ["Probe"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
     """How a model is read on one stimulus set.
 
+    Before the first reading of a model comes a rehearsal on eight stimuli, see `ontogeny.extraction.rehearsal`.
+
     Args:
         stimuli: what it reads.
         reader: a Hugging Face tokenizer or a callable text -> token ids (text); a callable image -> tensor (images).
         layers: "auto" (blocks of a transformer with the embedding output, stages of a CNN), or names and globs;
-            "surprisal" adds each sentence's mean token surprisal in nats (language models, text).
+            "surprisal" adds each sentence's mean token surprisal in nats (causal language models, text).
         pooling: one or several, see `ontogeny.extraction.pooling`.
-        batch_size: stimuli a forward pass.
+        batch_size: stimuli per forward pass.
+        module: name of the submodule that is read ("backbone", "model[0].auto_model"); empty: the model, or its tower
+            or encoder for the stimuli's modality.
+        call: how it is called, a function of the module and a batch (a mapping of tensors: "input_ids" and
+            "attention_mask", or "pixels"), or its address "module:attribute"; None: by the signature of `forward`.
+        truncation: longest text in tokens; what is longer is cut at its end. None: nothing is cut.
+        image_type: what a transform is given: "pil" (RGB pictures of PIL) or "array" (height x width x 3, uint8).
     """
 
     stimuli: StimulusSet
@@ -122,15 +60,23 @@ class Probe:
     layers: str | Sequence[str] = "auto"
     pooling: Pooling | Sequence[Pooling] = ""
     batch_size: int = 64
+    module: str = ""
+    call: Call | str | None = None
+    truncation: int | None = None
+    image_type: ImageType = "pil"
     _reader: Reader = field(init=False, repr=False)
+    _plans: PerModel[Plan] = field(init=False, repr=False, compare=False, default_factory=PerModel)
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise ProbeError(f"batch_size should be at least 1, got {self.batch_size}")
+        if self.truncation is not None and self.truncation < 1:
+            raise ProbeError(f"truncation should be at least 1 token, got {self.truncation}")
         for pooling in self.poolings:
             pooling_name(pooling)
         with same_randomness():
-            object.__setattr__(self, "_reader", make_reader(self.stimuli, self.reader))
+            made = make_reader(self.stimuli, self.reader, truncation=self.truncation, image_type=self.image_type)
+            object.__setattr__(self, "_reader", made)
 
     @property
     def poolings(self) -> tuple[Pooling, ...]:
@@ -141,20 +87,45 @@ class Probe:
             return (self.pooling,)
         return tuple(self.pooling)
 
+    def _way(self) -> Way:
+        call = object_at(self.call) if isinstance(self.call, str) else self.call
+        return Way(
+            modality=self.stimuli.modality, layers=self.layers, module=self.module, call=call, ids=self.stimuli.ids
+        )
+
     def sites(self, model: nn.Module) -> tuple[str, ...]:
-        """Names of the layers that this probe reads in `model`.
+        """Names of the layers that this probe reads in `model`; before its rehearsal, as far as they can be told.
 
         Raises:
             LayerNotFoundError: a name or glob that no layer has.
         """
-        return tuple(choose_layers(plain_model(model), self.layers))
+        bare = plain_model(model)
+        if (plan := self._plans.get(bare)) is not None:
+            return tuple(plan.calls)
+        way = self._way()
+        return tuple(choose_layers(way.part(bare), self.layers, named=way.named(bare)))
+
+    def rehearse(self, model: nn.Module, ranks: Ranks = ALONE) -> Plan:
+        """How `model` is read: found by reading eight stimuli several times, once for each model.
+
+        Args:
+            model: any module; it is left as it was.
+            ranks: every rank has to call.
+
+        Raises:
+            ProbeError: the model cannot be read at all, or not without a trace.
+            LayerNotFoundError: no such layer or submodule.
+        """
+        bare = plain_model(model)
+        known = self._plans.get(bare)
+        return known if known is not None else self._plans.set(bare, rehearse(bare, self._reader, self._way(), ranks))
 
     def fingerprint(self, model: nn.Module) -> str | None:
         """Sixteen hex digits over all that features depend on beside the weights: inputs, layers, poolings.
 
-        None where a pooling is a function of the user's own.
+        None where a pooling or the call is a function of the user's own.
         """
-        if any(callable(pooling) for pooling in self.poolings):
+        if any(callable(pooling) for pooling in self.poolings) or self.call is not None:
             return None
         inputs = [
             (name, tensor.numpy())
@@ -162,13 +133,14 @@ class Probe:
             for name, tensor in sorted(batch.inputs.items())
         ]
         flat = [part for pair in inputs for part in pair]
-        return digest(type(plain_model(model)).__qualname__, self.stimuli.ids, self.sites(model), self.poolings, *flat)
+        kind = type(plain_model(model)).__qualname__
+        return digest(kind, self.module, self.stimuli.ids, self.layers, self.poolings, *flat)
 
     def __call__(self, model: nn.Module, ranks: Ranks = ALONE) -> Features:
         """Read the stimulus set.
 
-        A layer whose output cannot be used (NaN, another batch size, the same for every stimulus) is refused by name,
-        the others go on.
+        A layer whose output cannot be used (NaN, no axis of the batch, the same for every stimulus, not run) is refused
+        by name, the others go on; there may be none left.
 
         Args:
             model: at the weights to be read.
@@ -183,116 +155,148 @@ class Probe:
             ProbeError: the model cannot be run on the stimuli; on every rank, also where another one failed.
         """
         start = time.perf_counter()
-        device = next((p.device for p in plain_model(model).parameters()), torch.device("cpu"))
         shares = ranks.each(lambda: self._read(model, ranks))
-        collected: dict[Site, dict[int, Tensor]] = {}
         refused: dict[Site, str] = {}
+        collected: dict[Site, dict[int, Tensor]] = {}
         for share in shares:
+            refused.update(share.refused)
             for site, batches in share.vectors.items():
                 collected.setdefault(site, {}).update(batches)
-            refused.update(share.refused)
-        values = {
-            site: torch.cat([batches[i].to(device) for i in sorted(batches)])
-            for site, batches in collected.items()
-            if site not in refused
-        }
+        first = next(iter(shares), _Share())
+        ordered = {site: collected[site] for site in first.order if site in collected}
+        values = self._joined(ordered, refused, first.rows)
         refused.update({site: why for site, x in values.items() if (why := refusal(x)) is not None})
         return Features(
             stimulus_ids=self.stimuli.ids,
             values={site: x for site, x in values.items() if site not in refused},
             refused=refused,
             seconds=time.perf_counter() - start,
+            notes=tuple(first.notes),
         )
+
+    def _joined(
+        self, collected: dict[Site, dict[int, Tensor]], refused: dict[Site, str], rows: dict[int, tuple[int, ...]]
+    ) -> dict[Site, Tensor]:
+        """Stimuli x features of each site, in the order of the stimuli."""
+        values: dict[Site, Tensor] = {}
+        for site, batches in collected.items():
+            widths = {x.shape[1] for x in batches.values()}
+            if len(widths) > 1 and site not in refused:
+                refused[site] = (
+                    f"{min(widths)} to {max(widths)} features, since the texts differ in length; pool by mean or last"
+                )
+            if site in refused:
+                continue
+            first = next(iter(batches.values()))
+            out = first.new_empty(len(self.stimuli), first.shape[1])
+            for index, x in batches.items():
+                out[list(rows[index])] = x.to(out.device)
+            values[site] = out
+        return values
+
+    def _batches(self, plan: Plan) -> Iterator[Batch]:
+        """All stimuli in batches that say which rows they are."""
+        start = 0
+        for batch in self._reader.batches(1 if plan.alone else self.batch_size):
+            mask = batch.inputs.get("attention_mask")
+            if mask is not None and not bool(mask.all()):
+                raise ProbeError("a batch should hold texts of one length without padding, but its mask has zeros")
+            rows = batch.rows or tuple(range(start, start + batch.size))
+            start += batch.size
+            yield Batch(inputs=batch.inputs, size=batch.size, rows=rows, special=batch.special)
 
     def _read(self, model: nn.Module, ranks: Ranks) -> _Share:
         """This rank's batches, pooled; on the CPU where they will travel."""
-        share = _Share()
-        with observing(model, ranks) as bare:
-            chosen = choose_layers(bare, self.layers)
-            together = is_sharded(bare)
-            device = next((p.device for p in bare.parameters()), torch.device("cpu"))
-            for index, batch in enumerate(self._reader.batches(self.batch_size)):
+        plan = self.rehearse(model, ranks)
+        way = self._way()
+        share = _Share(notes=plan.notes(), order=self._order(plan))
+        self._refuse(plan, share)
+        with observing(model, ranks, autocast=plan.autocast) as seen:
+            together = is_sharded(seen.model)
+            for index, batch in enumerate(self._batches(plan)):
+                share.rows[index] = batch.rows
                 if not together and index % ranks.size != ranks.rank:
                     continue
-                placed = batch.to(device)
-                caught, output = _forward(bare, chosen, placed)
-                for site, vector in self._vectors(caught, output, placed, surprisal=SURPRISAL in chosen):
-                    try:
-                        pooled = vector()
-                    except FeatureError as error:
-                        share.refused.setdefault(site, str(error))
-                        continue
-                    share.vectors.setdefault(site, {})[index] = pooled if ranks.size == 1 else pooled.cpu()
+                seen.again()
+                part, named = way.part(seen.model), way.named(seen.model)
+                reading = _Reading(self.poolings, plan, place(batch, seen.model), share, index, ranks.size > 1)
+                layers = choose_layers(part, self.layers, named=named, ran={name for name, _ in plan.calls.values()})
+                read = {name: m for name, m in layers.items() if name in reading.modules}
+                output = run(part, reading.batch, call=plan.call, layers=read, take=reading.take, ids=self.stimuli.ids)
+                reading.finish(output, surprisal=SURPRISAL in layers)
         return share if ranks.first or not together else _Share()
 
-    def _vectors(
-        self, caught: Mapping[str, Any], output: Any, batch: Batch, *, surprisal: bool
-    ) -> Iterator[tuple[Site, Callable[[], Tensor]]]:
-        mask = batch.inputs.get("attention_mask")
-        for layer, value in caught.items():
-            for how in self.poolings:
-                yield Site(layer, pooling_name(how)), partial(pool, value, mask, how, n_stimuli=batch.size)
-        if surprisal:
-            yield Site(SURPRISAL, "mean"), partial(_surprisal, output, batch)
+    def _order(self, plan: Plan) -> list[Site]:
+        sites = [Site(name, pooling_name(how)) for name in plan.calls for how in self.poolings]
+        return [*sites, Site(SURPRISAL, "mean")]
+
+    def _refuse(self, plan: Plan, share: _Share) -> None:
+        for name, why in plan.refused.items():
+            poolings: tuple[Pooling, ...] = ("mean",) if name == SURPRISAL else self.poolings
+            share.refused.update({Site(name, pooling_name(how)): why for how in poolings})
 
 
 @dataclass(slots=True)
 class _Share:
-    """What one rank read: site -> number of the batch -> stimuli x features, and what it had to refuse."""
+    """What one rank read: site -> number of the batch -> stimuli x features, with rows, refusals, notes and order."""
 
     vectors: dict[Site, dict[int, Tensor]] = field(default_factory=dict)
     refused: dict[Site, str] = field(default_factory=dict)
+    rows: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    order: list[Site] = field(default_factory=list)
 
 
-def _forward(model: nn.Module, chosen: Mapping[str, nn.Module | None], batch: Batch) -> tuple[dict[str, Any], Any]:
-    """Run one batch with hooks on the chosen layers; the hooks are removed whatever happens."""
-    caught: dict[str, Any] = {}
-    with ExitStack() as hooks:
-        for name, module in chosen.items():
-            if module is not None:
-                handle = _listen(name, module, caught)
-                hooks.callback(handle.remove)
+class _Reading:
+    """One batch: what the hooks give is pooled at once, so that no layer's whole output is kept."""
+
+    def __init__(
+        self, poolings: Sequence[Pooling], plan: Plan, batch: Batch, share: _Share, index: int, travels: bool
+    ) -> None:
+        self.batch, self._plan, self._poolings = batch, plan, poolings
+        self._share, self._index, self._travels = share, index, travels
+        self._names = {key: name for name, key in plan.calls.items()}
+        self.modules = {name for name, _ in plan.calls.values()}
+        self._seen: set[str] = set()
+
+    def take(self, module: str, number: int, output: Any) -> None:
+        """Pool one call of a layer."""
+        name = self._names.get((module, number))
+        if name is None:
+            return
+        self._seen.add(name)
+        for how in self._poolings:
+            self._keep(Site(name, pooling_name(how)), partial(self._pooled, name, output, how))
+
+    def _pooled(self, name: str, output: Any, how: Pooling) -> Tensor:
+        axes = self._plan.axes[name]
+        if not isinstance(output, Tensor) or output.ndim <= axes.batch or output.shape[axes.batch] != self.batch.size:
+            shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+            raise FeatureError(f"its output has no axis of the {self.batch.size} stimuli of a batch, got {shape}")
+        self._check_tokens(output, axes.positions)
+        mask = self.batch.inputs.get("attention_mask")
+        return pool(output, axes, how, mask=mask, special=self.batch.special)
+
+    def _check_tokens(self, output: Tensor, positions: tuple[int, ...] | None) -> None:
+        n = self.batch.n_tokens
+        if n is not None and positions and output.shape[positions[0]] != n:
+            raise FeatureError(f"it gives {output.shape[positions[0]]} tokens for a text of {n}")
+
+    def finish(self, output: Any, *, surprisal: bool) -> None:
+        """What is computed from the output of the whole; layers that were not run this time are refused."""
+        for name in self._plan.calls:
+            if name not in self._seen:
+                for how in self._poolings:
+                    self._share.refused[Site(name, pooling_name(how))] = "it was not run for some of the stimuli"
+        if surprisal and SURPRISAL not in self._plan.refused:
+            self._keep(Site(SURPRISAL, "mean"), lambda: mean_surprisal(output, self.batch))
+
+    def _keep(self, site: Site, vector: Callable[[], Tensor]) -> None:
+        if site in self._share.refused:
+            return
         try:
-            output = batch.run(model)
-        except (RuntimeError, TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
-            raise ProbeError(
-                f"{type(model).__name__} failed on a batch of {batch.size} stimuli ({batch.shapes()}): {error}; check "
-                "the tokenizer or transform"
-            ) from error
-    silent = [name for name, module in chosen.items() if module is not None and name not in caught]
-    if silent:
-        raise ProbeError(f"layers {silent} were not run in the forward pass, so that they have no features")
-    return caught, output
-
-
-def _listen(name: str, module: nn.Module, caught: dict[str, Any]) -> torch.utils.hooks.RemovableHandle:
-    def keep_output(_module: nn.Module, _args: Any, output: Any) -> None:
-        caught[name] = _copy(output)
-
-    def keep_input(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        caught[name] = _copy(args if args else kwargs)
-
-    if name == EMBEDDINGS:
-        return module.register_forward_pre_hook(keep_input, with_kwargs=True)
-    return module.register_forward_hook(keep_output)
-
-
-def _copy(output: Any) -> Any:
-    """Copied at once: later in-place operations of the model would overwrite it."""
-    tensor = first_tensor(output)
-    if tensor is None:
-        return output
-    whole = tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
-    return whole.detach().clone()
-
-
-def _surprisal(output: Any, batch: Batch) -> Tensor:
-    """Mean over tokens of -log p(token | tokens before), nats, stimuli x 1."""
-    logits = output.get("logits") if isinstance(output, Mapping) else first_tensor(output)
-    ids, mask = batch.inputs["input_ids"], batch.inputs["attention_mask"]
-    if logits is None or logits.ndim != 3 or logits.shape[:2] != ids.shape:
-        shape = None if logits is None else tuple(logits.shape)
-        raise FeatureError(f"'surprisal' needs logits of shape batch x tokens x vocabulary, got {shape}")
-    losses = nn.functional.cross_entropy(logits[:, :-1].float().transpose(1, 2), ids[:, 1:], reduction="none")
-    weights = mask[:, 1:].float()
-    return ((losses * weights).sum(dim=1) / weights.sum(dim=1).clamp_min(1))[:, None]
+            pooled = vector()
+        except FeatureError as error:
+            self._share.refused[site] = str(error)
+            return
+        self._share.vectors.setdefault(site, {})[self._index] = pooled.cpu() if self._travels else pooled

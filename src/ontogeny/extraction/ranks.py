@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 
 from ontogeny.errors import ConfigError, ProbeError
 
@@ -82,17 +82,17 @@ class Ranks:
         self._raise_together(_said(error), error)
         return self._from_first(result) if spread else result
 
-    def same_buffers(self, model: nn.Module) -> None:
-        """Copy the first rank's buffers into the model: running statistics differ between ranks after a training step.
+    def first_buffers(self, model: nn.Module) -> dict[str, Tensor]:
+        """The first rank's buffers, which a checkpoint holds: running statistics differ between ranks after a step.
 
-        What a checkpoint holds are the first rank's. The caller puts the own ones back.
+        Empty for a process that is alone.
         """
         buffers = dict(model.named_buffers())
         if self.size == 1 or not buffers:
-            return
-        theirs = self._from_first({name: value.cpu() for name, value in buffers.items()} if self.first else None)
-        for name, value in buffers.items():
-            value.copy_(theirs[name])
+            return {}
+        mine = {name: value.cpu() for name, value in buffers.items()} if self.first else None
+        found: dict[str, Tensor] = self._from_first(mine)
+        return found
 
     def _raise_together(self, why: str, own: Exception | None) -> None:
         why = self._from_first(why)

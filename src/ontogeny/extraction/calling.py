@@ -1,0 +1,175 @@
+"""Calling: which module of a model is read, and how its forward pass is called with a batch.
+
+Both can be said (`module=`, `call=`). Otherwise a model of two towers is read by that of the stimuli's modality, an
+encoder-decoder by its encoder, and arguments are given by the names in the signature of `forward`, looked for through
+wrappers that take `*args, **kwargs`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ontogeny.errors import LayerNotFoundError, ProbeError, nearest
+from ontogeny.extraction.inputs import Batch
+from ontogeny.extraction.layers import plain_name
+
+__all__ = ["Call", "find_module", "module_to_read", "ways_to_call"]
+
+Call = Callable[[nn.Module, Mapping[str, Tensor]], Any]
+
+_TOWERS = {
+    "text": ("text_model", "text_encoder", "text_branch", "text_decoder", "language_model"),
+    "image": ("vision_model", "visual", "visual_model", "vision_encoder", "vision_tower", "image_encoder"),
+}
+_PIXELS = ("pixel_values", "input_values", "input_features")
+_INNER = ("base_model", "module", "_orig_mod", "model")
+_KEEP_ALL = re.compile(r"^(attention_mask|input_mask|attn_mask|mask)$")
+_PAD_NONE = re.compile(r"pad")
+_LENGTHS = re.compile(r"^(lengths?|seq_lens?|seq_lengths?|input_lengths?)$")
+
+
+def find_module(model: nn.Module, name: str) -> nn.Module:
+    """The submodule of a dotted name; "model[0].auto_model" is taken too.
+
+    Raises:
+        LayerNotFoundError: there is none; the nearest names are suggested.
+    """
+    dotted = re.sub(r"\[(\w+)\]", r".\1", name).removeprefix("model.") if "[" in name else name
+    for candidate in dict.fromkeys((dotted, re.sub(r"\[(\w+)\]", r".\1", name), name)):
+        found: Any = model
+        for part in candidate.split("."):
+            found = getattr(found, part, None) if found is not None else None
+        if isinstance(found, nn.Module):
+            return found
+    raise LayerNotFoundError(
+        f"the model has no submodule {name!r} to be read. {nearest(name, [n for n, _ in model.named_modules()])}"
+    )
+
+
+def module_to_read(model: nn.Module, modality: str) -> nn.Module:
+    """The model itself, its tower for this modality, or its encoder."""
+    mine = _tower(model, _TOWERS[modality])
+    others = _tower(model, _TOWERS["image" if modality == "text" else "text"])
+    if mine is not None and others is not None:
+        return mine
+    if getattr(getattr(model, "config", None), "is_encoder_decoder", False) and hasattr(model, "get_encoder"):
+        encoder = model.get_encoder()  # type: ignore[operator]
+        if isinstance(encoder, nn.Module):
+            return encoder
+    return model
+
+
+def _tower(model: nn.Module, names: tuple[str, ...]) -> nn.Module | None:
+    for holder in (model, getattr(model, "model", None), getattr(model, "base_model", None)):
+        for name in names:
+            found = getattr(holder, name, None)
+            if isinstance(found, nn.Module):
+                return found
+    return None
+
+
+def _signature(module: nn.Module) -> Mapping[str, inspect.Parameter]:
+    """Parameters of `forward`; where these are `*args, **kwargs` alone, those of the module inside."""
+    seen: set[int] = set()
+    inner: Any = module
+    while isinstance(inner, nn.Module) and id(inner) not in seen:
+        seen.add(id(inner))
+        parameters = inspect.signature(inner.forward).parameters
+        if any(p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) for p in parameters.values()):
+            return parameters
+        peft = getattr(inner, "get_base_model", None)
+        found = [peft() if callable(peft) else None, *(getattr(inner, name, None) for name in _INNER)]
+        inner = next((m for m in found if isinstance(m, nn.Module) and m is not inner), None)
+    return inspect.signature(module.forward).parameters
+
+
+def ways_to_call(module: nn.Module, batch: Batch) -> Iterator[Call]:
+    """How `module` can be called with such a batch, the likeliest first.
+
+    Raises:
+        ProbeError: it has no forward pass of its own, or one that needs more than a batch has.
+    """
+    parameters = _signature(module)
+    if _has_no_forward(module):
+        raise ProbeError(
+            f"{type(module).__name__} has no forward pass of its own. Name the part that is read with module=: "
+            f"{_children(module)}; or pass call=, a function of the model and a batch"
+        )
+    named = [n for n, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    if "input_ids" in batch.inputs:
+        yield from _text_calls(module, parameters, named)
+    else:
+        yield from _pixel_calls(module, parameters, named)
+
+
+def _text_calls(module: nn.Module, parameters: Mapping[str, inspect.Parameter], named: list[str]) -> Iterator[Call]:
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    if "input_ids" in named:
+        masked = "attention_mask" in named or takes_any
+        extra = {"use_cache": False} if "use_cache" in named else {}
+        yield lambda m, b: m(**{k: v for k, v in b.items() if masked or k == "input_ids"}, **extra)
+        return
+    first = parameters[named[0]] if named else None
+    if first is not None and re.search(r"dict|mapping", str(first.annotation), re.IGNORECASE):
+        yield lambda m, b: m(dict(b))
+    rest = _needed(module, parameters, named)
+    yield lambda m, b: m(b["input_ids"], **{name: make(b["input_ids"]) for name, make in rest.items()})
+    yield lambda m, b: m(dict(b))
+
+
+def _needed(
+    module: nn.Module, parameters: Mapping[str, inspect.Parameter], named: list[str]
+) -> dict[str, Callable[[Tensor], Any]]:
+    """Masks and lengths that have no default, for texts without padding."""
+    made: dict[str, Callable[[Tensor], Any]] = {}
+    for name in named[1:]:
+        if parameters[name].default is not inspect.Parameter.empty:
+            continue
+        if _PAD_NONE.search(name):
+            made[name] = lambda ids: torch.zeros_like(ids, dtype=torch.bool)
+        elif _LENGTHS.search(name):
+            made[name] = lambda ids: torch.full((len(ids),), ids.shape[1], device="cpu")
+        elif name == "attention_mask":
+            made[name] = torch.ones_like
+        elif _KEEP_ALL.search(name):
+            made[name] = lambda _: None
+        else:
+            raise ProbeError(
+                f"the forward pass of {type(module).__name__} needs {name!r} beside a batch of texts; pass call=, a "
+                "function of the model and a batch, or name the part that is read with module="
+            )
+    return made
+
+
+def _pixel_calls(module: nn.Module, parameters: Mapping[str, inspect.Parameter], named: list[str]) -> Iterator[Call]:
+    by_name = next((name for name in _PIXELS if name in named), None)
+    if by_name is not None:
+        yield lambda m, b: m(**{by_name: b["pixels"]})
+        return
+    more = [n for n in named[1:] if parameters[n].default is inspect.Parameter.empty]
+    more = [n for n in more if parameters[n].kind is not inspect.Parameter.VAR_KEYWORD]
+    if more:
+        raise ProbeError(
+            f"the forward pass of {type(module).__name__} needs {', '.join(map(repr, more))} beside a batch of "
+            f"pictures; name the part that is read with module= ({_children(module)}), or pass call=, a function of "
+            "the model and a batch"
+        )
+    yield lambda m, b: m(b["pixels"])
+
+
+def _has_no_forward(module: nn.Module) -> bool:
+    if "forward" in module.__dict__:
+        return False
+    owner = next((cls for cls in type(module).__mro__ if "forward" in vars(cls)), nn.Module)
+    return owner is nn.Module or owner.__name__ == "LightningModule"
+
+
+def _children(module: nn.Module) -> str:
+    names = [repr(plain_name(n)) for n, child in module.named_children() if list(child.parameters())]
+    return " or ".join(names[:6]) or "it has no submodules with parameters"

@@ -1,0 +1,403 @@
+"""Rehearsal: before a model is read on all stimuli, it is read on eight, several times, to find out how.
+
+How it is called and in which precision; which layers run, and how often; what the axes of their outputs are; whether a
+stimulus read alone gives what it gives in a batch; whether two readings are alike; whether everything is put back.
+What is found becomes a `Plan`. A layer that cannot be read rightly is refused by name in it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ontogeny.errors import ProbeError
+from ontogeny.extraction.axes import Axes, batch_axis, batch_first, space_axes, token_axes
+from ontogeny.extraction.calling import Call, find_module, module_to_read, ways_to_call
+from ontogeny.extraction.forward import place, run
+from ontogeny.extraction.inputs import Batch, Reader
+from ontogeny.extraction.isolation import LeftBehindError, Observed, observing, what_reading_changes
+from ontogeny.extraction.layers import SURPRISAL, choose_layers, named_layers, plain_model
+from ontogeny.extraction.ranks import ALONE, Ranks
+from ontogeny.extraction.state import SavedState
+from ontogeny.extraction.surprisal import looks_ahead, picked_logits
+
+__all__ = ["Plan", "Way", "rehearse"]
+
+_STIMULI = 8
+_MOST_CALLS = 64
+_ALIKE = {torch.float64: 1e-4, torch.float32: 1e-4}
+_HALF = (torch.bfloat16, torch.float16)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """How the user wants a model to be read.
+
+    Args:
+        modality: of the stimuli.
+        layers: names, globs, "auto".
+        module: name of the submodule that is read; empty: chosen by the stimuli's modality.
+        call: how it is called; None: by its signature.
+        ids: of the stimuli, for errors.
+    """
+
+    modality: str
+    layers: str | Sequence[str]
+    module: str = ""
+    call: Call | None = None
+    ids: Sequence[str] = ()
+
+    def part(self, model: nn.Module) -> nn.Module:
+        """The module that is read."""
+        return find_module(model, self.module) if self.module else module_to_read(model, self.modality)
+
+    def named(self, model: nn.Module) -> dict[str, nn.Module]:
+        """All layers there are, by name."""
+        return named_layers(model, self.part(model), self.module)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How a model is read, as a rehearsal found it.
+
+    Args:
+        call: how the module is called.
+        autocast: type that its forward pass runs in; None: that of the weights.
+        calls: name of a layer -> (name of its module, number of the call), in the order of the model.
+        axes: name of a layer -> what the axes of its output are.
+        refused: name of a layer -> why it is not read.
+        alone: whether each stimulus is read by itself, since its features depend on what else is in a batch.
+        draws: whether reading draws random numbers, which start from one seed then.
+        changes: what reading changes in the model, all of it put back.
+        precision: in words.
+        seconds: that one stimulus takes.
+    """
+
+    call: Call
+    autocast: torch.dtype | None = None
+    calls: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    axes: Mapping[str, Axes] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
+    alone: bool = False
+    draws: bool = False
+    changes: tuple[str, ...] = ()
+    precision: str = ""
+    seconds: float = 0.0
+
+    def notes(self) -> list[str]:
+        """What a reader of the scores should know, for the record."""
+        found = [self.precision] if self.precision else []
+        found += ["one stimulus at a time"] if self.alone else []
+        found += ["a fixed random seed"] if self.draws else []
+        return found
+
+    def lines(self) -> list[str]:
+        """The findings, a line each, for a report."""
+        lines = [f"read in {self.precision}"] if self.precision else []
+        if self.alone:
+            lines.append("features depend on what else is in the batch: each stimulus is read alone")
+        if self.draws:
+            lines.append("random numbers are drawn in eval mode: every reading starts from one seed")
+        if self.changes:
+            lines.append(f"reading changes {_some(self.changes)}; it is put back each time")
+        lines += [f"refused: {name}: {why}" for name, why in self.refused.items()]
+        return lines
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    return ", ".join(names[:4]) + more
+
+
+@dataclass(slots=True)
+class _Outputs:
+    """One forward pass: (module, number of the call) -> output, and what the model returned."""
+
+    caught: dict[tuple[str, int], Any] = field(default_factory=dict)
+    returned: Any = None
+
+    def tensor(self, key: tuple[str, int]) -> Tensor | None:
+        found = self.caught.get(key)
+        return found if isinstance(found, Tensor) else None
+
+    def take(self, name: str, number: int, output: Any) -> None:
+        self.caught[name, number] = output.clone() if isinstance(output, Tensor) else output
+
+
+def rehearse(model: nn.Module, reader: Reader, way: Way, ranks: Ranks = ALONE) -> Plan:
+    """Find out how a model is read.
+
+    Args:
+        model: any module; it is left as it was.
+        reader: the stimuli as batches.
+        way: how the user wants it to be read.
+        ranks: who read together.
+
+    Raises:
+        ProbeError: the model cannot be read at all.
+        LayerNotFoundError: no such layer or submodule.
+        LeftBehindError: reading changes what cannot be put back; it is named.
+    """
+    bare = plain_model(model)
+    base = _sample(reader)
+    before = SavedState(bare, copied=lambda _: False)
+    call, autocast, alone, counts = _first_that_runs(bare, base, way, ranks)
+    one = _Rehearsal(way, call, _several(base) if not alone else base.only([0]))
+    with observing(bare, ranks, autocast=autocast) as seen:
+        plan = one.plan(seen, counts, alone=alone)
+    left = {**dict.fromkeys(before.restore(), "not as before"), **before.lost}
+    if left:
+        raise LeftBehindError(
+            "reading the model changes what cannot be put back: "
+            + "; ".join(f"{name or 'the model'}: {why}" for name, why in list(left.items())[:5])
+        )
+    return Plan(
+        call=call,
+        autocast=autocast,
+        calls=plan.calls,
+        axes=plan.axes,
+        refused=plan.refused,
+        alone=plan.alone,
+        draws=plan.draws,
+        changes=what_reading_changes(bare),
+        precision=_precision(bare, autocast),
+        seconds=plan.seconds,
+    )
+
+
+def _precision(model: nn.Module, autocast: torch.dtype | None) -> str:
+    types = dict.fromkeys(str(p.dtype).removeprefix("torch.") for p in model.parameters() if p.is_floating_point())
+    weights = " and ".join(types)
+    return f"{weights} under autocast {str(autocast).removeprefix('torch.')}" if autocast is not None else weights
+
+
+def _sample(reader: Reader) -> Batch:
+    """About eight stimuli of one length: the longest texts, cut to the shortest of these; the first pictures."""
+    batches = list(reader.batches(_STIMULI))
+    if batches[-1].n_tokens is None:
+        return batches[0]
+    found: list[tuple[int, Tensor]] = []
+    for batch in reversed(sorted(batches, key=lambda b: b.n_tokens or 0)):
+        found += [(row, ids) for row, ids in zip(batch.rows, batch.inputs["input_ids"], strict=True)]
+        if len(found) >= _STIMULI:
+            break
+    found = found[:_STIMULI]
+    length = min(len(ids) for _, ids in found)
+    return _texts(torch.stack([ids[:length] for _, ids in found]), tuple(row for row, _ in found))
+
+
+def _texts(ids: Tensor, rows: tuple[int, ...] = ()) -> Batch:
+    return Batch(inputs={"input_ids": ids, "attention_mask": torch.ones_like(ids)}, size=len(ids), rows=rows)
+
+
+def _several(batch: Batch) -> Batch:
+    """At least three stimuli, the same ones again where there are fewer."""
+    return batch if batch.size >= 3 else batch.only([i % batch.size for i in range(3)])
+
+
+def _varied(batch: Batch) -> Batch:
+    """The same with texts of another length, or pictures of twice the height and width."""
+    ids = batch.inputs.get("input_ids")
+    if ids is not None:
+        return _texts(ids[:, :-1] if ids.shape[1] > 2 else torch.cat([ids, ids[:, -1:]], dim=1), batch.rows)
+    pixels = batch.inputs["pixels"]
+    for axis in range(2, pixels.ndim):
+        pixels = pixels.repeat_interleave(2, dim=axis)
+    return Batch(inputs={"pixels": pixels}, size=batch.size, rows=batch.rows)
+
+
+def _first_that_runs(
+    model: nn.Module, base: Batch, way: Way, ranks: Ranks
+) -> tuple[Call, torch.dtype | None, bool, dict[str, int]]:
+    """The first way of calling that gives no error.
+
+    Returns:
+        The call, its precision, whether for single stimuli alone, and how often it ran each module.
+    """
+    part = way.part(model)
+    calls = [way.call] if way.call is not None else list(ways_to_call(part, base))
+    first: ProbeError | None = None
+    for batch, alone in ((base.only([0, min(1, base.size - 1)]), False), (base.only([0]), True)):
+        for autocast in (None, *_half_types(model)):
+            for call in calls:
+                counts: dict[str, int] = {}
+
+                def count(name: str, number: int, _output: Any, counts: dict[str, int] = counts) -> None:
+                    counts[name] = number + 1
+
+                try:
+                    with observing(model, ranks, autocast=autocast) as seen:
+                        named: dict[str, nn.Module | None] = dict(way.named(seen.model))
+                        placed = place(batch, seen.model)
+                        run(way.part(seen.model), placed, call=call, layers=named, take=count, ids=way.ids)
+                except LeftBehindError:
+                    raise
+                except ProbeError as error:
+                    first = first or error
+                else:
+                    return call, autocast, alone, counts
+    assert first is not None  # noqa: S101 - there is at least one call
+    raise first
+
+
+def _half_types(model: nn.Module) -> list[torch.dtype]:
+    """Types that autocast could be meant to run the model in: those around us, those of its own weights."""
+    found = [p.dtype for p in model.parameters() if p.dtype in _HALF]
+    kinds = {p.device.type for p in model.parameters()} | {"cpu"}
+    around = [torch.get_autocast_dtype(kind) for kind in kinds - {"meta"} if torch.is_autocast_enabled(kind)]
+    return list(dict.fromkeys((*around, *found)))
+
+
+@dataclass(slots=True)
+class _Rehearsal:
+    """The forward passes of a rehearsal, and what is concluded from them."""
+
+    way: Way
+    call: Call
+    base: Batch
+    layers: dict[str, nn.Module | None] = field(default_factory=dict)
+    prefix: int = 0
+
+    def plan(self, seen: Observed, counts: Mapping[str, int], *, alone: bool) -> Plan:
+        """Read several times; the plan, as far as it is found here."""
+        way, model = self.way, seen.model
+        self.layers = choose_layers(way.part(model), way.layers, named=way.named(model), ran=counts)
+        counted = (getattr(m, "num_prefix_tokens", None) for m in way.part(model).modules())
+        self.prefix = next((n for n in counted if isinstance(n, int)), 0)
+        start = time.perf_counter()
+        whole = self._run(seen, self.base)
+        seconds = (time.perf_counter() - start) / self.base.size
+        draws = seen.drew()
+        fewer = self._run(seen, self.base if alone else self.base.only(range(self.base.size - 1)))
+        other = self._try(seen, _varied(self.base.only(range(min(2, self.base.size)))))
+        calls, refused = self._calls(whole, fewer)
+        axes: dict[str, Axes] = {}
+        for name, key in calls.items():
+            found = self._axes(key, whole, fewer, other)
+            if isinstance(found, str):
+                refused[name] = found
+            else:
+                axes[name] = found
+        again = self._run(seen, self.base)
+        for name, key in calls.items():
+            if name in axes and not _alike(whole.tensor(key), again.tensor(key)):
+                refused[name] = "two readings of the same weights differ; it draws numbers that no seed reaches"
+        if not alone:
+            alone = self._depends_on_batch(seen, whole, {calls[n]: a for n, a in axes.items() if n not in refused})
+        if SURPRISAL in self.layers and (why := self._no_surprisal(seen, whole)):
+            refused[SURPRISAL] = why
+        kept = {name: key for name, key in calls.items() if name not in refused}
+        return Plan(call=self.call, calls=kept, axes=axes, refused=refused, alone=alone, draws=draws, seconds=seconds)
+
+    def _run(self, seen: Observed, batch: Batch) -> _Outputs:
+        seen.again()
+        out = _Outputs()
+        placed = place(batch, seen.model)
+        part = self.way.part(seen.model)
+        out.returned = run(part, placed, call=self.call, layers=self.layers, take=out.take, ids=self.way.ids)
+        return out
+
+    def _try(self, seen: Observed, batch: Batch) -> _Outputs:
+        """As far as the model gets with inputs of another size."""
+        seen.again()
+        out = _Outputs()
+        with suppress(ProbeError):
+            run(self.way.part(seen.model), place(batch, seen.model), call=self.call, layers=self.layers, take=out.take)
+        return out
+
+    def _calls(self, whole: _Outputs, fewer: _Outputs) -> tuple[dict[str, tuple[str, int]], dict[str, str]]:
+        """Name -> (module, number of the call) of all that ran, and why the others are refused."""
+        wanted = [self.way.layers] if isinstance(self.way.layers, str) else list(self.way.layers)
+        calls: dict[str, tuple[str, int]] = {}
+        refused: dict[str, str] = {}
+        for name, module in self.layers.items():
+            if module is None:
+                continue
+            n = sum(key[0] == name for key in whole.caught)
+            if not n:
+                refused[name] = "it was not run in the forward pass"
+            elif n > _MOST_CALLS:
+                refused[name] = f"it is run {n} times in one forward pass; at most {_MOST_CALLS} calls are read"
+            elif n != sum(key[0] == name for key in fewer.caught):
+                refused[name] = "how often it is run depends on the batch"
+            else:
+                names = {f"{name}[{i}]" if n > 1 else name: (name, i) for i in range(n)}
+                asked = {numbered: key for numbered, key in names.items() if numbered in wanted}
+                calls.update(asked or names)
+        return calls, refused
+
+    def _axes(self, key: tuple[str, int], whole: _Outputs, fewer: _Outputs, other: _Outputs) -> Axes | str:
+        """The axes of one layer's output, or why it has none that could be read."""
+        a, b, c = whole.tensor(key), fewer.tensor(key), other.tensor(key)
+        n = self.base.size
+        if a is None or b is None:
+            return f"the layer returned {type(whole.caught.get(key)).__name__} without a tensor in it"
+        batch = batch_axis(a.shape, b.shape, n, n - 1 if n > 1 else 1)
+        if batch is None:
+            return (
+                f"the layer's output should have one axis of the batch ({n} stimuli), got shape {tuple(a.shape)}; "
+                "choose another layer, or the module around it"
+            )
+        shape = None if c is None else c.shape
+        tokens = self.base.n_tokens
+        if tokens is not None:
+            shorter = _varied(self.base).n_tokens or 0
+            return token_axes(a.shape, shape, (tokens, shorter), batch)
+        module = self.layers[key[0]]
+        assert module is not None  # noqa: S101 - it was run
+        pixels = self.base.inputs["pixels"]
+        square = pixels.ndim < 4 or pixels.shape[-1] == pixels.shape[-2]
+        found = space_axes(a.shape, shape, batch, module, square=square)
+        return Axes(batch=batch, positions=found.positions, prefix=self._prefix(a, found), why=found.why)
+
+    def _prefix(self, x: Tensor, axes: Axes) -> int:
+        """Class and register tokens, of a layer of tokens in a model that says how many it has."""
+        if axes.positions is None or len(axes.positions) != 1:
+            return 0
+        return self.prefix if x.shape[axes.positions[0]] > self.prefix else 0
+
+    def _depends_on_batch(self, seen: Observed, whole: _Outputs, axes: Mapping[tuple[str, int], Axes]) -> bool:
+        """Whether a stimulus alone gives something else than in the batch."""
+        for i in sorted({0, self.base.size // 2, self.base.size - 1}):
+            single = self._run(seen, self.base.only([i]))
+            for key, found in axes.items():
+                together, by_itself = whole.tensor(key), single.tensor(key)
+                if together is None or by_itself is None:
+                    return True
+                if not _alike(batch_first(together, found)[i], batch_first(by_itself, found)[0]):
+                    return True
+        return False
+
+    def _no_surprisal(self, seen: Observed, whole: _Outputs) -> str:
+        ids = self.base.inputs["input_ids"] if self.base.n_tokens is not None else None
+        if ids is None:
+            return "'surprisal' is for text"
+        before = picked_logits(whole.returned, ids)
+        if before is None:
+            return "'surprisal' needs logits of shape batch x tokens x vocabulary, and the model gives none"
+        if ids.shape[1] < 2:
+            return "'surprisal' needs texts of two tokens or more"
+        changed = ids.clone()
+        changed[:, -1] = (changed[:, -1] + 1) % before.shape[-1]
+        after = picked_logits(self._run(seen, _texts(changed, self.base.rows)).returned, ids)
+        if after is None or looks_ahead(before, after):
+            return "'surprisal' is for causal language models, and this one's logits at a token depend on later tokens"
+        return ""
+
+
+def _alike(a: Tensor | None, b: Tensor | None) -> bool:
+    """Equal up to rounding; what is not finite is left to others."""
+    if a is None or b is None or a.shape != b.shape:
+        return a is b
+    if not a.is_floating_point():
+        return torch.equal(a, b)
+    x, y = a.double(), b.double()
+    if not bool(torch.isfinite(x).all()):
+        return True
+    return bool((x - y).norm() <= _ALIKE.get(a.dtype, 5e-2) * x.norm())

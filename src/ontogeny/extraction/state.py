@@ -1,0 +1,320 @@
+"""Everything that can be reached from a model, saved by content and put back in place.
+
+Reached are: every module with its attributes, parameters, buffers and hooks; tensors, arrays and containers in these;
+random number generators; plain objects and functions that modules hold, to a depth of eight; data attributes of the
+modules' own classes. Not followed, since they belong to the program around the model: trainers, loggers, optimizers,
+threads, process groups, tokenizers.
+"""
+
+from __future__ import annotations
+
+import array
+import collections
+import copy
+import enum
+import functools
+import io
+import itertools
+import random
+import types
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data.dataloader import _BaseDataLoaderIter
+
+from ontogeny.extraction import _saved
+from ontogeny.extraction._saved import CannotRestoreError
+
+__all__ = ["SavedState", "first_uninitialised", "tensor_parts"]
+
+_DEPTH = 8
+_LONGEST = 100_000
+_ATOMS = frozenset(
+    (type(None), bool, int, float, complex, str, bytes, type(...), range, slice, torch.dtype, torch.device, torch.Size)
+)
+_CONTAINERS = (dict, list, tuple, set, frozenset, collections.deque)
+_GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, np.random.BitGenerator, random.Random)
+_ITERATORS: tuple[type, ...] = (
+    itertools.count,
+    itertools.cycle,
+    itertools.repeat,
+    itertools.chain,
+    itertools.islice,
+    enumerate,
+    zip,
+    map,
+    type(iter([])),
+    type(iter(())),
+    type(iter(range(0))),
+    type(iter("")),
+    type(iter({})),
+    type(iter(set())),
+)
+_OUTSIDE = (
+    *("ontogeny", "lightning", "pytorch_lightning", "lightning_fabric", "accelerate", "deepspeed", "ray"),
+    *("wandb", "mlflow", "tensorboard", "aim", "comet_ml", "neptune", "clearml", "tqdm", "rich", "logging"),
+    *("threading", "multiprocessing", "concurrent", "asyncio", "subprocess", "socket", "io", "os", "sys", "pathlib"),
+    *("tokenizers", "datasets", "pyarrow", "pandas", "re", "importlib", "inspect", "typing", "enum", "ast", "abc"),
+)
+_OUTSIDE_BASES = (
+    *("torch.optim", "torch.distributed", "torch._dynamo", "torch._inductor", "torch.fx"),
+    *("threading", "logging"),
+)
+_LIBRARIES = frozenset(("torch", "lightning", "pytorch_lightning", "transformers", "builtins", "abc", "typing"))
+_EXACT = (enum.Enum, type, types.ModuleType, types.BuiltinFunctionType, property, _BaseDataLoaderIter)
+
+
+class SavedState:
+    """What was reached from some objects, ready to be put back.
+
+    Args:
+        roots: models, or anything else.
+        copied: whether a tensor's values are copied, asked for each; the others are watched for changes alone.
+
+    Example:
+        >>> import torch
+        >>> layer = torch.nn.BatchNorm1d(2)
+        >>> saved = SavedState(layer)
+        >>> _ = layer(torch.rand(4, 2))
+        >>> sorted(saved.restore())
+        ['num_batches_tracked', 'running_mean', 'running_var']
+        >>> layer.num_batches_tracked.item()
+        0
+    """
+
+    def __init__(self, *roots: Any, copied: Callable[[Tensor], bool] = lambda _: True) -> None:
+        self.lost: dict[str, str] = {}
+        self.generators: list[_saved.SavedRandom] = []
+        self._copied = copied
+        self._entries: list[tuple[str, _saved.Saved]] = []
+        self._seen: dict[int, Any] = {}
+        self._todo: collections.deque[tuple[str, Any, int]] = collections.deque(("", root, 0) for root in roots)
+        self._roots = {id(root) for root in roots}
+        with torch.no_grad(), torch._C.DisableTorchFunctionSubclass(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            while self._todo:
+                self._visit(*self._todo.popleft())
+
+    def __contains__(self, item: Any) -> bool:
+        return id(item) in self._seen
+
+    def restore(self, *, parameters: set[int] | None = None) -> list[str]:
+        """Put everything back; what cannot be is in `lost`, by name, with the reason.
+
+        Args:
+            parameters: ids of those that are looked at; None for all.
+
+        Returns:
+            Names of what was different, "module.attribute"; it can be called again.
+        """
+        changed: dict[str, None] = {}
+        with torch.no_grad(), torch._C.DisableTorchFunctionSubclass(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for name, entry in self._entries:
+                if parameters is not None and _saved.is_parameter(entry) and id(entry.live) not in parameters:
+                    continue
+                try:
+                    different = entry.restore()
+                except CannotRestoreError as error:
+                    self.lost[name] = str(error)
+                except Exception as error:  # noqa: BLE001 - named, and the others are put back all the same
+                    self.lost[name] = f"{type(error).__name__}: {error}"
+                else:
+                    changed.update(dict.fromkeys(_joined(name, key) if key != "" else name for key in different))
+        return list(changed)
+
+    def _visit(self, name: str, item: Any, depth: int) -> None:
+        if type(item) in _ATOMS or id(item) in self._seen or isinstance(item, _EXACT):
+            return
+        self._seen[id(item)] = item
+        if isinstance(item, Tensor):
+            self._tensor(name, item, depth)
+        elif isinstance(item, _CONTAINERS):
+            self._container(name, item, depth)
+        elif (leaf := _leaf(item)) is not None:
+            self._entries.append((name, leaf))
+            if isinstance(leaf, _saved.SavedRandom):
+                self.generators.append(leaf)
+        elif isinstance(item, nn.Module) or depth < _DEPTH:
+            self._object(name, item, depth)
+
+    def _tensor(self, name: str, tensor: Tensor, depth: int) -> None:
+        if torch.nn.parameter.is_lazy(tensor):
+            return
+        parts = tensor_parts(tensor)
+        if parts is None:
+            self._entries.append((name, _saved.SavedTensor(tensor, copy=self._copied(tensor))))
+            if tensor.is_leaf and tensor.grad is not None:
+                self._todo.append((f"{name}.grad", tensor.grad, depth))
+        for part, inner in (parts or {}).items():
+            self._todo.append((f"{name}.{part}", inner, depth))
+        for hooks in (tensor._backward_hooks, getattr(tensor, "_post_accumulate_grad_hooks", None)):
+            if hooks is not None:
+                self._todo.append((f"{name} hooks", hooks, depth))
+        if attributes := getattr(tensor, "__dict__", None):
+            self._attributes(name, tensor, attributes, depth)
+
+    def _container(self, name: str, item: Any, depth: int) -> None:
+        if isinstance(item, dict):
+            self._entries.append((name, _saved.SavedDict(item)))
+            pairs: Iterator[tuple[Any, Any]] = iter(list(dict.items(item)))
+            self._stand_in(name, item, dict.items(item))
+        else:
+            if isinstance(item, list | collections.deque):
+                self._entries.append((name, _saved.SavedSequence(item)))
+                self._stand_in(name, item, enumerate(item))
+            elif isinstance(item, set):
+                self._entries.append((name, _saved.SavedSet(item)))
+            pairs = enumerate(item)
+        if len(item) <= _LONGEST:
+            for key, value in pairs:
+                if type(value) not in _ATOMS:
+                    self._todo.append((_joined(name, key), value, depth))
+
+    def _stand_in(self, name: str, holder: Any, pairs: Any) -> None:
+        """An iterator can be copied but not wound back: a copy is used up in its place."""
+        for key, value in [(k, v) for k, v in pairs if isinstance(v, _ITERATORS)]:
+            try:
+                holder[key] = copy.copy(value)
+            except TypeError:
+                self.lost[_joined(name, key)] = f"a {type(value).__name__} cannot be copied"
+
+    def _attributes(self, name: str, owner: Any, attributes: dict[Any, Any], depth: int) -> None:
+        self._seen[id(attributes)] = attributes
+        self._entries.append((name, _saved.SavedAttributes(owner, attributes)))
+        self._stand_in(name, attributes, dict.items(attributes))
+        module = isinstance(owner, nn.Module)
+        for key, value in list(attributes.items()):
+            if type(value) in _ATOMS:
+                continue
+            plain = module and key in ("_parameters", "_buffers", "_modules")
+            self._todo.append((name if plain else _joined(name, key), value, depth))
+
+    def _object(self, name: str, item: Any, depth: int) -> None:
+        deeper = depth if isinstance(item, nn.Module) else depth + 1
+        if isinstance(item, types.FunctionType | types.MethodType | functools.partial):
+            self._function(name, item, deeper)
+        elif isinstance(item, torch.jit.ScriptModule):
+            for key, value in (*item.named_parameters(), *item.named_buffers()):
+                self._todo.append((_joined(name, key), value, depth))
+        elif id(item) in self._roots or not _is_outside(item):
+            self._plain(name, item, deeper)
+
+    def _plain(self, name: str, item: Any, deeper: int) -> None:
+        """A module, or an object of any other class."""
+        if (attributes := _attributes_of(item)) is not None:
+            self._attributes(name, item, attributes, deeper)
+        if slots := _slots_of(item):
+            self._entries.append((name, _saved.SavedSlots(item, slots)))
+            for slot in slots:
+                self._todo.append((_joined(name, slot), getattr(item, slot, None), deeper))
+        for cls in type(item).__mro__:
+            if cls.__module__.partition(".")[0] not in _LIBRARIES and id(cls) not in self._seen:
+                self._class(cls, deeper)
+
+    def _class(self, cls: type, depth: int) -> None:
+        self._seen[id(cls)] = cls
+        self._entries.append((cls.__qualname__, _saved.SavedClass(cls, _is_data)))
+        for key, value in list(vars(cls).items()):
+            if isinstance(value, staticmethod | classmethod):
+                value = value.__func__
+            if not key.startswith("__") or isinstance(value, types.FunctionType):
+                self._todo.append((f"{cls.__qualname__}.{key}", value, depth))
+
+    def _function(self, name: str, item: Any, depth: int) -> None:
+        if isinstance(item, types.MethodType):
+            self._todo.extend([(name, item.__self__, depth), (name, item.__func__, depth)])
+            return
+        if isinstance(item, functools.partial):
+            self._todo.append((name, (item.func, item.args, item.keywords), depth))
+            return
+        if item.__module__ and item.__module__.partition(".")[0] in _LIBRARIES:
+            return
+        variables = item.__code__.co_freevars
+        for variable, cell in zip(variables, item.__closure__ or (), strict=False):
+            if id(cell) in self._seen:
+                continue
+            self._seen[id(cell)] = cell
+            entry = _saved.SavedCell(cell)
+            self._entries.append((_joined(name, variable), entry))
+            self._todo.append((_joined(name, variable), entry.value, depth))
+        self._todo.append((name, (item.__defaults__, item.__kwdefaults__), depth))
+        self._attributes(name, item, item.__dict__, depth)
+
+
+def _joined(name: str, key: Any) -> str:
+    if not isinstance(key, str):
+        return f"{name}[{key if isinstance(key, int) else type(key).__name__}]"
+    return f"{name}.{key}" if name else key
+
+
+def _leaf(item: Any) -> _saved.Saved | None:
+    """What is saved without looking further into it."""
+    if isinstance(item, _GENERATORS) and not isinstance(item, random.SystemRandom):
+        return _saved.SavedRandom(item)
+    if isinstance(item, np.ndarray) and item.flags.writeable:
+        return _saved.SavedArray(item)
+    if isinstance(item, bytearray | array.array):
+        return _saved.SavedBytes(item)
+    if isinstance(item, types.GeneratorType):
+        return _saved.SavedSteps(item)
+    if isinstance(item, functools._lru_cache_wrapper):
+        return _saved.SavedCache(item)
+    if isinstance(item, io.IOBase) and not item.closed and item.seekable():
+        return _saved.SavedFile(item)
+    return None
+
+
+def _is_data(name: str, value: Any) -> bool:
+    """Whether a class attribute is data of its own, not part of how the class is made."""
+    made = isinstance(value, types.FunctionType | classmethod | staticmethod | property | type)
+    return not (name.startswith(("__", "_abc_")) or made or hasattr(type(value), "__get__"))
+
+
+def _is_outside(item: Any) -> bool:
+    if isinstance(item, nn.Module):
+        return False
+    if type(item).__module__.startswith("accelerate.hooks"):
+        return False
+    for cls in type(item).__mro__:
+        if cls.__name__.endswith("Trainer") or cls.__module__.startswith(_OUTSIDE_BASES):
+            return True
+    return type(item).__module__.partition(".")[0] in _OUTSIDE
+
+
+def _attributes_of(item: Any) -> dict[Any, Any] | None:
+    try:
+        found = object.__getattribute__(item, "__dict__")
+    except (AttributeError, TypeError):
+        return None
+    return found if type(found) is dict else None
+
+
+def _slots_of(item: Any) -> list[str]:
+    names: list[str] = []
+    for cls in type(item).__mro__:
+        if cls.__module__.partition(".")[0] in ("builtins", "torch", "numpy"):
+            continue
+        names += [n for n, value in vars(cls).items() if isinstance(value, types.MemberDescriptorType)]
+    return names
+
+
+def tensor_parts(tensor: Tensor) -> dict[str, Tensor] | None:
+    """The tensors that a wrapper (a shard, a quantised weight) holds; None for one with values of its own."""
+    local = getattr(tensor, "_local_tensor", None)
+    if isinstance(local, Tensor):
+        return {"_local_tensor": local}
+    if type(tensor) in (Tensor, nn.Parameter) or not hasattr(tensor, "__tensor_flatten__"):
+        return None
+    names, _ = tensor.__tensor_flatten__()
+    return {name: getattr(tensor, name) for name in names}
+
+
+def first_uninitialised(model: nn.Module) -> str | None:
+    """Name of a parameter or buffer that only the first batch will make (`nn.LazyLinear`), or None."""
+    both = (*model.named_parameters(), *model.named_buffers())
+    return next((name for name, tensor in both if torch.nn.parameter.is_lazy(tensor)), None)

@@ -1,0 +1,66 @@
+"""Surprisal of texts under a causal language model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ontogeny.errors import FeatureError
+from ontogeny.extraction.inputs import Batch
+
+__all__ = ["looks_ahead", "mean_surprisal", "picked_logits"]
+
+_NOISE = 1e-3
+
+
+def picked_logits(output: Any, ids: Tensor) -> Tensor | None:
+    """Batch x tokens x vocabulary, wherever they stand in a model's output; None where there are none."""
+    if isinstance(output, Tensor):
+        return output if output.ndim == 3 and output.shape[:2] == ids.shape and output.is_floating_point() else None
+    if isinstance(output, Mapping):
+        if "logits" in output:
+            return picked_logits(output["logits"], ids)
+        return None
+    parts: Sequence[Any] = output if isinstance(output, tuple | list) else ()
+    return next((found for part in parts if (found := picked_logits(part, ids)) is not None), None)
+
+
+def looks_ahead(logits: Tensor, changed: Tensor) -> bool:
+    """Whether logits at earlier tokens depend on the last one, as those of masked language models do.
+
+    Args:
+        logits: batch x tokens x vocabulary.
+        changed: the same with another last token.
+    """
+    before = (logits[:, :-1] - changed[:, :-1]).float().abs().amax()
+    return bool(before > _NOISE * logits.float().std())
+
+
+def mean_surprisal(output: Any, batch: Batch) -> Float[Tensor, "stimuli 1"]:
+    """Mean over a text's tokens of -log p(token | tokens before), in nats.
+
+    The first token has nothing before it and does not count, nor do tokens that the tokenizer added.
+
+    Args:
+        output: of a causal language model: logits at a token are of the next one.
+        batch: that was read.
+
+    Raises:
+        FeatureError: no logits, or texts of one token.
+    """
+    ids = batch.inputs["input_ids"]
+    logits = picked_logits(output, ids)
+    if logits is None:
+        raise FeatureError("'surprisal' needs logits of shape batch x tokens x vocabulary, and the model gives none")
+    losses = nn.functional.cross_entropy(logits[:, :-1].float().transpose(1, 2), ids[:, 1:], reduction="none")
+    counted = torch.ones_like(losses) if batch.special is None else (~batch.special[:, 1:]).to(losses.dtype)
+    if not bool((counted.sum(dim=1) > 0).all()):
+        raise FeatureError(
+            "'surprisal' needs a token before each one that it judges, but there are texts of one token; let the "
+            "tokenizer begin with a BOS token, or leave these texts out"
+        )
+    return ((losses * counted).sum(dim=1) / counted.sum(dim=1))[:, None]
