@@ -15,11 +15,12 @@ from torch import nn
 from ontogeny.background import Background, without_random_numbers
 from ontogeny.cost import Cost
 from ontogeny.doctor import examine
-from ontogeny.errors import ConfigError, RecordError
+from ontogeny.errors import ConfigError, ProbeError, RecordError
+from ontogeny.extraction.isolation import NotYetError
 from ontogeny.extraction.randomness import same_randomness
 from ontogeny.extraction.ranks import ALONE, Ranks, is_first, refuse_unreadable, these_ranks
 from ontogeny.extraction.weights import deployed_weights, weights_hash
-from ontogeny.reading import Reading, constants, read, score
+from ontogeny.reading import Reading, constants, read, rehearse, score
 from ontogeny.schedule import Schedule, parse_schedule
 from ontogeny.scores import Score
 from ontogeny.series import Record
@@ -38,8 +39,16 @@ _DRAWS = (
 )
 
 
-class _OtherRunError(RecordError):
-    """Step 0 of the record belongs to another run: said whatever `on_error` is, before anything is trained."""
+class _BeforeTrainingError(Exception):
+    """Said whatever `on_error` is, before anything is trained."""
+
+
+class _OtherRunError(RecordError, _BeforeTrainingError):
+    """Step 0 of the record belongs to another run."""
+
+
+class _UnreadableError(ProbeError, _BeforeTrainingError):
+    """No row could come of this model, or not without a trace."""
 
 
 class Monitor:
@@ -60,6 +69,9 @@ class Monitor:
         weights: which weights the model given holds, "raw" or "ema"; goes into the record and into the names in sinks.
         distributed: False: this process alone is watched, whatever other ranks there are.
         run: name of the run; the record folder's name where empty.
+        rehearsal: read eight stimuli several times before the first update, and report what was found: a model of which
+            no row could come, or that reading would change for good, is an error then. False: no report, and such a
+            model is a warning at every probe.
 
     Raises:
         RecordError: the record holds another benchmark under the same name, or other weights than raw or averaged ones.
@@ -80,6 +92,7 @@ class Monitor:
         weights: Weights = "raw",
         distributed: bool = True,
         run: str = "",
+        rehearsal: bool = True,
     ) -> None:
         if not watched:
             raise ConfigError("a monitor needs at least one benchmark to watch")
@@ -93,6 +106,7 @@ class Monitor:
         self.on_error = on_error
         self.weights = weights
         self.distributed = distributed
+        self.rehearsal = rehearsal
         self.latest: tuple[int, Mapping[str, float]] = (-1, {})
         self._folder = Path(record)
         self._open = partial(
@@ -110,6 +124,8 @@ class Monitor:
         self._scored_quietly = False
         self._pending: Reading | None = None
         self._last_step: int | None = None
+        self._rehearsed = False
+        self._waits = False
 
     @property
     def record(self) -> Record:
@@ -153,15 +169,19 @@ class Monitor:
 
         Raises:
             RecordError: step 0 of the record belongs to other weights (another run wrote into this folder).
+            ProbeError: at the first probe alone, the rehearsal found that no row could come of this model.
         """
         try:
             if self._writer is not None:
                 self._writer.cost.begin()
-            if step == self._last_step or not (force or self._due(step)):
+            if step == self._last_step or not (force or self._waits or self._due(step)):
                 return self._take_ready()
             return self._visit(model, step, force=force, optimizers=optimizers)
-        except _OtherRunError:
+        except _BeforeTrainingError:
             raise
+        except NotYetError as error:
+            self._wait(step, error)
+            return []
         except Exception as error:  # noqa: BLE001 - whatever it is, training goes on, unless asked otherwise
             self._failed(step, error)
             return []
@@ -242,11 +262,33 @@ class Monitor:
         verdict = ranks.once(lambda: self._the_writer.verdict(step, force=force))
         if verdict == "over the budget":
             return []
-        self._last_step = step
+        if not self._rehearsed:
+            self._rehearse(model, ranks)
+        self._last_step, self._waits = step, False
         if verdict == "known":
             self._compare(model, step, ranks, optimizers, first=first)
             return []
         return [*self.flush(), *self._probe(model, step, ranks, optimizers)]
+
+    def _rehearse(self, model: nn.Module, ranks: Ranks) -> None:
+        """Find out how the model is read, and report it, before the first update.
+
+        Raises:
+            NotYetError: the first batch has to come first.
+            _UnreadableError: no benchmark can be read.
+        """
+        if self.rehearsal:
+            lines, readable = rehearse(self.watched, model, ranks)
+            if not readable:
+                raise _UnreadableError("no layer of this model can be read. " + "\n".join(lines))
+            if ranks.first:
+                self._the_writer.rehearsed(lines)
+        self._rehearsed = True
+
+    def _wait(self, step: int, error: NotYetError) -> None:
+        if not self._waits and self._writer is not None:
+            self._writer.waits(step, error)
+        self._waits = True
 
     def _compare(self, model: nn.Module, step: int, ranks: Ranks, optimizers: Sequence[Any], *, first: bool) -> None:
         """Warn where the record holds this step of other weights; refuse to go on where that is step 0."""

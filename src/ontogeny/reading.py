@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 from torch import nn
 
 from ontogeny.benchmark.controls import DEFAULT
-from ontogeny.extraction.features import Features
-from ontogeny.extraction.isolation import observing
+from ontogeny.errors import ProbeError
+from ontogeny.extraction.features import Features, Site
+from ontogeny.extraction.isolation import LeftBehindError, NotYetError, observing, preserved
+from ontogeny.extraction.layers import plain_model
 from ontogeny.extraction.probe import Probe
 from ontogeny.extraction.ranks import Ranks, is_sharded
 from ontogeny.extraction.weights import deployed_weights, weights_hash
@@ -19,7 +22,10 @@ from ontogeny.scores import Score
 from ontogeny.task import Measured, Task
 from ontogeny.watched import Watched
 
-__all__ = ["Keeper", "Reading", "constants", "read", "score"]
+__all__ = ["Keeper", "Reading", "constants", "read", "rehearse", "score"]
+
+EVERYTHING = "(every layer)"
+TASK = "(task)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +38,7 @@ class Reading:
         deployed: whether they are those that a schedule-free optimizer would deploy.
         features: one a probe, of all watched benchmarks.
         task: held-out values at the same weights.
+        task_failed: why there are none, where the task failed.
         seconds: how long reading took.
     """
 
@@ -40,7 +47,12 @@ class Reading:
     deployed: bool = False
     features: tuple[Features, ...] = ()
     task: tuple[Measured, ...] = ()
+    task_failed: str = ""
     seconds: float = 0.0
+
+    def notes(self) -> list[str]:
+        """How the model was read: precision, and what was unusual; each once."""
+        return list(dict.fromkeys(note for features in self.features for note in features.notes))
 
 
 @runtime_checkable
@@ -74,16 +86,14 @@ def read(
         kept: where features are looked up first; for a reader who is alone.
 
     Raises:
-        ProbeError: the model cannot be read; on every rank, also where another one failed.
+        ProbeError: the model cannot be read for any benchmark; on every rank, also where another one failed.
     """
     start = time.perf_counter()
-    with deployed_weights(optimizers) as deployed:
+    with deployed_weights(optimizers) as deployed, preserved(plain_model(model)):
         hashes = ranks.each(lambda: weights_hash(model))
-        if kept is not None:
-            features = tuple(kept.features(probe, model, hashes[0]) for w in watched for probe in w.probes)
-        else:
-            features = tuple(probe(model, ranks) for w in watched for probe in w.probes)
-        measured = _measure(model, task, ranks)
+        take = (lambda probe: kept.features(probe, model, hashes[0])) if kept is not None else _taker(model, ranks)
+        features = _features([probe for w in watched for probe in w.probes], take)
+        measured, task_failed = _measure(model, task, ranks)
     if not hashes:
         return Reading(step=step)
     return Reading(
@@ -92,22 +102,88 @@ def read(
         deployed=deployed,
         features=features,
         task=measured,
+        task_failed=task_failed,
         seconds=time.perf_counter() - start,
     )
 
 
-def _measure(model: nn.Module, task: Task | None, ranks: Ranks) -> tuple[Measured, ...]:
-    """By the first rank alone, but for a sharded model, whose forward pass needs all."""
+def _taker(model: nn.Module, ranks: Ranks) -> Callable[[Probe], Features]:
+    return lambda probe: probe(model, ranks)
+
+
+def _features(probes: Sequence[Probe], take: Callable[[Probe], Features]) -> tuple[Features, ...]:
+    """Of each probe; one that cannot read the model is refused by name as long as another one can.
+
+    Raises:
+        ProbeError: none can.
+    """
+    found: list[Features] = []
+    failed: list[ProbeError] = []
+    for probe in probes:
+        try:
+            found.append(take(probe))
+        except (LeftBehindError, NotYetError):
+            raise
+        except ProbeError as error:
+            failed.append(error)
+            refused = {Site(EVERYTHING, ""): str(error)}
+            found.append(Features(stimulus_ids=probe.stimuli.ids, values={}, refused=refused))
+    if len(failed) == len(found):
+        raise failed[0]
+    return tuple(found)
+
+
+def _measure(model: nn.Module, task: Task | None, ranks: Ranks) -> tuple[tuple[Measured, ...], str]:
+    """By the first rank alone, but for a sharded model, whose forward pass needs all; and why it failed, if it did."""
     if task is None:
-        return ()
+        return (), ""
 
     def measure() -> tuple[Measured, ...]:
         with observing(model) as seen:
             return tuple(task(seen.model))
 
-    if is_sharded(model):
-        return next(iter(ranks.each(measure)), ())
-    return ranks.once(measure, spread=False) or ()
+    try:
+        if is_sharded(model):
+            return next(iter(ranks.each(measure)), ()), ""
+        return ranks.once(measure, spread=False) or (), ""
+    except LeftBehindError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the user's own code: the alignment of these weights is not lost with it
+        return (), f"{type(error).__name__}: {error}"
+
+
+def rehearse(watched: Sequence[Watched], model: nn.Module, ranks: Ranks) -> tuple[list[str], bool]:
+    """Find out how every benchmark reads the model, before training.
+
+    Args:
+        watched: what is read.
+        model: any module; it is left as it was.
+        ranks: every rank has to call.
+
+    Returns:
+        The findings, a line each, and whether any row can come of them.
+
+    Raises:
+        NotYetError: the first batch has to come first.
+    """
+    lines: list[str] = []
+    readable = False
+    for w in watched:
+        for probe in w.probes:
+            name = w.benchmark.benchmark.name + (" (random tokens)" if probe is w.random else "")
+            try:
+                ranks.each(partial(probe.rehearse, model, ranks))
+                plan = probe.rehearse(model, ranks)
+            except NotYetError:
+                raise
+            except LeftBehindError as error:
+                return [f"{name}: {error}"], False
+            except ProbeError as error:
+                lines.append(f"{name}: {error}")
+                continue
+            readable = readable or plan.readable
+            lines += [f"{name}: {plan.summary(len(probe.stimuli))}", *(f"  {line}" for line in plan.lines())]
+    return lines, readable
 
 
 def score(reading: Reading, watched: Sequence[Watched], run: str) -> list[Score]:
@@ -127,6 +203,8 @@ def score(reading: Reading, watched: Sequence[Watched], run: str) -> list[Score]
             rows += w.benchmark.control(next(features), "random tokens", **at)
     blank = Score(run=run, step=reading.step, kind="task", weights=reading.weights)
     rows += [replace(blank, metric=m.metric, value=m.value, unit=m.unit, n_stimuli=m.n) for m in reading.task]
+    if reading.task_failed:
+        rows.append(replace(blank, kind="refusal", layer=TASK, note=reading.task_failed))
     return rows
 
 

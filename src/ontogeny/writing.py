@@ -121,6 +121,17 @@ class Writer:
         write(self.sinks, reading.step, short_names(written, self.weights))
         return written
 
+    def rehearsed(self, lines: Sequence[str]) -> None:
+        """Report what a rehearsal found, before training, and keep it in record.json."""
+        for line in lines:
+            tqdm.write(f"ontogeny: {line}", file=sys.stderr)
+        self.record.note("rehearsal", list(lines))
+
+    def waits(self, step: int, why: Exception) -> None:
+        """Say that this step cannot be read, and record it."""
+        tqdm.write(f"ontogeny: step {step} is not read: {why}", file=sys.stderr)
+        self.record.append([Score(run=self.record.run, step=step, kind="cost", metric="left out", note=str(why))])
+
     def failed(self, step: int, error: Exception) -> None:
         """Warn of a probe that failed, and record it."""
         reason = f"{type(error).__name__}: {error}"
@@ -145,7 +156,8 @@ class Writer:
 
 def seconds_row(reading: Reading, seconds: float, *, run: str, weights: str) -> Score:
     """The row that closes a probe."""
-    note = f"{weights} weights" + (", as a schedule-free optimizer deploys them" if reading.deployed else "")
+    deployed = [", as a schedule-free optimizer deploys them"] if reading.deployed else []
+    note = ", ".join([f"{weights} weights" + "".join(deployed), *reading.notes()])
     blank = Score(run=run, step=reading.step, kind="probe", metric="seconds", unit="s", note=note)
     return replace(blank, weights=reading.weights, value=seconds)
 

@@ -193,7 +193,7 @@ class SavedArray:
 
     __slots__ = ("copy", "live")
 
-    def __init__(self, live: np.ndarray[Any, Any]) -> None:
+    def __init__(self, live: np.ndarray) -> None:
         self.live: Any = live
         self.copy = np.array(live, copy=True, subok=False)
 

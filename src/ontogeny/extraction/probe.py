@@ -165,7 +165,10 @@ class Probe:
         first = next(iter(shares), _Share())
         ordered = {site: collected[site] for site in first.order if site in collected}
         values = self._joined(ordered, refused, first.rows)
-        refused.update({site: why for site, x in values.items() if (why := refusal(x)) is not None})
+        for site, x in values.items():
+            judged = x[~x.isnan().any(dim=1)] if site.layer == SURPRISAL else x  # texts of one token have none
+            if (why := refusal(judged) if len(judged) else "texts of one token have no surprisal") is not None:
+                refused[site] = why
         return Features(
             stimulus_ids=self.stimuli.ids,
             values={site: x for site, x in values.items() if site not in refused},

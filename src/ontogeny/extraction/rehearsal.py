@@ -7,6 +7,7 @@ What is found becomes a `Plan`. A layer that cannot be read rightly is refused b
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -77,6 +78,8 @@ class Plan:
         changes: what reading changes in the model, all of it put back.
         precision: in words.
         seconds: that one stimulus takes.
+        width: features of all layers together, per pooling.
+        surprisal: whether surprisal is read.
     """
 
     call: Call
@@ -89,6 +92,19 @@ class Plan:
     changes: tuple[str, ...] = ()
     precision: str = ""
     seconds: float = 0.0
+    width: int = 0
+    surprisal: bool = False
+
+    @property
+    def readable(self) -> bool:
+        """Whether any layer is left."""
+        return bool(self.calls) or self.surprisal
+
+    def summary(self, n: int) -> str:
+        """What a probe of `n` stimuli reads and costs, in a line."""
+        memory = 4 * n * self.width / 2**20
+        layers = f"{len(self.calls)} layers" if len(self.calls) != 1 else "1 layer"
+        return f"{layers} of {n} stimuli; about {self.seconds * n:.1f} s and {memory:.0f} MB per probe before scoring"
 
     def notes(self) -> list[str]:
         """What a reader of the scores should know, for the record."""
@@ -168,6 +184,8 @@ def rehearse(model: nn.Module, reader: Reader, way: Way, ranks: Ranks = ALONE) -
         changes=what_reading_changes(bare),
         precision=_precision(bare, autocast),
         seconds=plan.seconds,
+        width=plan.width,
+        surprisal=plan.surprisal,
     )
 
 
@@ -293,7 +311,17 @@ class _Rehearsal:
         if SURPRISAL in self.layers and (why := self._no_surprisal(seen, whole)):
             refused[SURPRISAL] = why
         kept = {name: key for name, key in calls.items() if name not in refused}
-        return Plan(call=self.call, calls=kept, axes=axes, refused=refused, alone=alone, draws=draws, seconds=seconds)
+        return Plan(
+            call=self.call,
+            calls=kept,
+            axes=axes,
+            refused=refused,
+            alone=alone,
+            draws=draws,
+            seconds=seconds,
+            width=sum(_width(whole.tensor(key), axes[name]) for name, key in kept.items()),
+            surprisal=SURPRISAL in self.layers and SURPRISAL not in refused,
+        )
 
     def _run(self, seen: Observed, batch: Batch) -> _Outputs:
         seen.again()
@@ -389,6 +417,12 @@ class _Rehearsal:
         if after is None or looks_ahead(before, after):
             return "'surprisal' is for causal language models, and this one's logits at a token depend on later tokens"
         return ""
+
+
+def _width(x: Tensor | None, axes: Axes) -> int:
+    """Features per stimulus once the positions are pooled over."""
+    pooled = {axes.batch, *(axes.positions or ())}
+    return 0 if x is None else math.prod(size for i, size in enumerate(x.shape) if i not in pooled)
 
 
 def _alike(a: Tensor | None, b: Tensor | None) -> bool:

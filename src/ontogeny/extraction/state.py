@@ -255,7 +255,7 @@ def _joined(name: str, key: Any) -> str:
 def _leaf(item: Any) -> _saved.Saved | None:
     """What is saved without looking further into it."""
     if isinstance(item, _GENERATORS) and not isinstance(item, random.SystemRandom):
-        return _saved.SavedRandom(item)
+        return _saved.SavedRandom(item.bit_generator if isinstance(item, np.random.Generator) else item)
     if isinstance(item, np.ndarray) and item.flags.writeable:
         return _saved.SavedArray(item)
     if isinstance(item, bytearray | array.array):

@@ -43,14 +43,15 @@ def looks_ahead(logits: Tensor, changed: Tensor) -> bool:
 def mean_surprisal(output: Any, batch: Batch) -> Float[Tensor, "stimuli 1"]:
     """Mean over a text's tokens of -log p(token | tokens before), in nats.
 
-    The first token has nothing before it and does not count, nor do tokens that the tokenizer added.
+    The first token has nothing before it and does not count, nor do tokens that the tokenizer added. A text of one
+    token has no surprisal: NaN. A tokenizer that begins with a BOS token helps.
 
     Args:
         output: of a causal language model: logits at a token are of the next one.
         batch: that was read.
 
     Raises:
-        FeatureError: no logits, or texts of one token.
+        FeatureError: no logits.
     """
     ids = batch.inputs["input_ids"]
     logits = picked_logits(output, ids)
@@ -58,9 +59,4 @@ def mean_surprisal(output: Any, batch: Batch) -> Float[Tensor, "stimuli 1"]:
         raise FeatureError("'surprisal' needs logits of shape batch x tokens x vocabulary, and the model gives none")
     losses = nn.functional.cross_entropy(logits[:, :-1].float().transpose(1, 2), ids[:, 1:], reduction="none")
     counted = torch.ones_like(losses) if batch.special is None else (~batch.special[:, 1:]).to(losses.dtype)
-    if not bool((counted.sum(dim=1) > 0).all()):
-        raise FeatureError(
-            "'surprisal' needs a token before each one that it judges, but there are texts of one token; let the "
-            "tokenizer begin with a BOS token, or leave these texts out"
-        )
     return ((losses * counted).sum(dim=1) / counted.sum(dim=1))[:, None]
