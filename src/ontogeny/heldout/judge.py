@@ -112,6 +112,8 @@ class Judge:
             raise ProbeError(
                 f"a held-out batch without labels ({described(batch)}) has no target; add labels, or {_INSTEAD}"
             )
+        if _has_decoder(self.model):
+            raise self._has_no_next_token()
         mask = batch.get("attention_mask")
         inputs, _, logits = self._token_logits(inputs, ids.long(), batch)
         if self._shift is None:
@@ -151,15 +153,15 @@ class Judge:
         return shift
 
     def _refuse_unless_causal(self, inputs: Inputs, ids: Tensor, mask: Any) -> None:
-        several = any(
-            getattr(getattr(m, "config", None), "is_encoder_decoder", False) is True for m in insides(self.model)
+        if not is_causal(self.model, inputs, ids, mask):
+            raise self._has_no_next_token()
+
+    def _has_no_next_token(self) -> ProbeError:
+        return ProbeError(
+            f"{type(self.model).__name__} sees the tokens that follow, so that it has no next-token loss: give "
+            "batches with labels that differ from the input (of hidden tokens, -100 elsewhere, as "
+            f"DataCollatorForLanguageModeling makes them; the target sequence of an encoder-decoder), or {_INSTEAD}"
         )
-        if several or not is_causal(self.model, inputs, ids, mask):
-            raise ProbeError(
-                f"{type(self.model).__name__} sees the tokens that follow, so that it has no next-token loss: give "
-                "batches with labels that differ from the input (masked tokens' own, -100 elsewhere, as "
-                f"DataCollatorForLanguageModeling makes them; a target sequence for an encoder-decoder), or {_INSTEAD}"
-            )
 
     def _own(self, inputs: Inputs, labels: Tensor) -> float | None:
         """The loss that the model computes itself from labels, where it does."""

@@ -39,23 +39,20 @@ def kept_batches(source: Any, max_batches: int) -> tuple[Any, ...]:
     """
     if max_batches < 1:
         raise ProbeError(f"max_batches should be at least 1, got {max_batches}")
-    if isinstance(source, str):
-        return _at(source, max_batches)
-    batches = tuple(source) if isinstance(source, list | tuple) else _read(source, max_batches)
+    with _same_everywhere():
+        batches = _batches(source, max_batches)
     if not batches:
         raise ProbeError("HeldOutLoss got no batches; hold some data out")
     return batches
 
 
-def _at(address: str, max_batches: int) -> tuple[Any, ...]:
-    found = object_at(address)
-    if not callable(found):
-        return kept_batches(found, max_batches)
-    with _same_everywhere():
-        made = found()
-        if inspect.isgeneratorfunction(found):
-            made = [mapped(batch, _kept) for batch in itertools.islice(made, max_batches)]
-    return kept_batches(made, max_batches)
+def _batches(source: Any, max_batches: int) -> tuple[Any, ...]:
+    if isinstance(source, str):
+        found = object_at(source)
+        if inspect.isgeneratorfunction(found):  # what it makes is ours alone, to use up
+            return tuple(mapped(batch, _kept) for batch in itertools.islice(found(), max_batches))
+        return _batches(found() if callable(found) else found, max_batches)
+    return tuple(source) if isinstance(source, list | tuple) else _read(source, max_batches)
 
 
 def _read(loader: Any, max_batches: int) -> tuple[Any, ...]:
@@ -66,8 +63,9 @@ def _read(loader: Any, max_batches: int) -> tuple[Any, ...]:
                 f"HeldOutLoss cannot read this {type(loader).__name__} without a trace: {path} is a running "
                 f"{type(item).__name__}, which reading would move on. Pass a list of batches instead"
             )
-    with _same_everywhere(), preserved(loader), _without_workers_kept(loader):
+    with preserved(loader), _without_workers_kept(loader):
         seed_generators(loader, _SEED)
+        _seed_all()
         running = iter(loader)
         try:
             return tuple(mapped(batch, _kept) for batch in itertools.islice(running, max_batches))
@@ -95,14 +93,21 @@ def _refuse_what_is_no_loader(source: Any) -> None:
 @contextmanager
 def _same_everywhere() -> Iterator[None]:
     """Global random states begin at a fixed seed, and are put back at the end; no GPU is woken up for it."""
-    gpu = torch.cuda.is_available() and bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
-    with same_randomness(gpu=gpu):
-        random.seed(_SEED)
-        np.random.seed(_SEED)  # noqa: NPY002
-        torch.default_generator.manual_seed(_SEED)
-        if gpu:
-            torch.cuda.manual_seed_all(_SEED)
+    with same_randomness(gpu=_gpu_is_used()):
+        _seed_all()
         yield
+
+
+def _seed_all() -> None:
+    random.seed(_SEED)
+    np.random.seed(_SEED)  # noqa: NPY002
+    torch.default_generator.manual_seed(_SEED)
+    if _gpu_is_used():
+        torch.cuda.manual_seed_all(_SEED)
+
+
+def _gpu_is_used() -> bool:
+    return torch.cuda.is_available() and bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
 
 
 @contextmanager
