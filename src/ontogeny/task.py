@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
@@ -15,7 +16,7 @@ from ontogeny.errors import FeatureError, ProbeError
 from ontogeny.heldout.calling import described
 from ontogeny.heldout.judge import Judge
 from ontogeny.heldout.judged import NATS, Judged, Tally
-from ontogeny.heldout.kept import kept_batches, mapped
+from ontogeny.heldout.kept import as_tensor, kept_batches, mapped
 
 __all__ = ["HeldOutLoss", "Measured", "Task", "intrinsic_dimension", "mean_norm", "participation_ratio"]
 
@@ -89,7 +90,9 @@ class HeldOutLoss:
         """
         device = next((t.device for t in (*model.parameters(), *model.buffers())), torch.device("cpu"))
         batches, tally = tuple(self.batches), Tally()
-        with torch.no_grad():
+        if self.loss is None:
+            batches = tuple(mapped(batch, as_tensor) for batch in batches)
+        with torch.no_grad(), _evaluating(model):
             judge = Judge(model, batches) if self.loss is None else partial(self._given, model)
             for batch in batches:
                 tally.add(judge(mapped(batch, partial(_copied, device=device))))
@@ -111,6 +114,19 @@ class HeldOutLoss:
             kind = type(losses).__name__
             raise ProbeError(f"loss(model, batch) gave {kind}, expected a tensor with the loss of each case")
         return Judged(losses=losses.reshape(-1), right=None, unit=NATS)
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """In eval mode, whoever calls; each module's own mode is put back."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        if any(mode for _, mode in modes):
+            model.eval()
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
 
 
 def _copied(value: Any, device: torch.device) -> Any:

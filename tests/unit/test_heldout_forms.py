@@ -224,6 +224,9 @@ def test_a_model_that_sees_what_follows_is_found_out_at_its_first_weights_too():
     model = tr.BertForTokenClassification(tr.BertConfig(**BERT, num_labels=VOCABULARY)).eval()
     with pytest.raises(ProbeError, match="sees the tokens that follow"):
         measured([{"input_ids": ids(length=30)}], model)
+    model = tr.BertForMaskedLM(tr.BertConfig(**BERT)).eval().to(torch.bfloat16)
+    with pytest.raises(ProbeError, match="sees the tokens that follow"):
+        measured([{"input_ids": ids(length=30)}], model)
 
 
 @pytest.mark.parametrize("name", ["t5", "bart"])
@@ -457,3 +460,36 @@ def test_a_gpt_at_its_first_weights_with_dropout_is_read_without_gradients():
     model = tiny_gpt().eval()
     assert task(model)[0].n == 35
     assert all(p.grad is None for p in model.parameters())
+
+
+def test_batches_with_and_without_labels_beside_each_other():
+    """Labels of hidden tokens in one batch say nothing about a batch of bare text."""
+    model = made(tr.BertForMaskedLM, tr.BertConfig, BERT)
+    with pytest.raises(ProbeError, match="sees the tokens that follow"):
+        measured([masked(), {"input_ids": ids()}], model)
+    model = made(tr.LlamaForCausalLM, tr.LlamaConfig, LLAMA)
+    got = measured([causal(), {"input_ids": ids()}], model)["loss"]
+    assert got.n == following(causal()["labels"]) + 40
+
+
+def test_arrays_are_taken_as_tensors_are():
+    model = made(tr.LlamaForCausalLM, tr.LlamaConfig, LLAMA)
+    batch = causal()
+    arrays = {name: value.numpy() for name, value in batch.items()}
+    assert measured([arrays], model) == measured([batch], model)
+    rows = ids().numpy().astype("uint16")
+    assert measured([{"input_ids": rows}], model) == measured([{"input_ids": ids()}], model)
+    with pytest.raises(ProbeError, match=r"input_ids 5 x tuple"):
+        measured([{"input_ids": ids().tolist()}], model)
+
+
+def test_a_model_in_training_is_evaluated_and_goes_on_training():
+    model = TinyCNN().train()
+    model.late.eval()
+    x, y = image_data(9).tensors
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    modes = [m.training for m in model.modules()]
+    got = measured([(x, y)], model)
+    assert [m.training for m in model.modules()] == modes
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert got == measured([(x, y)], model.eval())

@@ -190,6 +190,8 @@ def described(batch: Any) -> str:
         return f"{tuple(batch.shape)} {str(batch.dtype).removeprefix('torch.')}"
     if isinstance(batch, Mapping):
         return ", ".join(f"{name} {described(value)}" for name, value in batch.items())
+    if isinstance(batch, tuple | list) and batch and not isinstance(batch[0], Tensor | Mapping):
+        return f"{len(batch)} x {type(batch[0]).__name__}"
     if isinstance(batch, tuple | list):
         return "; ".join(described(value) for value in batch[:8] if not (isinstance(value, dict) and not value))
     return type(batch).__name__

@@ -43,6 +43,7 @@ class Judge:
         self._same = evidence(batches)
         self._unclear = _are_shares(batches)
         self._shift: int | None = None
+        self._causal = False
         self._unit = ""
 
     def __call__(self, batch: Any) -> Judged:
@@ -84,7 +85,7 @@ class Judge:
 
     def _pair(self, x: Any, y: Tensor) -> Judged:
         inputs = placed_inputs(self.model, x)
-        if is_integer(x) and is_integer(y) and x.ndim == 2 and x.shape == y.shape:
+        if is_integer(x) and is_integer(y) and x.ndim == 2 and x.shape == y.shape and x.shape[1] > 1:
             return self._tokens(inputs, x, y, (x, y))
         output = inputs.run(self.model)
         logits = class_logits(output, _squeezed(y)) if is_integer(y) else None
@@ -116,10 +117,8 @@ class Judge:
             raise self._has_no_next_token()
         mask = batch.get("attention_mask")
         inputs, _, logits = self._token_logits(inputs, ids.long(), batch)
-        if self._shift is None:
-            self._refuse_unless_causal(inputs, ids, mask)
-            self._shift = 1
-        return judge_tokens(logits, ids, mask, self._shift)
+        self._refuse_unless_causal(inputs, ids, mask)
+        return judge_tokens(logits, ids, mask, 1)
 
     def _tokens(self, inputs: Inputs, ids: Tensor, labels: Tensor, batch: Any) -> Judged:
         inputs, output, logits = self._token_logits(inputs, labels, batch)
@@ -153,8 +152,10 @@ class Judge:
         return shift
 
     def _refuse_unless_causal(self, inputs: Inputs, ids: Tensor, mask: Any) -> None:
-        if not is_causal(self.model, inputs, ids, mask):
-            raise self._has_no_next_token()
+        if not self._causal:
+            if not is_causal(self.model, inputs, ids, mask):
+                raise self._has_no_next_token()
+            self._causal = True
 
     def _has_no_next_token(self) -> ProbeError:
         return ProbeError(

@@ -20,7 +20,7 @@ from ontogeny.errors import ProbeError
 from ontogeny.extraction.probe import same_randomness
 from ontogeny.heldout.reached import is_loader, is_used_up, preserved, reached, seed_generators
 
-__all__ = ["kept_batches", "mapped"]
+__all__ = ["as_tensor", "kept_batches", "mapped"]
 
 _SEED = 20080092
 
@@ -132,6 +132,13 @@ def _kept(value: Any) -> Any:
         return copy.deepcopy(value)
     except (TypeError, RuntimeError, NotImplementedError):
         return value
+
+
+def as_tensor(value: Any) -> Any:
+    """Arrays of numpy as tensors, their integers as token ids are; anything else as it is."""
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf":
+        return value
+    return torch.from_numpy(value.astype(np.int64 if value.dtype.kind in "iu" else value.dtype))
 
 
 def mapped(batch: Any, change: Callable[[Any], Any]) -> Any:
