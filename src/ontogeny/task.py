@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import KW_ONLY, dataclass, field
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ontogeny.addresses import object_at
 from ontogeny.errors import FeatureError, ProbeError
-from ontogeny.extraction.pooling import first_tensor
+from ontogeny.heldout.calling import described
+from ontogeny.heldout.judge import Judge
+from ontogeny.heldout.judged import NATS, Judged, Tally
+from ontogeny.heldout.kept import as_tensor, kept_batches, mapped
 
 __all__ = ["HeldOutLoss", "Measured", "Task", "intrinsic_dimension", "mean_norm", "participation_ratio"]
 
@@ -42,90 +46,94 @@ class Task(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class HeldOutLoss:
-    """Mean loss, and accuracy of a classifier or next-token accuracy of a language model, on fixed held-out data.
+    """Mean loss on held-out data, and accuracy where targets are classes: `HeldOutLoss(loader)`.
 
-    Two kinds of batches are understood without more words: `(inputs, labels)` of a classifier, scored by cross-entropy,
-    and a mapping with `input_ids` (and `labels`, `attention_mask`) of a language model, scored by next-token
-    cross-entropy in nats. For anything else pass `loss`.
+    The batches' form is found out from their keys and shapes, the model's forward pass and its output:
+
+    - a mapping with `input_ids` (and `labels`, `attention_mask`) of a causal language model: next-token cross-entropy;
+    - the same of a masked language model or a classifier of tokens: cross-entropy of the tokens whose label is not
+      negative. Labels are shifted where the model's own loss says so, else where they are the input itself;
+    - a mapping with `labels` of an encoder-decoder: cross-entropy of each label, given those before it;
+    - a mapping with a label for each case, of text, `pixel_values` or other inputs; or a pair (inputs, targets):
+      cross-entropy of classes, squared error of values (binary cross-entropy where the model's own loss is that);
+    - a pair (token ids, token ids) as in nanoGPT: cross-entropy of the targets, which are shifted already.
+
+    Losses are float32, a mean over all cases or tokens that have a target and are no padding. Cross-entropies are in
+    nats. Keys that the forward pass does not take are left out. For anything else pass `loss`.
 
     Args:
-        batches: the held-out data, a list of batches: fixed, so that the curve moves only when the model does; or an
-            address "module:attribute" of such a list, or of a function that makes it (for YAML).
-        loss: (model, batch) -> loss of each case (a tensor), instead of the two forms above.
+        batches: the held-out data, fixed, so that the curve moves only when the model does: a list of batches; or a
+            loader that can be read again, which is read once, now, under fixed seeds, and is left as it was; or an
+            address "module:attribute" of either, or of a function that makes it (for YAML).
+        loss: (model, batch) -> loss of each case (a tensor), instead of the forms above.
+        max_batches: how many batches of a loader are kept, on the CPU; a list is taken whole.
+
+    Raises:
+        ProbeError: no batches; or a generator, which reading would use up.
     """
 
-    batches: Sequence[Any] | str
+    batches: Iterable[Any] | str = field(repr=False)
+    _: KW_ONLY
     loss: LossFunction | None = None
+    max_batches: int = 16
 
     def __post_init__(self) -> None:
-        if isinstance(self.batches, str):
-            found = object_at(self.batches)
-            object.__setattr__(self, "batches", found() if callable(found) else found)
-        if not len(self.batches):
-            raise ProbeError("HeldOutLoss got no batches; hold some data out")
+        object.__setattr__(self, "batches", kept_batches(self.batches, self.max_batches))
 
     def __call__(self, model: nn.Module) -> Sequence[Measured]:
         """Measure at the model's present weights.
 
         Raises:
-            ProbeError: a batch of another form.
+            ProbeError: a batch of another form, a model that does not fit it, or no case with a target.
         """
-        device = next((p.device for p in model.parameters()), torch.device("cpu"))
-        total, hits, cases, judged = 0.0, 0, 0, 0
-        for batch in self.batches:
-            losses, right = self._one(model, _to(batch, device))
-            total += float(losses.detach().double().sum())
-            cases += losses.numel()
-            if right is not None:
-                hits += int(right.sum())
-                judged += right.numel()
-        out = [Measured(metric="loss", value=total / max(cases, 1), unit="nats", n=cases)]
-        if judged:
-            out.append(Measured(metric="accuracy", value=hits / judged, unit="share correct", n=judged))
+        device = next((t.device for t in (*model.parameters(), *model.buffers())), torch.device("cpu"))
+        batches, tally = tuple(self.batches), Tally()
+        if self.loss is None:
+            batches = tuple(mapped(batch, as_tensor) for batch in batches)
+        with torch.no_grad(), _evaluating(model):
+            judge = Judge(model, batches) if self.loss is None else partial(self._given, model)
+            for batch in batches:
+                tally.add(judge(mapped(batch, partial(_copied, device=device))))
+        if not tally.cases:
+            raise ProbeError(
+                f"none of the {len(batches)} held-out batches has a case with a target (all labels are negative); the "
+                f"first is {described(batches[0])}"
+            )
+        out = [Measured(metric="loss", value=tally.loss / tally.cases, unit=tally.unit, n=tally.cases)]
+        if tally.judged:
+            share = tally.hits / tally.judged
+            out.append(Measured(metric="accuracy", value=share, unit="share correct", n=tally.judged))
         return out
 
-    def _one(self, model: nn.Module, batch: Any) -> tuple[Tensor, Tensor | None]:
-        """Loss of each case, and which cases are right."""
-        if self.loss is not None:
-            return self.loss(model, batch).reshape(-1), None
-        if isinstance(batch, Mapping) and "input_ids" in batch:
-            return _next_token(model, batch)
-        if isinstance(batch, tuple | list) and len(batch) == 2:
-            logits = first_tensor(model(batch[0]))
-            if logits is None or logits.ndim != 2:
-                raise ProbeError("a classifier's batch needs a model that returns logits, cases x classes")
-            losses = nn.functional.cross_entropy(logits.float(), batch[1], reduction="none")
-            return losses, logits.argmax(dim=1) == batch[1]
-        raise ProbeError(
-            f"HeldOutLoss cannot use a batch of type {type(batch).__name__}; expected (inputs, labels) "
-            "or a mapping with input_ids, or pass loss=(model, batch) -> loss of each case"
-        )
+    def _given(self, model: nn.Module, batch: Any) -> Judged:
+        """By the function that was passed."""
+        losses: Any = self.loss(model, batch) if self.loss is not None else None
+        if not isinstance(losses, Tensor):
+            kind = type(losses).__name__
+            raise ProbeError(f"loss(model, batch) gave {kind}, expected a tensor with the loss of each case")
+        return Judged(losses=losses.reshape(-1), right=None, unit=NATS)
 
 
-def _next_token(model: nn.Module, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    ids = batch["input_ids"]
-    inputs = {k: v for k, v in batch.items() if k in ("input_ids", "attention_mask")}
-    output = model(**inputs)
-    logits = output["logits"] if isinstance(output, Mapping) and "logits" in output else first_tensor(output)
-    if logits is None or logits.ndim != 3:
-        raise ProbeError("a language model's batch needs a model that returns logits, batch x tokens x vocabulary")
-    labels = batch.get("labels", ids)
-    mask = batch["attention_mask"] if "attention_mask" in batch else torch.ones_like(ids)
-    counted = ((labels != -100) & (mask > 0))[:, 1:]
-    ahead, target = logits[:, :-1][counted].float(), labels[:, 1:][counted]
-    return nn.functional.cross_entropy(ahead, target, reduction="none"), ahead.argmax(dim=1) == target
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """In eval mode, whoever calls; each module's own mode is put back."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        if any(mode for _, mode in modes):
+            model.eval()
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
 
 
-def _to(batch: Any, device: torch.device) -> Any:
-    if isinstance(batch, Tensor):
-        return batch.to(device)
-    if isinstance(batch, Mapping):
-        return {name: _to(value, device) for name, value in batch.items()}
-    if isinstance(batch, tuple | list):
-        return tuple(_to(value, device) for value in batch)
-    return batch
+def _copied(value: Any, device: torch.device) -> Any:
+    """On the model's device; a copy, so that a model which writes into its inputs does not change held-out data."""
+    if isinstance(value, Tensor):
+        return value.detach().to(device, copy=True)
+    return value.to(device) if callable(getattr(value, "to", None)) else value
 
 
 def participation_ratio(gram: Float[Tensor, "stimuli stimuli"]) -> float:
