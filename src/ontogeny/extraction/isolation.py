@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,9 +27,9 @@ from ontogeny.extraction.randomness import GlobalState
 from ontogeny.extraction.ranks import ALONE, Ranks
 from ontogeny.extraction.state import SavedState, first_uninitialised
 
-__all__ = ["LeftBehindError", "NotYetError", "Observed", "observing", "preserved", "what_reading_changes"]
+__all__ = ["SEED", "LeftBehindError", "NotYetError", "Observed", "observing", "preserved", "what_reading_changes"]
 
-_SEED = 20080092
+SEED = 20080092
 _SMALL = 256 * 2**20
 _STATES = threading.local()
 _MODES = ("training", "forward", "log", "log_dict", "_compiled_call_impl")
@@ -89,7 +89,7 @@ class preserved:  # noqa: N801 - a context manager, used like a function
         self._state: SavedState | None = None
         self._interrupts = HeldInterrupts(self)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> preserved:
         self._interrupts.hold()
         try:
             around: list[SavedState] = _STATES.__dict__.setdefault("states", [])
@@ -102,8 +102,7 @@ class preserved:  # noqa: N801 - a context manager, used like a function
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
-        state, done = self._state, False
-        assert state is not None  # noqa: S101 - it was entered
+        state, done = self.state, False
         try:
             self.put_back()
             done = True
@@ -120,9 +119,15 @@ class preserved:  # noqa: N801 - a context manager, used like a function
             error.add_note(str(left))
 
     @property
-    def generators(self) -> list[SavedRandom]:
-        """The random number generators that the objects hold."""
-        return self._state.generators if self._state is not None else []
+    def state(self) -> SavedState:
+        """What was saved."""
+        assert self._state is not None  # noqa: S101 - it was entered
+        return self._state
+
+    def seed(self) -> None:
+        """Begin all random number generators that the objects hold anew, as every process would."""
+        for generator in self.state.generators:
+            generator.seed(SEED)
 
     def put_back(self, *, light: bool = False) -> None:
         """Put everything back now.
@@ -130,18 +135,19 @@ class preserved:  # noqa: N801 - a context manager, used like a function
         Args:
             light: leave out parameters that no reading has changed so far.
         """
-        assert self._state is not None  # noqa: S101 - it was entered
-        for root in self._roots:
-            known = _KNOWN.get(root) if isinstance(root, nn.Module) else None
-            changed = self._state.restore(parameters=None if known is None or not light else known.tensors)
-            if known is not None:
-                known.names.update(name for name in changed if name.rpartition(".")[2] not in _MODES)
-                known.tensors.update(id(p) for name, p in root.named_parameters() if name in changed)
+        known = [k for root in self._roots if isinstance(root, nn.Module) and (k := _KNOWN.get(root)) is not None]
+        tensors = {tensor for one in known for tensor in one.tensors}
+        changed = self.state.restore(parameters=tensors if light else None)
+        for one in known:
+            one.names.update(name for name in changed if name.rpartition(".")[2] not in _MODES)
+            one.tensors.update(self.state.changed_parameters)
 
 
 def _which_are_copied(roots: tuple[Any, ...]) -> Callable[[Tensor], bool]:
     """Which tensors are copied: all at the first reading of a model; later its large parameters only if need be."""
     left_out: set[int] = set()
+    if not any(isinstance(root, nn.Module) for root in roots):
+        return lambda tensor: tensor.numel() * tensor.element_size() <= _SMALL
     for root in roots:
         if not isinstance(root, nn.Module):
             continue
@@ -255,10 +261,9 @@ class observing:  # noqa: N801 - a context manager, used like a function
         self._model.eval()
 
     def _seed(self) -> None:
-        self._random.seed(_SEED)
-        for generator in self._kept.generators:
-            generator.seed(_SEED)
-        self._seeded = GlobalState(), [SavedRandom(generator.live) for generator in self._kept.generators]
+        self._random.seed(SEED)
+        self._kept.seed()
+        self._seeded = GlobalState(), [SavedRandom(generator.live) for generator in self._kept.state.generators]
 
     def _again(self) -> None:
         if what_reading_changes(self._model):

@@ -90,14 +90,17 @@ def _set(settings: tuple[Any, ...]) -> None:
 
 
 @contextmanager
-def same_randomness(*, gpu: bool = True) -> Iterator[None]:
+def same_randomness(*, gpu: bool = True, seed: int | None = None) -> Iterator[None]:
     """Put random states and global settings back at the end.
 
     Args:
         gpu: the GPUs' too, which waits for what they are doing: not to be asked at every step.
+        seed: what they start from meanwhile; None: they go on.
     """
     before = GlobalState(gpu=gpu)
     try:
+        if seed is not None:
+            before.seed(seed)
         yield
     finally:
         before.restore()

@@ -89,6 +89,8 @@ class SavedState:
     def __init__(self, *roots: Any, copied: Callable[[Tensor], bool] = lambda _: True) -> None:
         self.lost: dict[str, str] = {}
         self.generators: list[_saved.SavedRandom] = []
+        self.running: list[str] = []
+        self.changed_parameters: set[int] = set()
         self._copied = copied
         self._entries: list[tuple[str, _saved.Saved]] = []
         self._seen: dict[int, Any] = {}
@@ -101,6 +103,10 @@ class SavedState:
 
     def __contains__(self, item: Any) -> bool:
         return id(item) in self._seen
+
+    def reached(self) -> list[Any]:
+        """Every object that was reached."""
+        return list(self._seen.values())
 
     def restore(self, *, parameters: set[int] | None = None) -> list[str]:
         """Put everything back; what cannot be is in `lost`, by name, with the reason.
@@ -124,6 +130,8 @@ class SavedState:
                 except Exception as error:  # noqa: BLE001 - named, and the others are put back all the same
                     self.lost[name] = f"{type(error).__name__}: {error}"
                 else:
+                    if different and _saved.is_parameter(entry):
+                        self.changed_parameters.add(id(entry.live))
                     changed.update(dict.fromkeys(_joined(name, key) if key != "" else name for key in different))
         return list(changed)
 
@@ -139,6 +147,8 @@ class SavedState:
             self._entries.append((name, leaf))
             if isinstance(leaf, _saved.SavedRandom):
                 self.generators.append(leaf)
+            if isinstance(leaf, _saved.SavedSteps):
+                self.running.append(name)
         elif isinstance(item, nn.Module) or depth < _DEPTH:
             self._object(name, item, depth)
 

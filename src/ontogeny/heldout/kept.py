@@ -6,9 +6,7 @@ import copy
 import dataclasses
 import inspect
 import itertools
-import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -17,12 +15,10 @@ from torch import Tensor
 
 from ontogeny.addresses import object_at
 from ontogeny.errors import ProbeError
-from ontogeny.extraction.probe import same_randomness
-from ontogeny.heldout.reached import is_loader, is_used_up, preserved, reached, seed_generators
+from ontogeny.extraction.isolation import SEED, preserved
+from ontogeny.extraction.randomness import same_randomness
 
 __all__ = ["as_tensor", "kept_batches", "mapped"]
-
-_SEED = 20080092
 
 
 def kept_batches(source: Any, max_batches: int) -> tuple[Any, ...]:
@@ -39,7 +35,7 @@ def kept_batches(source: Any, max_batches: int) -> tuple[Any, ...]:
     """
     if max_batches < 1:
         raise ProbeError(f"max_batches should be at least 1, got {max_batches}")
-    with _same_everywhere():
+    with same_randomness(seed=SEED):
         batches = _batches(source, max_batches)
     if not batches:
         raise ProbeError("HeldOutLoss got no batches; hold some data out")
@@ -57,15 +53,14 @@ def _batches(source: Any, max_batches: int) -> tuple[Any, ...]:
 
 def _read(loader: Any, max_batches: int) -> tuple[Any, ...]:
     _refuse_what_is_no_loader(loader)
-    for path, item in reached(loader):
-        if is_used_up(item):
+    with preserved(loader) as kept:
+        if kept.state.running:
             raise ProbeError(
-                f"HeldOutLoss cannot read this {type(loader).__name__} without a trace: {path} is a running "
-                f"{type(item).__name__}, which reading would move on. Pass a list of batches instead"
+                f"HeldOutLoss cannot read this {type(loader).__name__} without a trace: {kept.state.running[0]} is a "
+                "running generator, which reading would move on. Pass a list of batches instead"
             )
-    with preserved(loader), _without_workers_kept(loader):
-        seed_generators(loader, _SEED)
-        _seed_all()
+        _start_no_lasting_workers(kept.state.reached())
+        kept.seed()
         running = iter(loader)
         try:
             return tuple(mapped(batch, _kept) for batch in itertools.islice(running, max_batches))
@@ -90,39 +85,13 @@ def _refuse_what_is_no_loader(source: Any) -> None:
         raise ProbeError(f"HeldOutLoss got a {kind}, expected a list of batches or a loader{hint}")
 
 
-@contextmanager
-def _same_everywhere() -> Iterator[None]:
-    """Global random states begin at a fixed seed, and are put back at the end; no GPU is woken up for it."""
-    with same_randomness(gpu=_gpu_is_used()):
-        _seed_all()
-        yield
-
-
-def _seed_all() -> None:
-    random.seed(_SEED)
-    np.random.seed(_SEED)  # noqa: NPY002
-    torch.default_generator.manual_seed(_SEED)
-    if _gpu_is_used():
-        torch.cuda.manual_seed_all(_SEED)
-
-
-def _gpu_is_used() -> bool:
-    return torch.cuda.is_available() and bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
-
-
-@contextmanager
-def _without_workers_kept(root: Any) -> Iterator[None]:
+def _start_no_lasting_workers(reached: list[Any]) -> None:
     """Loaders start workers of their own for this reading; those of a training that is under way go on unharmed."""
     aside = {"_iterator": None, "persistent_workers": False, "pin_memory": False}
-    found = [vars(item) for _, item in reached(root) if is_loader(item)]
-    before = [{name: own[name] for name in aside if name in own} for own in found]
-    try:
-        for own, values in zip(found, before, strict=True):
-            own.update({name: aside[name] for name in values})
-        yield
-    finally:
-        for own, values in zip(found, before, strict=True):
-            own.update(values)
+    for item in reached:
+        own = getattr(item, "__dict__", None)
+        if isinstance(own, dict) and {"_iterator", "persistent_workers"} <= own.keys():
+            own.update({name: value for name, value in aside.items() if name in own})
 
 
 def _kept(value: Any) -> Any:
