@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ontogeny.errors import ProbeError
+from ontogeny.extraction.pictures import transform_pictures
 from ontogeny.stimuli import StimulusSet
 
 __all__ = ["Batch", "Reader", "make_reader", "random_tokens"]
@@ -155,19 +156,4 @@ def _token_ids(tokenizer: Callable[[str], Any], text: str) -> tuple[int, ...]:
 
 
 def _transformed(stimuli: StimulusSet, transform: Any) -> _Pixels:
-    if not callable(transform):
-        raise ProbeError(
-            f"stimulus set {stimuli.name!r} is images, so a probe needs a transform: pass transform=..., a function "
-            "image -> tensor (channels x height x width), best the one of your validation set"
-        )
-    tensors: list[Tensor] = []
-    for stimulus, image in zip(stimuli.ids, stimuli.inputs, strict=True):
-        tensor = transform(image)
-        if not isinstance(tensor, Tensor) or (tensors and tensor.shape != tensors[0].shape):
-            got = tuple(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__
-            raise ProbeError(
-                f"the transform should give tensors of one shape, got {got} for stimulus {stimulus!r}"
-                + (f" after {tuple(tensors[0].shape)}" if tensors else "")
-            )
-        tensors.append(tensor.detach().float())
-    return _Pixels(pixels=torch.stack(tensors))
+    return _Pixels(pixels=transform_pictures(stimuli, transform))
