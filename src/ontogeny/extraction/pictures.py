@@ -189,6 +189,8 @@ def _pixel_values(answer: Mapping[str, Any], stimulus: str) -> Tensor:
             f"stimulus {stimulus!r}"
         )
     values = answer["pixel_values"]
+    if isinstance(values, list | tuple) and len(values) == 1:
+        values = values[0] if isinstance(values[0], Tensor | np.ndarray) else values
     whole = values if isinstance(values, Tensor) else torch.as_tensor(np.asarray(values))
     if whole.ndim > 3 and len(whole) != 1:
         raise ProbeError(
