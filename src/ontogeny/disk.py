@@ -1,16 +1,39 @@
-"""Disk: a file is replaced as a whole or stays as it was, whenever the process is killed or the power goes."""
+"""Disk: a file is replaced as a whole or stays as it was, whenever the process is killed or the power goes.
+
+And the order of files: numbers in their names count as numbers.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from ontogeny.errors import RecordError
 
-__all__ = ["replacing", "unwritable"]
+__all__ = ["by_number", "natural_key", "replacing", "unwritable"]
+
+
+def natural_key(text: str) -> tuple[tuple[str | int, ...], str, str]:
+    """What to sort names by: whole numbers in them by value, the rest as text.
+
+    2 comes before 10, and zeros in front do not count. No two texts are equal by it: where only zeros in front or the
+    form of Unicode differ (é as one or two characters), the text decides. A point and a minus are text: 0.5 comes
+    before 0.25.
+    """
+    composed = unicodedata.normalize("NFC", text)
+    parts = re.split("([0-9]+)", composed)
+    return tuple(int(part) if odd % 2 else part for odd, part in enumerate(parts)), composed, text
+
+
+def by_number(paths: Iterable[Path]) -> list[Path]:
+    """Paths of one folder by `natural_key` of their names, the endings last; hidden ones are left out."""
+    seen = [path for path in paths if not path.name.startswith(".")]
+    return sorted(seen, key=lambda path: (natural_key(path.stem), natural_key(path.suffix)))
 
 
 @contextmanager

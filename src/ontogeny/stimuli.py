@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,15 +11,28 @@ from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped, UInt8
 from scipy.ndimage import gaussian_filter1d
 
 from ontogeny._arrays import digest_of
 from ontogeny.errors import AlignmentIdError, DataError
 
-__all__ = ["Modality", "StimulusSet", "check_ids", "nuisance_features", "position_features", "surface_features"]
+__all__ = [
+    "Modality",
+    "StimulusSet",
+    "as_rgb",
+    "check_ids",
+    "nuisance_features",
+    "pixels_of",
+    "position_features",
+    "surface_features",
+    "upright",
+]
 
 Modality = Literal["text", "image"]
+
+_ORIENTATION = 274
+_EIGHT_BITS = ("1", "L", "P", "PA", "LA", "RGB", "RGBA", "CMYK", "YCbCr")
 
 
 def check_ids(ids: Sequence[str], owner: str) -> None:
@@ -43,7 +57,8 @@ class StimulusSet:
 
     Args:
         name: what the set is called.
-        modality: "text" (inputs are strings) or "image" (PIL images, or uint8 arrays height x width x 3).
+        modality: "text" (inputs are strings) or "image" (PIL images of any 8-bit mode, or uint8 arrays height x width
+            x 3, grey ones height x width; see `as_rgb`).
         ids: one unique id a stimulus; responses are matched to stimuli by these, never by order.
         inputs: the stimuli, in the order of `ids`: any sequence, a `datasets.Dataset` column included.
         groups: one label a stimulus (story, run, category) that folds must not split, or None.
@@ -90,8 +105,70 @@ class StimulusSet:
 
     def fingerprint(self) -> str:
         """Sixteen hex digits over ids, groups and the stimuli themselves."""
-        contents = (s if isinstance(s, str) else np.asarray(s) for s in self.inputs)
+        contents = (s if isinstance(s, str) else pixels_of(s) for s in self.inputs)
         return digest_of(chain((self.modality, self.ids, self.groups, self.contiguous), contents))
+
+
+def upright(image: Any) -> Any:
+    """A PIL image turned and mirrored as its EXIF orientation says, as every viewer shows it.
+
+    EXIF that cannot be read says nothing.
+
+    Raises:
+        OSError: its pixels cannot be decoded.
+    """
+    from PIL import ImageOps
+
+    image.load()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            orientation = image.getexif().get(_ORIENTATION, 1)
+        except SyntaxError:
+            return image
+        return ImageOps.exif_transpose(image) if orientation in range(2, 9) else image
+
+
+def pixels_of(image: Any) -> Shaped[np.ndarray, "..."]:
+    """A picture's pixels as they are seen: those of a PIL image `upright`, other pictures as they are.
+
+    Colours of a palette, CMYK and so on become RGB, grey stays grey; what `as_rgb` refuses stays in its own mode.
+    """
+    if not hasattr(image, "getexif"):
+        return np.asarray(image)
+    turned = upright(image)
+    return np.asarray(turned if turned.mode in ("L", "RGB") or _unseen(turned) else turned.convert("RGB"))
+
+
+def as_rgb(image: Any, owner: str) -> UInt8[np.ndarray, "height width 3"]:
+    """A picture as uint8 RGB, `upright`. Grey becomes three equal channels, alpha that hides nothing goes.
+
+    Args:
+        image: PIL image of any 8-bit mode, or a uint8 array: height x width, or height x width x 1, 3 or 4.
+        owner: for errors.
+
+    Raises:
+        DataError: another array, more than 8 bits, or transparent parts, which were seen on a background.
+    """
+    hidden = _unseen(image) if hasattr(image, "getexif") else ""
+    pixels = np.empty((0, 0, 3), np.uint8) if hidden else np.atleast_3d(pixels_of(image))
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4):
+        raise DataError(
+            f"{owner}: a picture should be a PIL image or uint8, height x width or height x width x 1, 3 or 4, got "
+            f'{pixels.dtype} {tuple(np.shape(image))}; convert it, or say image_type="array" where a transform takes it'
+        )
+    if hidden or (pixels.shape[2] == 4 and pixels[:, :, 3].min(initial=255) < 255):
+        what = hidden or "transparent parts"
+        raise DataError(f"{owner} has {what}; save it as 8-bit RGB, on the background that was seen")
+    return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels[:, :, :3]
+
+
+def _unseen(image: Any) -> str:
+    """What of a PIL image cannot be shown as 8-bit RGB."""
+    if image.mode not in _EIGHT_BITS:
+        return f"mode {image.mode}"
+    hides = image.mode in ("PA", "LA", "RGBA") or "transparency" in image.info
+    return "transparent parts" if hides and image.convert("RGBA").getextrema()[3][0] < 255 else ""
 
 
 def position_features(stimuli: StimulusSet, *, width: float = 1.0) -> Float[np.ndarray, "stimuli stimuli"]:
@@ -119,14 +196,14 @@ def surface_features(stimuli: StimulusSet) -> tuple[str, Float[np.ndarray, "stim
     """What any untrained reader of the stimuli already sees: the confound baseline that stands beside every curve.
 
     Text: numbers of characters, words, commas, quotes, other punctuation, digits, capitals; mean and longest word.
-    Images: an 8 x 8 colour thumbnail (block means).
+    Images: an 8 x 8 colour thumbnail (block means), a grey one where all are grey.
 
     Returns:
         The baseline's name, and stimuli x features (counts, or intensities 0-1).
     """
     if stimuli.modality == "text":
         return "length and punctuation", np.stack([_text_surface(text) for text in stimuli.inputs])
-    return "pixels", np.stack([_thumbnail(np.asarray(image)) for image in stimuli.inputs])
+    return "pixels", _stacked([_thumbnail(pixels_of(image)) for image in stimuli.inputs])
 
 
 def nuisance_features(stimuli: StimulusSet) -> Float[np.ndarray, "stimuli features"]:
@@ -141,7 +218,7 @@ def nuisance_features(stimuli: StimulusSet) -> Float[np.ndarray, "stimuli featur
     """
     parts = [surface_features(stimuli)[1]]
     if stimuli.modality == "image":
-        parts.append(np.stack([_blocks(np.asarray(image), np.std) for image in stimuli.inputs]))
+        parts.append(np.stack([_blocks(pixels_of(image), np.std) for image in stimuli.inputs]))
     if stimuli.contiguous:
         place = np.linspace(-1, 1, len(stimuli))
         parts.append(np.stack([place, place**2], axis=1))
@@ -167,6 +244,12 @@ def _text_surface(text: str) -> Float[np.ndarray, " features"]:
 
 def _thumbnail(image: Float[np.ndarray, "..."] | Any) -> Float[np.ndarray, " features"]:
     return _blocks(image, lambda block: block.mean(axis=(0, 1)))
+
+
+def _stacked(rows: Sequence[Float[np.ndarray, " features"]]) -> Float[np.ndarray, "stimuli features"]:
+    """Grey thumbnails among coloured ones are those of three equal channels."""
+    width = max(map(len, rows))
+    return np.stack([np.repeat(row, width // len(row)) for row in rows])
 
 
 def _blocks(

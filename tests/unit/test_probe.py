@@ -11,6 +11,7 @@ from transformers import BertConfig, BertModel
 
 from ontogeny import Probe, StimulusSet
 from ontogeny.errors import FeatureError, LayerNotFoundError, ProbeError
+from ontogeny.extraction.axes import Axes
 from ontogeny.extraction.features import Site
 from ontogeny.extraction.layers import choose_layers
 from ontogeny.extraction.pooling import first_tensor, pool
@@ -156,14 +157,15 @@ def test_layers_that_cannot_be_used_are_refused_by_name_and_the_others_go_on(ima
     why = {site.layer: reason for site, reason in features.refused.items()}
     assert why["l_nan"] == "the features hold NaN or infinity in 16 of 16 stimuli"
     assert why["l_same"] == "the features are the same for every stimulus"
-    assert "should start with the batch (16 stimuli), got shape (1, 5)" in why["l_batch"]
+    assert "should have one axis of the batch (8 stimuli), got shape (1, 5)" in why["l_batch"]
     assert "returned str without a tensor" in why["l_none"]
 
 
 def test_a_layer_that_is_not_run_is_named(image_benchmark):
-    probe = Probe(stimuli=image_benchmark.stimuli, reader=transform, layers="l_unused")
-    with pytest.raises(ProbeError, match=r"layers \['l_unused'\] were not run"):
-        probe(Odd())
+    probe = Probe(stimuli=image_benchmark.stimuli, reader=transform, layers=["l_unused", "l_good"])
+    features = probe(Odd())
+    assert [site.layer for site in features.values] == ["l_good"]
+    assert features.refused[Site("l_unused", "spatial_mean")] == "it was not run in the forward pass"
 
 
 def test_surprisal_needs_a_language_model(text_benchmark):
@@ -183,7 +185,7 @@ def test_readers_that_cannot_be_used(text_benchmark, image_benchmark):
         Probe(stimuli=text_benchmark.stimuli, reader=None)
     with pytest.raises(ProbeError, match="gives no token for stimulus 's00'"):
         Probe(stimuli=text_benchmark.stimuli, reader=lambda text: [])
-    with pytest.raises(ProbeError, match="should give token ids, got list"):
+    with pytest.raises(ProbeError, match="should give token ids for stimulus 's00', got list"):
         Probe(stimuli=text_benchmark.stimuli, reader=lambda text: ["a"])
     with pytest.raises(ProbeError, match="should give tensors of one shape, got ndarray"):
         Probe(stimuli=image_benchmark.stimuli, reader=np.asarray)
@@ -194,37 +196,51 @@ def test_readers_that_cannot_be_used(text_benchmark, image_benchmark):
 def test_a_model_that_cannot_read_the_stimuli_says_so(image_benchmark):
     probe = Probe(stimuli=image_benchmark.stimuli, reader=transform, layers="auto")
     chain = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Linear(2, 2))
-    with pytest.raises(ProbeError, match=r"Sequential failed on a batch of 16 stimuli \(pixels \(16, 3, 12, 12\)\)"):
+    with pytest.raises(ProbeError, match=r"Sequential failed on stimuli 'p00', 'p01' \(pixels \(2, 3, 12, 12\)\)"):
         probe(chain)
+
+
+TOKENS, MAP = Axes(positions=(1,)), Axes(positions=(2, 3))
 
 
 def test_poolings():
     x = torch.arange(24.0).reshape(2, 3, 4)
-    mask = torch.tensor([[1, 1, 0], [1, 1, 1]])
-    assert torch.equal(pool(x, mask, "last", n_stimuli=2), torch.stack([x[0, 1], x[1, 2]]))
-    assert torch.equal(pool(x, mask, "mean", n_stimuli=2), torch.stack([x[0, :2].mean(0), x[1].mean(0)]))
-    assert torch.equal(pool(x, mask, "cls", n_stimuli=2), x[:, 0])
-    assert torch.equal(pool(x, None, "last", n_stimuli=2), x[:, -1])
-    assert torch.equal(pool(x, mask, "flatten", n_stimuli=2), x.flatten(1))
+    special = torch.tensor([[True, False, True], [False, False, False]])
+    assert torch.equal(pool(x, TOKENS, "last", special=special), torch.stack([x[0, 1], x[1, 2]]))
+    assert torch.equal(pool(x, TOKENS, "mean_text", special=special), torch.stack([x[0, 1], x[1].mean(0)]))
+    assert torch.equal(pool(x, TOKENS, "mean", special=special), x.mean(1))
+    assert torch.equal(pool(x, TOKENS, "cls"), x[:, 0])
+    assert torch.equal(pool(x, TOKENS, "last"), x[:, -1])
+    assert torch.equal(pool(x, TOKENS, "flatten"), x.flatten(1))
     maps = x.reshape(2, 3, 2, 2)
-    assert torch.equal(pool(maps, None, "spatial_mean", n_stimuli=2), maps.mean((2, 3)))
-    assert torch.equal(pool(maps, None, "mean", n_stimuli=2), maps.mean((2, 3)))
-    assert torch.equal(pool(x, mask, lambda out, m: out.amax(dim=1), n_stimuli=2), x.amax(dim=1))
+    assert torch.equal(pool(maps, MAP, "spatial_mean"), maps.mean((2, 3)))
+    assert torch.equal(pool(maps, MAP, "mean"), maps.mean((2, 3)))
+    assert torch.equal(pool(x, TOKENS, lambda out, m: out.amax(dim=1)), x.amax(dim=1))
+
+
+def test_poolings_follow_the_axes_wherever_they_are():
+    x = torch.rand(2, 3, 4, 5)
+    assert torch.allclose(pool(x, Axes(batch=0, positions=(1, 2)), "spatial_mean"), x.mean((1, 2)))
+    assert torch.allclose(pool(x, Axes(batch=2, positions=(0,)), "mean"), x.mean(0).transpose(0, 1).flatten(1))
+    assert torch.equal(pool(x, Axes(batch=1, positions=(0,)), "last"), x[-1].flatten(1))
+    tokens = torch.rand(2, 6, 4)
+    assert torch.allclose(pool(tokens, Axes(positions=(1,), prefix=2), "spatial_mean"), tokens[:, 2:].mean(1))
+    assert torch.allclose(pool(tokens, Axes(positions=(1,), prefix=2), "mean"), tokens.mean(1))
 
 
 @pytest.mark.parametrize(
-    ("pooling", "mask", "message"),
+    ("pooling", "axes", "message"),
     [
-        ("medn", None, "there is no pooling 'medn'. Did you mean 'mean'?"),
-        ("last", torch.ones(2, 9), "gives 3 tokens a stimulus, the attention mask has 9"),
-        (lambda out, m: out, None, r"pooling should give 2 stimuli x features, got \(2, 3, 4\)"),
+        ("medn", TOKENS, "there is no pooling 'medn'. Did you mean 'mean'?"),
+        ("mean", Axes(positions=None, why="no axis of its output grows"), "no axis of its output grows"),
+        (lambda out, m: out, TOKENS, r"pooling should give 2 stimuli x features, got \(2, 3, 4\)"),
     ],
 )
-def test_poolings_that_cannot_be_used(pooling, mask, message):
+def test_poolings_that_cannot_be_used(pooling, axes, message):
     with pytest.raises(FeatureError, match=message):
-        pool(torch.rand(2, 3, 4), mask, pooling, n_stimuli=2)
+        pool(torch.rand(2, 3, 4), axes, pooling)
 
 
 def test_token_pooling_of_a_map_is_refused():
-    with pytest.raises(FeatureError, match=r"needs batch x tokens x features, got \(2, 3, 4, 4\)"):
-        pool(torch.rand(2, 3, 4, 4), None, "last", n_stimuli=2)
+    with pytest.raises(FeatureError, match=r"needs stimuli x tokens x features, got \(2, 3, 4, 4\)"):
+        pool(torch.rand(2, 3, 4, 4), MAP, "last")

@@ -32,8 +32,9 @@ in place of a name.
   ontogeny data build my-benchmark --bids derivatives/ --stimuli images/ ...      all subjects, found by their names
 
 stimuli    .csv, .tsv or .parquet with stimulus_id and text, or stimulus_id and image (paths beside the table); or a
-           folder of pictures, called by their file names. Other columns are kept.
-responses  .npy or .safetensors (tensor "responses"), stimuli x voxels with rows in the order of the stimulus table, or
+           folder of pictures, called by their file names and ordered by the numbers in them (2.png before 10.png);
+           photographs are turned as their EXIF says. Other columns are kept.
+responses  .npy or .safetensors (tensor "responses"), stimuli x voxels with rows in the order of the stimuli, or
            repeats x stimuli x voxels (NaN where a stimulus has fewer repeats): the mean is scored, the repeats are
            kept. Or a table with stimulus_id and one column a voxel: then rows are matched by id.
 rois       a table with one row a voxel: roi [, ceiling] [, x, y, z, ...]; empty and 0 are no region. Without a table
@@ -172,6 +173,8 @@ def _build(arguments: argparse.Namespace) -> int:
     )
     folder = built.write(arguments.folder, overwrite=arguments.overwrite)
     show_folder(folder)
+    for order in built.assumed:
+        _say(f"order        {order}")
     return verify_here(folder)
 
 

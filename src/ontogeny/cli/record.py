@@ -149,10 +149,12 @@ def _write(found: Any, out: Path | None) -> int:
 
 
 def _compact(arguments: argparse.Namespace) -> int:
+    from ontogeny.disk import by_number
+
     record = _open(arguments)
     before = _files(record.folder, "scores.jsonl")[1]
     if moved := record.compact():
-        made = max((record.folder / "scores").glob("*.parquet"))
+        made = by_number((record.folder / "scores").glob("*.parquet"))[-1]
         after = made.stat().st_size
         sys.stdout.write(f"Moved {moved:,} rows into {made}: {before:,} bytes of JSON lines became {after:,}.\n")
     else:

@@ -1,7 +1,7 @@
 """Plain tables and arrays -> a benchmark and what a folder keeps beside it. Matched by id, checked, or refused by name.
 
 The order of rows in the inputs does not matter: stimuli are sorted by id, except where folds are blocks in their order
-(contiguous), and subjects by name.
+(contiguous), and subjects by name; numbers in both count as numbers.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from ontogeny.benchmark import Benchmark
 from ontogeny.datasets.folder.extras import Extras
 from ontogeny.datasets.folder.writing import check_labels, write_benchmark
 from ontogeny.datasets.imaged import Images, read_images
-from ontogeny.datasets.plain import StimulusTable, read_responses, read_stimulus_table, texts, typed
+from ontogeny.datasets.plain import StimulusTable, has_ids, read_responses, read_stimulus_table, texts, typed
 from ontogeny.datasets.subjects import Order, Subject, read_subject
+from ontogeny.disk import natural_key
 from ontogeny.errors import AlignmentIdError, DataError, nearest
 from ontogeny.metrics import Folds, Metric, make_folds
 from ontogeny.metrics.cka import CKA
@@ -92,12 +93,13 @@ class Split:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """A benchmark and what its folder keeps beside it."""
+    """A benchmark and what its folder keeps beside it; and orders that nothing in the files says."""
 
     benchmark: Benchmark
     extras: Mapping[str, Extras]
     stimulus_columns: Mapping[str, Any]
     dropped: tuple[dict[str, Any], ...] = field(default=())
+    assumed: tuple[str, ...] = field(default=())
 
     def write(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write it as a folder, which `load`, `watch` and every command take; see `write_benchmark`.
@@ -129,7 +131,7 @@ def build(
     """A benchmark from plain files, or from images of the brain.
 
     Args:
-        stimuli: table with `stimulus_id` and `text` or `image`, or a folder of pictures.
+        stimuli: table with `stimulus_id` and `text` or `image`, or a folder of pictures, by the numbers in their names.
         about: what it is.
         responses: subject -> .npy, .safetensors or table (repeats x stimuli x voxels are averaged and kept); or its
             `Images`, with their atlas, table of presentations and the way back to the brain.
@@ -149,10 +151,10 @@ def build(
     check_ids(table.ids, str(stimuli))
     known, table = table.ids, _shared(table, responses)
     rows = range(len(table.ids))
-    by_id = rows if split.how == "contiguous" else sorted(rows, key=lambda row: table.ids[row])
+    by_id = rows if split.how == "contiguous" else sorted(rows, key=lambda row: natural_key(table.ids[row]))
     order = Order(table=table.ids, rows=tuple(by_id))
     subjects = _subjects(about, order, responses, rois or {}, known=known, drop_bad=drop_bad)
-    rdms = [_geometry(about.name, key, geometries[key], order) for key in sorted(geometries)]
+    rdms = [_geometry(about.name, key, geometries[key], order) for key in sorted(geometries, key=_by_names)]
     stimulus_set, folds = _stimuli(stimuli, about, table, order, split)
     benchmark = Benchmark(
         name=about.name,
@@ -172,6 +174,22 @@ def build(
         extras={subject.assembly.subject: subject.extras for subject in subjects},
         stimulus_columns=_columns(stimuli, table, order, split),
         dropped=tuple(entry for subject in subjects for entry in subject.dropped),
+        assumed=_assumed(table, [*responses.values(), *geometries.values()]),
+    )
+
+
+def _by_names(key: tuple[str, str]) -> tuple[Any, ...]:
+    return tuple(map(natural_key, key))
+
+
+def _assumed(table: StimulusTable, given: Sequence[Path | Images]) -> tuple[str, ...]:
+    """Which order is taken for rows without ids beside a folder of pictures, which has none of its own."""
+    files = table.files
+    return tuple(
+        f"rows of {path.name} in the order of the pictures: {len(files)} files, {files[0]} to {files[-1]}, numbers in "
+        "their names by value"
+        for path in given
+        if files and isinstance(path, Path) and not has_ids(path)
     )
 
 
@@ -185,7 +203,8 @@ def _shared(table: StimulusTable, responses: Mapping[str, Path | Images]) -> Sti
         raise DataError(f"no stimulus was seen by all {len(sets)} subjects; build one folder a subject")
     columns = {name: tuple(values[row] for row in rows) for name, values in table.columns.items()}
     ids, inputs = (tuple(values[row] for row in rows) for values in (table.ids, table.inputs))
-    return replace(table, ids=ids, inputs=inputs, columns=columns)
+    files = tuple(table.files[row] for row in rows) if table.files else ()
+    return replace(table, ids=ids, inputs=inputs, columns=columns, files=files)
 
 
 def _subjects(
@@ -203,7 +222,7 @@ def _subjects(
         if isinstance(responses[subject], Images):
             raise DataError(f"ROIs are given for {subject!r}, which has images; their ROIs are those of the atlas")
     ceiling, out = (about.ceiling, about.ceiling_source), []
-    for subject in sorted(responses):
+    for subject in sorted(responses, key=natural_key):
         given = responses[subject]
         if isinstance(given, Images):
             found = read_images(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ontogeny.assembly import Assembly
 from ontogeny.datasets.folder.extras import Extras
 from ontogeny.datasets.folder.places import as_places
 from ontogeny.datasets.subjects import Order, Subject, ceiling_of
+from ontogeny.disk import natural_key
 from ontogeny.errors import DataError
 from ontogeny.imaging.betas import read_betas, read_values
 from ontogeny.imaging.bids import bids_name
@@ -94,6 +96,7 @@ def read_images(
     """
     sides, dropped = [], []
     for prefix, betas, atlas in _sides(subject, images):
+        _refuse_text_order(subject, images, betas)
         space = _space(images, prefix, betas, atlas)
         shown = _presentations(subject, images, betas, space, known=known, drop_bad=drop_bad)
         dropped += _dropped(subject, space, shown)
@@ -145,6 +148,23 @@ def _sides(subject: str, images: Images) -> list[tuple[str, tuple[Path, ...], Pa
             )
         out.append((f"{side} ", betas, atlas))
     return out
+
+
+def _refuse_text_order(subject: str, images: Images, betas: tuple[Path, ...]) -> None:
+    """Files as a shell lists them, 1, 10, 2, beside one table: its rows would meet the volumes of others."""
+    falls = next((pair for pair in pairwise(betas) if _falls(*pair)), None)
+    if len(images.table) == 1 and falls is not None and list(betas) == sorted(betas):
+        raise DataError(
+            f"subject {subject!r}: images come as a shell lists them, {falls[0].name} before {falls[1].name}, beside "
+            f"the rows of {images.table[0].name}; name them in the order of its rows, or in its column 'file'"
+        )
+
+
+def _falls(one: Path, other: Path) -> bool:
+    """Whether a number is what two paths differ in first, and it falls."""
+    parts = zip(natural_key(str(one))[0], natural_key(str(other))[0], strict=False)
+    first, second = next(((a, b) for a, b in parts if a != b), ("", ""))
+    return isinstance(first, int) and isinstance(second, int) and first > second
 
 
 def _space(images: Images, prefix: str, betas: tuple[Path, ...], atlas: Path) -> Space:

@@ -21,6 +21,7 @@ from ontogeny.benchmark import Benchmark, Pieces
 from ontogeny.datasets.elsewhere import find_elsewhere, folder_of
 from ontogeny.datasets.hdf5 import open_hdf5
 from ontogeny.datasets.textgrids import word_tier
+from ontogeny.disk import by_number, natural_key
 from ontogeny.errors import DataError, nearest
 from ontogeny.imaging.runs import zscore_runs
 from ontogeny.imaging.words import Story, story_pieces
@@ -105,7 +106,7 @@ def _derivative(folder: Path) -> Path:
 
 
 def _subjects(place: Path, wanted: Sequence[str] | None) -> tuple[str, ...]:
-    here = sorted(path.name for path in (place / "preprocessed_data").iterdir() if path.is_dir())
+    here = [path.name for path in by_number((place / "preprocessed_data").iterdir()) if path.is_dir()]
     for one in wanted or ():
         if one not in here:
             raise DataError(f"{place / 'preprocessed_data'}: there is no subject {one!r}. {nearest(one, here)}")
@@ -116,7 +117,7 @@ def _subjects(place: Path, wanted: Sequence[str] | None) -> tuple[str, ...]:
 
 def _stories(place: Path, subjects: Sequence[str], wanted: Sequence[str] | None) -> tuple[str, ...]:
     folders = [place / "preprocessed_data" / one for one in subjects]
-    common = set.intersection(*({path.stem for path in folder.glob("*.hf5")} for folder in folders))
+    common = set.intersection(*({path.stem for path in by_number(folder.glob("*.hf5"))} for folder in folders))
     spoken = common & {path.stem for path in (place / "TextGrids").glob("*.TextGrid")}
     for name in wanted or ():
         if name not in spoken:
@@ -124,7 +125,7 @@ def _stories(place: Path, subjects: Sequence[str], wanted: Sequence[str] | None)
                 f"{place}: story {name!r} has no TextGrid, or no .hf5 of each of {list(subjects)}. "
                 f"{nearest(name, sorted(spoken))}"
             )
-    names = tuple(wanted or sorted(spoken - {TEST_STORY}))
+    names = tuple(wanted or sorted(spoken - {TEST_STORY}, key=natural_key))
     if len(names) < 3:
         raise DataError(
             f"{place}: folds keep stories whole, so three or more are needed that {list(subjects)} all heard, got "

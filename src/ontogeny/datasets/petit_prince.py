@@ -16,6 +16,7 @@ import numpy as np
 from ontogeny.assembly import Assembly
 from ontogeny.benchmark import Benchmark, Pieces
 from ontogeny.datasets.elsewhere import find_elsewhere, folder_of
+from ontogeny.disk import by_number
 from ontogeny.errors import DataError, nearest
 from ontogeny.imaging.betas import read_values
 from ontogeny.imaging.bids import bids_files
@@ -137,7 +138,7 @@ def _story(name: str, words: Sequence[tuple[str, float]], n: int) -> Story:
 
 
 def _subjects(place: Path, language: str, wanted: Sequence[str] | None) -> tuple[str, ...]:
-    here = sorted(path.name for path in (place / "derivatives").glob(f"sub-{language}*") if path.is_dir())
+    here = [path.name for path in by_number((place / "derivatives").glob(f"sub-{language}*")) if path.is_dir()]
     for one in wanted or ():
         if one not in here:
             raise DataError(f"{place / 'derivatives'}: there is no subject {one!r}. {nearest(one, here)}")

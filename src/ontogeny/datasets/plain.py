@@ -14,9 +14,19 @@ from jaxtyping import Float, Shaped
 
 from ontogeny.datasets.folder.arrays import safe_tensors
 from ontogeny.datasets.folder.tables import read_parquet
-from ontogeny.errors import DataError, nearest, require
+from ontogeny.disk import by_number
+from ontogeny.errors import DataError, nearest
+from ontogeny.stimuli import as_rgb
 
-__all__ = ["ResponseTable", "StimulusTable", "read_picture", "read_responses", "read_stimulus_table", "read_table"]
+__all__ = [
+    "ResponseTable",
+    "StimulusTable",
+    "has_ids",
+    "read_picture",
+    "read_responses",
+    "read_stimulus_table",
+    "read_table",
+]
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 _TABLES = (".csv", ".tsv", ".parquet")
@@ -31,12 +41,14 @@ class StimulusTable:
         ids: one a stimulus.
         inputs: text, or pictures (uint8, height x width x 3).
         columns: all other columns.
+        files: names of the pictures of a folder, which has no other order than theirs; of a table none.
     """
 
     modality: Literal["text", "image"]
     ids: tuple[str, ...]
     inputs: tuple[Any, ...]
     columns: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,18 +147,23 @@ def typed(values: Sequence[Any]) -> Shaped[np.ndarray, " rows"]:
 def read_stimulus_table(path: Path) -> StimulusTable:
     """A table with `stimulus_id` and `text` or `image` (a path beside the table); or a folder of pictures.
 
-    Pictures of a folder are called by their file names without the ending, in alphabetical order. They are kept as
-    8-bit RGB.
+    Pictures of a folder are called by their file names without the ending, and ordered by `ontogeny.disk.by_number`:
+    2.png before 10.png. Hidden files are none of them. They are kept as `read_picture` reads them.
 
     Raises:
         DataError: no such file or folder, no pictures, a column that is missing, an empty cell, a path that leads out
             of the table's folder, or a picture that cannot be decoded.
     """
     if path.is_dir():
-        files = sorted(p for p in path.iterdir() if p.suffix.lower() in _PICTURES)
+        files = by_number(p for p in path.iterdir() if p.suffix.lower() in _PICTURES and not p.is_dir())
         if not files:
             raise DataError(f"{path} has no pictures ({', '.join(_PICTURES)})")
-        return StimulusTable(modality="image", ids=tuple(f.stem for f in files), inputs=tuple(map(read_picture, files)))
+        return StimulusTable(
+            modality="image",
+            ids=tuple(file.stem for file in files),
+            inputs=tuple(map(read_picture, files)),
+            files=tuple(file.name for file in files),
+        )
     columns = read_table(path)
     ids = texts(path, columns, "stimulus_id")
     kinds = [kind for kind in ("text", "image") if kind in columns]
@@ -168,24 +185,26 @@ def _beside(table: Path, name: str) -> Path:
 
 
 def read_picture(path: Path) -> Shaped[np.ndarray, "height width 3"]:
-    """Pixels as uint8 RGB.
+    """Pixels as uint8 RGB, turned as EXIF says: what every viewer shows.
 
     Raises:
         DataError: no such file, not a picture, or one with transparent parts or more than 8 bits.
     """
     _there(path, _PICTURES)
-    pillow = require("PIL.Image", "datasets")
+    from PIL import Image
+
     try:
-        with pillow.open(path) as image:
-            deep = image.mode not in ("1", "L", "P", "RGB", "RGBA", "LA", "CMYK", "YCbCr")
-            if deep or (image.convert("RGBA").getextrema()[3][0] < 255):
-                what = f"mode {image.mode}" if deep else "transparent parts"
-                raise DataError(f"{path} has {what}; save it as 8-bit RGB, on the background that was seen")
-            return np.asarray(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, pillow.DecompressionBombError) as error:
+        with Image.open(path) as image:
+            return as_rgb(image, str(path))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{path} cannot be decoded as a picture ({error})") from error
+
+
+def has_ids(path: Path) -> bool:
+    """Whether a file of responses is of a kind that names its rows."""
+    return path.suffix.lower() in _TABLES
 
 
 def read_responses(path: Path) -> ResponseTable:

@@ -23,6 +23,7 @@ from ontogeny.benchmark import Benchmark
 from ontogeny.datasets.elsewhere import find_elsewhere, folder_of
 from ontogeny.datasets.hdf5 import open_hdf5
 from ontogeny.datasets.photos import PictureFiles
+from ontogeny.disk import by_number
 from ontogeny.errors import DataError, nearest
 from ontogeny.imaging.runs import average_repeats, rows_of, zscore_runs
 from ontogeny.metrics import make_folds
@@ -121,7 +122,7 @@ class _Read:
 
 
 def _subjects(place: Path, wanted: Sequence[str] | None) -> tuple[str, ...]:
-    here = sorted(path.name.split("_")[0] for path in place.glob(f"sub-*_{_KEY}.h5"))
+    here = [path.name.split("_")[0] for path in by_number(place.glob(f"sub-*_{_KEY}.h5"))]
     for one in wanted or ():
         if one not in here:
             raise DataError(f"{place}: there is no {one}_{_KEY}.h5. {nearest(one, here)}")

@@ -14,6 +14,7 @@ from jaxtyping import Int, UInt8
 from ontogeny.datasets.catalogue import SOURCES, Source, find_source
 from ontogeny.datasets.store import find_file
 from ontogeny.errors import DataError, nearest, require
+from ontogeny.stimuli import as_rgb
 
 __all__ = ["training_images", "training_text"]
 
@@ -72,7 +73,6 @@ def _of_kind(name: str, kind: str) -> Source:
 def _table(path: Path) -> Any:
     """The Parquet file as a Hugging Face data set in memory; its own cache is a folder that is thrown away."""
     datasets = require("datasets", "datasets")
-    require("PIL", "datasets")
     silent = datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     try:
@@ -89,7 +89,7 @@ def _decode(path: Path, table: Any) -> UInt8[np.ndarray, "images 32 32 3"]:
     datasets = require("datasets", "datasets")
     try:
         decoded = table.cast_column("image", datasets.Image())["image"]
-        images = np.stack([np.asarray(image.convert("RGB")) for image in decoded])
+        images = np.stack([as_rgb(image, str(path)) for image in decoded])
     except (ValueError, TypeError, OSError) as error:
         raise DataError(f"{path}: its pictures cannot be decoded to one size ({error})") from error
     if images.shape[1:] != (32, 32, 3) or images.dtype != np.uint8:

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ontogeny.errors import ProbeError
+from ontogeny.extraction.pictures import ImageType, transform_pictures
 from ontogeny.stimuli import StimulusSet
 
 __all__ = ["Batch", "ImageType", "Reader", "make_reader", "random_tokens"]
-
-ImageType = Literal["pil", "array"]
 
 _SEED = 20080092
 
@@ -254,20 +253,4 @@ def _unpadded(mask: Any, stimulus: str) -> list[int]:
 
 
 def _transformed(stimuli: StimulusSet, transform: Any, image_type: ImageType) -> _Pixels:
-    del image_type
-    if not callable(transform):
-        raise ProbeError(
-            f"stimulus set {stimuli.name!r} is images, so a probe needs a transform: pass transform=..., a function "
-            "image -> tensor (channels x height x width), best the one of your validation set"
-        )
-    tensors: list[Tensor] = []
-    for stimulus, image in zip(stimuli.ids, stimuli.inputs, strict=True):
-        tensor = transform(image)
-        if not isinstance(tensor, Tensor) or (tensors and tensor.shape != tensors[0].shape):
-            got = tuple(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__
-            raise ProbeError(
-                f"the transform should give tensors of one shape, got {got} for stimulus {stimulus!r}"
-                + (f" after {tuple(tensors[0].shape)}" if tensors else "")
-            )
-        tensors.append(tensor.detach().float())
-    return _Pixels(pixels=torch.stack(tensors))
+    return _Pixels(pixels=transform_pictures(stimuli, transform, image_type=image_type))

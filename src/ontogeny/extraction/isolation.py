@@ -23,7 +23,7 @@ from ontogeny.extraction._saved import SavedRandom
 from ontogeny.extraction.interrupts import HeldInterrupts
 from ontogeny.extraction.layers import plain_model
 from ontogeny.extraction.per_model import PerModel
-from ontogeny.extraction.randomness import GlobalState
+from ontogeny.extraction.randomness import GlobalState, seed_everything
 from ontogeny.extraction.ranks import ALONE, Ranks
 from ontogeny.extraction.state import SavedState, first_uninitialised
 
@@ -95,6 +95,7 @@ class preserved:  # noqa: N801 - a context manager, used like a function
             around: list[SavedState] = _STATES.__dict__.setdefault("states", [])
             found = [state for state in around if all(root in state for root in self._roots)]
             self._state = found[0] if found else SavedState(*self._roots, copied=_which_are_copied(self._roots))
+            self._state.stand_in()
             around.append(self._state)
         except BaseException:
             self._interrupts.release()
@@ -110,6 +111,8 @@ class preserved:  # noqa: N801 - a context manager, used like a function
             if not done:
                 self.put_back()
             _STATES.states.remove(state)
+            if state in _STATES.states:
+                state.stand_in()
             self._interrupts.release()
         if state.lost:
             text = "; ".join(f"{name or 'the model'}: {why}" for name, why in list(state.lost.items())[:5])
@@ -138,6 +141,8 @@ class preserved:  # noqa: N801 - a context manager, used like a function
         known = [k for root in self._roots if isinstance(root, nn.Module) and (k := _KNOWN.get(root)) is not None]
         tensors = {tensor for one in known for tensor in one.tensors}
         changed = self.state.restore(parameters=tensors if light else None)
+        if light:
+            self.state.stand_in()
         for one in known:
             one.names.update(name for name in changed if name.rpartition(".")[2] not in _MODES)
             one.tensors.update(self.state.changed_parameters)
@@ -261,7 +266,7 @@ class observing:  # noqa: N801 - a context manager, used like a function
         self._model.eval()
 
     def _seed(self) -> None:
-        self._random.seed(SEED)
+        seed_everything(SEED)
         self._kept.seed()
         self._seeded = GlobalState(), [SavedRandom(generator.live) for generator in self._kept.state.generators]
 

@@ -223,10 +223,9 @@ class Probe:
                 seen.again()
                 part, named = way.part(seen.model), way.named(seen.model)
                 reading = _Reading(self.poolings, plan, place(batch, seen.model), share, index, ranks.size > 1)
-                layers = choose_layers(part, self.layers, named=named, ran={name for name, _ in plan.calls.values()})
-                read = {name: m for name, m in layers.items() if name in reading.modules}
+                read = {name: named[module] for name, module in plan.modules.items()}
                 output = run(part, reading.batch, call=plan.call, layers=read, take=reading.take, ids=self.stimuli.ids)
-                reading.finish(output, surprisal=SURPRISAL in layers)
+                reading.finish(output)
         return share if ranks.first or not together else _Share()
 
     def _order(self, plan: Plan) -> list[Site]:
@@ -259,7 +258,6 @@ class _Reading:
         self.batch, self._plan, self._poolings = batch, plan, poolings
         self._share, self._index, self._travels = share, index, travels
         self._names = {key: name for name, key in plan.calls.items()}
-        self.modules = {name for name, _ in plan.calls.values()}
         self._seen: set[str] = set()
 
     def take(self, module: str, number: int, output: Any) -> None:
@@ -285,13 +283,13 @@ class _Reading:
         if n is not None and positions and output.shape[positions[0]] != n:
             raise FeatureError(f"it gives {output.shape[positions[0]]} tokens for a text of {n}")
 
-    def finish(self, output: Any, *, surprisal: bool) -> None:
+    def finish(self, output: Any) -> None:
         """What is computed from the output of the whole; layers that were not run this time are refused."""
         for name in self._plan.calls:
             if name not in self._seen:
                 for how in self._poolings:
                     self._share.refused[Site(name, pooling_name(how))] = "it was not run for some of the stimuli"
-        if surprisal and SURPRISAL not in self._plan.refused:
+        if self._plan.surprisal:
             self._keep(Site(SURPRISAL, "mean"), lambda: mean_surprisal(output, self.batch))
 
     def _keep(self, site: Site, vector: Callable[[], Tensor]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-__all__ = ["GlobalState", "same_randomness"]
+__all__ = ["GlobalState", "same_randomness", "seed_everything"]
 
 
 class GlobalState:
@@ -26,14 +26,6 @@ class GlobalState:
         self._torch = torch.get_rng_state()
         self._devices = torch.cuda.get_rng_state_all() if gpu and _gpu_is_used() else None
         self._settings = _settings()
-
-    def seed(self, seed: int) -> None:
-        """Begin all of them anew, as every process would."""
-        random.seed(seed)
-        np.random.seed(seed % 2**32)  # noqa: NPY002
-        torch.default_generator.manual_seed(seed)
-        if self._devices is not None:
-            torch.cuda.manual_seed_all(seed)
 
     def moved(self) -> bool:
         """Whether numbers were drawn on the CPU or a GPU since."""
@@ -56,6 +48,15 @@ class GlobalState:
             torch.cuda.set_rng_state_all(self._devices)
         if _settings() != self._settings:
             _set(self._settings)
+
+
+def seed_everything(seed: int) -> None:
+    """Begin the random states of Python, numpy, torch and of GPUs in use anew, as every process would."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002
+    torch.default_generator.manual_seed(seed)
+    if _gpu_is_used():
+        torch.cuda.manual_seed_all(seed)
 
 
 def _gpu_is_used() -> bool:
@@ -100,7 +101,7 @@ def same_randomness(*, gpu: bool = True, seed: int | None = None) -> Iterator[No
     before = GlobalState(gpu=gpu)
     try:
         if seed is not None:
-            before.seed(seed)
+            seed_everything(seed)
         yield
     finally:
         before.restore()

@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -70,7 +70,8 @@ class Plan:
     Args:
         call: how the module is called.
         autocast: type that its forward pass runs in; None: that of the weights.
-        calls: name of a layer -> (name of its module, number of the call), in the order of the model.
+        calls: name of a layer -> (name without the number of the call, that number), in the order of the model.
+        modules: the former of these -> name of the module; "embeddings" is what enters the first block.
         axes: name of a layer -> what the axes of its output are.
         refused: name of a layer -> why it is not read.
         alone: whether each stimulus is read by itself, since its features depend on what else is in a batch.
@@ -85,6 +86,7 @@ class Plan:
     call: Call
     autocast: torch.dtype | None = None
     calls: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    modules: Mapping[str, str] = field(default_factory=dict)
     axes: Mapping[str, Axes] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
     alone: bool = False
@@ -173,20 +175,7 @@ def rehearse(model: nn.Module, reader: Reader, way: Way, ranks: Ranks = ALONE) -
             "reading the model changes what cannot be put back: "
             + "; ".join(f"{name or 'the model'}: {why}" for name, why in list(left.items())[:5])
         )
-    return Plan(
-        call=call,
-        autocast=autocast,
-        calls=plan.calls,
-        axes=plan.axes,
-        refused=plan.refused,
-        alone=plan.alone,
-        draws=plan.draws,
-        changes=what_reading_changes(bare),
-        precision=_precision(bare, autocast),
-        seconds=plan.seconds,
-        width=plan.width,
-        surprisal=plan.surprisal,
-    )
+    return replace(plan, autocast=autocast, changes=what_reading_changes(bare), precision=_precision(bare, autocast))
 
 
 def _precision(model: nn.Module, autocast: torch.dtype | None) -> str:
@@ -311,9 +300,11 @@ class _Rehearsal:
         if SURPRISAL in self.layers and (why := self._no_surprisal(seen, whole)):
             refused[SURPRISAL] = why
         kept = {name: key for name, key in calls.items() if name not in refused}
+        names = {id(module): name for name, module in way.named(model).items()}
         return Plan(
             call=self.call,
             calls=kept,
+            modules={name: names[id(self.layers[name])] for name, _ in kept.values()},
             axes=axes,
             refused=refused,
             alone=alone,

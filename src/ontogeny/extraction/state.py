@@ -13,6 +13,7 @@ import collections
 import copy
 import enum
 import functools
+import gc
 import io
 import itertools
 import random
@@ -38,21 +39,12 @@ _ATOMS = frozenset(
 )
 _CONTAINERS = (dict, list, tuple, set, frozenset, collections.deque)
 _GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, np.random.BitGenerator, random.Random)
-_ITERATORS: tuple[type, ...] = (
-    itertools.count,
-    itertools.cycle,
-    itertools.repeat,
-    itertools.chain,
-    itertools.islice,
-    enumerate,
-    zip,
-    map,
-    type(iter([])),
-    type(iter(())),
-    type(iter(range(0))),
-    type(iter("")),
-    type(iter({})),
-    type(iter(set())),
+_SIMPLE: tuple[type, ...] = (
+    *(itertools.count, itertools.repeat, type(iter([])), type(iter(())), type(iter(range(0))), type(iter(""))),
+)
+_COMPOSED: tuple[type, ...] = (
+    *(itertools.cycle, itertools.chain, itertools.islice, itertools.accumulate, itertools.starmap, enumerate, zip),
+    *(map, filter, reversed, type(iter({})), type(iter({}.items())), type(iter({}.values())), type(iter(set()))),
 )
 _OUTSIDE = (
     *("ontogeny", "lightning", "pytorch_lightning", "lightning_fabric", "accelerate", "deepspeed", "ray"),
@@ -89,9 +81,10 @@ class SavedState:
     def __init__(self, *roots: Any, copied: Callable[[Tensor], bool] = lambda _: True) -> None:
         self.lost: dict[str, str] = {}
         self.generators: list[_saved.SavedRandom] = []
-        self.running: list[str] = []
+        self.running: list[tuple[str, str]] = []
         self.changed_parameters: set[int] = set()
         self._copied = copied
+        self._iterators: list[tuple[str, Any, Any, Any]] = []
         self._entries: list[tuple[str, _saved.Saved]] = []
         self._seen: dict[int, Any] = {}
         self._todo: collections.deque[tuple[str, Any, int]] = collections.deque(("", root, 0) for root in roots)
@@ -148,7 +141,7 @@ class SavedState:
             if isinstance(leaf, _saved.SavedRandom):
                 self.generators.append(leaf)
             if isinstance(leaf, _saved.SavedSteps):
-                self.running.append(name)
+                self.running.append((name, "generator"))
         elif isinstance(item, nn.Module) or depth < _DEPTH:
             self._object(name, item, depth)
 
@@ -172,11 +165,11 @@ class SavedState:
         if isinstance(item, dict):
             self._entries.append((name, _saved.SavedDict(item)))
             pairs: Iterator[tuple[Any, Any]] = iter(list(dict.items(item)))
-            self._stand_in(name, item, dict.items(item))
+            self._note_iterators(name, item, dict.items(item))
         else:
             if isinstance(item, list | collections.deque):
                 self._entries.append((name, _saved.SavedSequence(item)))
-                self._stand_in(name, item, enumerate(item))
+                self._note_iterators(name, item, enumerate(item))
             elif isinstance(item, set):
                 self._entries.append((name, _saved.SavedSet(item)))
             pairs = enumerate(item)
@@ -185,18 +178,24 @@ class SavedState:
                 if type(value) not in _ATOMS:
                     self._todo.append((_joined(name, key), value, depth))
 
-    def _stand_in(self, name: str, holder: Any, pairs: Any) -> None:
-        """An iterator can be copied but not wound back: a copy is used up in its place."""
-        for key, value in [(k, v) for k, v in pairs if isinstance(v, _ITERATORS)]:
+    def stand_in(self) -> None:
+        """Put a copy in place of each iterator, which can be copied but not wound back; `restore` takes it away."""
+        for name, holder, key, original in self._iterators:
             try:
-                holder[key] = copy.copy(value)
-            except TypeError:
-                self.lost[_joined(name, key)] = f"a {type(value).__name__} cannot be copied"
+                holder[key] = copy.copy(original) if isinstance(original, _SIMPLE) else copy.deepcopy(original)
+            except TypeError:  # there is a generator inside, which is watched
+                self.running.append((name, type(original).__name__))
+
+    def _note_iterators(self, name: str, holder: Any, pairs: Any) -> None:
+        for key, value in pairs:
+            if isinstance(value, _SIMPLE + _COMPOSED):
+                self._iterators.append((_joined(name, key), holder, key, value))
+                self._todo.append((_joined(name, key), gc.get_referents(value), _DEPTH))
 
     def _attributes(self, name: str, owner: Any, attributes: dict[Any, Any], depth: int) -> None:
         self._seen[id(attributes)] = attributes
         self._entries.append((name, _saved.SavedAttributes(owner, attributes)))
-        self._stand_in(name, attributes, dict.items(attributes))
+        self._note_iterators(name, attributes, dict.items(attributes))
         module = isinstance(owner, nn.Module)
         for key, value in list(attributes.items()):
             if type(value) in _ATOMS:

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+from ontogeny.disk import natural_key
 from ontogeny.errors import DataError, nearest
 
 __all__ = ["BidsName", "bids_files", "bids_name"]
@@ -42,7 +44,7 @@ def bids_name(path: str | Path) -> BidsName:
 def bids_files(
     folder: str | Path, *, suffix: str = "", extension: str | tuple[str, ...] = "", **entities: str
 ) -> tuple[Path, ...]:
-    """Files whose names say what is asked for, by subject, session, task, run and hemisphere (numbers by value).
+    """Files whose names say what is asked for, by subject, session, task, run and hemisphere, numbers in them by value.
 
     Args:
         folder: searched with all folders below, hidden ones left out.
@@ -87,9 +89,9 @@ def _hint(named: dict[Path, BidsName], wanted: dict[str, str]) -> str:
     return "Each of these occurs, but not together." if named else "No file there is named as in BIDS."
 
 
-def _order(name: BidsName) -> tuple[tuple[int, int, str], ...]:
+def _order(name: BidsName) -> tuple[Any, ...]:
     values = [name.entities.get(key, "") for key in ("sub", "ses", "task", "run", "hemi")]
-    return tuple((0, int(v), v) if v.isdigit() else (1, 0, v) for v in values)
+    return tuple((not v.isdigit(), natural_key(v)) for v in values)
 
 
 def _refuse_doubled(ordered: Sequence[Path], found: dict[Path, BidsName]) -> None:

@@ -25,6 +25,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from ontogeny.disk import natural_key
 from ontogeny.errors import RecordError
 from ontogeny.report.alignment import run_figures
 from ontogeny.report.curves import RunFacts
@@ -47,13 +48,14 @@ class ReportFiles:
 
 
 def find_records(path: str | os.PathLike[str]) -> list[Record]:
-    """The record at `path`, or all records in the folders right below it, by name.
+    """The record at `path`, or all records in the folders right below it, by name: run-2 before run-10.
 
     Raises:
         RecordError: there is none.
     """
     folder = Path(path)
-    folders = [folder, *(sorted(p for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else [])]
+    beside = sorted(folder.iterdir(), key=lambda p: natural_key(p.name)) if folder.is_dir() else []
+    folders = [folder, *(p for p in beside if p.is_dir())]
     found = [f for f in folders if (f / "record.json").exists()]
     if not found:
         raise RecordError(

@@ -262,6 +262,62 @@ def test_a_folder_of_pictures_and_a_table_of_them_are_the_same(lab, rng):
     assert [m.name for m in load("one").metrics] == ["rsa-correlation-spearman", "cka-linear-debiased"]
 
 
+@pytest.fixture
+def numbered(lab) -> Path:
+    """1.png to 12.png, none of them padded, and responses and an RDM with row k of picture k."""
+    (lab / "pictures").mkdir()
+    for k in range(1, 13):
+        Image.new("RGB", (8, 8), (k * 10,) * 3).save(lab / "pictures" / f"{k}.png")
+    (lab / "pictures" / "._1.png").write_bytes(b"of another system")
+    rows = np.arange(1, 13, dtype=float)
+    np.save(lab / "rows.npy", rows[:, None] + np.random.default_rng(0).uniform(0, 0.1, (12, 4)))
+    np.save(lab / "rdm.npy", abs(rows[:, None] - rows) ** 1.5)
+    return lab
+
+
+@pytest.mark.parametrize("folds", ["shuffled", "contiguous"])
+def test_rows_without_ids_meet_the_pictures_by_the_numbers_in_their_names(numbered, capsys, folds):
+    argv = ["data", "build", "out", "--stimuli", "pictures", *ABOUT, "--folds", folds]
+    assert main([*argv, "--responses", "s1=rows.npy"]) == 0
+    said = "rows of rows.npy in the order of the pictures: 12 files, 1.png to 12.png, numbers in their names by value"
+    assert f"order        {said}" in capsys.readouterr().out
+    built = load("out")
+    assert built.stimuli.ids == tuple(str(k) for k in range(1, 13))
+    one = built.assemblies[0]
+    assert one.stimulus_ids == built.stimuli.ids
+    assert [round(row.mean()) for row in one.responses] == [int(k) for k in one.stimulus_ids]
+    assert [int(picture[0, 0, 0]) // 10 for picture in built.stimuli.inputs] == [int(k) for k in built.stimuli.ids]
+
+
+def test_an_rdm_without_ids_says_its_order_and_a_table_with_ids_does_not(numbered, capsys):
+    argv = ["data", "build", "--stimuli", "pictures", *ABOUT]
+    assert main([*argv, "one", "--geometry", "s1:IT=rdm.npy"]) == 0
+    assert "rows of rdm.npy in the order of the pictures: 12 files, 1.png to 12.png" in capsys.readouterr().out
+    rdm = load("one").assemblies[0].rdm
+    assert rdm[1, 9] == pytest.approx(8**1.5)
+    ids = [str(k) for k in range(12, 0, -1)]
+    table(numbered / "s1.csv", {"stimulus_id": ids, "v0": ids, "v1": [k * 2 % 5 for k in range(12)]})
+    assert main([*argv, "two", "--responses", "s1=s1.csv"]) == 0
+    assert "in the order of the pictures" not in capsys.readouterr().out
+    assert load("two").assemblies[0].responses[:, 0].tolist() == list(range(1, 13))
+
+
+def test_a_photograph_is_kept_as_its_exif_turns_it(lab):
+    (lab / "pictures").mkdir()
+    exif = Image.Exif()
+    exif[274] = 6
+    for i, name in enumerate(IDS):
+        stored = np.zeros((8, 16, 3), dtype=np.uint8)
+        stored[:4], stored[0, 0] = 200, i
+        Image.fromarray(stored).save(lab / "pictures" / f"{name}.png", exif=exif)
+    assert main(["data", "build", "out", "--stimuli", "pictures", *ABOUT, "--responses", "s1=s1.npy"]) == 0
+    kept = load("out").stimuli.inputs[5]
+    assert kept.shape == (16, 8, 3)
+    assert kept[0, 7].tolist() == [5, 5, 5]
+    assert kept[1:, 4:].min() == 200
+    assert kept[:, :4].max() == 0
+
+
 def test_geometries_come_from_arrays_and_tables(lab, rng):
     x = rng.standard_normal((N, 6))
     rdm = ((x[:, None] - x[None]) ** 2).sum(axis=2)

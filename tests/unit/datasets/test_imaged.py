@@ -476,3 +476,26 @@ def test_a_real_subject_goes_the_whole_way_by_the_command_line(tmp_path, monkeyp
     values = made.get_fdata()
     np.testing.assert_array_equal(np.isfinite(values), mask.get_fdata() > 0)
     assert 0.18 < np.nanmean(values) < 0.25
+
+
+def one_volume_each(lab: Path, data: np.ndarray, names: list[str]) -> list[str]:
+    """Files of one volume each, in the order of the table's rows."""
+    for volume, name in enumerate(names):
+        images.nifti(lab / name, data[..., volume])
+    return names
+
+
+def test_images_as_a_shell_lists_them_do_not_meet_the_rows_of_others(lab, data, shown, capsys):
+    names = one_volume_each(lab, data, [f"sub-01_beta{k}.nii.gz" for k in range(1, 2 * N + 1)])
+    said = refused(capsys, "--betas", *sorted(names), *TABLE, *ATLAS)
+    assert "sub-01_beta19.nii.gz before sub-01_beta2.nii.gz, beside the rows of sub-01_events.tsv" in said
+    assert build("--betas", *names, *TABLE, *ATLAS) == 0
+    repeats = read_extras("out")["01"].repeats
+    np.testing.assert_allclose(repeats, by_hand(data, shown), rtol=1e-4, atol=1e-4)
+
+
+def test_a_text_order_that_is_one_of_letters_or_of_padded_numbers_is_none_of_numbers(lab, data, capsys):
+    for kind in ("sub-01_beta{:02d}.nii.gz", "sub-01_{:c}.nii.gz"):
+        names = one_volume_each(lab, data, [kind.format(k + 65) for k in range(2 * N)])
+        assert names == sorted(names)
+        assert build("--betas", *names, *TABLE, *ATLAS, out=f"out-{len(names[0])}") == 0

@@ -13,7 +13,8 @@ from jaxtyping import Shaped, UInt8
 from typing_extensions import override
 
 from ontogeny.columns import arrow
-from ontogeny.errors import DataError, require
+from ontogeny.errors import DataError
+from ontogeny.stimuli import pixels_of
 
 __all__ = ["Pictures", "as_png", "column", "picture_column", "read_parquet", "strings", "write_parquet"]
 
@@ -43,11 +44,12 @@ class Pictures(Sequence[Any]):
         """One picture (uint8, height x width x 3, or height x width where it is grey)."""
         if isinstance(index, slice):
             return Pictures(self._names[index], self._encoded[index])
-        pillow = require("PIL.Image", "datasets")
+        from PIL import Image
+
         try:
-            with pillow.open(io.BytesIO(self._encoded[index]), formats=("PNG",)) as image:
-                return np.asarray(image)
-        except (OSError, ValueError, SyntaxError, pillow.DecompressionBombError) as error:
+            with Image.open(io.BytesIO(self._encoded[index]), formats=("PNG",)) as image:
+                return pixels_of(image)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise DataError(f"the picture of stimulus {self._names[index]!r} cannot be decoded ({error})") from error
 
 
@@ -55,20 +57,22 @@ def as_png(image: Any, owner: str) -> bytes:
     """A picture as PNG; what is read back has the same pixels.
 
     Args:
-        image: PIL image, or uint8 array (height x width x 3, or height x width).
+        image: PIL image (turned as its EXIF says), or uint8 array (height x width x 3, or height x width).
         owner: for errors.
 
     Raises:
         DataError: other than 8-bit colour or grey.
     """
-    pixels = np.asarray(image)
+    from PIL import Image
+
+    pixels = pixels_of(image)
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] != 3):
         raise DataError(
             f"{owner}: a picture should be uint8, height x width x 3 (colour) or height x width (grey), got "
             f"{pixels.dtype} {pixels.shape}; convert it, and put transparent ones on the background that was seen"
         )
     out = io.BytesIO()
-    require("PIL.Image", "datasets").fromarray(pixels).save(out, format="PNG")
+    Image.fromarray(pixels).save(out, format="PNG")
     return out.getvalue()
 
 
