@@ -158,11 +158,22 @@ def _difference(before: object, after: object) -> list[str]:
 
 
 def _short(fact: Fact, other: Fact) -> str:
-    """The first part of a content that differs, shortened."""
-    if isinstance(fact.content, tuple) and isinstance(other.content, tuple) and len(fact.content) == 2:
-        own, parts = fact.content
-        if own != other.content[0]:
-            return repr(own)[:160]
-        fewer = [part for part in parts if part not in other.content[1]]
-        return repr(fewer)[:160]
-    return repr(fact.content)[:160]
+    """The parts of a content that differ, shortened."""
+    parts = [_brief(a) for a in _flat(fact.content) if a not in _flat(other.content)]
+    return ", ".join(parts)[:200] or "the same in another order"
+
+
+def _flat(content: Any) -> list[Any]:
+    """Names with their values, and the fields of an object's own content."""
+    if not (isinstance(content, tuple) and len(content) == 2 and isinstance(content[1], tuple)):
+        return [content]
+    own, parts = content
+    return [*(own if isinstance(own, tuple) else (own,)), *parts]
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, bytes | str) and len(value) > 40:
+        return f"<{len(value)} bytes, {hash(value) & 0xFFFF:04x}>"
+    if isinstance(value, tuple):
+        return "(" + ", ".join(map(_brief, value)) + ")"
+    return repr(value)

@@ -34,6 +34,9 @@ from ontogeny.errors import ProbeError
 from ontogeny.metrics import make_folds
 from ontogeny.metrics.rsa import RSA
 
+# As users run it: the tests' type checker draws random numbers itself.
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 SETUPS = int(os.environ.get("ONTOGENY_SETUPS", "320"))
 _COMPOSED = [n for n, i in INGREDIENTS.items() if not i.may_refuse]
 _REFUSED = [n for n, i in INGREDIENTS.items() if i.may_refuse]
