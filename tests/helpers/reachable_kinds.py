@@ -113,9 +113,10 @@ def _array(value: np.ndarray) -> Described:
 def _dict(value: Any) -> Described:
     if isinstance(value, OrderedDict) and all(type(k) is int and (v is True or callable(v)) for k, v in value.items()):
         return "hooks", tuple(value), [(f"[{i}]", part) for i, part in enumerate(value.values())]
+    items = OrderedDict.items if isinstance(value, OrderedDict) else dict.items  # not the subclass's own
     parts: Parts = []
     keys = []
-    for index, (key, part) in enumerate(list(dict.items(value))):
+    for index, (key, part) in enumerate(list(items(value))):
         short = atom(key)
         keys.append(short)
         if short is None:

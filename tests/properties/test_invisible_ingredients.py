@@ -99,7 +99,7 @@ def same(bare, watched, names):
             found = differences(a, b)
             assert not found, f"{names}, after training:\n" + "\n".join(found[:20])
         else:
-            assert a == b, f"{names}, what was logged:\n{a}\n{b}"
+            assert repr(a) == repr(b), f"{names}, what was logged:\n{a}\n{b}"
 
 
 def draw(seed):
@@ -111,12 +111,22 @@ def draw(seed):
 # ---- the instruments themselves
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", INGREDIENTS)
 def test_training_without_a_probe_is_deterministic(name):
     for seed in (0, 1):
         same(train_plain([name], seed), train_plain([name], seed), [name])
 
 
+@pytest.mark.slow
+def test_trainers_without_a_probe_are_deterministic(tmp_path):
+    for seed in range(2):
+        names = draw(seed)
+        same(train_lightning(names, seed, []), train_lightning(names, seed, []), names)
+        same(train_transformers(names, seed, [], tmp_path), train_transformers(names, seed, [], tmp_path), names)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", INGREDIENTS)
 def test_a_careless_reader_is_seen(name):
     """A forward pass that puts nothing back is reported by the comparer and changes what training gives."""
@@ -147,6 +157,7 @@ def train_inputs(rows):
 # ---- one habit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", INGREDIENTS)
 def test_each_ingredient_alone(name):
     train_and_compare([name], 1)
@@ -162,6 +173,7 @@ def test_a_model_that_is_refused_by_name_trains_on(name):
 # ---- several
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(SETUPS - SETUPS // 8))
 def test_compositions_in_plain_loops(seed):
     train_and_compare(draw(seed), seed, look=(seed % 5,))
@@ -202,11 +214,14 @@ def watching(kind, names, prefix, folder):
 
 
 def probed(callback):
+    """How many steps were probed; a layer that a metric cannot use may be refused, a probe that failed may not."""
     record = callback.monitor.record
-    assert not record.select(kind="refusal"), record.select(kind="refusal")[0].note
+    refused = [row.note for row in record.select(kind="refusal") if "intrinsic dimension" not in row.note]
+    assert not refused, refused[0]
     return len({row.step for row in record.select(kind="probe")})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(SETUPS // 16))
 def test_compositions_in_lightning(seed, tmp_path):
     names = draw(10_000 + seed)
@@ -217,6 +232,7 @@ def test_compositions_in_lightning(seed, tmp_path):
     same(bare, watched, names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(SETUPS // 16))
 def test_compositions_in_transformers(seed, tmp_path):
     names = draw(20_000 + seed)
@@ -252,6 +268,7 @@ def calls_of(names, seed):
         return counted.calls, time.perf_counter() - start
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("act", [broken, stopped, signalled])
 @pytest.mark.parametrize("seed", range(SETUPS // 16))
 def test_an_error_in_the_middle_of_a_forward_pass(seed, act):
@@ -271,6 +288,7 @@ def test_an_error_in_the_middle_of_a_forward_pass(seed, act):
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(SETUPS // 16))
 def test_an_interrupt_from_outside_at_a_random_moment(seed):
     names = draw(40_000 + seed)
@@ -289,7 +307,8 @@ def test_an_interrupt_from_outside_at_a_random_moment(seed):
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("seed", range(SETUPS // 16))
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(SETUPS // 32))
 def test_an_interrupt_at_a_random_line(seed):
     names = draw(50_000 + seed)
     raised, lines = [], []
