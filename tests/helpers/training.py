@@ -114,7 +114,7 @@ def train_plain(
 
 
 class _Module(pl.LightningModule):
-    """Logs in `forward` too."""
+    """Logs in `forward` too, where the seed is even."""
 
     def __init__(self, net: Stack, seed: int) -> None:
         super().__init__()
@@ -123,8 +123,9 @@ class _Module(pl.LightningModule):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.net(x)
-        self.log("seen", y.detach().abs().mean())
-        self.log("largest", y.detach().max(), on_step=False, on_epoch=True, reduce_fx="max")
+        if self.seed % 2 == 0:
+            self.log("seen", y.detach().abs().mean())
+            self.log("largest", y.detach().max(), on_step=False, on_epoch=True, reduce_fx="max")
         return y
 
     def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:

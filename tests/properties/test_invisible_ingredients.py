@@ -11,28 +11,23 @@ import random
 import signal
 import time
 
-import numpy as np
 import pytest
 import torch
 from tests.helpers import faults
 from tests.helpers.ingredients import INGREDIENTS
 from tests.helpers.reachable import Fact, differences, snapshot
 from tests.helpers.training import (
-    ROWS,
     process_kept,
     stack,
     train_lightning,
     train_plain,
     train_transformers,
-    transform,
 )
+from tests.helpers.watched import probe_of, probed, watching
 
-from ontogeny import Benchmark, Geometry, Probe, StimulusSet
 from ontogeny.callbacks.lightning import AlignmentCallback as LightningCallback
 from ontogeny.callbacks.transformers import AlignmentCallback as TransformersCallback
 from ontogeny.errors import ProbeError
-from ontogeny.metrics import make_folds
-from ontogeny.metrics.rsa import RSA
 
 # As users run it: the tests' type checker draws random numbers itself.
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -43,18 +38,6 @@ _REFUSED = [n for n, i in INGREDIENTS.items() if i.may_refuse]
 
 # What the first forward pass makes is the same whoever asks for it: the comparer alone can see that it was made early.
 _MADE_ONCE = ("backward-hook", "lazy-linear", "child-made-late", "cached-property")
-
-
-def stimuli(rows):
-    pixels = np.random.default_rng(7).integers(0, 256, (rows, 12, 12, 3), dtype=np.uint8)
-    return StimulusSet(name="tiny", modality="image", ids=tuple(f"p{i}" for i in range(rows)), inputs=list(pixels))
-
-
-def probe_of(model, names):
-    """Batches of another size than training's where all habits take that."""
-    free = all(INGREDIENTS[n].any_batch for n in names)
-    rows, size = (10, 4) if free else (2 * ROWS, ROWS)
-    return Probe(stimuli=stimuli(rows), reader=transform, layers=model.sites(), pooling="flatten", batch_size=size)
 
 
 def read(model, names):
@@ -114,8 +97,13 @@ def draw(seed):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", INGREDIENTS)
 def test_training_without_a_probe_is_deterministic(name):
+    """Also when it is looked at between the steps: the comparer changes nothing."""
     for seed in (0, 1):
-        same(train_plain([name], seed), train_plain([name], seed), [name])
+
+        def look(model, step, seed=seed):
+            unseen([name], seed, lambda *_: None, model, step)
+
+        same(train_plain([name], seed), train_plain([name], seed, look), [name])
 
 
 @pytest.mark.slow
@@ -177,48 +165,6 @@ def test_a_model_that_is_refused_by_name_trains_on(name):
 @pytest.mark.parametrize("seed", range(SETUPS - SETUPS // 8))
 def test_compositions_in_plain_loops(seed):
     train_and_compare(draw(seed), seed, look=(seed % 5,))
-
-
-def benchmark(rows):
-    rng = np.random.default_rng(3)
-    held = stimuli(rows)
-    x = rng.standard_normal((rows, 5))
-    rdm = ((x[:, None] - x[None]) ** 2).sum(axis=2)
-    return Benchmark(
-        name="tiny",
-        stimuli=held,
-        assemblies=(Geometry(name="tiny", subject="s1", roi="IT", stimulus_ids=held.ids, rdm=rdm),),
-        metrics=(RSA(),),
-        folds=make_folds(rows),
-        version="1",
-        citation="none",
-        licence="none",
-        about="made for tests",
-        simulated=True,
-    )
-
-
-def watching(kind, names, prefix, folder):
-    free = all(INGREDIENTS[n].any_batch for n in names)
-    rows, size = (10, 4) if free else (2 * ROWS, ROWS)
-    return kind(
-        benchmark(rows),
-        record=folder / "record",
-        transform=transform,
-        layers=[f"{prefix}{site}" for site in ("stem", *(f"steps.{i}" for i in range(len(names))), "head")],
-        pooling="flatten",
-        batch_size=size,
-        schedule="every:1",
-        controls=False,
-    )
-
-
-def probed(callback):
-    """How many steps were probed; a layer that a metric cannot use may be refused, a probe that failed may not."""
-    record = callback.monitor.record
-    refused = [row.note for row in record.select(kind="refusal") if "intrinsic dimension" not in row.note]
-    assert not refused, refused[0]
-    return len({row.step for row in record.select(kind="probe")})
 
 
 @pytest.mark.slow
