@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -47,6 +48,11 @@ class Stack(nn.Module):
         extra = [step.extra_loss() for step in self.steps if hasattr(step, "extra_loss")]
         return functional.cross_entropy(y, labels) + sum(extra)
 
+    def __repr__(self) -> str:
+        return (
+            f"Stack of {len(self.steps)}"  # a tensor that was broken by a failed resize cannot be printed: it crashes
+        )
+
     def sites(self) -> list[str]:
         return ["stem", *(f"steps.{i}" for i in range(len(self.steps))), "head"]
 
@@ -74,6 +80,20 @@ def process_kept() -> Iterator[None]:
         os.environ.clear(), os.environ.update(environment)
 
 
+@contextmanager
+def in_words() -> Iterator[None]:
+    """An error as text, so that pytest prints no module of its frames: a tensor whose resize failed would crash it."""
+    try:
+        yield
+    except AssertionError:
+        raise
+    except Exception:  # noqa: BLE001 - told on as text
+        text = traceback.format_exc()
+    else:
+        return
+    raise RuntimeError(f"training stopped with an error:\n{text}")
+
+
 def transform(image: np.ndarray) -> torch.Tensor:
     return torch.as_tensor(image.reshape(-1)[:8].astype(np.float32)) / 128 - 1
 
@@ -93,7 +113,7 @@ def train_plain(
     names: list[str], seed: int, between: Callable[[Stack, int], None] | None = None, steps: int = 4
 ) -> Any:
     """Losses, everything reachable at the end, and the optimizer's state; `between` is called before every step."""
-    with process_kept(), seeded(seed):
+    with in_words(), process_kept(), seeded(seed):
         model = stack(names, seed)
         optimizer = optimizer_of(model, seed)
         losses = []
@@ -162,7 +182,7 @@ def _own(metrics: Any) -> dict[str, float]:
 
 def train_lightning(names: list[str], seed: int, callbacks: list[Any]) -> Any:
     """Losses, all lines of the logger, all logged values, everything reachable at the end, the optimizer's state."""
-    with process_kept(), seeded(seed):
+    with in_words(), process_kept(), seeded(seed):
         warnings.simplefilter("ignore")
         module, lines = _Module(stack(names, seed), seed), _Lines()
         trainer = pl.Trainer(
@@ -188,7 +208,7 @@ def train_lightning(names: list[str], seed: int, callbacks: list[Any]) -> Any:
 
 def train_transformers(names: list[str], seed: int, callbacks: list[Any], folder: Any) -> Any:
     """Losses, everything reachable at the end, the optimizer's state."""
-    with process_kept(), seeded(seed):
+    with in_words(), process_kept(), seeded(seed):
         warnings.simplefilter("ignore")
         model = stack(names, seed)
         arguments = TrainingArguments(
