@@ -1,0 +1,70 @@
+"""Probes and callbacks for stacks of ingredients."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ontogeny import Benchmark, Geometry, Probe, StimulusSet
+from ontogeny.metrics import make_folds
+from ontogeny.metrics.rsa import RSA
+from tests.helpers.ingredients import INGREDIENTS
+from tests.helpers.training import ROWS, transform
+
+__all__ = ["probe_of", "probed", "watching"]
+
+
+def stimuli(rows):
+    pixels = np.random.default_rng(7).integers(0, 256, (rows, 12, 12, 3), dtype=np.uint8)
+    return StimulusSet(name="tiny", modality="image", ids=tuple(f"p{i}" for i in range(rows)), inputs=list(pixels))
+
+
+def sizes(names):
+    """Stimuli and batch size: other than training's where all habits take that."""
+    return (10, 4) if all(INGREDIENTS[n].any_batch for n in names) else (2 * ROWS, ROWS)
+
+
+def probe_of(model, names):
+    rows, size = sizes(names)
+    return Probe(stimuli=stimuli(rows), reader=transform, layers=model.sites(), pooling="flatten", batch_size=size)
+
+
+def benchmark(rows):
+    rng = np.random.default_rng(3)
+    held = stimuli(rows)
+    x = rng.standard_normal((rows, 5))
+    rdm = ((x[:, None] - x[None]) ** 2).sum(axis=2)
+    return Benchmark(
+        name="tiny",
+        stimuli=held,
+        assemblies=(Geometry(name="tiny", subject="s1", roi="IT", stimulus_ids=held.ids, rdm=rdm),),
+        metrics=(RSA(),),
+        folds=make_folds(rows),
+        version="1",
+        citation="none",
+        licence="none",
+        about="made for tests",
+        simulated=True,
+    )
+
+
+def watching(kind, names, prefix, folder):
+    """A callback that probes at every step; `prefix` is where the trainer's model holds the stack."""
+    rows, size = sizes(names)
+    return kind(
+        benchmark(rows),
+        record=folder / "record",
+        transform=transform,
+        layers=[f"{prefix}{site}" for site in ("stem", *(f"steps.{i}" for i in range(len(names))), "head")],
+        pooling="flatten",
+        batch_size=size,
+        schedule="every:1",
+        controls=False,
+    )
+
+
+def probed(callback):
+    """How many steps were probed; a layer that a metric cannot use may be refused, a probe that failed may not."""
+    record = callback.monitor.record
+    refused = [row.note for row in record.select(kind="refusal") if "intrinsic dimension" not in row.note]
+    assert not refused, refused[0]
+    return len({row.step for row in record.select(kind="probe")})
