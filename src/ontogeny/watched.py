@@ -9,7 +9,6 @@ from typing import Any
 from ontogeny.benchmark import Benchmark, PreparedBenchmark
 from ontogeny.benchmark.controls import DEFAULT, parse_controls
 from ontogeny.extraction.inputs import random_tokens
-from ontogeny.extraction.pooling import Pooling
 from ontogeny.extraction.probe import Probe
 from ontogeny.extraction.randomness import same_randomness
 from ontogeny.scores import Score
@@ -48,21 +47,17 @@ class Watched:
         benchmark: Benchmark,
         *,
         reader: Any,
-        layers: str | Sequence[str] = "auto",
-        pooling: Pooling | Sequence[Pooling] = "",
-        batch_size: int = 64,
         controls: bool | str | Sequence[str] = True,
+        **how: Any,
     ) -> Watched:
         """Prepare a benchmark and its probe.
 
         Args:
             benchmark: what the model is compared with.
-            reader: see `Probe`, as are layers, pooling and batch_size.
-            layers: which layers are read.
-            pooling: one or several.
-            batch_size: stimuli a forward pass.
+            reader: see `Probe`.
             controls: what is scored beside the layers: True (random features, permuted stimuli, the surface), False, or
                 names, see `ontogeny.benchmark.controls`.
+            **how: layers, pooling and the other options of `Probe`.
 
         Raises:
             ConfigError: no control of that name.
@@ -70,7 +65,7 @@ class Watched:
             ProbeError: random tokens of images.
         """
         names = parse_controls(controls)
-        probe = Probe(stimuli=benchmark.read, reader=reader, layers=layers, pooling=pooling, batch_size=batch_size)
+        probe = Probe(stimuli=benchmark.read, reader=reader, **how)
         prepared = benchmark.prepare(
             permutations=_PERMUTATIONS if "permuted stimuli" in names else 0,
             within=_PERMUTATIONS if "permuted within groups" in names else 0,
@@ -79,6 +74,6 @@ class Watched:
         random = None
         if "random tokens" in names:
             with same_randomness():
-                random = replace(probe, reader=random_tokens(benchmark.read, reader))
+                random = replace(probe, reader=random_tokens(benchmark.read, reader, truncation=probe.truncation))
         known = prepared.constants(run="", n_features=1, names=["split leak"]) if "split leak" in names else []
         return cls(benchmark=prepared, probe=probe, controls=names, random=random, known=tuple(known))

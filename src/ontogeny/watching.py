@@ -13,6 +13,7 @@ from ontogeny.addresses import object_at
 from ontogeny.benchmark import Benchmark
 from ontogeny.datasets import load
 from ontogeny.errors import ConfigError, nearest, require
+from ontogeny.extraction.inputs import ImageType
 from ontogeny.extraction.randomness import same_randomness
 from ontogeny.metrics.shen2026 import shen2026
 from ontogeny.monitor import Monitor, OnError, Weights
@@ -35,8 +36,13 @@ class Options(TypedDict, total=False):
         protocol: "shen2026": metrics, layers and pooling of a published study (`ontogeny.metrics.shen2026`) in place of
             the benchmark's; its name becomes "tuckute2024@shen2026".
         layers: "auto", names and globs; see `ontogeny.Probe`.
-        pooling: one or several of mean, last, cls, spatial_mean, flatten; see `ontogeny.Probe`.
-        batch_size: stimuli a forward pass.
+        pooling: one or several of mean, mean_text, last, cls, spatial_mean, flatten; see `ontogeny.Probe`.
+        batch_size: stimuli per forward pass.
+        module: name of the submodule that is read ("backbone", "model[0].auto_model"); empty: the model, or its tower
+            or encoder for the stimuli's modality.
+        call: how it is called, a function of the module and a batch of tensors, or an address; see `ontogeny.Probe`.
+        truncation: longest text in tokens; what is longer is cut at its end.
+        image_type: what a transform is given: "pil" (RGB pictures of PIL) or "array" (height x width x 3, uint8).
         controls: what is scored beside the layers: true (random features, permuted stimuli, the stimuli's surface),
             false, or names of these and of "permuted within groups", "random tokens", "split leak", "held-out layer".
         schedule: "log", "log:12", "every:100", "at:0,10,100" or a schedule object.
@@ -49,6 +55,7 @@ class Options(TypedDict, total=False):
         weights: "raw" or "ema".
         distributed: False: this process alone, whatever other ranks there are.
         run: name of the run; the record folder's name where empty.
+        rehearsal: false: the model is not tried on eight stimuli and reported on before training.
     """
 
     tokenizer: str | Callable[..., Any] | None
@@ -57,6 +64,10 @@ class Options(TypedDict, total=False):
     layers: str | Sequence[str]
     pooling: str | Sequence[str] | Callable[..., Any]
     batch_size: int
+    module: str
+    call: str | Callable[..., Any] | None
+    truncation: int | None
+    image_type: ImageType
     controls: bool | Sequence[str]
     schedule: str | Schedule
     task: str | Task | None
@@ -68,10 +79,11 @@ class Options(TypedDict, total=False):
     weights: Weights
     distributed: bool
     run: str
+    rehearsal: bool
 
 
 _PROTOCOLS = {"shen2026": shen2026}
-_OF_PROBES = ("layers", "pooling", "batch_size", "controls")
+_OF_PROBES = ("layers", "pooling", "batch_size", "controls", "module", "call", "truncation", "image_type")
 
 
 @same_randomness()

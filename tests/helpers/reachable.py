@@ -80,9 +80,9 @@ class _Walk:
 
 
 def _which(held: Any) -> Any:
-    """Storages are told by their address and size, all else by identity."""
+    """Storages are told by their object and size, since memory that grew has moved, all else by identity."""
     if isinstance(held, torch.UntypedStorage):
-        return held.data_ptr(), held.nbytes()
+        return held._cdata, held.nbytes()
     return held if isinstance(held, int) else id(held)
 
 

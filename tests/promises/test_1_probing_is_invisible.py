@@ -150,7 +150,7 @@ def test_a_model_that_raises_while_it_is_read_is_put_back(image_benchmark, tmp_p
     model = Spoils()
     model.inner.early[1].eval()
     modes = [m.training for m in model.modules()]
-    monitor = watch(image_benchmark, record=tmp_path / "r", transform=transform)
+    monitor = watch(image_benchmark, record=tmp_path / "r", transform=transform, rehearsal=False)
     before = states()
     assert monitor(model, 0) == []
     assert states() == before
@@ -158,6 +158,16 @@ def test_a_model_that_raises_while_it_is_read_is_put_back(image_benchmark, tmp_p
     assert model.calls.item() == 0
     assert all(not m._forward_hooks and not m._forward_pre_hooks for m in model.modules())
     assert torch.is_grad_enabled()
+
+
+def test_a_model_of_which_no_row_could_come_is_an_error_before_training(image_benchmark, tmp_path):
+    model = Spoils()
+    monitor = watch(image_benchmark, record=tmp_path / "r", transform=transform)
+    before = states()
+    with pytest.raises(ProbeError, match="no layer of this model can be read.*Spoils failed on stimuli 'p00', 'p01'"):
+        monitor(model, 0)
+    assert states() == before
+    assert model.calls.item() == 0
 
 
 def test_a_failing_probe_ends_training_only_if_asked_to(image_benchmark, tmp_path):

@@ -28,6 +28,7 @@ from tests.helpers.watched import probe_of, probed, watching
 from ontogeny.callbacks.lightning import AlignmentCallback as LightningCallback
 from ontogeny.callbacks.transformers import AlignmentCallback as TransformersCallback
 from ontogeny.errors import ProbeError
+from ontogeny.extraction.isolation import LeftBehindError, NotYetError
 
 # As users run it: the tests' type checker draws random numbers itself.
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -44,8 +45,15 @@ def read(model, names):
     """Probe; a model with state that cannot be put back may be refused, by the names of module and attribute."""
     try:
         features = probe_of(model, names)(model)
-        assert features.values
+        assert (
+            features.values or "TorchScript" in str(features.refused) or "depend on what else" in str(features.refused)
+        )
+    except NotYetError:
+        assert "lazy-linear" in names
+        return False
     except ProbeError as error:
+        if any(not INGREDIENTS[n].any_batch for n in names) and not isinstance(error, LeftBehindError):
+            return False  # what it carries from training has the size of another batch
         attributes = {INGREDIENTS[n].may_refuse: i for i, n in enumerate(names) if INGREDIENTS[n].may_refuse}
         named = [a for a, i in attributes.items() if a in str(error) and f"steps.{i}" in str(error)]
         if not named:

@@ -217,9 +217,9 @@ def test_what_reading_would_use_up_is_refused_before_it_is_touched():
         Around(data.rows),
         Around(map(lambda row: row, data.rows)),
     ):
-        with pytest.raises(ProbeError, match=r"is a running (generator|map), which reading would move on"):
+        with pytest.raises(ProbeError, match=r"is a (generator|map), which cannot be put back once it is used"):
             HeldOutLoss(source)
-    with pytest.raises(ProbeError, match=r"the loader\.dataset\.rows is a running generator"):
+    with pytest.raises(ProbeError, match=r"the loader\.dataset\.rows is a generator"):
         HeldOutLoss(DataLoader(data))
     assert len(list(data.rows)) == 10
 

@@ -6,8 +6,11 @@ what was different: nothing, `ITSELF`, or the keys of a dictionary or attributes
 
 from __future__ import annotations
 
+import _thread
 import array
 import collections
+import contextvars
+import ctypes
 import functools
 import io
 import random
@@ -28,17 +31,22 @@ __all__ = [
     "SavedArray",
     "SavedAttributes",
     "SavedBytes",
+    "SavedC",
     "SavedCache",
     "SavedCell",
     "SavedClass",
+    "SavedContext",
     "SavedDict",
     "SavedFile",
     "SavedRandom",
+    "SavedScript",
     "SavedSequence",
     "SavedSet",
     "SavedSlots",
     "SavedSteps",
     "SavedTensor",
+    "SavedVariables",
+    "Tripwire",
     "bits",
     "is_parameter",
 ]
@@ -101,15 +109,20 @@ class SavedDict:
 class SavedAttributes(SavedDict):
     """The attributes of an object, by the dictionary that holds them; a replaced dictionary is seen too."""
 
-    __slots__ = ("owner",)
+    __slots__ = ("cls", "owner")
 
     def __init__(self, owner: Any, live: dict[Any, Any]) -> None:
         super().__init__(live)
-        self.owner = owner
+        self.owner, self.cls = owner, type(owner)
 
     @override
     def restore(self) -> tuple[Any, ...]:
         """See `Saved`."""
+        if type(self.owner) is not self.cls:
+            object.__setattr__(self.owner, "__class__", self.cls)
+            return ("__class__", *self.restore())
+        if isinstance(self.owner, _thread._local):
+            return super().restore()
         if object.__getattribute__(self.owner, "__dict__") is self.live:
             return super().restore()
         object.__setattr__(self.owner, "__dict__", self.live)
@@ -365,6 +378,99 @@ class SavedFile:
         return ITSELF
 
 
+class SavedVariables:
+    """Some of the global variables of a program's own module."""
+
+    __slots__ = ("live", "values")
+
+    def __init__(self, live: dict[str, Any], names: list[str]) -> None:
+        self.live, self.values = live, {name: live[name] for name in names}
+
+    def restore(self) -> tuple[Any, ...]:
+        """See `Saved`."""
+        different = [name for name, value in self.values.items() if self.live.get(name, _MISSING) is not value]
+        self.live.update({name: self.values[name] for name in different})
+        return tuple(different)
+
+
+class SavedContext:
+    """The value of a context variable."""
+
+    __slots__ = ("live", "value")
+
+    def __init__(self, live: contextvars.ContextVar[Any]) -> None:
+        self.live, self.value = live, live.get(_MISSING)
+
+    def restore(self) -> tuple[Any, ...]:
+        """See `Saved`."""
+        if self.live.get(_MISSING) is self.value:
+            return ()
+        if self.value is _MISSING:
+            raise CannotRestoreError("a context variable that had no value has one")
+        self.live.set(self.value)
+        return ITSELF
+
+
+class SavedC:
+    """A number, array or structure of ctypes."""
+
+    __slots__ = ("content", "live")
+
+    def __init__(self, live: Any) -> None:
+        self.live, self.content = live, bytes(memoryview(live).cast("B"))
+
+    def restore(self) -> tuple[Any, ...]:
+        """See `Saved`."""
+        if bytes(memoryview(self.live).cast("B")) == self.content:
+            return ()
+        ctypes.memmove(ctypes.addressof(self.live), self.content, len(self.content))
+        return ITSELF
+
+
+class Tripwire:
+    """Stands in for what can neither be copied nor put back: whoever uses it while a model is read is stopped."""
+
+    def __init__(self, name: str, kind: str) -> None:
+        self.__dict__["_said"] = f"{name} is a {kind}, which cannot be put back once it is used"
+
+    def __getattr__(self, attribute: str) -> Any:
+        raise CannotRestoreError(self._said)
+
+    def __iter__(self) -> Any:
+        raise CannotRestoreError(self._said)
+
+    def __next__(self) -> Any:
+        raise CannotRestoreError(self._said)
+
+
+class SavedScript:
+    """Attributes of a TorchScript module, its buffers among them."""
+
+    __slots__ = ("live", "values")
+
+    def __init__(self, live: Any) -> None:
+        self.live, self.values = live, self._now(live)
+
+    @staticmethod
+    def _now(live: Any) -> dict[str, Any]:
+        if not hasattr(live, "_concrete_type"):
+            return {}
+        names = [*live._concrete_type.get_attributes(), *(name for name, _ in live.named_buffers(recurse=False))]
+        return {name: live._c.getattr(name) for name in names}
+
+    def restore(self) -> tuple[Any, ...]:
+        """See `Saved`."""
+        now = self._now(self.live)
+        changed = [n for n, value in self.values.items() if not (now[n] is value or _same_number(now[n], value))]
+        for name in changed:
+            self.live._c.setattr(name, self.values[name])
+        return tuple(changed)
+
+
+def _same_number(a: Any, b: Any) -> bool:
+    return isinstance(a, bool | int | float | str) and type(a) is type(b) and a == b
+
+
 class SavedSteps:
     """A running generator: nobody can wind it back, so it is watched."""
 
@@ -425,7 +531,7 @@ class SavedTensor:
         """See `Saved`."""
         changed = self._form()
         if self.copy is not None:
-            changed = _put_back(self.alias, self.copy) or changed
+            changed = _put_back(self.live, self.alias, self.copy) or changed
         elif self.total is not None and not torch.equal(_total(self.alias), self.total):
             raise CannotRestoreError("its values were changed, and there was no copy of them")
         return ITSELF if changed else ()
@@ -497,12 +603,15 @@ def _copied(alias: Tensor) -> Tensor:
         return _dense(alias).to("cpu", copy=True)
 
 
-def _put_back(alias: Tensor, copy: Tensor) -> bool:
+def _put_back(live: Tensor, alias: Tensor, copy: Tensor) -> bool:
     """Write the values back where they differ by a bit; whether they did."""
     if alias.layout is not torch.strided:
-        if _same_sparse(alias, copy):
+        coalesced = alias.layout is not torch.sparse_coo or live.is_coalesced() == copy.is_coalesced()
+        if _same_sparse(live, copy) and coalesced:
             return False
-        alias.copy_(copy)
+        live.copy_(copy)
+        if not coalesced or live.layout is torch.sparse_coo:
+            live._coalesced_(copy.is_coalesced())
         return True
     dense = _dense(alias)
     if torch.equal(bits(dense), bits(copy.to(dense.device))):

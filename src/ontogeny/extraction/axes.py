@@ -29,6 +29,7 @@ class Axes:
         batch: the axis of the stimuli.
         positions: the axes that are pooled over, tokens or space; empty where the output is one vector per stimulus;
             None where it cannot be told.
+        per_token: whether there is one position per token of a text; else there are fewer, and "last" has no meaning.
         prefix: how many positions at the start are no places in the picture (class and register tokens), where the
             model says so.
         why: why the positions cannot be told.
@@ -36,6 +37,7 @@ class Axes:
 
     batch: int = 0
     positions: tuple[int, ...] | None = ()
+    per_token: bool = True
     prefix: int = 0
     why: str = ""
 
@@ -70,6 +72,8 @@ def token_axes(longer: Shape, shorter: Shape | None, lengths: tuple[int, int], b
         return Axes(batch=batch, positions=(found[0],))
     if not moved and len(longer) <= 2:
         return Axes(batch=batch)
+    if len(moved) == 1 and shorter is not None and (longer[moved[0]] > shorter[moved[0]]) == (lengths[0] > lengths[1]):
+        return Axes(batch=batch, positions=(moved[0],), per_token=False)
     if len(moved) > 1:
         why = f"{len(moved)} axes of its output {tuple(longer)} grow with the text"
     elif moved:

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from ontogeny.errors import ProbeError
+from ontogeny.extraction._saved import CannotRestoreError
 from ontogeny.extraction.calling import Call
 from ontogeny.extraction.inputs import Batch
+from ontogeny.extraction.isolation import LeftBehindError
 from ontogeny.extraction.layers import EMBEDDINGS
 from ontogeny.extraction.pooling import first_tensor
 
@@ -65,6 +67,8 @@ def run(
             return call(part, batch.inputs)
         except ProbeError:
             raise
+        except CannotRestoreError as error:
+            raise LeftBehindError(f"{type(part).__name__} cannot be read without a trace: {error}") from error
         except Exception as error:
             raise ProbeError(_what_failed(part, batch, ids, error)) from error
 
@@ -72,9 +76,10 @@ def run(
 @contextmanager
 def _listening(part: nn.Module, layers: Mapping[str, nn.Module | None], take: Take) -> Iterator[None]:
     """Hooks on the layers, and on embeddings, whose missing rows would end the process on a GPU."""
-    handles = [_listen(name, module, take) for name, module in layers.items() if module is not None]
+    scripted = torch.jit.ScriptModule  # calls no hooks
+    handles = [_listen(n, m, take) for n, m in layers.items() if m is not None and not isinstance(m, scripted)]
     for name, module in part.named_modules():
-        if type(module).forward is nn.Embedding.forward:
+        if isinstance(module, nn.Embedding) and type(module).forward is nn.Embedding.forward:
             handles.append(module.register_forward_pre_hook(_checks_rows(name)))
     try:
         yield

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 import types
+import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -233,6 +234,8 @@ class observing:  # noqa: N801 - a context manager, used like a function
             raise
         try:
             self._stack.enter_context(torch.no_grad())
+            self._stack.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")  # of the model's own, which training shows
             self._stack.enter_context(_Autocast(self._model, self._autocast))
             if hasattr(torch.compiler, "set_stance") and _compiler_is_loaded():
                 self._stack.enter_context(torch.compiler.set_stance("force_eager"))
@@ -314,7 +317,8 @@ def _run_eagerly_and_quietly(model: nn.Module) -> None:
 def _uncompile(module: nn.Module) -> None:
     own = module.__dict__
     for name, value in list(own.items()):
-        if (code := getattr(value, "_torchdynamo_orig_callable", None)) is not None:
+        compiled = isinstance(value, types.FunctionType | types.MethodType)
+        if compiled and (code := getattr(value, "_torchdynamo_orig_callable", None)) is not None:
             own[name] = code
     code = getattr(type(module).forward, "_torchdynamo_orig_callable", None)
     if code is not None and "forward" not in own:

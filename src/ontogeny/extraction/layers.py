@@ -60,6 +60,7 @@ def choose_layers(
     *,
     named: Mapping[str, nn.Module] | None = None,
     ran: Collection[str] | None = None,
+    text: bool = False,
 ) -> dict[str, nn.Module | None]:
     """Name -> module, in the order of the model.
 
@@ -69,6 +70,7 @@ def choose_layers(
             "surprisal" is computed from the logits and has no module. A name may end with the number of a call,
             "block[2]".
         named: the layers there are; all of the model's where None.
+        text: whether it reads texts, and chains of equal blocks are its stack.
         ran: names of the layers that the forward pass ran, where that is known: "auto" looks among these.
 
     Raises:
@@ -80,11 +82,11 @@ def choose_layers(
     chosen: dict[str, nn.Module | None] = {}
     for pattern in wanted:
         if pattern == "auto":
-            chosen.update(_auto(model, seen))
+            chosen.update(_auto(model, seen, text=text))
         elif pattern == SURPRISAL:
             chosen[SURPRISAL] = None
         elif pattern == EMBEDDINGS and pattern not in named:
-            chosen[EMBEDDINGS] = _first_block(seen)
+            chosen[EMBEDDINGS] = _first_block(seen, text=text)
         else:
             chosen.update(_matching(re.sub(r"\[\d+\]$", "", pattern), named))
     return chosen
@@ -106,9 +108,9 @@ def _matching(pattern: str, named: Mapping[str, nn.Module]) -> dict[str, nn.Modu
     return found
 
 
-def _auto(model: nn.Module, named: Mapping[str, nn.Module]) -> dict[str, nn.Module | None]:
+def _auto(model: nn.Module, named: Mapping[str, nn.Module], *, text: bool) -> dict[str, nn.Module | None]:
     """Blocks of the largest stack with the embedding output before them, else the stages of a CNN."""
-    blocks = _largest_stack(named)
+    blocks = _largest_stack(named, text=text)
     if blocks:
         return {EMBEDDINGS: next(iter(blocks.values())), **blocks}
     stages = _stages(model)
@@ -127,12 +129,13 @@ def _size(module: nn.Module) -> int:
     return sum(1 if torch.nn.parameter.is_lazy(p) else p.numel() for p in module.parameters())
 
 
-def _largest_stack(named: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
+def _largest_stack(named: Mapping[str, nn.Module], *, text: bool) -> dict[str, nn.Module]:
     """Blocks of the list that holds most parameters; the blocks may be of several classes, as in hybrids."""
     best: dict[str, nn.Module] = {}
     best_size = 0
     for name, module in named.items():
-        if not isinstance(module, nn.ModuleList):
+        chain = text and isinstance(module, nn.Sequential) and len({type(block) for block in module}) == 1
+        if not isinstance(module, nn.ModuleList) and not (chain and len(module) > 1):  # type: ignore[arg-type]
             continue
         blocks = _blocks(name, named)
         if blocks and _size(module) > best_size:
@@ -146,11 +149,12 @@ def _blocks(stack: str, named: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
     opened: dict[str, nn.Module] = {}
     for name, module in inside.items():
         opened.update(_blocks(name, named) if isinstance(module, nn.ModuleList) else {name: module})
-    return opened if all(list(block.children()) for block in opened.values()) else {}
+    blocks = all(list(block.children()) or isinstance(block, nn.RNNBase) for block in opened.values())
+    return opened if blocks else {}
 
 
-def _first_block(named: Mapping[str, nn.Module]) -> nn.Module:
-    blocks = _largest_stack(named)
+def _first_block(named: Mapping[str, nn.Module], *, text: bool) -> nn.Module:
+    blocks = _largest_stack(named, text=text)
     if not blocks:
         raise LayerNotFoundError("'embeddings' is what enters the first block, but the model has no stack of blocks")
     return next(iter(blocks.values()))
@@ -168,10 +172,12 @@ def _stages(model: nn.Module) -> list[nn.Module]:
         if len(children) != 1 and not (len(children) == 2 and backbone):
             break
         model = (backbone or children)[0]
-    chains = [child for child in children if _is_chain_of_blocks(child)]
-    opened = [part for child in children for part in (child.children() if chains == [child] else [child])]
+    chains = [(child, chain) for child in children if (chain := _chain_inside(child)) is not None]
+    opened: list[nn.Module] = []
+    for child in children:
+        opened += chains[0][1].children() if len(chains) == 1 and chains[0][0] is child else [child]
     grouped = [child for child in opened if list(child.children())]
-    weighted = [c for c in opened if isinstance(c, nn.Linear) or hasattr(c, "kernel_size")]
+    weighted = [c for c in opened if isinstance(c, nn.Linear | nn.RNNBase) or hasattr(c, "kernel_size")]
     return [child for child in opened if _size(child) and (child in grouped or child in weighted)]
 
 
@@ -182,6 +188,13 @@ def _share(part: nn.Module, whole: nn.Module) -> float:
 
 def _is_chain(module: nn.Module) -> bool:
     return isinstance(module, nn.Sequential)
+
+
+def _chain_inside(module: nn.Module) -> nn.Module | None:
+    """The chain of blocks that a module is, or that holds nearly all of it."""
+    if _is_chain_of_blocks(module):
+        return module
+    return next((c for c in module.children() if _is_chain_of_blocks(c) and _size(c) > _MOST * _size(module)), None)
 
 
 def _is_chain_of_blocks(module: nn.Module) -> bool:

@@ -131,6 +131,8 @@ def pool(
         return batch_first(x, axes).reshape(n, -1).clone()
     if pooling in _OF_TOKENS and axes.positions is not None and len(axes.positions) > 1:
         raise FeatureError(f"pooling {pooling!r} needs stimuli x tokens x features, got {tuple(x.shape)}")
+    if pooling in _OF_TOKENS and not axes.per_token:
+        raise FeatureError(f"pooling {pooling!r} needs one output per token, and the layer gives fewer; use 'mean'")
     if pooling == "mean_text" and special is None and mask is not None:
         raise FeatureError("pooling 'mean_text' needs a tokenizer that tells its special tokens; use 'mean'")
     return function(arranged(x, axes), special, axes).clone()

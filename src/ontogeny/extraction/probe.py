@@ -103,7 +103,7 @@ class Probe:
         if (plan := self._plans.get(bare)) is not None:
             return tuple(plan.calls)
         way = self._way()
-        return tuple(choose_layers(way.part(bare), self.layers, named=way.named(bare)))
+        return tuple(choose_layers(way.part(bare), self.layers, named=way.named(bare), text=way.modality == "text"))
 
     def rehearse(self, model: nn.Module, ranks: Ranks = ALONE) -> Plan:
         """How `model` is read: found by reading eight stimuli several times, once for each model.
@@ -274,7 +274,8 @@ class _Reading:
         if not isinstance(output, Tensor) or output.ndim <= axes.batch or output.shape[axes.batch] != self.batch.size:
             shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
             raise FeatureError(f"its output has no axis of the {self.batch.size} stimuli of a batch, got {shape}")
-        self._check_tokens(output, axes.positions)
+        if axes.per_token:
+            self._check_tokens(output, axes.positions)
         mask = self.batch.inputs.get("attention_mask")
         return pool(output, axes, how, mask=mask, special=self.batch.special)
 

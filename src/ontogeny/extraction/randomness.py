@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,12 +75,16 @@ def _settings() -> tuple[Any, ...]:
         cudnn.benchmark,
         cudnn.deterministic,
         torch.backends.mha.get_fastpath_enabled(),
+        torch.get_float32_matmul_precision(),
+        dict(os.environ),
         tuple(sorted(np.geterr().items())),
     )
 
 
 def _set(settings: tuple[Any, ...]) -> None:
-    dtype, grad, deterministic, warn_only, threads, benchmark, cudnn_deterministic, fused, errors = settings
+    dtype, grad, deterministic, warn_only, threads, benchmark, cudnn_deterministic, fused, products, around, errors = (
+        settings
+    )
     torch.set_default_dtype(dtype)
     torch.set_grad_enabled(grad)
     torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
@@ -87,6 +92,11 @@ def _set(settings: tuple[Any, ...]) -> None:
     torch.backends.cudnn.benchmark = benchmark
     torch.backends.cudnn.deterministic = cudnn_deterministic
     torch.backends.mha.set_fastpath_enabled(fused)
+    if torch.get_float32_matmul_precision() != products:
+        torch.set_float32_matmul_precision(products)
+    if dict(os.environ) != around:
+        os.environ.clear()
+        os.environ.update(around)
     np.seterr(**dict(errors))
 
 

@@ -56,7 +56,9 @@ class Way:
 
     def part(self, model: nn.Module) -> nn.Module:
         """The module that is read."""
-        return find_module(model, self.module) if self.module else module_to_read(model, self.modality)
+        if self.module:
+            return find_module(model, self.module)
+        return model if self.call is not None else module_to_read(model, self.modality)
 
     def named(self, model: nn.Module) -> dict[str, nn.Module]:
         """All layers there are, by name."""
@@ -139,6 +141,7 @@ class _Outputs:
 
     caught: dict[tuple[str, int], Any] = field(default_factory=dict)
     returned: Any = None
+    failed: bool = False
 
     def tensor(self, key: tuple[str, int]) -> Tensor | None:
         found = self.caught.get(key)
@@ -274,7 +277,9 @@ class _Rehearsal:
     def plan(self, seen: Observed, counts: Mapping[str, int], *, alone: bool) -> Plan:
         """Read several times; the plan, as far as it is found here."""
         way, model = self.way, seen.model
-        self.layers = choose_layers(way.part(model), way.layers, named=way.named(model), ran=counts)
+        self.layers = choose_layers(
+            way.part(model), way.layers, named=way.named(model), ran=counts, text=way.modality == "text"
+        )
         counted = (getattr(m, "num_prefix_tokens", None) for m in way.part(model).modules())
         self.prefix = next((n for n in counted if isinstance(n, int)), 0)
         start = time.perf_counter()
@@ -296,7 +301,10 @@ class _Rehearsal:
             if name in axes and not _alike(whole.tensor(key), again.tensor(key)):
                 refused[name] = "two readings of the same weights differ; it draws numbers that no seed reaches"
         if not alone:
-            alone = self._depends_on_batch(seen, whole, {calls[n]: a for n, a in axes.items() if n not in refused})
+            usable = {calls[name]: found for name, found in axes.items() if name not in refused}
+            alone, depending = self._depends_on_batch(seen, whole, usable)
+            why = "its features depend on what else is in the batch, and the model cannot read a stimulus alone"
+            refused.update({name: why for name, key in calls.items() if key in depending})
         if SURPRISAL in self.layers and (why := self._no_surprisal(seen, whole)):
             refused[SURPRISAL] = why
         kept = {name: key for name, key in calls.items() if name not in refused}
@@ -325,9 +333,10 @@ class _Rehearsal:
     def _try(self, seen: Observed, batch: Batch) -> _Outputs:
         """As far as the model gets with inputs of another size."""
         seen.again()
-        out = _Outputs()
+        out = _Outputs(failed=True)
         with suppress(ProbeError):
             run(self.way.part(seen.model), place(batch, seen.model), call=self.call, layers=self.layers, take=out.take)
+            out.failed = False
         return out
 
     def _calls(self, whole: _Outputs, fewer: _Outputs) -> tuple[dict[str, tuple[str, int]], dict[str, str]]:
@@ -340,7 +349,8 @@ class _Rehearsal:
                 continue
             n = sum(key[0] == name for key in whole.caught)
             if not n:
-                refused[name] = "it was not run in the forward pass"
+                scripted = isinstance(module, torch.jit.ScriptModule)
+                refused[name] = "TorchScript calls no hooks" if scripted else "it was not run in the forward pass"
             elif n > _MOST_CALLS:
                 refused[name] = f"it is run {n} times in one forward pass; at most {_MOST_CALLS} calls are read"
             elif n != sum(key[0] == name for key in fewer.caught):
@@ -381,17 +391,32 @@ class _Rehearsal:
             return 0
         return self.prefix if x.shape[axes.positions[0]] > self.prefix else 0
 
-    def _depends_on_batch(self, seen: Observed, whole: _Outputs, axes: Mapping[tuple[str, int], Axes]) -> bool:
-        """Whether a stimulus alone gives something else than in the batch."""
+    def _depends_on_batch(
+        self, seen: Observed, whole: _Outputs, axes: Mapping[tuple[str, int], Axes]
+    ) -> tuple[bool, set[tuple[str, int]]]:
+        """Whether a stimulus alone gives something else than in the batch.
+
+        Returns:
+            Whether each has to be read alone; and, where none can be, the layers that depend on the batch.
+        """
+        depending: set[tuple[str, int]] = set()
+        can_be_alone = True
         for i in sorted({0, self.base.size // 2, self.base.size - 1}):
-            single = self._run(seen, self.base.only([i]))
+            few = self._try(seen, self.base.only([i]))
+            if can_be_alone and few.failed:
+                can_be_alone = False
+            if not can_be_alone:
+                few = self._try(seen, self.base.only([i, (i + 1) % self.base.size]))
             for key, found in axes.items():
-                together, by_itself = whole.tensor(key), single.tensor(key)
-                if together is None or by_itself is None:
-                    return True
-                if not _alike(batch_first(together, found)[i], batch_first(by_itself, found)[0]):
-                    return True
-        return False
+                together, apart = whole.tensor(key), few.tensor(key)
+                if (
+                    together is None
+                    or apart is None
+                    or apart.ndim != together.ndim
+                    or not _alike(batch_first(together, found)[i], batch_first(apart, found)[0])
+                ):
+                    depending.add(key)
+        return (bool(depending), set()) if can_be_alone else (False, depending)
 
     def _no_surprisal(self, seen: Observed, whole: _Outputs) -> str:
         ids = self.base.inputs["input_ids"] if self.base.n_tokens is not None else None

@@ -8,14 +8,17 @@ threads, process groups, tokenizers.
 
 from __future__ import annotations
 
+import _thread
 import array
 import collections
+import contextvars
 import copy
+import ctypes
 import enum
 import functools
-import gc
 import io
 import itertools
+import queue
 import random
 import types
 import warnings
@@ -38,25 +41,27 @@ _ATOMS = frozenset(
     (type(None), bool, int, float, complex, str, bytes, type(...), range, slice, torch.dtype, torch.device, torch.Size)
 )
 _CONTAINERS = (dict, list, tuple, set, frozenset, collections.deque)
-_GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, np.random.BitGenerator, random.Random)
 _SIMPLE: tuple[type, ...] = (
     *(itertools.count, itertools.repeat, type(iter([])), type(iter(())), type(iter(range(0))), type(iter(""))),
 )
 _COMPOSED: tuple[type, ...] = (
     *(itertools.cycle, itertools.chain, itertools.islice, itertools.accumulate, itertools.starmap, enumerate, zip),
-    *(map, filter, reversed, type(iter({})), type(iter({}.items())), type(iter({}.values())), type(iter(set()))),
+    *(map, filter, reversed, type(itertools.tee(())[0]), type(iter(set()))),
+    *(type(iter({})), type(iter({}.items())), type(iter({}.values()))),
 )
+_MADE_ANEW = (functools._lru_cache_wrapper, np.random.SeedSequence)
+_FRAGILE = (*_SIMPLE, *_COMPOSED, types.GeneratorType, queue.SimpleQueue, io.IOBase, *_MADE_ANEW)
 _OUTSIDE = (
     *("ontogeny", "lightning", "pytorch_lightning", "lightning_fabric", "accelerate", "deepspeed", "ray"),
     *("wandb", "mlflow", "tensorboard", "aim", "comet_ml", "neptune", "clearml", "tqdm", "rich", "logging"),
     *("threading", "multiprocessing", "concurrent", "asyncio", "subprocess", "socket", "io", "os", "sys", "pathlib"),
     *("tokenizers", "datasets", "pyarrow", "pandas", "re", "importlib", "inspect", "typing", "enum", "ast", "abc"),
 )
-_OUTSIDE_BASES = (
-    *("torch.optim", "torch.distributed", "torch._dynamo", "torch._inductor", "torch.fx"),
-    *("threading", "logging"),
+_OUTSIDE_BASES = (*("torch.distributed", "torch._dynamo", "torch._inductor", "torch.fx", "threading", "logging"),)
+_LIBRARIES = (
+    *("torch", "lightning", "pytorch_lightning", "transformers", "numpy", "scipy", "collections", "functools", "abc"),
+    *("builtins", "typing", "threading", "_thread", "queue", "weakref", "dataclasses", "itertools", "random", "enum"),
 )
-_LIBRARIES = frozenset(("torch", "lightning", "pytorch_lightning", "transformers", "builtins", "abc", "typing"))
 _EXACT = (enum.Enum, type, types.ModuleType, types.BuiltinFunctionType, property, _BaseDataLoaderIter)
 
 
@@ -81,10 +86,9 @@ class SavedState:
     def __init__(self, *roots: Any, copied: Callable[[Tensor], bool] = lambda _: True) -> None:
         self.lost: dict[str, str] = {}
         self.generators: list[_saved.SavedRandom] = []
-        self.running: list[tuple[str, str]] = []
         self.changed_parameters: set[int] = set()
         self._copied = copied
-        self._iterators: list[tuple[str, Any, Any, Any]] = []
+        self._fragile: list[tuple[str, Callable[[Any], None], Any]] = []
         self._entries: list[tuple[str, _saved.Saved]] = []
         self._seen: dict[int, Any] = {}
         self._todo: collections.deque[tuple[str, Any, int]] = collections.deque(("", root, 0) for root in roots)
@@ -140,8 +144,8 @@ class SavedState:
             self._entries.append((name, leaf))
             if isinstance(leaf, _saved.SavedRandom):
                 self.generators.append(leaf)
-            if isinstance(leaf, _saved.SavedSteps):
-                self.running.append((name, "generator"))
+            if isinstance(item, np.ndarray) and item.dtype.hasobject:
+                self._todo.append((name, item.ravel().tolist(), depth))
         elif isinstance(item, nn.Module) or depth < _DEPTH:
             self._object(name, item, depth)
 
@@ -165,11 +169,11 @@ class SavedState:
         if isinstance(item, dict):
             self._entries.append((name, _saved.SavedDict(item)))
             pairs: Iterator[tuple[Any, Any]] = iter(list(dict.items(item)))
-            self._note_iterators(name, item, dict.items(item))
+            self._note_fragile(name, dict.items(item), functools.partial(dict.__setitem__, item))
         else:
             if isinstance(item, list | collections.deque):
                 self._entries.append((name, _saved.SavedSequence(item)))
-                self._note_iterators(name, item, enumerate(item))
+                self._note_fragile(name, enumerate(item), item.__setitem__)
             elif isinstance(item, set):
                 self._entries.append((name, _saved.SavedSet(item)))
             pairs = enumerate(item)
@@ -179,23 +183,26 @@ class SavedState:
                     self._todo.append((_joined(name, key), value, depth))
 
     def stand_in(self) -> None:
-        """Put a copy in place of each iterator, which can be copied but not wound back; `restore` takes it away."""
-        for name, holder, key, original in self._iterators:
-            try:
-                holder[key] = copy.copy(original) if isinstance(original, _SIMPLE) else copy.deepcopy(original)
-            except TypeError:  # there is a generator inside, which is watched
-                self.running.append((name, type(original).__name__))
+        """Put copies in place of what can be copied but not wound back, such as iterators; `restore` takes them away.
 
-    def _note_iterators(self, name: str, holder: Any, pairs: Any) -> None:
+        What cannot be copied either gets a `Tripwire` in its place.
+        """
+        for name, put, original in self._fragile:
+            try:
+                put(_copied(original))
+            except TypeError:
+                put(_saved.Tripwire(name, type(original).__name__))
+
+    def _note_fragile(self, name: str, pairs: Any, put: Callable[[Any, Any], None]) -> None:
         for key, value in pairs:
-            if isinstance(value, _SIMPLE + _COMPOSED):
-                self._iterators.append((_joined(name, key), holder, key, value))
-                self._todo.append((_joined(name, key), gc.get_referents(value), _DEPTH))
+            if isinstance(value, _FRAGILE) and not (isinstance(value, io.IOBase) and _is_read(value)):
+                self._fragile.append((_joined(name, key), functools.partial(put, key), value))
+                self._seen[id(value)] = value
 
     def _attributes(self, name: str, owner: Any, attributes: dict[Any, Any], depth: int) -> None:
         self._seen[id(attributes)] = attributes
         self._entries.append((name, _saved.SavedAttributes(owner, attributes)))
-        self._note_iterators(name, attributes, dict.items(attributes))
+        self._note_fragile(name, dict.items(attributes), functools.partial(dict.__setitem__, attributes))
         module = isinstance(owner, nn.Module)
         for key, value in list(attributes.items()):
             if type(value) in _ATOMS:
@@ -208,6 +215,7 @@ class SavedState:
         if isinstance(item, types.FunctionType | types.MethodType | functools.partial):
             self._function(name, item, deeper)
         elif isinstance(item, torch.jit.ScriptModule):
+            self._entries.append((name, _saved.SavedScript(item)))
             for key, value in (*item.named_parameters(), *item.named_buffers()):
                 self._todo.append((_joined(name, key), value, depth))
         elif id(item) in self._roots or not _is_outside(item):
@@ -228,6 +236,7 @@ class SavedState:
     def _class(self, cls: type, depth: int) -> None:
         self._seen[id(cls)] = cls
         self._entries.append((cls.__qualname__, _saved.SavedClass(cls, _is_data)))
+        self._note_fragile(cls.__qualname__, list(vars(cls).items()), functools.partial(type.__setattr__, cls))
         for key, value in list(vars(cls).items()):
             if isinstance(value, staticmethod | classmethod):
                 value = value.__func__
@@ -252,7 +261,52 @@ class SavedState:
             self._entries.append((_joined(name, variable), entry))
             self._todo.append((_joined(name, variable), entry.value, depth))
         self._todo.append((name, (item.__defaults__, item.__kwdefaults__), depth))
+        self._variables(item, depth)
         self._attributes(name, item, item.__dict__, depth)
+
+    def _variables(self, function: types.FunctionType, depth: int) -> None:
+        """Data among the global variables that a function of the program's own uses."""
+        scope = function.__globals__
+        names = [n for n in _names(function.__code__) if n in scope and _is_state(scope[n])]
+        if names:
+            where = str(scope.get("__name__", ""))
+            self._entries.append((where, _saved.SavedVariables(scope, names)))
+            pairs = [(n, scope[n]) for n in names]
+            self._note_fragile(where, pairs, functools.partial(dict.__setitem__, scope))
+            self._todo.extend((_joined(where, n), value, depth) for n, value in pairs)
+
+
+def _names(code: types.CodeType) -> set[str]:
+    """Names that a function's code and that of functions inside it use."""
+    inner = [c for c in code.co_consts if isinstance(c, types.CodeType)]
+    return set(code.co_names).union(*(_names(c) for c in inner))
+
+
+def _is_state(value: Any) -> bool:
+    """Whether a global variable is data, not a part of the program."""
+    if isinstance(value, functools._lru_cache_wrapper):
+        return True
+    return not (isinstance(value, type | types.ModuleType) or callable(value)) or isinstance(value, nn.Module)
+
+
+def _copied(original: Any) -> Any:
+    """Another one that goes on from the same place.
+
+    Raises:
+        TypeError: it cannot be copied.
+    """
+    if isinstance(original, functools._lru_cache_wrapper):
+        return functools.lru_cache(**original.cache_parameters())(original.__wrapped__)
+    if isinstance(original, io.IOBase):
+        return io.StringIO() if isinstance(original, io.TextIOBase) else io.BytesIO()
+    if isinstance(original, queue.SimpleQueue):
+        raise TypeError("a queue has no copy")
+    return copy.copy(original) if isinstance(original, _SIMPLE) else copy.deepcopy(original)
+
+
+def _is_read(file: io.IOBase) -> bool:
+    """Whether a file is open for reading, or in memory: its position and content are put back."""
+    return file.closed or isinstance(file, io.BytesIO | io.StringIO) or not file.writable()
 
 
 def _joined(name: str, key: Any) -> str:
@@ -261,25 +315,32 @@ def _joined(name: str, key: Any) -> str:
     return f"{name}.{key}" if name else key
 
 
+_LEAVES: tuple[tuple[tuple[type, ...], Callable[[Any], _saved.Saved]], ...] = (
+    ((torch.Generator, np.random.RandomState, np.random.BitGenerator, random.Random), _saved.SavedRandom),
+    ((np.random.Generator,), lambda item: _saved.SavedRandom(item.bit_generator)),
+    ((bytearray, array.array), _saved.SavedBytes),
+    ((types.GeneratorType,), _saved.SavedSteps),
+    ((functools._lru_cache_wrapper,), _saved.SavedCache),
+    ((contextvars.ContextVar,), _saved.SavedContext),
+    ((ctypes.Structure, ctypes.Array, ctypes._SimpleCData), _saved.SavedC),
+)
+
+
 def _leaf(item: Any) -> _saved.Saved | None:
     """What is saved without looking further into it."""
-    if isinstance(item, _GENERATORS) and not isinstance(item, random.SystemRandom):
-        return _saved.SavedRandom(item.bit_generator if isinstance(item, np.random.Generator) else item)
-    if isinstance(item, np.ndarray) and item.flags.writeable:
-        return _saved.SavedArray(item)
-    if isinstance(item, bytearray | array.array):
-        return _saved.SavedBytes(item)
-    if isinstance(item, types.GeneratorType):
-        return _saved.SavedSteps(item)
-    if isinstance(item, functools._lru_cache_wrapper):
-        return _saved.SavedCache(item)
-    if isinstance(item, io.IOBase) and not item.closed and item.seekable():
-        return _saved.SavedFile(item)
-    return None
+    if isinstance(item, np.ndarray):
+        return _saved.SavedArray(item) if item.flags.writeable else None
+    if isinstance(item, io.IOBase):
+        return _saved.SavedFile(item) if not item.closed and item.seekable() else None
+    if isinstance(item, random.SystemRandom):
+        return None
+    return next((saved(item) for kinds, saved in _LEAVES if isinstance(item, kinds)), None)
 
 
 def _is_data(name: str, value: Any) -> bool:
     """Whether a class attribute is data of its own, not part of how the class is made."""
+    if isinstance(value, functools._lru_cache_wrapper):
+        return True
     made = isinstance(value, types.FunctionType | classmethod | staticmethod | property | type)
     return not (name.startswith(("__", "_abc_")) or made or hasattr(type(value), "__get__"))
 
@@ -297,7 +358,8 @@ def _is_outside(item: Any) -> bool:
 
 def _attributes_of(item: Any) -> dict[Any, Any] | None:
     try:
-        found = object.__getattribute__(item, "__dict__")
+        local = isinstance(item, _thread._local)
+        found = item.__dict__ if local else object.__getattribute__(item, "__dict__")
     except (AttributeError, TypeError):
         return None
     return found if type(found) is dict else None
@@ -306,7 +368,7 @@ def _attributes_of(item: Any) -> dict[Any, Any] | None:
 def _slots_of(item: Any) -> list[str]:
     names: list[str] = []
     for cls in type(item).__mro__:
-        if cls.__module__.partition(".")[0] in ("builtins", "torch", "numpy"):
+        if "__slots__" not in vars(cls):
             continue
         names += [n for n, value in vars(cls).items() if isinstance(value, types.MemberDescriptorType)]
     return names

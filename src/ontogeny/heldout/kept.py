@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ontogeny.addresses import object_at
 from ontogeny.errors import ProbeError
+from ontogeny.extraction._saved import CannotRestoreError
 from ontogeny.extraction.isolation import SEED, preserved
 from ontogeny.extraction.randomness import same_randomness, seed_everything
 
@@ -54,17 +55,17 @@ def _batches(source: Any, max_batches: int) -> tuple[Any, ...]:
 def _read(loader: Any, max_batches: int) -> tuple[Any, ...]:
     _refuse_what_is_no_loader(loader)
     with preserved(loader) as kept:
-        for where, kind in kept.state.running:
-            raise ProbeError(
-                f"HeldOutLoss cannot read this {type(loader).__name__} without a trace: the loader.{where} is a "
-                f"running {kind}, which reading would move on. Pass a list of batches instead"
-            )
         _start_no_lasting_workers(kept.state.reached())
         kept.seed()
         seed_everything(SEED)
         running = iter(loader)
         try:
             return tuple(mapped(batch, _kept) for batch in itertools.islice(running, max_batches))
+        except CannotRestoreError as error:
+            raise ProbeError(
+                f"HeldOutLoss cannot read this {type(loader).__name__} without a trace: the loader.{error}. Pass a "
+                "list of batches instead"
+            ) from error
         finally:
             for stop in ("_shutdown_workers", "close"):
                 if callable(ends := getattr(running, stop, None)):
