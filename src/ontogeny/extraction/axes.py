@@ -121,17 +121,21 @@ def _by_shape(shape: Shape, others: list[int]) -> list[int]:
 
 
 def _by_parameters(shape: Shape, others: list[int], module: nn.Module) -> list[int]:
-    """Norms act on channels: of a LayerNorm they are the last axis, of a BatchNorm or convolution the first."""
+    """Norms act on channels, and so does whatever has the last parameters; of two axes of one size their kind decides.
+
+    A LayerNorm's channels are the last axis, a BatchNorm's or a convolution's the first.
+    """
     first, last = shape[others[0]], shape[others[-1]]
-    norms = [m for m in module.modules() if "Norm" in type(m).__name__ and list(m.parameters(recurse=False))]
+    owners = [m for m in module.modules() if list(m.parameters(recurse=False))]
+    norms = [m for m in owners if "Norm" in type(m).__name__]
     sizes = {p.numel() for m in norms for p in m.parameters(recurse=False)}
-    names = {type(m).__name__ for m in norms}
-    to_last = last in sizes and (first != last or not any("Batch" in n or "Group" in n for n in names))
-    to_first = first in sizes and (first != last or not any("Layer" in n or "RMS" in n for n in names))
-    if not sizes:
-        kinds = [type(m) for m in module.modules() if list(m.parameters(recurse=False))]
-        to_last = bool(kinds) and all(issubclass(kind, nn.Linear) for kind in kinds)
-        to_first = bool(kinds) and all(hasattr(kind, "_conv_forward") for kind in kinds)
+    sizes = sizes or {getattr(m, "out_features", getattr(m, "out_channels", -1)) for m in owners[-1:]}
+    if first != last:
+        to_first, to_last = first in sizes, last in sizes
+    else:
+        names = " ".join(type(m).__name__ for m in norms or owners[-1:])
+        to_first = "Batch" in names or "Group" in names or "Conv" in names
+        to_last = "Layer" in names or "RMS" in names or "Linear" in names
     if to_last != to_first:
         return others[:-1] if to_last else others[1:]
     return []

@@ -130,17 +130,26 @@ def _size(module: nn.Module) -> int:
 
 
 def _largest_stack(named: Mapping[str, nn.Module], *, text: bool) -> dict[str, nn.Module]:
-    """Blocks of the list that holds most parameters; the blocks may be of several classes, as in hybrids."""
+    """Blocks of the list that holds most parameters; the blocks may be of several classes, as in hybrids.
+
+    A list inside one of several equal blocks is none, nor is one beside a larger chain, which holds stages of pictures.
+    """
     best: dict[str, nn.Module] = {}
     best_size = 0
+    chains = {name for name, module in named.items() if _is_chain_of_equals(module)}
     for name, module in named.items():
-        chain = text and isinstance(module, nn.Sequential) and len({type(block) for block in module}) == 1
-        if not isinstance(module, nn.ModuleList) and not (chain and len(module) > 1):  # type: ignore[arg-type]
+        chain = name in chains
+        if not (isinstance(module, nn.ModuleList) or chain) or any(name.startswith(f"{other}.") for other in chains):
             continue
         blocks = _blocks(name, named)
         if blocks and _size(module) > best_size:
-            best, best_size = blocks, _size(module)
+            best, best_size = ({} if chain and not text else blocks), _size(module)
     return best
+
+
+def _is_chain_of_equals(module: nn.Module) -> bool:
+    kinds = [type(block) for block in module] if isinstance(module, nn.Sequential) else []
+    return len(kinds) > 1 and len(set(kinds)) == 1 and _is_chain_of_blocks(module)
 
 
 def _blocks(stack: str, named: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
@@ -172,10 +181,11 @@ def _stages(model: nn.Module) -> list[nn.Module]:
         if len(children) != 1 and not (len(children) == 2 and backbone):
             break
         model = (backbone or children)[0]
-    chains = [(child, chain) for child in children if (chain := _chain_inside(child)) is not None]
+    chains = [(child, chain) for child in children if (chain := _chain_inside(child, model)) is not None]
     opened: list[nn.Module] = []
     for child in children:
-        opened += chains[0][1].children() if len(chains) == 1 and chains[0][0] is child else [child]
+        alone = len(chains) == 1 and chains[0][0] is child
+        opened += chains[0][1].children() if alone else child if isinstance(child, nn.ModuleList) else [child]
     grouped = [child for child in opened if list(child.children())]
     weighted = [c for c in opened if isinstance(c, nn.Linear | nn.RNNBase) or hasattr(c, "kernel_size")]
     return [child for child in opened if _size(child) and (child in grouped or child in weighted)]
@@ -190,11 +200,12 @@ def _is_chain(module: nn.Module) -> bool:
     return isinstance(module, nn.Sequential)
 
 
-def _chain_inside(module: nn.Module) -> nn.Module | None:
-    """The chain of blocks that a module is, or that holds nearly all of it."""
+def _chain_inside(module: nn.Module, model: nn.Module) -> nn.Module | None:
+    """The chain of blocks that a module is, or that holds nearly all of it and of the model."""
     if _is_chain_of_blocks(module):
         return module
-    return next((c for c in module.children() if _is_chain_of_blocks(c) and _size(c) > _MOST * _size(module)), None)
+    most = _size(model) / 2
+    return next((c for c in module.children() if _is_chain_of_blocks(c) and _size(c) > most), None)
 
 
 def _is_chain_of_blocks(module: nn.Module) -> bool:

@@ -273,6 +273,7 @@ class _Rehearsal:
     base: Batch
     layers: dict[str, nn.Module | None] = field(default_factory=dict)
     prefix: int = 0
+    patches: tuple[int, ...] = ()
 
     def plan(self, seen: Observed, counts: Mapping[str, int], *, alone: bool) -> Plan:
         """Read several times; the plan, as far as it is found here."""
@@ -280,8 +281,8 @@ class _Rehearsal:
         self.layers = choose_layers(
             way.part(model), way.layers, named=way.named(model), ran=counts, text=way.modality == "text"
         )
-        counted = (getattr(m, "num_prefix_tokens", None) for m in way.part(model).modules())
-        self.prefix = next((n for n in counted if isinstance(n, int)), 0)
+        self.prefix = next(iter(_said(way.part(model), "num_prefix_tokens")), 0)
+        self.patches = _said(way.part(model), "num_patches")
         start = time.perf_counter()
         whole = self._run(seen, self.base)
         seconds = (time.perf_counter() - start) / self.base.size
@@ -386,10 +387,15 @@ class _Rehearsal:
         return Axes(batch=batch, positions=found.positions, prefix=self._prefix(a, found), why=found.why)
 
     def _prefix(self, x: Tensor, axes: Axes) -> int:
-        """Class and register tokens, of a layer of tokens in a model that says how many it has."""
+        """Class and register tokens, of a layer of tokens in a model that says how many it has.
+
+        A layer that has as many tokens as there are patches has none of them yet.
+        """
         if axes.positions is None or len(axes.positions) != 1:
             return 0
-        return self.prefix if x.shape[axes.positions[0]] > self.prefix else 0
+        n = x.shape[axes.positions[0]]
+        places = self.patches or [k * k for k in range(1, 200)]
+        return self.prefix if n - self.prefix in places and n not in places else 0
 
     def _depends_on_batch(
         self, seen: Observed, whole: _Outputs, axes: Mapping[tuple[str, int], Axes]
@@ -433,6 +439,12 @@ class _Rehearsal:
         if after is None or looks_ahead(before, after):
             return "'surprisal' is for causal language models, and this one's logits at a token depend on later tokens"
         return ""
+
+
+def _said(model: nn.Module, attribute: str) -> tuple[int, ...]:
+    """What its modules say of themselves."""
+    found = (getattr(module, attribute, None) for module in model.modules())
+    return tuple(n for n in found if isinstance(n, int))
 
 
 def _width(x: Tensor | None, axes: Axes) -> int:
