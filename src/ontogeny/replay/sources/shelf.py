@@ -19,15 +19,9 @@ import platformdirs
 from torch import nn
 
 from ontogeny.errors import DownloadError
-from ontogeny.replay.pretrained import (
-    Loading,
-    defect,
-    load_folder,
-    load_tokenizer,
-    load_transform,
-    side_files,
-    weight_files,
-)
+from ontogeny.replay.folders import defect, side_files, weight_files
+from ontogeny.replay.opening import load_folder
+from ontogeny.replay.pretrained import Loading, load_tokenizer, load_transform
 from ontogeny.replay.series import chosen
 from ontogeny.replay.sources import hub_client as client
 
