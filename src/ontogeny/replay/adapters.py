@@ -13,11 +13,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ontogeny.errors import MissingExtraError, OntogenyError, WeightsError, require
 from ontogeny.replay.bases import base_model, named_method
-from ontogeny.replay.dtypes import remember
+from ontogeny.replay.dtypes import drawn_in, remember
 from ontogeny.replay.folders import ADAPTER_CONFIG, adapters_in, defect, weight_files
 from ontogeny.replay.misfits import few, misfit
 from ontogeny.replay.pretrained import Loading
@@ -55,11 +56,10 @@ def load_adapter(folder: Path, loading: Loading, where: str) -> nn.Module:
         raise MissingExtraError(f"{where} holds an adapter ({method}) and no whole model: {error}") from error
     config = _config(peft, told, f"{where}: its adapter ({method})")
     state = read(place / weight_files(path.name for path in place.iterdir())[0])
-    model = base_model(told, state, loading, where)
-    if not getattr(model, "peft_config", None):
-        model = _put_on(peft, model, config, name, where)
+    base = base_model(told, state, loading, where)
+    model = base if getattr(base, "peft_config", None) else _put_on(peft, base, config, name, where)
     _fill(peft, model, name, told, state, f"{where}: its adapter ({method})")
-    remember(model, (value.dtype for value in state.values()))
+    remember(model, (value.dtype for value in (*state.values(), *base.parameters())), drawn=drawn_in(base))
     return all_finite(model, where).eval()
 
 
@@ -128,6 +128,7 @@ def _fill(peft: Any, model: nn.Module, name: str, told: Mapping[str, Any], state
     configs: Any = model.peft_config
     name = name if name in configs else next(iter(configs))
     _same_settings(configs[name].to_dict(), told, which)
+    state = {key: value for key, value in state.items() if not _once_more(key, value, state)}
     if not isinstance(model, peft.PeftModel):
         state = {key.removeprefix(_FRONT): value for key, value in state.items()}
 
@@ -157,6 +158,12 @@ def _fill(peft: Any, model: nn.Module, name: str, told: Mapping[str, Any], state
     now = holds(embeddings=False)
     if other := sorted(key for key, value in now.items() if not _same(value, state[key])):
         raise WeightsError(f"{which} is stored in types that its layers cannot hold: {few(other)}; save it in one type")
+
+
+def _once_more(key: str, value: Tensor, state: State) -> bool:
+    """Where a vocabulary grew and its embedding was trained whole, peft saves that under two names."""
+    other = state.get(key.replace(".modules_to_save.", "."))
+    return other is not None and other is not value and torch.equal(other, value)
 
 
 def _unexpected(names: list[str]) -> str:

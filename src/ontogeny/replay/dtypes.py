@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -23,6 +23,7 @@ from ontogeny.series import Record
 __all__ = [
     "FULL",
     "difference",
+    "drawn_in",
     "known_types",
     "names_of",
     "note_types",
@@ -37,6 +38,7 @@ FULL = "float32"
 _OTHERS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 _BY_CODE = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 _STORED: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
+_DRAWN: WeakKeyDictionary[nn.Module, tuple[str, ...]] = WeakKeyDictionary()
 
 
 def names_of(dtypes: Iterable[torch.dtype]) -> str:
@@ -49,9 +51,15 @@ def read_as(model: nn.Module) -> str:
     return names_of(p.dtype for p in model.parameters())
 
 
-def remember(model: nn.Module, stored: Iterable[torch.dtype]) -> None:
-    """Note in which types a model's weights lay in the file."""
+def remember(model: nn.Module, stored: Iterable[torch.dtype], *, drawn: Sequence[str] = ()) -> None:
+    """Note in which types a model's weights lay in the file, and which were in none and are drawn at random."""
     _STORED[model] = names_of(stored)
+    _DRAWN[model] = tuple(drawn)
+
+
+def drawn_in(model: nn.Module) -> tuple[str, ...]:
+    """Names of the weights that were in no file."""
+    return _DRAWN.get(model, ())
 
 
 def stored_types(folder: Path) -> set[torch.dtype]:
@@ -65,7 +73,10 @@ def stored_types(folder: Path) -> set[torch.dtype]:
         }
     for path in folder.glob("pytorch_model*.bin"):
         if zipfile.is_zipfile(path):
-            state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            try:
+                state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            except Exception:  # noqa: BLE001 - whoever loads it says what is wrong with it
+                return set()
             found |= {v.dtype for v in state.values() if isinstance(v, Tensor) and v.is_floating_point()}
     return found
 
@@ -117,6 +128,12 @@ def difference(model: nn.Module, now: str, known: str, noted: str) -> str:
         return (
             f"the weights are {told}, of a type that the record does not say: if the run held {FULL}, these may be the "
             f"same ones rounded to {mine}; else they were changed since; {kept}"
+        )
+    if drawn := drawn_in(model):
+        return (
+            f"the weights are {told}: the base began with {len(drawn)} weights drawn at random and not saved "
+            f"({', '.join(drawn[:4])}); no forward pass uses them beside their trained copies, but the hash has them, "
+            f"so whether others changed cannot be told; {kept}"
         )
     return f"the weights are {told}: changed since; {kept}"
 

@@ -56,10 +56,10 @@ def _is_state(value: Any) -> bool:
     return isinstance(value, Mapping) and any(isinstance(v, Tensor) for v in value.values())
 
 
-def _states(content: Mapping[str, Any], before: str = "") -> Iterator[str]:
+def _states(content: Mapping[Any, Any], before: str = "") -> Iterator[str]:
     """Keys of what may be weights, two levels down; not what an optimizer keeps."""
     for name, value in content.items():
-        if not isinstance(value, Mapping) or str(name).startswith(_TRAINING) or "param_groups" in value:
+        if not isinstance(value, Mapping) or "param_groups" in value or str(name).startswith(_TRAINING):
             continue
         if _is_state(value):
             yield f"{before}{name}"

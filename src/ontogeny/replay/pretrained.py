@@ -22,7 +22,7 @@ from ontogeny.replay.dtypes import remember, stored_types
 from ontogeny.replay.folders import defect, no_json, parts, weight_files
 from ontogeny.replay.making import Factory, make, resolve
 from ontogeny.replay.misfits import few, misfit
-from ontogeny.replay.state import DamagedError, State, all_finite, load_into, read, stripped
+from ontogeny.replay.state import DamagedError, State, all_finite, load_into, read, stripped, why
 from ontogeny.replay.timm_models import ImageTransform, is_timm, load_timm, timm_transform
 
 __all__ = [
@@ -197,16 +197,14 @@ def from_transformers(folder: Path, cls: Any, loading: Loading, where: str, **mo
         try:
             model, told = cls.from_pretrained(str(folder), local_files_only=True, **options)
         except Exception as error:
-            text = " ".join(str(error).split())[:300]
-            raise WeightsError(f"{where} cannot be loaded by {cls.__name__}: {type(error).__name__}: {text}") from error
-    remember(model, stored)
+            raise WeightsError(f"{where} cannot be loaded by {cls.__name__}: it {why(error)}") from error
     sizes = {
         str(key[0]): f"{key[0]}: {tuple(key[1])}, the model has {tuple(key[2])}" for key in told["mismatched_keys"]
     }
-    missing = (name for name in sorted(told["missing_keys"]) if name not in sizes)
-    return model, Left(
-        tuple(missing), tuple(sorted(told["unexpected_keys"])), tuple(sizes[name] for name in sorted(sizes))
-    )
+    missing = tuple(name for name in sorted(told["missing_keys"]) if name not in sizes)
+    remember(model, stored, drawn=(*missing, *sorted(sizes)))
+    extra = tuple(sorted(told["unexpected_keys"]))
+    return model, Left(missing, extra, tuple(sizes[name] for name in sorted(sizes)))
 
 
 def dtype_of(name: str | None) -> torch.dtype | Literal["auto"]:

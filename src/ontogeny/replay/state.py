@@ -65,8 +65,9 @@ def read(path: Path, *, allow: Sequence[Any] = ()) -> Mapping[str, Any]:
     except OntogenyError:
         raise
     except Exception as error:
-        kind = WeightsError if _needs_code(error) else DamagedError
-        raise kind(f"{path} {why(error)}") from error
+        if _needs_code(error):
+            raise WeightsError(f"{path} {why(error)}") from error
+        raise DamagedError(f"{path} is cut off or corrupt, it {why(error)}") from error
     if not isinstance(content, Mapping):
         raise WeightsError(f"{path} holds a {type(content).__name__}, not a mapping with weights; save a state_dict")
     return content
@@ -148,7 +149,7 @@ def load_into(model: nn.Module, state: State, where: str) -> nn.Module:
         DamagedError: not finite.
     """
     want, called = model.state_dict(), type(model).__name__
-    state = _by_names_of(model, want, state)
+    state = _with_tied(want, _by_names_of(model, want, state))
     missing, extra = [n for n in want if n not in state], [n for n in state if n not in want]
     alone = bool(missing) and not extra and not any(_of_adapter(model, name) for name in missing)
     if extra or (missing and not (alone and any(_of_adapter(model, name) for name in state))):
@@ -179,6 +180,13 @@ def _by_names_of(model: nn.Module, want: State, state: State) -> State:
             saved = ".".join(part for part in name.split(".") if part not in (adapter, "modules_to_save"))
             real.setdefault(saved, name)
     return {name if name in want else real.get(name, name): value for name, value in state.items()}
+
+
+def _with_tied(want: State, state: State) -> State:
+    """A state with the weights that are left out of a file because they are others' once more (tied embeddings)."""
+    by_place = {(w.data_ptr(), w.shape, w.stride()): name for name, w in want.items() if name in state and w.numel()}
+    tied = {n: by_place.get((w.data_ptr(), w.shape, w.stride())) for n, w in want.items() if n not in state}
+    return {**state, **{name: state[other] for name, other in tied.items() if other is not None}}
 
 
 def _of_adapter(model: nn.Module, name: str) -> str | None:
@@ -223,5 +231,4 @@ def why(error: Exception) -> str:
             f"holds {found[1]}, for which code would have to be run; nothing was. Save only a state_dict, or name the "
             "class in allow= if you know it"
         )
-    text = " ".join(str(error).split())[:200]
-    return f"cannot be read, it is cut off or corrupt: {type(error).__name__}: {text}"
+    return f"cannot be read: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
