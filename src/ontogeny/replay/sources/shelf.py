@@ -163,8 +163,8 @@ class Shelf:
         weights = weight_files(there)
         if not weights:
             raise DownloadError(
-                f"{self.where(step)} has no weights that can be read safely (model.safetensors, pytorch_model.bin or an "
-                f"adapter's); it has {', '.join(sorted(there)[:8]) or 'no files'}"
+                f"{self.where(step)} has no weights that can be read safely (model.safetensors, pytorch_model.bin or "
+                f"an adapter's); it has {', '.join(sorted(there)[:8]) or 'no files'}"
             )
         code = [name for name in there if name.endswith(".py")] if self.loading.trust_remote_code else []
         return {name: there[name] for name in (*weights, *side_files(there), *code)}
