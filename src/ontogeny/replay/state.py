@@ -156,9 +156,9 @@ def load_into(model: nn.Module, state: State, where: str) -> nn.Module:
         told = misfit(missing, extra, common=len(want) - len(missing))
         raise WeightsError(f"{where} does not fit {called}: {told}")
     shapes = [
-        f"{n}: {tuple(value.shape)}, the model has {tuple(want[n].shape)}"
-        for n, value in state.items()
-        if value.shape != want[n].shape
+        f"{n}: {tuple(state[n].shape)}, the model has {tuple(want[n].shape)}"
+        for n in want
+        if n in state and state[n].shape != want[n].shape
     ]
     if shapes:
         raise WeightsError(
