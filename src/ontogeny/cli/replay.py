@@ -51,7 +51,11 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--steps", default="all", help="all; 0,1,512; or log, log:12, every:1000: the saved steps nearest to these"
     )
-    parser.add_argument("--model", help="module:attribute, a class or a function that makes the model")
+    parser.add_argument(
+        "--model",
+        help="module:attribute, a class or a function that makes the model; for checkpoints that hold an adapter "
+        "(LoRA) alone their base: its folder, or its name where the hub's files are in the local cache",
+    )
     parser.add_argument("--weights", default="raw", choices=["raw", "ema"], help="which of a Lightning checkpoint")
     parser.add_argument("--key", help="where in a plain file the weights are: state_dict_ema, state.model")
     parser.add_argument("--prefix", default="", help="only weights that begin so (net.), without it")

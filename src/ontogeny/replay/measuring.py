@@ -14,8 +14,10 @@ from ontogeny.errors import ConfigError, OntogenyError
 from ontogeny.extraction.ranks import ALONE
 from ontogeny.extraction.weights import weights_hash
 from ontogeny.reading import Keeper, Reading, read, score
+from ontogeny.replay.dtypes import difference, read_as, stored_as
 from ontogeny.replay.pretrained import check_vocabulary
 from ontogeny.replay.series import CheckpointSeries
+from ontogeny.replay.undisturbed import undisturbed
 from ontogeny.scores import Score
 from ontogeny.task import Task
 from ontogeny.watched import Watched
@@ -55,12 +57,14 @@ class Unit:
         places: of the benchmarks that are wanted, in `Job.watched`; none: the hash of the weights is compared, no more.
         task: whether the task is wanted.
         known: hash of the weights that the record has of this step; "" where it has none.
+        dtype: type in which those were read; "" where the record does not say.
     """
 
     step: int
     places: tuple[int, ...]
     task: bool = True
     known: str = ""
+    dtype: str = ""
 
 
 class Order(NamedTuple):
@@ -79,7 +83,10 @@ class Measurement:
         rows: scores.
         seconds: for fetching, loading, reading and scoring, where it was done.
         parameters: of the model.
-        changed: the weights are others than those that the record has of this step; nothing was scored.
+        changed: in words, how the weights are others than those that the record has of this step, of which nothing was
+            scored then; "" where they are not.
+        dtype: floating types in which the weights were read, "float32".
+        stored: those in which they lay in the file.
         reason: why it failed; "" where it did not.
     """
 
@@ -87,7 +94,9 @@ class Measurement:
     rows: tuple[Score, ...] = ()
     seconds: float = 0.0
     parameters: int = 0
-    changed: bool = False
+    changed: str = ""
+    dtype: str = ""
+    stored: str = ""
     reason: str = ""
 
 
@@ -108,12 +117,15 @@ def measure(job: Job, unit: Unit) -> Measurement:
     step, start = unit.step, time.perf_counter()
     blank = Measurement(reading=Reading(step=step))
     try:
-        model = _placed(job.series.load(step), device_of(job.device))
+        with undisturbed():
+            model = _placed(job.series.load(step), device_of(job.device))
         for reader in (w.probe.reader for w in job.watched):
             if hasattr(reader, "__len__"):  # a Hugging Face tokenizer, not a function
                 check_vocabulary(reader, model, job.series.where(step))
+        blank = replace(blank, dtype=read_as(model), stored=stored_as(model))
         if unit.known and (now := weights_hash(model)) != unit.known:
-            return replace(blank, reading=Reading(step=step, weights=now), changed=True)
+            told = difference(model, now, unit.known, unit.dtype)
+            return replace(blank, reading=Reading(step=step, weights=now), changed=told)
         if not unit.places:
             return replace(blank, reading=Reading(step=step, weights=unit.known))
         watched = [job.watched[place] for place in unit.places]
@@ -122,7 +134,8 @@ def measure(job: Job, unit: Unit) -> Measurement:
         rows = score(reading, watched, job.run)
     except Exception as error:  # noqa: BLE001 - the other checkpoints go on
         return replace(blank, reason=says(error))
-    return Measurement(
+    return replace(
+        blank,
         reading=replace(reading, features=()),
         rows=tuple(rows),
         seconds=time.perf_counter() - start,

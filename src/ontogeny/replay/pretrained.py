@@ -7,49 +7,35 @@ repository brings is run only with trust_remote_code=True.
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import nn
 
 from ontogeny.errors import ConfigError, WeightsError, nearest, require
-from ontogeny.replay.state import (
-    Factory,
-    State,
-    all_finite,
-    damage,
-    load_into,
-    make,
-    misfit,
-    read,
-    resolve,
-    stripped,
-    why,
-)
+from ontogeny.replay.dtypes import remember, stored_types
+from ontogeny.replay.folders import defect, no_json, parts, weight_files
+from ontogeny.replay.making import Factory, make, resolve
+from ontogeny.replay.misfits import few, misfit
+from ontogeny.replay.state import DamagedError, State, all_finite, load_into, read, stripped, why
 from ontogeny.replay.timm_models import ImageTransform, is_timm, load_timm, timm_transform
 
 __all__ = [
     "Loading",
     "check_vocabulary",
-    "defect",
-    "load_folder",
+    "dtype_of",
+    "from_transformers",
     "load_tokenizer",
     "load_transform",
-    "side_files",
-    "weight_files",
+    "load_whole",
+    "named_class",
+    "own_factory",
 ]
-
-_SAFE = ("model.safetensors", "model.safetensors.index.json", r"model-\d+-of-\d+\.safetensors")
-_TORCH = ("pytorch_model.bin", "pytorch_model.bin.index.json", r"pytorch_model-\d+-of-\d+\.bin")
-_SIDE = re.compile(
-    r"(config|generation_config|preprocessor_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)"
-    r"\.json|merges\.txt|vocab\.txt|(tokenizer|spiece|sentencepiece\.bpe)\.model"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +45,13 @@ class Loading:
     Args:
         model: "auto": what config.json names, a class of transformers or an architecture of timm; a class of
             transformers by name ("AutoModel"); a class with `from_pretrained`; or a function or "module:attr" that
-            makes a torch module.
-        trust_remote_code: run code from the repository.
+            makes a torch module. For checkpoints that hold an adapter (LoRA) alone it gives the base: "auto": the one
+            that adapter_config.json names; a folder, or a name of the hub whose files are in the local cache; a class
+            of transformers that loads it; a model, which is copied, or a function or "module:attr" that makes it with
+            the weights it had before training, or with the adapter put on it as in training.
+        trust_remote_code: run code from the repository; never done for the base of an adapter.
         device_map: see transformers; "auto" spreads a model over devices (needs accelerate).
-        dtype: "float32", ...; None: as stored, bit for bit.
+        dtype: "float32", ...; None: as stored, bit for bit. Of an adapter's base; the adapter is as stored.
     """
 
     model: Factory = "auto"
@@ -83,69 +72,18 @@ class Loading:
         return cls(**options)
 
 
-def weight_files(names: Iterable[str]) -> tuple[str, ...]:
-    """Which of a folder's files hold the weights: one safetensors file, or its shards, or the same as .bin, or none."""
-    have = sorted(names)
-    for whole, index, shard in (_SAFE, _TORCH):
-        if whole in have:
-            return (whole,)
-        if index in have:
-            return (index, *(name for name in have if re.fullmatch(shard, name)))
-    return ()
+def own_factory(model: Factory) -> Callable[..., nn.Module] | None:
+    """What makes the model, where transformers does not."""
+    if isinstance(model, nn.Module):
+        return model
+    if isinstance(model, os.PathLike) or (isinstance(model, str) and (":" not in model or Path(model).is_dir())):
+        return None
+    factory = resolve(model)
+    return None if hasattr(factory, "from_pretrained") else factory
 
 
-def side_files(names: Iterable[str]) -> tuple[str, ...]:
-    """Which of a folder's files say what the model and its tokenizer are."""
-    return tuple(sorted(name for name in names if _SIDE.fullmatch(name)))
-
-
-def defect(folder: Path, *, config: bool = True) -> str | None:
-    """Why a folder cannot be loaded, as far as can be told without reading the weights; None if nothing shows.
-
-    Args:
-        folder: a checkpoint.
-        config: whether config.json is needed.
-    """
-    if config and (reason := _no_json(folder / "config.json")):
-        return f"config.json {reason}"
-    names = weight_files(path.name for path in folder.iterdir())
-    if not names:
-        return "has no weights (model.safetensors or pytorch_model.bin)"
-    try:
-        parts = _parts(folder, names)
-    except WeightsError as error:
-        return str(error)
-    return next((f"{part.name} {reason}" for part in parts if (reason := damage(part))), None)
-
-
-def _no_json(path: Path) -> str | None:
-    if not path.is_file():
-        return "is missing"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return "cannot be read as JSON (half-written?)"
-    return None if isinstance(content, dict) else "is not a JSON object"
-
-
-def _parts(folder: Path, names: tuple[str, ...]) -> list[Path]:
-    """The weight files themselves; those that an index names have to lie in the folder."""
-    if not names[0].endswith(".index.json"):
-        return [folder / names[0]]
-    if reason := _no_json(folder / names[0]):
-        raise WeightsError(f"{names[0]} {reason}")
-    told = json.loads((folder / names[0]).read_text(encoding="utf-8")).get("weight_map")
-    if not isinstance(told, dict) or not told:
-        raise WeightsError(f"{names[0]} has no weight_map")
-    pattern = _SAFE[2] if names[0] == _SAFE[1] else _TORCH[2]
-    for name in told.values():
-        if not isinstance(name, str) or not re.fullmatch(pattern, name):
-            raise WeightsError(f"{names[0]} names {name!r}, which is no file beside it; it is not read")
-    return [folder / name for name in sorted(set(told.values()))]
-
-
-def load_folder(folder: Path, loading: Loading, where: str) -> nn.Module:
-    """The model in a folder, in eval mode.
+def load_whole(folder: Path, loading: Loading, where: str) -> nn.Module:
+    """The model in a folder that holds all of its weights, in eval mode.
 
     Args:
         folder: with weights, and config.json where transformers or timm makes the model.
@@ -155,41 +93,47 @@ def load_folder(folder: Path, loading: Loading, where: str) -> nn.Module:
     Raises:
         WeightsError: half-written, weights missing or left over, not finite, or a class that is not known.
     """
-    own = _own_factory(loading.model)
-    if reason := defect(folder, config=own is None):
-        raise WeightsError(f"{where}: {reason}")
+    own = own_factory(loading.model)
+    if fault := defect(folder, config=own is None):
+        raise (DamagedError if fault.kind == "damaged" else WeightsError)(f"{where}: {fault.reason}")
     if own is not None:
         return load_into(make(own, {}, where), _state(folder, where), where)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     if loading.model == "auto" and is_timm(config):
         if loading.device_map is not None:
             raise ConfigError(f"{where}: device_map is for models of transformers, this is one of timm; leave it out")
-        return load_timm(config, _state(folder, where), where, dtype=_dtype(loading.dtype))
-    return all_finite(_from_pretrained(folder, _class(config, loading, where), loading, where), where).eval()
-
-
-def _own_factory(model: Factory) -> Callable[..., nn.Module] | None:
-    """What makes the model, where transformers does not."""
-    if isinstance(model, str) and ":" not in model:
-        return None
-    factory = resolve(model)
-    return None if hasattr(factory, "from_pretrained") else factory
+        return load_timm(config, _state(folder, where), where, dtype=dtype_of(loading.dtype))
+    model, left = from_transformers(folder, named_class(config, loading, where), loading, where)
+    if reason := left.reason():
+        named = ", ".join(config.get("architectures") or ()) or "no class"
+        other = f" (its config.json names {named})" if type(model).__name__ not in named else ""
+        raise WeightsError(f"{where} does not fit {type(model).__name__}{other}: {reason}")
+    return all_finite(model, where).eval()
 
 
 def _state(folder: Path, where: str) -> State:
     state: dict[str, Any] = {}
-    for part in _parts(folder, weight_files(path.name for path in folder.iterdir())):
+    for part in parts(folder, weight_files(path.name for path in folder.iterdir())):
         state.update(read(part))
     return stripped(state, "", where)
 
 
-def _class(config: Mapping[str, Any], loading: Loading, where: str) -> Any:
+def named_class(config: Mapping[str, Any], loading: Loading, where: str) -> Any:
+    """The class of transformers that config.json or the user names.
+
+    Raises:
+        WeightsError: this transformers does not have it.
+        ConfigError: the user's is none.
+    """
     if not isinstance(loading.model, str) or ":" in loading.model:
         return resolve(loading.model)
     transformers = require("transformers", "transformers")
     if loading.model != "auto":
         if not hasattr(transformers, loading.model):
-            raise ConfigError(f"transformers has no {loading.model!r}. {nearest(loading.model, dir(transformers))}")
+            raise ConfigError(
+                f"transformers has no {loading.model!r}. {nearest(loading.model, dir(transformers))} (A folder or a "
+                f"name of the hub is for checkpoints that hold an adapter alone; {where} holds a whole model.)"
+            )
         return getattr(transformers, loading.model)
     named = next(iter(config.get("architectures") or []), "")
     if loading.trust_remote_code and named in str(config.get("auto_map")):
@@ -203,31 +147,72 @@ def _class(config: Mapping[str, Any], loading: Loading, where: str) -> Any:
     return getattr(transformers, named)
 
 
-def _from_pretrained(folder: Path, cls: Any, loading: Loading, where: str) -> nn.Module:
+class Left(NamedTuple):
+    """What did not meet when transformers loaded a model: names that only it has, that only the file has, and sizes."""
+
+    missing: tuple[str, ...]
+    extra: tuple[str, ...]
+    sizes: tuple[str, ...]
+
+    def reason(self, *, given: Collection[str] = (), extra: bool = True) -> str:
+        """In words, "" where all met.
+
+        Args:
+            given: names that are filled otherwise.
+            extra: whether what only the file has counts.
+        """
+        missing = [name for name in self.missing if name not in given]
+        sizes = [text for text in self.sizes if text.partition(":")[0] not in given]
+        more = self.extra if extra else ()
+        told = [f"other shapes: {few(sizes)}"] if sizes else []
+        told += [misfit(missing, more)] if missing or more else []
+        return "; ".join(told)
+
+
+def from_transformers(folder: Path, cls: Any, loading: Loading, where: str, **more: Any) -> tuple[nn.Module, Left]:
+    """A model by its class's `from_pretrained`, from local files alone, and what did not meet.
+
+    Args:
+        folder: with config.json and weights.
+        cls: of transformers.
+        loading: how.
+        where: for messages.
+        **more: options of the class, as num_labels.
+
+    Raises:
+        WeightsError: the class cannot load it.
+    """
     transformers = require("transformers", "transformers")
     safe = weight_files(path.name for path in folder.iterdir())[0].startswith("model")
     older = tuple(map(int, transformers.__version__.split(".")[:2])) < (4, 56)
-    options: dict[str, Any] = {"torch_dtype" if older else "dtype": _dtype(loading.dtype)}
+    stored = stored_types(folder)
+    wanted = next(iter(stored)) if loading.dtype is None and len(stored) == 1 else dtype_of(loading.dtype)
+    options: dict[str, Any] = {"torch_dtype" if older else "dtype": wanted, **more}
     if loading.device_map is not None:
         options["device_map"] = loading.device_map
     if loading.trust_remote_code:
         options["trust_remote_code"] = True
+    options |= {"use_safetensors": safe, "output_loading_info": True, "ignore_mismatched_sizes": True}
     with _quiet(transformers):
         try:
-            model, told = cls.from_pretrained(
-                str(folder), local_files_only=True, use_safetensors=safe, output_loading_info=True, **options
-            )
+            model, told = cls.from_pretrained(str(folder), local_files_only=True, **options)
         except Exception as error:
             raise WeightsError(f"{where} cannot be loaded by {cls.__name__}: it {why(error)}") from error
-    missing, extra = sorted(told["missing_keys"]), sorted(told["unexpected_keys"])
-    other = sorted(str(key[0] if isinstance(key, tuple) else key) for key in told["mismatched_keys"])
-    if missing or extra or other:
-        shapes = f"other shapes {len(other)}: {', '.join(other[:4])}; " if other else ""
-        raise WeightsError(f"{where} does not fit {type(model).__name__}: {shapes}{misfit(missing, extra)}")
-    return model  # type: ignore[no-any-return]
+    sizes = {
+        str(key[0]): f"{key[0]}: {tuple(key[1])}, the model has {tuple(key[2])}" for key in told["mismatched_keys"]
+    }
+    missing = tuple(name for name in sorted(told["missing_keys"]) if name not in sizes)
+    remember(model, stored, drawn=(*missing, *sorted(sizes)))
+    extra = tuple(sorted(told["unexpected_keys"]))
+    return model, Left(missing, extra, tuple(sizes[name] for name in sorted(sizes)))
 
 
-def _dtype(name: str | None) -> torch.dtype | Literal["auto"]:
+def dtype_of(name: str | None) -> torch.dtype | Literal["auto"]:
+    """A type of torch by its name; "auto" where none is asked for.
+
+    Raises:
+        ConfigError: torch has no such type.
+    """
     if name is None:
         return "auto"
     found = getattr(torch, name, None)
@@ -274,7 +259,7 @@ def load_transform(folder: Path, where: str) -> ImageTransform:
     Raises:
         WeightsError: its config.json says none, as only those of timm do.
     """
-    if _no_json(folder / "config.json") is None:
+    if no_json(folder / "config.json", "") is None:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         if is_timm(config):
             return timm_transform(config)

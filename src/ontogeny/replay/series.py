@@ -12,9 +12,9 @@ from typing_extensions import override
 
 from ontogeny.errors import CheckpointError
 
-__all__ = ["FINISHED", "UPDATES", "CheckpointSeries", "Problem", "chosen"]
+__all__ = ["FINISHED", "UPDATES", "CheckpointSeries", "Kind", "Problem", "chosen"]
 
-Kind = Literal["missing", "damaged", "twice", "gap", "unread", "tokens"]
+Kind = Literal["missing", "damaged", "unusable", "twice", "gap", "unread", "tokens"]
 T = TypeVar("T")
 
 UPDATES = "optimizer updates"
@@ -26,9 +26,10 @@ class Problem:
     """One thing that is wrong with a series; the rest of it can be used.
 
     Args:
-        kind: "missing": a step that was asked for or announced is not there; "damaged": half-written or unusable;
-            "twice": two checkpoints of one step; "gap": steps that were saved once and are gone; "unread": a name that
-            does not say its step; "tokens": a name whose token count does not fit its step.
+        kind: "missing": a step that was asked for or announced is not there; "damaged": cut off or corrupt; "unusable":
+            whole, but not to be read as it is (no weights, other weights than asked for, a renamed folder); "twice":
+            two checkpoints of one step; "gap": steps that were saved once and are gone; "unread": a name that does not
+            say its step; "tokens": a name whose token count does not fit its step.
         what: the file, folder, revision or repository.
         reason: what is wrong, and what was done about it.
         step: optimizer updates, where known.

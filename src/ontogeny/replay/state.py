@@ -6,42 +6,40 @@ Only `torch.load(weights_only=True)` and safetensors, so that no code in a file 
 from __future__ import annotations
 
 import argparse
-import inspect
 import json
 import re
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ontogeny.addresses import object_at
-from ontogeny.errors import ConfigError, WeightsError, nearest, require
-
-if TYPE_CHECKING:
-    pass
+from ontogeny.errors import OntogenyError, WeightsError, nearest, require
+from ontogeny.replay.dtypes import remember
+from ontogeny.replay.misfits import few, misfit, unwrapped
 
 __all__ = [
-    "Factory",
+    "DamagedError",
     "State",
     "all_finite",
     "damage",
-    "inner",
     "load_into",
-    "make",
     "read",
-    "resolve",
+    "stranger",
     "stripped",
     "why",
 ]
 
 State = Mapping[str, Tensor]
-Factory = str | Callable[..., nn.Module]
 
-_USUAL = ("state_dict", "model", "model_state_dict", "state.model", "module")
-_WRAPPERS = ("module.", "_orig_mod.")
+_STARTS = (b"PK", b"\x80")
+_LFS = b"version https://git-lfs"
+
+
+class DamagedError(WeightsError):
+    """A file that is cut off or corrupt, or weights that are not finite."""
 
 
 def read(path: Path, *, allow: Sequence[Any] = ()) -> Mapping[str, Any]:
@@ -52,20 +50,51 @@ def read(path: Path, *, allow: Sequence[Any] = ()) -> Mapping[str, Any]:
         allow: classes beside tensors and plain Python that may be in it (`torch.serialization.safe_globals`).
 
     Raises:
-        WeightsError: not there, half-written, or with objects in it that would have to run code.
+        DamagedError: cut off or corrupt.
+        WeightsError: not there, no file of weights, or with objects in it that would have to run code.
     """
-    if reason := damage(path):
+    if reason := stranger(path):
         raise WeightsError(f"{path}: {reason}")
+    if reason := damage(path):
+        raise DamagedError(f"{path}: {reason}")
     try:
         if path.suffix == ".safetensors":
             return dict(require("safetensors.torch", "hub").load_file(str(path)))
         with torch.serialization.safe_globals([argparse.Namespace, *allow]):
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except OntogenyError:
+        raise
     except Exception as error:
-        raise WeightsError(f"{path} {why(error)}") from error
+        if _needs_code(error):
+            raise WeightsError(f"{path} {why(error)}") from error
+        raise DamagedError(f"{path} is cut off or corrupt, it {why(error)}") from error
     if not isinstance(content, Mapping):
         raise WeightsError(f"{path} holds a {type(content).__name__}, not a mapping with weights; save a state_dict")
     return content
+
+
+def stranger(path: Path) -> str | None:
+    """Why a file is none of weights at all; None where it may be one.
+
+    Args:
+        path: .safetensors, or a file of `torch.save`.
+    """
+    if not path.is_file():
+        return "is missing"
+    with path.open("rb") as handle:
+        begins = handle.read(64)
+    if begins.startswith(_LFS):
+        return "is a pointer of git-lfs in place of the file: get it by `git lfs pull`"
+    if not begins or path.suffix == ".safetensors" or begins.startswith(_STARTS) or _is_tar(path):
+        return None
+    return f"is no file that torch.save wrote: it begins with {begins[:16]!r}; give the file of weights"
+
+
+def _is_tar(path: Path) -> bool:
+    """Whether it may be of the first torch.save, a tar file."""
+    with path.open("rb") as handle:
+        handle.seek(257)
+        return handle.read(5) == b"ustar"
 
 
 def damage(path: Path) -> str | None:
@@ -96,84 +125,77 @@ def _torn_safetensors(path: Path, size: int) -> str | None:
     return None if size == whole else f"has {size} bytes, its header announces {whole} (half-written?)"
 
 
-def inner(content: Mapping[str, Any], key: str | None, where: str) -> State:
-    """The state dict within a checkpoint.
-
-    Args:
-        content: of the file.
-        key: where it is, with dots between levels ("state.model"); None: the content itself where it is all tensors,
-            else the usual place that is there.
-        where: for messages.
-
-    Raises:
-        WeightsError: nothing there, or no tensors.
-    """
-    if key is None:
-        if content and all(isinstance(value, Tensor) for value in content.values()):
-            return content
-        key = next((usual for usual in _USUAL if _is_state(_at(content, usual))), None)
-    found = content if key is None else _at(content, key)
-    if key is None or not _is_state(found):
-        asked = "no state_dict" if key is None else f"no state_dict at {key!r}"
-        raise WeightsError(
-            f"{where} has {asked}. {nearest(key or 'state_dict', map(str, content))} Say which with key="
-        )
-    return {str(name): value for name, value in found.items() if isinstance(value, Tensor)}
-
-
-def _at(content: Any, key: str) -> Any:
-    for part in key.split("."):
-        content = content.get(part) if isinstance(content, Mapping) else None
-    return content
-
-
-def _is_state(value: Any) -> bool:
-    return isinstance(value, Mapping) and any(isinstance(v, Tensor) for v in value.values())
-
-
 def stripped(state: State, prefix: str, where: str) -> State:
-    """Only what begins with a prefix, without it; and without the `module.` or `_orig_mod.` that wrappers put in front.
+    """Only what begins with a prefix, without it; and without what wrappers add to names (`module.`, `_orig_mod.`).
 
     Raises:
         WeightsError: nothing begins with the prefix.
     """
-    if prefix:
-        kept = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-        if not kept:
-            raise WeightsError(f"{where}: no weight's name begins with {prefix!r}. {nearest(prefix, state)}")
-        state = kept
-    for wrapper in _WRAPPERS:
-        if state and all(name.startswith(wrapper) for name in state):
-            state = {name.removeprefix(wrapper): value for name, value in state.items()}
-    return state
+    if not prefix:
+        return unwrapped(state)
+    for names in (state, unwrapped(state)):
+        if kept := {name.removeprefix(prefix): value for name, value in names.items() if name.startswith(prefix)}:
+            return unwrapped(kept)
+    raise WeightsError(f"{where}: no weight's name begins with {prefix!r}. {nearest(prefix, state)}")
 
 
 def load_into(model: nn.Module, state: State, where: str) -> nn.Module:
     """Put weights into a model, strictly, and set it to eval mode.
 
+    Where an adapter was put on the model, the weights of the adapter alone are enough: the others are the model's own.
+
     Raises:
-        WeightsError: weights missing, left over, of another shape, or not finite.
+        WeightsError: weights missing, left over, or of another shape.
+        DamagedError: not finite.
     """
-    want = model.state_dict()
+    want, called = model.state_dict(), type(model).__name__
+    state = _with_tied(want, _by_names_of(model, want, state))
     missing, extra = [n for n in want if n not in state], [n for n in state if n not in want]
-    if missing or extra:
-        raise WeightsError(f"{where} does not fit {type(model).__name__}: {misfit(missing, extra)}")
+    alone = bool(missing) and not extra and not any(_of_adapter(model, name) for name in missing)
+    if extra or (missing and not (alone and any(_of_adapter(model, name) for name in state))):
+        told = misfit(missing, extra, common=len(want) - len(missing))
+        raise WeightsError(f"{where} does not fit {called}: {told}")
     shapes = [
         f"{n}: {tuple(state[n].shape)}, the model has {tuple(want[n].shape)}"
         for n in want
-        if state[n].shape != want[n].shape
+        if n in state and state[n].shape != want[n].shape
     ]
     if shapes:
-        raise WeightsError(f"{where} does not fit {type(model).__name__}: other shapes: {_few(shapes)}")
-    model.load_state_dict(state, strict=True)
+        raise WeightsError(
+            f"{where} does not fit {called}: other shapes: {few(shapes)}. Let model= make it in the size that was "
+            "trained"
+        )
+    model.load_state_dict(state, strict=not alone)
+    remember(model, (value.dtype for value in state.values()))
     return all_finite(model, where).eval()
 
 
-def misfit(missing: Sequence[str], extra: Sequence[str]) -> str:
-    """Which weights are missing from a file, and which the model does not have."""
-    parts = [f"missing {len(missing)}: {_few(missing)}"] if missing else []
-    parts += [f"unexpected {len(extra)}: {_few(extra)}"] if extra else []
-    return "; ".join(parts) + ". Choose the model, key or prefix that belongs to these weights"
+def _by_names_of(model: nn.Module, want: State, state: State) -> State:
+    """A state by the names that the model has, whatever wrappers and adapters add to them."""
+    if set(state) == set(want):
+        return state
+    real = dict(zip(unwrapped(want), want, strict=True)) if len(unwrapped(want)) == len(want) else {}
+    for name in want:
+        if (adapter := _of_adapter(model, name)) is not None:
+            saved = ".".join(part for part in name.split(".") if part not in (adapter, "modules_to_save"))
+            real.setdefault(saved, name)
+    return {name if name in want else real.get(name, name): value for name, value in state.items()}
+
+
+def _with_tied(want: State, state: State) -> State:
+    """A state with the weights that are left out of a file because they are others' once more (tied embeddings)."""
+    by_place = {(w.data_ptr(), w.shape, w.stride()): name for name, w in want.items() if name in state and w.numel()}
+    tied = {n: by_place.get((w.data_ptr(), w.shape, w.stride())) for n, w in want.items() if n not in state}
+    return {**state, **{name: state[other] for name, other in tied.items() if other is not None}}
+
+
+def _of_adapter(model: nn.Module, name: str) -> str | None:
+    """Which adapter of peft a weight belongs to; None for one of the base model."""
+    for place, module in model.named_modules():
+        adapters = getattr(module, "peft_config", None)
+        if isinstance(adapters, dict) and name.startswith(f"{place}." if place else ""):
+            return next((adapter for adapter in adapters if adapter in name.split(".")), None)
+    return None
 
 
 def all_finite(model: nn.Module, where: str) -> nn.Module:
@@ -182,12 +204,12 @@ def all_finite(model: nn.Module, where: str) -> nn.Module:
     One pass of `aminmax` over each tensor, without a copy: a NaN or an infinity shows in its extremes.
 
     Raises:
-        WeightsError: one is not.
+        DamagedError: one is not.
     """
     bad = [name for name, value in model.named_parameters() if not _finite(value, infinity=False)]
     bad += [name for name, value in model.named_buffers() if not _finite(value, infinity=True)]
     if bad:
-        raise WeightsError(f"{where}: {len(bad)} weights are NaN or infinite: {_few(bad)}; this checkpoint is left out")
+        raise DamagedError(f"{where}: {len(bad)} weights are NaN or infinite: {few(bad)}; this checkpoint is left out")
     return model
 
 
@@ -198,59 +220,15 @@ def _finite(value: Tensor, *, infinity: bool) -> bool:
     return low == low and high == high and (infinity or abs(low) != float("inf") != abs(high))
 
 
-def resolve(model: Factory) -> Callable[..., nn.Module]:
-    """A class or function; a text "module:attr" is imported, from the current folder too.
-
-    Raises:
-        ConfigError: not of that form, or not there.
-    """
-    found = object_at(model)
-    if not callable(found):
-        raise ConfigError(f"model {model!r} is a {type(found).__name__}, neither a class nor a function")
-    return found  # type: ignore[no-any-return]
-
-
-def make(factory: Callable[..., nn.Module], options: Mapping[str, Any], where: str) -> nn.Module:
-    """A new model.
-
-    Args:
-        factory: class or function.
-        options: what a class was made with when it was saved; those its constructor takes are passed. A function is
-            called without any.
-        where: for messages.
-
-    Raises:
-        WeightsError: it cannot be called like that, or returns no module.
-    """
-    try:
-        model = factory(**_accepted(factory, options)) if inspect.isclass(factory) else factory()
-    except TypeError as error:
-        raise WeightsError(
-            f"{where}: {getattr(factory, '__name__', factory)} cannot be made: {error}. Give a function without "
-            "arguments instead"
-        ) from error
-    if not isinstance(model, nn.Module):
-        raise WeightsError(f"{where}: model= gave a {type(model).__name__}, expected a torch module")
-    return model
-
-
-def _accepted(factory: Any, options: Mapping[str, Any]) -> dict[str, Any]:
-    parameters = inspect.signature(factory).parameters
-    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        return dict(options)
-    return {name: value for name, value in options.items() if name in parameters}
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+def _needs_code(error: Exception) -> re.Match[str] | None:
+    return re.search(r"GLOBAL (\S+)", " ".join(str(error).split()))
 
 
 def why(error: Exception) -> str:
     """In our words: torch's own advise to load it unsafely."""
-    text = " ".join(str(error).split())
-    if found := re.search(r"GLOBAL (\S+)", text):
+    if found := _needs_code(error):
         return (
             f"holds {found[1]}, for which code would have to be run; nothing was. Save only a state_dict, or name the "
             "class in allow= if you know it"
         )
-    return f"cannot be read safely: {type(error).__name__}: {text[:200]}"
+    return f"cannot be read: {type(error).__name__}: {' '.join(str(error).split())[:200]}"

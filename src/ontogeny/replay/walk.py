@@ -13,6 +13,7 @@ from tqdm import tqdm
 from ontogeny.monitor import Monitor
 from ontogeny.reading import Keeper
 from ontogeny.replay.asking import known_weights, missing
+from ontogeny.replay.dtypes import known_types, note_types, type_lines
 from ontogeny.replay.engines import Engine, Here
 from ontogeny.replay.measuring import Job, Measurement, Order, Unit
 from ontogeny.replay.series import CheckpointSeries, Problem
@@ -35,6 +36,8 @@ class Visit:
         where: the checkpoint.
         seconds: for loading and scoring.
         reason: why, where it failed or changed.
+        dtype: floating types in which its weights were read, "" where they were not.
+        stored: those in which they lay in the file.
     """
 
     step: int
@@ -42,6 +45,8 @@ class Visit:
     where: str
     seconds: float = 0.0
     reason: str = ""
+    dtype: str = ""
+    stored: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +71,9 @@ class Walk:
         counts = Counter(v.outcome for v in self.visits)
         told = ", ".join(f"{counts[name]} {name}" for name in _OUTCOMES if counts[name]) or "nothing to do"
         bad = [f"  step {v.step:>8}  {v.outcome:<8} {v.reason}" for v in self.visits if v.reason]
-        return [f"{len(self.visits)} checkpoints: {told}", *bad, *(f"  {problem}" for problem in self.problems)]
+        types = type_lines((v.step, v.stored, v.dtype) for v in self.visits if v.outcome == "scored")
+        head = f"{len(self.visits)} checkpoints: {told}"
+        return [head, *bad, *(f"  {line}" for line in types), *(f"  {problem}" for problem in self.problems)]
 
 
 def replay(
@@ -168,13 +175,15 @@ def _asked(job: Job, monitor: Monitor, engine: Engine, *, verify: bool) -> dict[
     """
     series, names = job.series, [w.benchmark.benchmark.name for w in monitor.watched]
     lacking, hashes = missing(monitor.record, series.steps, names), known_weights(monitor.record)
+    types = known_types(monitor.record)
     steps = [step for step in series.steps if lacking[step] or verify or not series.downloads]
     apart = not series.downloads and len(steps) < engine.places()
     asked: dict[int, list[Order]] = {}
     for step in steps:
         several = [(place,) for place in lacking[step]] if apart and lacking[step] else [lacking[step]]
         known = hashes.get(step, "")
-        units = [Unit(step=step, places=part, task=n == 0, known=known) for n, part in enumerate(several)]
+        dtype = types.get(step, "")
+        units = [Unit(step=step, places=part, task=n == 0, known=known, dtype=dtype) for n, part in enumerate(several)]
         asked[step] = [Order(job, unit) for unit in units]
     return asked
 
@@ -229,18 +238,16 @@ class _Tour:
             self._refuse(step, where, reason)
             return Visit(step=step, outcome="failed", where=where, reason=reason)
         if first.changed:
-            reason = (
-                f"the weights at {where} are {first.reading.weights}, the record's are {unit.known}: changed since; "
-                "the record's rows are kept"
-            )
-            return Visit(step=step, outcome="changed", where=where, reason=reason)
+            return Visit(step=step, outcome="changed", where=where, reason=f"{where}: {first.changed}")
         if not unit.places:
             return Visit(step=step, outcome="known", where=where)
         seconds = sum(part.seconds for part in parts)
         if "parameters" not in self.monitor.record.header:
             self.monitor.record.note("parameters", first.parameters)
         self.monitor.write(first.reading, [row for part in parts for row in part.rows], seconds)
-        return Visit(step=step, outcome="scored", where=where, seconds=seconds)
+        note_types(self.monitor.record, step, first.dtype)
+        types = {"dtype": first.dtype, "stored": first.stored}
+        return Visit(step=step, outcome="scored", where=where, seconds=seconds, **types)
 
     def _refuse(self, step: int, where: str, reason: str) -> None:
         record, layer = self.monitor.record, f"(checkpoint {where})"

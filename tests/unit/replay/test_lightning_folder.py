@@ -97,7 +97,7 @@ def test_raw_and_averaged_weights_of_a_run_with_weight_averaging(averaged):
 def test_a_checkpoint_saved_after_training_has_lost_the_raw_weights_and_says_so(averaged):
     folder, _ = averaged
     told = [p for p in lightning(folder, model=TinyModule).problems if p.what.endswith("zz-after.ckpt")]
-    assert [p.kind for p in told] == ["damaged"]
+    assert [p.kind for p in told] == ["unusable"]
     assert told[0].reason == (
         "has the average (6 updates) in place of the raw weights, as when saved after training ended; ask for "
         "weights='ema', or use an earlier file; left out"
@@ -107,7 +107,7 @@ def test_a_checkpoint_saved_after_training_has_lost_the_raw_weights_and_says_so(
 
 def test_averaged_weights_that_were_not_saved_are_refused(plain):
     with pytest.raises(
-        CheckpointError, match=r"can be used: damaged: .*has no averaged weights: it was saved without Weight"
+        CheckpointError, match=r"can be used: unusable: .*has no averaged weights: it was saved without Weight"
     ):
         lightning(plain[0], model=TinyModule, weights="ema")
 
@@ -146,8 +146,12 @@ def test_files_that_cannot_be_used_are_named_and_the_rest_goes_on(plain, tmp_pat
     told = {p.what.rsplit("/", 1)[-1]: (p.kind, p.reason) for p in series.problems}
     assert told["torn.ckpt"] == ("damaged", "is cut off (half-written?): its directory is missing; left out")
     assert told["empty.ckpt"] == ("damaged", "is empty (half-written?); left out")
+    assert told["other.ckpt"][0] == "unusable"
     assert told["other.ckpt"][1].startswith("has no global_step; it is no Lightning checkpoint")
-    assert told["stateless.ckpt"][1] == "has no state_dict; it is no Lightning checkpoint; left out"
+    assert told["stateless.ckpt"] == (
+        "unusable",
+        "has no state_dict; it is no Lightning checkpoint (use files() for plain ones); left out",
+    )
     assert told["zz-v1.ckpt"][0] == "twice"
     assert told["zz-v1.ckpt"][1].startswith("is step 6 with other weights than epoch=")
     assert len(told) == 5

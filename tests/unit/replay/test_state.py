@@ -14,7 +14,9 @@ from tests.models import TinyCNN
 from torch import nn
 
 from ontogeny.errors import ConfigError, WeightsError
-from ontogeny.replay.state import all_finite, damage, inner, load_into, make, read, resolve, stripped
+from ontogeny.replay.making import make, resolve
+from ontogeny.replay.places import inner
+from ontogeny.replay.state import all_finite, damage, load_into, read, stripped
 
 
 @pytest.fixture
@@ -86,7 +88,7 @@ def test_missing_and_strange_files(tmp_path):
     assert damage(tmp_path / "b.safetensors") == "has no readable header; it is not a safetensors file"
     (tmp_path / "c.pt").write_text("hello")
     assert damage(tmp_path / "c.pt") is None, "an old format cannot be told from its end"
-    with pytest.raises(WeightsError, match="c.pt cannot be read safely"):
+    with pytest.raises(WeightsError, match="c.pt: is no file that torch.save wrote: it begins with b'hello'"):
         read(tmp_path / "c.pt")
 
 
@@ -99,7 +101,9 @@ def test_the_state_dict_is_found_where_it_usually_is(state):
 
 
 def test_a_state_dict_that_is_not_there_says_what_is(state):
-    with pytest.raises(WeightsError, match=r"x has no state_dict. Choices: 'weights', 'epoch'. Say which with key="):
+    with pytest.raises(
+        WeightsError, match=r"x has no state_dict; weights are at 'weights'. Say which with key='weights'"
+    ):
         inner({"weights": state, "epoch": 1}, None, "x")
     with pytest.raises(WeightsError, match=r"x has no state_dict at 'wieghts'. Did you mean 'weights'"):
         inner({"weights": state}, "wieghts", "x")

@@ -113,6 +113,7 @@ def test_half_written_folders_are_named_and_the_rest_goes_on(copy):
     (folder / "checkpoint-15").mkdir()
     (folder / "checkpoint-18").mkdir()
     (folder / "checkpoint-18" / "config.json").write_text('{"model_type": "gp')
+    shutil.copy(folder / "checkpoint-3" / "model.safetensors", folder / "checkpoint-18")
     (folder / "checkpoint-best").mkdir()
     series = hf_trainer(folder)
     assert series.steps == (3,)
@@ -120,10 +121,18 @@ def test_half_written_folders_are_named_and_the_rest_goes_on(copy):
     told = {p.what.rsplit("/", 1)[-1]: (p.kind, p.step, p.reason) for p in series.problems}
     assert told["checkpoint-6"][:2] == ("damaged", 6)
     assert "model.safetensors has 5000 bytes, its header announces" in told["checkpoint-6"][2]
-    assert told["checkpoint-9"] == ("damaged", 9, "config.json is missing; left out")
-    assert told["checkpoint-12"][2] == "has no weights (model.safetensors or pytorch_model.bin); left out"
-    assert told["checkpoint-15"][2] == "config.json is missing; left out"
-    assert told["checkpoint-18"][2] == "config.json cannot be read as JSON (half-written?); left out"
+    assert told["checkpoint-9"] == (
+        "unusable",
+        9,
+        "has no config.json, which says what model the weights belong to: copy it from another checkpoint of the run, "
+        "or name what makes the model with model=; left out",
+    )
+    expected = "xpected model.safetensors, pytorch_model.bin or an adapter's adapter_model.safetensors; left out"
+    assert told["checkpoint-12"][:2] == ("unusable", 12)
+    assert told["checkpoint-12"][2].startswith("has no weights of a model, only the state of training (optimizer.pt, ")
+    assert told["checkpoint-12"][2].endswith(expected)
+    assert told["checkpoint-15"][::2] == ("unusable", f"is empty: was the run ended while it saved? E{expected}")
+    assert told["checkpoint-18"][::2] == ("damaged", "config.json cannot be read as JSON (half-written?); left out")
     assert told["checkpoint-best"][0] == "unread"
     with pytest.raises(CheckpointError, match="out has no checkpoint at step 6; the nearest are 3"):
         series.load(6)
@@ -140,11 +149,16 @@ def test_sharded_checkpoints_with_an_index_that_was_half_written(tmp_path):
     series = hf_trainer(tmp_path)
     assert series.steps == (1,)
     assert weights_hash(series.load(1)) == weights_hash(tiny_gpt())
-    told = {p.step: p.reason for p in series.problems}
-    assert told[2] == f"{index} cannot be read as JSON (half-written?); left out"
-    assert told[3] == f"{index} has no weight_map; left out"
-    assert told[4].startswith("model-00002-of-")
-    assert told[4].endswith("is missing; left out")
+    told = {p.step: (p.kind, p.reason) for p in series.problems}
+    assert told[2] == ("damaged", f"{index} cannot be read as JSON (half-written?); left out")
+    assert told[3] == (
+        "unusable",
+        f"{index} has no weight_map, which says in which file each weight is; save it again; left out",
+    )
+    shards = len(list((tmp_path / "checkpoint-1").glob("model-*")))
+    assert told[4][0] == "unusable"
+    assert told[4][1].startswith(f"{index} names {shards} files, of which 1 are missing: model-00002-of-")
+    assert told[4][1].endswith("copy or save all of them; left out")
 
 
 def test_a_renamed_folder_is_noticed_by_its_own_state(copy):
@@ -152,8 +166,11 @@ def test_a_renamed_folder_is_noticed_by_its_own_state(copy):
     (folder / "checkpoint-6").rename(folder / "checkpoint-7")
     series = hf_trainer(folder)
     assert series.steps == (3, 9, 12)
-    damaged = next(p for p in series.problems if p.kind == "damaged")
-    assert damaged.reason == "its trainer_state.json says step 6: was it renamed? Left out"
+    assert "damaged" not in {p.kind for p in series.problems}
+    renamed = next(p for p in series.problems if p.kind == "unusable")
+    assert renamed.reason == (
+        "its trainer_state.json says step 6, its name 7: was it renamed? Give it the name of its step; left out"
+    )
     assert [p.reason for p in series.problems if p.kind == "gap"] == [
         "1 checkpoints were saved every 3 steps and are gone (6): save_total_limit deletes them"
     ]

@@ -11,9 +11,12 @@ from typing import Any
 from torch import nn
 
 from ontogeny.errors import CheckpointError
+from ontogeny.replay.making import Factory, make, resolve
 from ontogeny.replay.naming import Naming, known_tokens, named
+from ontogeny.replay.places import inner
 from ontogeny.replay.series import CheckpointSeries, Problem, chosen
-from ontogeny.replay.state import Factory, damage, inner, load_into, make, read, resolve, stripped
+from ontogeny.replay.state import damage, load_into, read, stripped
+from ontogeny.replay.undisturbed import undisturbed
 
 __all__ = ["files"]
 
@@ -37,7 +40,8 @@ class _Files:
         """The model at a step, in eval mode."""
         where = self.where(step)
         state = stripped(inner(read(Path(where), allow=self.allow), self.key, where), self.prefix, where)
-        return load_into(make(resolve(self.model), {}, where), state, where)
+        with undisturbed():
+            return load_into(make(resolve(self.model), {}, where), state, where)
 
 
 def files(
@@ -55,7 +59,8 @@ def files(
     Args:
         pattern: folder and template of the names, "runs/a/ep{count}.pt". `{step}` counts optimizer updates, `{count}`
             anything else; say with `naming` how many updates one count has, else the counts stand for steps.
-        model: class, function, or "module:attr" that makes the model.
+        model: class, function, or "module:attr" that makes the model, or a model, which is copied. For files that hold
+            the weights of an adapter alone it is with its base weights and the adapter put on as in training.
         key: where in a file the state dict is ("state_dict", "state.model"); told from the content where not given.
         prefix: take only weights that begin with this ("net."), and cut it off; `module.` and `_orig_mod.` go by
             themselves.

@@ -12,8 +12,10 @@ from typing import Any
 from torch import nn
 
 from ontogeny.errors import CheckpointError
+from ontogeny.replay.folders import defect
 from ontogeny.replay.naming import Naming, known_tokens, named
-from ontogeny.replay.pretrained import Loading, defect, load_folder, load_tokenizer, load_transform
+from ontogeny.replay.opening import load_folder
+from ontogeny.replay.pretrained import Loading, load_tokenizer, load_transform, own_factory
 from ontogeny.replay.series import CheckpointSeries, Problem, chosen
 
 __all__ = ["hf_trainer"]
@@ -55,14 +57,16 @@ def hf_trainer(
     """The checkpoints in a Trainer's output folder. They are the user's own: nothing is downloaded, nothing deleted.
 
     A folder that was half-written when training was killed is named as a problem, as are checkpoints that
-    `save_total_limit` has deleted since; the rest is there.
+    `save_total_limit` has deleted since; the rest is there. Folders that hold an adapter alone (LoRA, by peft) are read
+    on their base model, with the adapter put on and not merged, so that layers have the names that they had live.
 
     Args:
         folder: `output_dir` of the run.
         names: how the folders in it say the step; "step{step}" for revisions of a repository that lie side by side.
         tokens_per_step: tokens of one optimizer update.
         name: of the series; the folder's where empty.
-        **loading: see `Loading`; model= a function or "module:attr" for a model that is not of transformers.
+        **loading: see `Loading`; model= a function or "module:attr" for a model that is not of transformers, and
+            for adapters the base, where adapter_config.json names none that is on this machine.
 
     Raises:
         CheckpointError: no such folder, or no checkpoint in it.
@@ -77,8 +81,8 @@ def hf_trainer(
     found, problems = named((p.name for p in root.iterdir() if p.is_dir() and p.name.startswith(begins)), naming)
     if not found:
         raise CheckpointError(f"{root} has no folder {' or '.join(naming.templates)}; give the output_dir of a Trainer")
-    needs_config = (isinstance(how.model, str) and ":" not in how.model) or hasattr(how.model, "from_pretrained")
-    bad = [p for step, one in found.items() if (p := _problem(root / one.name, step, config=needs_config))]
+    config = own_factory(how.model) is None
+    bad = [p for step, one in found.items() if (p := _problem(root / one.name, step, config=config))]
     at = {step: root / one.name for step, one in found.items() if step not in {p.step for p in bad}}
     title = name or root.resolve().name
     source = _Folders(name=title, at=at, loading=how)
@@ -96,12 +100,15 @@ def hf_trainer(
 
 
 def _problem(folder: Path, step: int, *, config: bool) -> Problem | None:
-    if reason := defect(folder, config=config):
-        return Problem(kind="damaged", what=str(folder), step=step, reason=f"{reason}; left out")
+    if fault := defect(folder, config=config):
+        return Problem(kind=fault.kind, what=str(folder), step=step, reason=f"{fault.reason}; left out")
     told = _state(folder).get("global_step", step)
     if told != step:
-        reason = f"its trainer_state.json says step {told}: was it renamed? Left out"
-        return Problem(kind="damaged", what=str(folder), step=step, reason=reason)
+        reason = (
+            f"its trainer_state.json says step {told}, its name {step}: was it renamed? Give it the name of its step; "
+            "left out"
+        )
+        return Problem(kind="unusable", what=str(folder), step=step, reason=reason)
     return None
 
 

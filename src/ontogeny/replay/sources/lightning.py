@@ -12,8 +12,10 @@ import torch
 from torch import nn
 
 from ontogeny.errors import CheckpointError, ConfigError, WeightsError
-from ontogeny.replay.series import CheckpointSeries, Problem, chosen
-from ontogeny.replay.state import Factory, State, load_into, make, read, resolve, stripped
+from ontogeny.replay.making import Factory, make, resolve
+from ontogeny.replay.series import CheckpointSeries, Kind, Problem, chosen
+from ontogeny.replay.state import DamagedError, State, load_into, read, stripped
+from ontogeny.replay.undisturbed import undisturbed
 
 __all__ = ["Which", "lightning"]
 
@@ -39,8 +41,9 @@ class _Files:
         """The module at a step, in eval mode."""
         where = self.where(step)
         content = read(Path(where), allow=self.allow)
-        module = make(resolve(self.model), content.get("hyper_parameters") or {}, where)
-        return load_into(module, stripped(_state(content, self.weights, where), self.prefix, where), where)
+        state = stripped(_state(content, self.weights, where), self.prefix, where)
+        with undisturbed():
+            return load_into(make(resolve(self.model), content.get("hyper_parameters") or {}, where), state, where)
 
 
 def lightning(
@@ -61,7 +64,8 @@ def lightning(
     Args:
         folder: with .ckpt files.
         model: class, function or "module:attr" that makes the module; a class gets the hyperparameters that were saved
-            (`save_hyperparameters`).
+            (`save_hyperparameters`). A model is copied. For files that hold an adapter's weights alone it is with its
+            base weights and the adapter put on as in training.
         weights: "raw": as trained; "ema": as averaged by `WeightAveraging` or `EMAWeightAveraging`, whose callback
             moves the raw weights to "current_model_state".
         prefix: take only weights that begin with this ("net."), and cut it off.
@@ -104,7 +108,8 @@ def _listed(root: Path, weights: Which, allow: Sequence[Any]) -> tuple[dict[int,
             step, state = _step(content, str(path)), _state(content, weights, str(path))
         except WeightsError as error:
             reason = str(error).removeprefix(f"{path}: ").removeprefix(f"{path} ")
-            problems.append(Problem(kind="damaged", what=str(path), reason=f"{reason}; left out"))
+            kind: Kind = "damaged" if isinstance(error, DamagedError) else "unusable"
+            problems.append(Problem(kind=kind, what=str(path), reason=f"{reason}; left out"))
             continue
         first = found.setdefault(step, path)
         if first != path and not _same(state, _state(read(first, allow=allow), weights, str(first))):
@@ -128,7 +133,7 @@ def _state(content: Mapping[str, Any], weights: Which, where: str) -> State:
     """
     averaged, raw = content.get("state_dict"), content.get("current_model_state")
     if not isinstance(averaged, Mapping):
-        raise WeightsError(f"{where}: has no state_dict; it is no Lightning checkpoint")
+        raise WeightsError(f"{where}: has no state_dict; it is no Lightning checkpoint (use files() for plain ones)")
     if weights == "ema":
         if raw is None:
             raise WeightsError(

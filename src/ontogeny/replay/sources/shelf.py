@@ -19,15 +19,9 @@ import platformdirs
 from torch import nn
 
 from ontogeny.errors import DownloadError
-from ontogeny.replay.pretrained import (
-    Loading,
-    defect,
-    load_folder,
-    load_tokenizer,
-    load_transform,
-    side_files,
-    weight_files,
-)
+from ontogeny.replay.folders import defect, side_files, weight_files
+from ontogeny.replay.opening import load_folder
+from ontogeny.replay.pretrained import Loading, load_tokenizer, load_transform
 from ontogeny.replay.series import chosen
 from ontogeny.replay.sources import hub_client as client
 
@@ -169,8 +163,8 @@ class Shelf:
         weights = weight_files(there)
         if not weights:
             raise DownloadError(
-                f"{self.where(step)} has no weights that can be read safely (model.safetensors or pytorch_model.bin); "
-                f"it has {', '.join(sorted(there)[:8]) or 'no files'}"
+                f"{self.where(step)} has no weights that can be read safely (model.safetensors, pytorch_model.bin or "
+                f"an adapter's); it has {', '.join(sorted(there)[:8]) or 'no files'}"
             )
         code = [name for name in there if name.endswith(".py")] if self.loading.trust_remote_code else []
         return {name: there[name] for name in (*weights, *side_files(there), *code)}
