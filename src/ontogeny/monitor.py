@@ -109,6 +109,12 @@ class Monitor:
         self.rehearsal = rehearsal
         self.latest: tuple[int, Mapping[str, float]] = (-1, {})
         self._folder = Path(record)
+        self._run = run
+        self._others: dict[str, Any] = {
+            **{"schedule": schedule, "task": task, "sinks": list(sinks), "budget": budget, "say_every": say_every},
+            **{"background": background, "on_error": on_error, "weights": weights, "distributed": distributed},
+            "rehearsal": rehearsal,
+        }
         self._open = partial(
             Writer,
             self.watched,
@@ -126,6 +132,14 @@ class Monitor:
         self._last_step: int | None = None
         self._rehearsed = False
         self._waits = False
+
+    def another(self) -> Monitor:
+        """A monitor with the same options for another run, with a record of its own beside this one's: "runs/a-2"."""
+        number = 2
+        while (folder := self._folder.with_name(f"{self._folder.name}-{number}")).exists():
+            number += 1
+        run = f"{self._run}-{number}" if self._run else ""
+        return Monitor(self.watched, record=folder, run=run, **self._others)
 
     @property
     def record(self) -> Record:

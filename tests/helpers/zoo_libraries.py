@@ -65,7 +65,7 @@ def timm_tokens() -> list[Family]:
         of_timm("MlpMixer", three, make=timm_class, sizes=mixer, **SMALL),
         of_timm("hiera_tiny_224", numbered("blocks", 5), sizes=hiera, **SMALL),
         of_timm("xcit_nano_12_p16_224", numbered("blocks", 2), sizes=small, prefix=late, **SMALL),
-        of_timm("cait_xxs24_224", numbered("blocks", 2), sizes=small, prefix=late, **SMALL),
+        of_timm("cait_xxs24_224", numbered("blocks", 2), sizes=small, prefix={"norm*": 1}, **SMALL),
         of_timm(
             "tnt_s_patch16_224",
             numbered("blocks", 2),
@@ -171,7 +171,7 @@ def torchvision_pictures() -> list[Family]:
         of_torchvision("googlenet", tuple(f"inception{name}" for name in inception), **no_heads),
         of_torchvision("shufflenet_v2_x0_5", ("stage2", "stage3", "stage4")),
         of_torchvision("squeezenet1_1", ("features",), alternatives=(fires,)),
-        of_torchvision("MaxVit", numbered("blocks", 2), (64, 64), 16, 4, [16, 24], [1, 1], 8, 0.0, **SMALL),
+        of_torchvision("MaxVit", numbered("blocks", 2), (64, 64), 24, 4, [24, 40], [1, 1], 8, 0.0, **SMALL),
         of_torchvision("VGG", ("features",), alternatives=(("features.0", "features.4", "features.8"),), build=vgg),
     ]
 

@@ -41,16 +41,6 @@ def transformers_of_patches() -> list[Family]:
             hidden="",  # the places are dealt out at random, at every forward pass
             **SMALL,
         ),
-        family(
-            "vit_mae",
-            "layers",
-            VIT | MASKED,
-            name="vit_mae with masks",
-            hidden="",
-            refusals={"*": "three of four patches are masked at random, at every forward pass"},
-            error=("random", "three of four patches are masked at random, at every forward pass"),
-            **SMALL,
-        ),
         family("vitdet", "encoder.layer", VIT, axes="bchw", hidden="", **SMALL),
     ]
 

@@ -19,16 +19,23 @@ from tests.helpers.zoo_plain import plain
 from tests.helpers.zoo_text import decoders, encoder_decoders, states
 from tests.helpers.zoo_vision import convolutions, hierarchies, speech, transformers_of_patches
 
+# The whole zoo, 222 families, takes ten minutes of CPU time: by hand, ONTOGENY_ZOO=all. Else each third of a shelf, and
+# those that once were read wrongly.
+EVERY = 1 if os.environ.get("ONTOGENY_ZOO") == "all" else 3
+ODD = ("albert", "jamba", "funnel", "longformer", "minGPT", "LSTM", "GRUs in a list", "clip, call=", "t5", "xlnet")
+
 SHELVES = (decoders, states, encoder_decoders, encoders, towers, parts, plain)
 SHELVES += (transformers_of_patches, hierarchies, convolutions, speech)
-FAMILIES: dict[str, Family] = {family.name: family for shelf in SHELVES for family in shelf()}
+WHOLE: dict[str, Family] = {family.name: family for shelf in SHELVES for family in shelf()}
+FAMILIES = {name: family for i, (name, family) in enumerate(WHOLE.items()) if i % EVERY == 0 or name in ODD}
 
-pytestmark = pytest.mark.oracle
+pytestmark = [pytest.mark.oracle, pytest.mark.filterwarnings("ignore:The use of `x.T`")]
 
 
 def test_every_family_is_here_once():
-    assert len(FAMILIES) == sum(len(shelf()) for shelf in SHELVES)
-    assert len(FAMILIES) > 180
+    assert len(WHOLE) == sum(len(shelf()) for shelf in SHELVES)
+    assert len(WHOLE) > 180
+    assert set(ODD) <= set(WHOLE)
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -43,7 +43,8 @@ class AlignmentCallback(pl.Callback):
 
     Args:
         benchmark: name, object, several, or a `Monitor` built by hand.
-        record: folder of the record.
+        record: folder of the record. A second fit with the same callback, which does not resume the first, gets a
+            record of its own beside it: "runs/a-2".
         **options: see `ontogeny.watching.Options`: tokenizer, transform, layers, pooling, schedule, task, budget, ...
 
     Raises:
@@ -64,6 +65,7 @@ class AlignmentCallback(pl.Callback):
         self._monitor = benchmark if isinstance(benchmark, Monitor) else None
         self._sinks: list[Sink] = []
         self._seen = -1
+        self._used = False
         self._shown: tuple[int, Mapping[str, float]] | None = None
 
     @property
@@ -108,6 +110,9 @@ class AlignmentCallback(pl.Callback):
             if isinstance(model, nn.Module):
                 refuse_unreadable(model)
         self._shown = None
+        if self._used and trainer.global_step == 0:
+            self._monitor, self._seen = self.monitor.another(), -1
+        self._used = True
         if trainer.is_global_zero:
             self._sinks = [_sink(logger) for logger in trainer.loggers]
             self.monitor.sinks.extend(self._sinks)

@@ -37,7 +37,8 @@ class AlignmentCallback(TrainerCallback):
 
     Args:
         benchmark: name, object, several, or a `Monitor` built by hand.
-        record: folder of the record.
+        record: folder of the record. A second training with the same callback, which does not resume the first, gets a
+            record of its own beside it: "runs/a-2".
         **options: see `ontogeny.watching.Options`: tokenizer, transform, layers, pooling, schedule, task, budget, ...
 
     Raises:
@@ -57,6 +58,7 @@ class AlignmentCallback(TrainerCallback):
         self.monitor = benchmark if isinstance(benchmark, Monitor) else None
         self._trainer: Any = None
         self._sinks: list[Sink] = []
+        self._used = False
 
     def bind(self, trainer: Any) -> AlignmentCallback:
         """Let the numbers go through `trainer.log` too; returns the callback."""
@@ -72,6 +74,9 @@ class AlignmentCallback(TrainerCallback):
             options["tokenizer"] = options.get("tokenizer") or kwargs.get("processing_class")
             self.monitor = watch(benchmark, record=record, **options)
         self._detach()
+        if self._used and state.global_step == 0:
+            self.monitor = self.monitor.another()
+        self._used = True
         if state.is_world_process_zero:
             wandb = WandbSink(leads=record_shares, also=["train/global_step"])
             self._sinks = [wandb, *([_TrainerLog(self._trainer)] if self._trainer is not None else [])]

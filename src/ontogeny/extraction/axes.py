@@ -72,7 +72,8 @@ def token_axes(longer: Shape, shorter: Shape | None, lengths: tuple[int, int], b
         return Axes(batch=batch, positions=(found[0],))
     if not moved and len(longer) <= 2:
         return Axes(batch=batch)
-    if len(moved) == 1 and shorter is not None and (longer[moved[0]] > shorter[moved[0]]) == (lengths[0] > lengths[1]):
+    fewer = shorter is not None and all(longer[i] <= lengths[0] and shorter[i] <= lengths[1] for i in moved)
+    if len(moved) == 1 and fewer:
         return Axes(batch=batch, positions=(moved[0],), per_token=False)
     if len(moved) > 1:
         why = f"{len(moved)} axes of its output {tuple(longer)} grow with the text"

@@ -201,11 +201,12 @@ def _is_chain(module: nn.Module) -> bool:
 
 
 def _chain_inside(module: nn.Module, model: nn.Module) -> nn.Module | None:
-    """The chain of blocks that a module is, or that holds nearly all of it and of the model."""
+    """The chain of blocks that a module is, or that is nearly all of one that is most of the model."""
     if _is_chain_of_blocks(module):
         return module
-    most = _size(model) / 2
-    return next((c for c in module.children() if _is_chain_of_blocks(c) and _size(c) > most), None)
+    if _share(module, model) < 1 - _MOST:
+        return None
+    return next((c for c in module.children() if _is_chain_of_blocks(c) and _share(c, module) > _MOST), None)
 
 
 def _is_chain_of_blocks(module: nn.Module) -> bool:

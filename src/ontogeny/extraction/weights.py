@@ -10,7 +10,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from ontogeny.errors import ProbeError
+from ontogeny.extraction.isolation import NotYetError
 from ontogeny.extraction.layers import plain_model, plain_name
+from ontogeny.extraction.state import tensor_parts
 
 __all__ = ["deployed_weights", "weights_hash"]
 
@@ -22,16 +25,50 @@ def weights_hash(model: nn.Module) -> str:
     at once.
     """
     sha = hashlib.sha256()
-    state = {plain_name(name): value for name, value in plain_model(model).state_dict().items()}
+    state = {plain_name(name): value for name, value in _whole_state(plain_model(model)).items()}
     for name in sorted(state):
         value = state[name]
         if not isinstance(value, torch.Tensor):
             continue
-        whole = value.full_tensor() if hasattr(value, "full_tensor") else value
-        host = whole.detach().to("cpu").contiguous()
-        sha.update(f"{name}{host.dtype}{tuple(host.shape)}".encode())
-        sha.update(host.reshape(-1).view(torch.uint8).numpy().data)
+        for part, tensor in _dense_parts(name, value):
+            host = tensor.detach().to("cpu", copy=True).resolve_conj().resolve_neg().contiguous()
+            sha.update(f"{part}{host.dtype}{tuple(host.shape)}".encode())
+            sha.update(host.reshape(-1).view(torch.uint8).numpy().data)
     return sha.hexdigest()[:16]
+
+
+def _whole_state(model: nn.Module) -> dict[str, Any]:
+    """Parameters and saved buffers, those that accelerate keeps on the CPU or on disk too.
+
+    Raises:
+        ProbeError: weights that are nowhere, or not made yet.
+    """
+    state: dict[str, Any] = dict(model.state_dict())
+    for name, module in model.named_modules():
+        weights = getattr(getattr(module, "_hf_hook", None), "weights_map", None)
+        if weights is not None:
+            own = [n for n, value in module.named_parameters(recurse=False) if value.is_meta]
+            own += [n for n, value in module.named_buffers(recurse=False) if value.is_meta]
+            state.update({f"{name}.{n}" if name else n: weights[n] for n in own})
+    for name, value in state.items():
+        if torch.nn.parameter.is_lazy(value):
+            raise NotYetError(f"parameter {name!r} is made by the first batch, so that the model cannot be read yet")
+        if isinstance(value, torch.Tensor) and value.is_meta:
+            raise ProbeError(f"weight {name!r} is on the meta device: it has no values that could be read")
+    return state
+
+
+def _dense_parts(name: str, value: torch.Tensor) -> list[tuple[str, torch.Tensor]]:
+    """The tensor; of a sparse or quantised one the tensors that it is made of."""
+    if hasattr(value, "full_tensor"):
+        return [(name, value.full_tensor())]
+    if (parts := tensor_parts(value)) is not None:
+        return [(f"{name}.{part}", tensor) for part, tensor in parts.items()]
+    if value.layout is torch.sparse_coo:
+        return [(f"{name}.indices", value._indices()), (f"{name}.values", value._values())]
+    if value.layout is not torch.strided:
+        return [(name, value.to_dense())]
+    return [(name, value.dequantize() if value.is_quantized else value)]
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
-from ontogeny.extraction.probe import same_randomness
+from ontogeny.extraction.randomness import same_randomness
 
 __all__ = ["undisturbed"]
 
