@@ -14,7 +14,10 @@ from ontogeny.benchmark.leak import split_leak
 from ontogeny.benchmark.pairing import pairings
 from ontogeny.benchmark.visible import Visible, effective_stimuli, least_correlation, visible
 from ontogeny.ceilings import LOWEST
+from ontogeny.errors import ProbeError
 from ontogeny.extraction.features import Site
+from ontogeny.extraction.ranks import ALONE
+from ontogeny.reading import rehearse
 from ontogeny.scores import Score
 
 if TYPE_CHECKING:
@@ -94,6 +97,10 @@ def examine(monitor: Monitor, model: nn.Module) -> str:
     lines: list[str] = []
     for watched in monitor.watched:
         lines += describe_benchmark(watched.benchmark)
+    found, readable = rehearse(monitor.watched, model, ALONE)
+    if not readable:
+        raise ProbeError("no layer of this model can be read. " + "\n".join(found))
+    lines += ["", "how the model is read", *(f"  {line}" for line in found)]
     rows = monitor.measure(model, 0)
     alignment = [r for r in rows if r.kind == "alignment"]
     lines += ["", "layers read, and their best score now (mean over subjects)"]
@@ -119,7 +126,7 @@ def _callback_line(monitor: Monitor) -> str:
     reader = {"text": "tokenizer=tokenizer", "image": "transform=transform"}
     kinds = dict.fromkeys(reader[w.benchmark.benchmark.stimuli.modality] for w in monitor.watched)
     first = repr(names[0] if len(names) == 1 else names).replace("'", '"')
-    return f'AlignmentCallback({first}, {", ".join(kinds)}, task=HeldOutLoss(batches=...), record="runs/a")'
+    return f'AlignmentCallback({first}, {", ".join(kinds)}, task=HeldOutLoss(loader), record="runs/a")'
 
 
 def _by_site(rows: list[Score]) -> dict[Site, list[Score]]:

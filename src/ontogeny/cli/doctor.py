@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ontogeny.addresses import object_at
+from ontogeny.cli.reading_options import add_reading_options, reading_options
 
 __all__ = ["add_parser"]
 
@@ -47,8 +48,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--model", help="module:attribute, a model or a function that makes one")
     parser.add_argument("--tokenizer", help="module:attribute, for text")
     parser.add_argument("--transform", help="module:attribute, image -> tensor, for images")
-    parser.add_argument("--layers", nargs="+", default=["auto"], help="names, globs, auto, embeddings, surprisal")
-    parser.add_argument("--pooling", nargs="+", default=[], help="mean, last, cls, spatial_mean, flatten")
+    add_reading_options(parser)
     parser.set_defaults(run=_run)
 
 
@@ -75,8 +75,7 @@ def _run(arguments: argparse.Namespace) -> int:
         monitor = watch(
             arguments.benchmark,
             record=Path(scratch) / "record",
-            layers=arguments.layers,
-            pooling=arguments.pooling,
+            **reading_options(arguments),
             **readers,
         )
         said = monitor.doctor(model() if isinstance(model, type) or not hasattr(model, "parameters") else model)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ontogeny.cli.reading_options import add_reading_options
 from ontogeny.cli.replay_arguments import engine_of, loading_of, monitor_of, series_of
 
 __all__ = ["add_parser"]
@@ -66,10 +67,9 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--revisions", default="step{step}", help="how a hub repository's revisions say their step")
     parser.add_argument("--tokenizer", help="module:attribute, a name or folder (default: the checkpoint's own)")
     parser.add_argument("--transform", help="module:attribute, image -> tensor, for images")
-    parser.add_argument("--layers", nargs="+", help="names, globs, auto, embeddings, surprisal (default: auto)")
     parser.add_argument("--controls", nargs="+", help='names ("random tokens" "split leak" ...), or none')
     parser.add_argument("--protocol", help="shen2026: metrics, layers and pooling of that study")
-    parser.add_argument("--pooling", nargs="+", default=[], help="mean, last, cls, spatial_mean, flatten")
+    add_reading_options(parser)
     parser.add_argument("--task", help="module:attribute, measured at the replayed weights, e.g. a HeldOutLoss")
     parser.add_argument(
         "--task-log", nargs="+", default=[], type=Path, help="logs whose task values go into the record"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ontogeny.addresses import object_at
+from ontogeny.cli.reading_options import reading_options
 
 __all__ = ["engine_of", "loading_of", "monitor_of", "series_of"]
 
@@ -122,8 +123,7 @@ def monitor_of(arguments: argparse.Namespace, series: Any, record: Path) -> Any:
     return watch(
         benchmarks,
         record=record,
-        **({"layers": arguments.layers} if arguments.layers else {}),
-        pooling=arguments.pooling,
+        **reading_options(arguments),
         protocol=arguments.protocol,
         controls=True if arguments.controls is None else [name for name in arguments.controls if name != "none"],
         task=object_at(arguments.task),

@@ -6,6 +6,7 @@ import weakref
 from typing import Generic, TypeVar
 
 from torch import nn
+from typing_extensions import override
 
 __all__ = ["PerModel"]
 
@@ -17,6 +18,10 @@ class PerModel(Generic[T]):
 
     def __init__(self) -> None:
         self._values: dict[int, tuple[weakref.ref[nn.Module], T]] = {}
+
+    @override
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return type(self), ()  # another process has other models
 
     def get(self, model: nn.Module) -> T | None:
         """What is remembered of the model, or None."""

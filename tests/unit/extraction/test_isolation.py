@@ -1,0 +1,145 @@
+"""Isolation: interrupts, compiled functions, weights that are elsewhere, what is remembered of a model."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+import pytest
+import torch
+from tests.models import TinyCNN, tiny_gpt, tokenizer, transform
+from torch import nn
+
+from ontogeny import Probe, watch
+from ontogeny.errors import ProbeError
+from ontogeny.extraction.isolation import NotYetError, observing, preserved, what_reading_changes
+from ontogeny.extraction.weights import weights_hash
+
+
+def test_ctrl_c_waits_until_everything_is_put_back():
+    """Sent at many moments from another thread: it is raised, and nothing is left behind."""
+    model = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    raised = 0
+    for moment in range(25):
+        timer = threading.Timer(0.0004 * moment, os.kill, (os.getpid(), signal.SIGINT))
+        try:
+            timer.start()
+            with observing(model) as seen:
+                seen.model.train()
+                for _ in range(20):
+                    seen.model(torch.rand(8, 4))
+            timer.join()
+        except KeyboardInterrupt:
+            raised += 1
+        timer.join()
+        assert model.training
+        assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert raised > 0
+
+
+def test_a_compiled_model_is_neither_compiled_anew_nor_seen_compiled(text_benchmark):
+    compiled = []
+
+    def backend(graph, inputs):
+        compiled.append(graph)
+        return graph.forward
+
+    model = tiny_gpt()
+    plain = Probe(stimuli=text_benchmark.stimuli, reader=tokenizer)(model)
+    model.forward = torch.compile(model.forward, backend=backend)
+    ids = torch.randint(0, 12, (4, 6))
+    model(ids)
+    n = len(compiled)
+    assert n > 0
+    found = Probe(stimuli=text_benchmark.stimuli, reader=tokenizer)(model)
+    model(ids)
+    assert len(compiled) == n
+    for site, x in plain.values.items():
+        assert torch.equal(found.values[site], x)
+
+
+def test_weights_that_accelerate_keeps_elsewhere_are_read_and_hashed(image_benchmark):
+    accelerate = pytest.importorskip("accelerate")
+    model = TinyCNN().eval()
+    plain, known = Probe(stimuli=image_benchmark.stimuli, reader=transform)(model), weights_hash(model)
+    moved = accelerate.cpu_offload(model, execution_device=torch.device("cpu"))
+    assert all(p.is_meta for p in moved.parameters())
+    assert weights_hash(moved) == known
+    found = Probe(stimuli=image_benchmark.stimuli, reader=transform)(moved)
+    assert all(p.is_meta for p in moved.parameters())
+    for site, x in plain.values.items():
+        assert torch.equal(found.values[site], x)
+
+
+def test_weights_without_values_are_refused_by_name(image_benchmark, tmp_path):
+    with torch.device("meta"):
+        model = TinyCNN()
+    with pytest.raises(ProbeError, match=r"'early.0.weight' is on the meta device|failed on stimuli 'p00', 'p01'"):
+        watch(image_benchmark, record=tmp_path / "r", transform=transform)(model, 0)
+    with pytest.raises(ProbeError, match="on the meta device: it has no values"):
+        weights_hash(model)
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support")
+def test_sparse_and_complex_weights_are_hashed_and_kept():
+    class Odd(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("sparse", torch.eye(3).to_sparse())
+            self.register_buffer("complex", torch.ones(2, dtype=torch.complex64))
+            self.register_buffer("rows", torch.eye(3).to_sparse_csr())
+
+    model = Odd()
+    first = weights_hash(model)
+    with preserved(model):
+        model.sparse.mul_(2)
+        model.complex.mul_(2j)
+        assert weights_hash(model) != first
+    assert weights_hash(model) == first
+
+
+def test_a_hash_does_not_pin_a_buffer():
+    model = nn.BatchNorm1d(4)
+    weights_hash(model)
+    model.running_mean.resize_(64)
+
+
+def test_a_model_that_its_first_batch_completes_is_read_after_it(image_benchmark, tmp_path):
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.ReLU(), nn.Flatten(), nn.LazyLinear(4), nn.Linear(4, 2))
+    monitor = watch(image_benchmark, record=tmp_path / "r", transform=transform, schedule="at:0,5", layers=["0", "4"])
+    with pytest.raises(NotYetError, match="made by the first batch"), observing(model):
+        pass
+    assert monitor.check(model)
+    assert monitor(model, 0) == []
+    model(torch.rand(2, 3, 12, 12))
+    assert monitor(model, 1)
+    assert sorted({s.step for s in monitor.record.select(kind="alignment")}) == [1]
+    assert "3.weight" in monitor.record.select(kind="cost", metric="left out")[0].note
+
+
+def test_what_reading_changes_is_known_afterwards(image_benchmark):
+    class Counts(TinyCNN):
+        def forward(self, x):
+            self.calls = getattr(self, "calls", 0) + 1
+            self.early[0].weight.data.mul_(1.01)
+            return super().forward(x)
+
+    model = Counts()
+    before = model.early[0].weight.clone()
+    Probe(stimuli=image_benchmark.stimuli, reader=transform)(model)
+    assert torch.equal(model.early[0].weight, before)
+    assert not hasattr(model, "calls")
+    assert set(what_reading_changes(model)) == {"calls", "early.0.weight"}
+
+
+def test_a_second_training_has_a_record_of_its_own(image_benchmark, tmp_path):
+    first = watch(image_benchmark, record=tmp_path / "r", transform=transform)
+    first(TinyCNN(), 0)
+    second, third = first.another(), first.another()
+    assert second.record.folder.name == "r-2"
+    assert third.record.folder.name == "r-3"
+    second(TinyCNN(), 0)
+    assert len(second.record.select(kind="alignment")) == len(first.record.select(kind="alignment"))
