@@ -246,7 +246,7 @@ def _thumbnail(image: Float[np.ndarray, "..."] | Any) -> Float[np.ndarray, " fea
     return _blocks(image, lambda block: block.mean(axis=(0, 1)))
 
 
-def _stacked(rows: Sequence[Float[np.ndarray, " features"]]) -> Float[np.ndarray, "stimuli features"]:
+def _stacked(rows: Sequence[Float[np.ndarray, " _"]]) -> Float[np.ndarray, "stimuli features"]:
     """Grey thumbnails among coloured ones are those of three equal channels."""
     width = max(map(len, rows))
     return np.stack([np.repeat(row, width // len(row)) for row in rows])

@@ -14,6 +14,7 @@ from transformers import Trainer, TrainingArguments
 from ontogeny import HeldOutLoss, watch
 from ontogeny.callbacks.lightning import AlignmentCallback as LightningCallback
 from ontogeny.callbacks.transformers import AlignmentCallback as TransformersCallback
+from ontogeny.errors import ProbeError
 
 
 class Breaks:

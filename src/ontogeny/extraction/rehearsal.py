@@ -108,7 +108,8 @@ class Plan:
         """What a probe of `n` stimuli reads and costs, in a line."""
         memory = 4 * n * self.width / 2**20
         layers = f"{len(self.calls)} layers" if len(self.calls) != 1 else "1 layer"
-        return f"{layers} of {n} stimuli; about {self.seconds * n:.1f} s and {memory:.0f} MB per probe before scoring"
+        cost = f"about {self.seconds * n:.1f} s and {memory:.0f} MB per probe before scoring"
+        return f"{layers} of {n} stimuli, read in {self.precision or 'no float type'}; {cost}"
 
     def notes(self) -> list[str]:
         """What a reader of the scores should know, for the record."""
@@ -119,7 +120,7 @@ class Plan:
 
     def lines(self) -> list[str]:
         """The findings, a line each, for a report."""
-        lines = [f"read in {self.precision}"] if self.precision else []
+        lines: list[str] = []
         if self.alone:
             lines.append("features depend on what else is in the batch: each stimulus is read alone")
         if self.draws:

@@ -253,7 +253,7 @@ def test_module_and_call_say_what_is_read_and_how(image_benchmark):
         assert torch.equal(a, b)
     with pytest.raises(ProbeError, match="needs 'stage' beside a batch of pictures; name the part that is read"):
         Probe(stimuli=stimuli, reader=transform)(model)
-    with pytest.raises(LayerNotFoundError, match=r"no submodule 'part\.0' to be read\. Did you mean 'parts'"):
+    with pytest.raises(LayerNotFoundError, match=r"no submodule 'part\.0' to be read\. Did you mean 'parts.0'"):
         Probe(stimuli=stimuli, reader=transform, module="part.0")(model)
 
 
