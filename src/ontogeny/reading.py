@@ -152,6 +152,10 @@ def _measure(model: nn.Module, task: Task | None, ranks: Ranks) -> tuple[tuple[M
         return (), f"{type(error).__name__}: {error}"
 
 
+def _is_rehearsed(probe: Probe, model: nn.Module, ranks: Ranks) -> bool:
+    return bool(probe.rehearse(model, ranks))
+
+
 def rehearse(watched: Sequence[Watched], model: nn.Module, ranks: Ranks) -> tuple[list[str], bool]:
     """Find out how every benchmark reads the model, before training.
 
@@ -172,7 +176,7 @@ def rehearse(watched: Sequence[Watched], model: nn.Module, ranks: Ranks) -> tupl
         for probe in w.probes:
             name = w.benchmark.benchmark.name + (" (random tokens)" if probe is w.random else "")
             try:
-                ranks.each(partial(probe.rehearse, model, ranks))
+                ranks.each(partial(_is_rehearsed, probe, model, ranks))  # what fails on one rank fails on all
                 plan = probe.rehearse(model, ranks)
             except NotYetError:
                 raise

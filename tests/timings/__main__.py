@@ -13,7 +13,7 @@ import importlib
 import platform
 import time
 
-PARTS = ("lag", "encoding", "probe", "grid", "rsa", "record")
+PARTS = ("lag", "encoding", "probe", "isolation", "grid", "rsa", "record")
 LONG = ("encoding_large",)
 
 

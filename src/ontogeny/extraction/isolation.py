@@ -251,9 +251,7 @@ class observing:  # noqa: N801 - a context manager, used like a function
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         try:
             self._stack.close()
-            for module in self._model.modules():
-                if callable(reshard := getattr(module, "reshard", None)) and hasattr(module, "unshard"):  # FSDP2
-                    reshard()
+            self._reshard()
         finally:
             try:
                 self._kept.__exit__(kind, error, trace)
@@ -273,7 +271,14 @@ class observing:  # noqa: N801 - a context manager, used like a function
         self._kept.seed()
         self._seeded = GlobalState(), [SavedRandom(generator.live) for generator in self._kept.state.generators]
 
+    def _reshard(self) -> None:
+        """FSDP2 keeps the last module's parameters whole after a forward pass."""
+        for module in self._model.modules():
+            if callable(reshard := getattr(module, "reshard", None)) and hasattr(module, "unshard"):
+                reshard()
+
     def _again(self) -> None:
+        self._reshard()
         if what_reading_changes(self._model):
             self._kept.put_back(light=True)
             self._prepare()

@@ -1,0 +1,66 @@
+"""What isolation costs beside a probe: saving and putting back all that can be reached from a model. One thread."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import GPT2Config, GPT2Model, ResNetConfig, ResNetModel
+
+from ontogeny import Probe, StimulusSet
+from ontogeny.extraction.isolation import observing
+from tests.timings import Row
+
+torch.set_num_threads(1)
+N = 100
+
+
+def texts() -> StimulusSet:
+    rng = np.random.default_rng(0)
+    inputs = [" ".join(map(str, rng.integers(0, 50_000, size=int(k)))) for k in rng.integers(5, 25, N)]
+    return StimulusSet(name="texts", modality="text", ids=tuple(map(str, range(N))), inputs=inputs)
+
+
+def pictures() -> StimulusSet:
+    rng = np.random.default_rng(0)
+    inputs = [rng.integers(0, 255, (224, 224, 3), dtype=np.uint8) for _ in range(N)]
+    return StimulusSet(name="pictures", modality="image", ids=tuple(map(str, range(N))), inputs=inputs)
+
+
+def to_tensor(image: object) -> torch.Tensor:
+    return torch.tensor(np.asarray(image)).permute(2, 0, 1).float() / 255
+
+
+def rows() -> Iterator[Row]:
+    worlds: list[tuple[str, nn.Module, Probe]] = [
+        (
+            "GPT-2, 124 M, texts of 5 to 24 tokens",
+            GPT2Model(GPT2Config()),
+            Probe(stimuli=texts(), reader=lambda text: [int(w) for w in text.split()], pooling="mean"),
+        ),
+        (
+            "ResNet-50, 24 M, 224 x 224 pixels",
+            ResNetModel(ResNetConfig()),
+            Probe(stimuli=pictures(), reader=to_tensor),
+        ),
+    ]
+    for name, model, probe in worlds:
+        start = time.perf_counter()
+        probe.rehearse(model)
+        yield f"rehearsal: {name}", time.perf_counter() - start, "once, before training"
+        start = time.perf_counter()
+        probe(model)
+        whole = time.perf_counter() - start
+        start = time.perf_counter()
+        with observing(model):
+            pass
+        alone = time.perf_counter() - start
+        size = sum(p.numel() * p.element_size() for p in model.parameters()) / 2**20
+        yield (
+            f"isolation: {name}",
+            alone,
+            f"{alone / whole:.2%} of a probe of {N} stimuli ({whole:.1f} s); {size:.0f} MB",
+        )
