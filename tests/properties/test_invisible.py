@@ -35,7 +35,6 @@ PLACES = [
     "ontogeny.schedule._Every.due",
     "ontogeny.writing.Writer.verdict",
     "ontogeny.reading.weights_hash",
-    "ontogeny.extraction.rehearsal.choose_layers",
     "ontogeny.extraction.probe.place",
     "ontogeny.extraction.inputs._Tokens.batches",
     "ontogeny.extraction.inputs._Pixels.batches",
