@@ -18,7 +18,7 @@ class GlobalState:
     """The random states of Python, numpy and torch, and the settings of torch that a forward pass could change.
 
     Args:
-        gpu: the GPUs' random states too, which waits for what they are doing: not to be asked at every step.
+        gpu: the GPUs' random states and the settings too, which takes longer: not to be asked at every step.
     """
 
     def __init__(self, *, gpu: bool = True) -> None:
@@ -26,7 +26,7 @@ class GlobalState:
         self._numpy = np.random.get_state()  # noqa: NPY002
         self._torch = torch.get_rng_state()
         self._devices = torch.cuda.get_rng_state_all() if gpu and _gpu_is_used() else None
-        self._settings = _settings()
+        self._settings = _settings() if gpu else None
 
     def moved(self) -> bool:
         """Whether numbers were drawn on the CPU or a GPU since."""
@@ -47,7 +47,7 @@ class GlobalState:
         torch.set_rng_state(self._torch)
         if self._devices is not None:
             torch.cuda.set_rng_state_all(self._devices)
-        if _settings() != self._settings:
+        if self._settings is not None and _settings() != self._settings:
             _set(self._settings)
 
 
