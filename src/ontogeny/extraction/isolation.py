@@ -88,6 +88,7 @@ class preserved:  # noqa: N801 - a context manager, used like a function
     def __init__(self, *roots: Any) -> None:
         self._roots = roots
         self._state: SavedState | None = None
+        self._below: list[Any] = []
         self._interrupts = HeldInterrupts(self)
 
     def __enter__(self) -> preserved:
@@ -96,7 +97,7 @@ class preserved:  # noqa: N801 - a context manager, used like a function
             around: list[SavedState] = _STATES.__dict__.setdefault("states", [])
             found = [state for state in around if all(root in state for root in self._roots)]
             self._state = found[0] if found else SavedState(*self._roots, copied=_which_are_copied(self._roots))
-            self._state.stand_in()
+            self._below = self._state.stand_in()
             around.append(self._state)
         except BaseException:
             self._interrupts.release()
@@ -112,8 +113,7 @@ class preserved:  # noqa: N801 - a context manager, used like a function
             if not done:
                 self.put_back()
             _STATES.states.remove(state)
-            if state in _STATES.states:
-                state.stand_in()
+            state.put(self._below)
             self._interrupts.release()
         if state.lost:
             text = "; ".join(f"{name or 'the model'}: {why}" for name, why in list(state.lost.items())[:5])
@@ -143,7 +143,7 @@ class preserved:  # noqa: N801 - a context manager, used like a function
         tensors = {tensor for one in known for tensor in one.tensors}
         changed = self.state.restore(parameters=tensors if light else None)
         if light:
-            self.state.stand_in()
+            self.state.stand_in(self._below)
         for one in known:
             one.names.update(name for name in changed if name.rpartition(".")[2] not in _MODES)
             one.tensors.update(self.state.changed_parameters)
@@ -279,7 +279,7 @@ class observing:  # noqa: N801 - a context manager, used like a function
 
     def _again(self) -> None:
         self._reshard()
-        if what_reading_changes(self._model):
+        if what_reading_changes(self._model) or self._kept.state.fragile:
             self._kept.put_back(light=True)
             self._prepare()
         self._seed()

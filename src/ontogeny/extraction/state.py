@@ -88,7 +88,8 @@ class SavedState:
         self.generators: list[_saved.SavedRandom] = []
         self.changed_parameters: set[int] = set()
         self._copied = copied
-        self._fragile: list[tuple[str, Callable[[Any], None], Any]] = []
+        self._fragile: list[tuple[str, Callable[[Any], None]]] = []
+        self._standing: list[Any] = []
         self._entries: list[tuple[str, _saved.Saved]] = []
         self._seen: dict[int, Any] = {}
         self._todo: collections.deque[tuple[str, Any, int]] = collections.deque(("", root, 0) for root in roots)
@@ -100,6 +101,11 @@ class SavedState:
 
     def __contains__(self, item: Any) -> bool:
         return id(item) in self._seen
+
+    @property
+    def fragile(self) -> bool:
+        """Whether anything was reached that can be copied but not wound back."""
+        return bool(self._fragile)
 
     def reached(self) -> list[Any]:
         """Every object that was reached."""
@@ -115,6 +121,7 @@ class SavedState:
             Names of what was different, "module.attribute"; it can be called again.
         """
         changed: dict[str, None] = {}
+        unused = {name for (name, _), item in zip(self._fragile, self._standing, strict=True) if _is_unused(item)}
         with torch.no_grad(), torch._C.DisableTorchFunctionSubclass(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             for name, entry in self._entries:
@@ -130,7 +137,7 @@ class SavedState:
                     if different and _saved.is_parameter(entry):
                         self.changed_parameters.add(id(entry.live))
                     changed.update(dict.fromkeys(_joined(name, key) if key != "" else name for key in different))
-        return list(changed)
+        return [name for name in changed if name not in unused]
 
     def _visit(self, name: str, item: Any, depth: int) -> None:
         if type(item) in _ATOMS or id(item) in self._seen or isinstance(item, _EXACT):
@@ -182,21 +189,34 @@ class SavedState:
                 if type(value) not in _ATOMS:
                     self._todo.append((_joined(name, key), value, depth))
 
-    def stand_in(self) -> None:
-        """Put copies in place of what can be copied but not wound back, such as iterators; `restore` takes them away.
+    def stand_in(self, originals: list[Any] | None = None) -> list[Any]:
+        """Put copies in place of what can be copied but not wound back, such as iterators.
 
-        What cannot be copied either gets a `Tripwire` in its place.
+        What cannot be copied either gets a `Tripwire` in its place. `restore` puts back what was saved; what stood there
+        in between is put back by `put`.
+
+        Args:
+            originals: what the copies are made of; by default what stands there now.
+
+        Returns:
+            The originals.
         """
-        for name, put, original in self._fragile:
-            try:
-                put(_copied(original))
-            except TypeError:
-                put(_saved.Tripwire(name, type(original).__name__))
+        originals = self._standing if originals is None else originals
+        pairs = zip(self._fragile, originals, strict=True)
+        self.put([_stand_in(name, original) for (name, _), original in pairs])
+        return originals
+
+    def put(self, standing: list[Any]) -> None:
+        """Put these in place of what can be copied but not wound back."""
+        self._standing = standing
+        for (_, put), item in zip(self._fragile, standing, strict=True):
+            put(item)
 
     def _note_fragile(self, name: str, pairs: Any, put: Callable[[Any, Any], None]) -> None:
         for key, value in pairs:
             if isinstance(value, _FRAGILE) and not (isinstance(value, io.IOBase) and _is_read(value)):
-                self._fragile.append((_joined(name, key), functools.partial(put, key), value))
+                self._fragile.append((_joined(name, key), functools.partial(put, key)))
+                self._standing.append(value)
                 self._seen[id(value)] = value
 
     def _attributes(self, name: str, owner: Any, attributes: dict[Any, Any], depth: int) -> None:
@@ -287,6 +307,20 @@ def _is_state(value: Any) -> bool:
     if isinstance(value, functools._lru_cache_wrapper):
         return True
     return not (isinstance(value, type | types.ModuleType) or callable(value)) or isinstance(value, nn.Module)
+
+
+def _stand_in(name: str, original: Any) -> Any:
+    if isinstance(original, _saved.Tripwire):
+        return original
+    try:
+        return _copied(original)
+    except TypeError:
+        return _saved.Tripwire(name, type(original).__name__)
+
+
+def _is_unused(stand_in: Any) -> bool:
+    """Whether a copy of a cached function was never called."""
+    return isinstance(stand_in, functools._lru_cache_wrapper) and not any(stand_in.cache_info()[:2])
 
 
 def _copied(original: Any) -> Any:
