@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
-import numpy as np
 import torch
+
+from ontogeny.extraction.randomness import GlobalState
 
 __all__ = ["Background", "without_random_numbers"]
 
@@ -65,11 +65,6 @@ class Background(Generic[T]):
 
 def without_random_numbers(work: Callable[[], T]) -> tuple[T, bool]:
     """Do `work`; say whether it left the global random states alone. In a thread the training would feel a draw."""
-    before = _states()
+    before = GlobalState(gpu=False)
     result = work()
-    return result, _states() == before
-
-
-def _states() -> tuple[object, ...]:
-    name, keys, *rest = np.random.get_state()  # noqa: NPY002
-    return random.getstate(), name, np.asarray(keys).tobytes(), *rest, torch.get_rng_state().numpy().tobytes()
+    return result, not before.moved()

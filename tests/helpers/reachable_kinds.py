@@ -189,7 +189,10 @@ def of_iterator(value: Any) -> Described:
             state = frozen(value.__reduce__()[1:])
         except (TypeError, AttributeError):
             state = repr(value)
-    held = [] if isinstance(value, itertools.count) else referents(value)
+    if isinstance(value, enumerate | zip):  # without the tuple that they give again where nobody else holds it
+        held = list(value.__reduce__()[1])
+    else:
+        held = [] if isinstance(value, itertools.count) else referents(value)
     return _without_ids(state), (), [(f"<{i}>", part) for i, part in enumerate(held)]
 
 

@@ -114,9 +114,11 @@ class preserved:  # noqa: N801 - a context manager, used like a function
                 self.put_back()
             _STATES.states.remove(state)
             state.put(self._below)
+            self._state, self._below, lost = None, [], state.lost
+            del state
             self._interrupts.release()
-        if state.lost:
-            text = "; ".join(f"{name or 'the model'}: {why}" for name, why in list(state.lost.items())[:5])
+        if lost:
+            text = "; ".join(f"{name or 'the model'}: {why}" for name, why in list(lost.items())[:5])
             left = LeftBehindError(f"reading the model changed what cannot be put back: {text}")
             if error is None:
                 raise left
@@ -282,7 +284,8 @@ class observing:  # noqa: N801 - a context manager, used like a function
         if what_reading_changes(self._model) or self._kept.state.fragile:
             self._kept.put_back(light=True)
             self._prepare()
-        self._seed()
+        self._seeded[0].restore()
+        self._kept.seed()
 
     def _drew(self) -> bool:
         everybodys, own = self._seeded

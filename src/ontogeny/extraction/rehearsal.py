@@ -233,7 +233,7 @@ def _first_that_runs(
     """
     part = way.part(model)
     calls = [way.call] if way.call is not None else list(ways_to_call(part, base))
-    first: ProbeError | None = None
+    failed: list[ProbeError] = []
     for batch, alone in ((base.only([0, min(1, base.size - 1)]), False), (base.only([0]), True)):
         for autocast in (None, *_half_types(model)):
             for call in calls:
@@ -250,11 +250,14 @@ def _first_that_runs(
                 except LeftBehindError:
                     raise
                 except ProbeError as error:
-                    first = first or error
+                    failed.append(error)
                 else:
+                    failed.clear()
                     return call, autocast, alone, counts
-    assert first is not None  # noqa: S101 - there is at least one call
-    raise first
+    try:
+        raise failed[0]
+    finally:
+        failed.clear()  # an error that is kept by the frame it came from would keep the saved state alive
 
 
 def _half_types(model: nn.Module) -> list[torch.dtype]:

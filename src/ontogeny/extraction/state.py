@@ -192,8 +192,8 @@ class SavedState:
     def stand_in(self, originals: list[Any] | None = None) -> list[Any]:
         """Put copies in place of what can be copied but not wound back, such as iterators.
 
-        What cannot be copied either gets a `Tripwire` in its place. `restore` puts back what was saved; what stood there
-        in between is put back by `put`.
+        What cannot be copied either gets a `Tripwire` in its place. `restore` puts back what was saved; `put`, what
+        stood there in between.
 
         Args:
             originals: what the copies are made of; by default what stands there now.
