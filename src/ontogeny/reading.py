@@ -13,8 +13,9 @@ from torch import nn
 from ontogeny.benchmark.controls import DEFAULT
 from ontogeny.errors import ProbeError
 from ontogeny.extraction.features import Features, Site
-from ontogeny.extraction.isolation import LeftBehindError, NotYetError, observing, preserved
+from ontogeny.extraction.isolation import NotYetError, observing
 from ontogeny.extraction.layers import plain_model
+from ontogeny.extraction.preserved import LeftBehindError, preserved
 from ontogeny.extraction.probe import Probe
 from ontogeny.extraction.ranks import Ranks, is_sharded
 from ontogeny.extraction.weights import deployed_weights, weights_hash

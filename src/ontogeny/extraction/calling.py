@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ontogeny.errors import LayerNotFoundError, ProbeError, nearest
 from ontogeny.extraction.inputs import Batch
 from ontogeny.extraction.layers import plain_name
+from ontogeny.extraction.signatures import NAMED, insides, parameters
 
 __all__ = ["Call", "find_module", "module_to_read", "ways_to_call"]
 
@@ -28,7 +29,6 @@ _TOWERS = {
     "image": ("vision_model", "visual", "visual_model", "vision_encoder", "vision_tower", "image_encoder"),
 }
 _PIXELS = ("pixel_values", "input_values", "input_features")
-_INNER = ("base_model", "module", "_orig_mod", "model")
 _KEEP_ALL = re.compile(r"^(attention_mask|input_mask|attn_mask|mask)$")
 _PAD_NONE = re.compile(r"pad")
 _LENGTHS = re.compile(r"^(lengths?|seq_lens?|seq_lengths?|input_lengths?)$")
@@ -76,17 +76,8 @@ def _tower(model: nn.Module, names: tuple[str, ...]) -> nn.Module | None:
 
 def _signature(module: nn.Module) -> Mapping[str, inspect.Parameter]:
     """Parameters of `forward`; where these are `*args, **kwargs` alone, those of the module inside."""
-    seen: set[int] = set()
-    inner: Any = module
-    while isinstance(inner, nn.Module) and id(inner) not in seen:
-        seen.add(id(inner))
-        parameters = inspect.signature(inner.forward).parameters
-        if any(p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) for p in parameters.values()):
-            return parameters
-        peft = getattr(inner, "get_base_model", None)
-        found = [peft() if callable(peft) else None, *(getattr(inner, name, None) for name in _INNER)]
-        inner = next((m for m in found if isinstance(m, nn.Module) and m is not inner), None)
-    return inspect.signature(module.forward).parameters
+    found = [parameters(inner) for inner in insides(module)]
+    return {p.name: p for p in next((some for some in found if any(p.kind in NAMED for p in some)), found[0])}
 
 
 def ways_to_call(module: nn.Module, batch: Batch) -> Iterator[Call]:
@@ -95,41 +86,41 @@ def ways_to_call(module: nn.Module, batch: Batch) -> Iterator[Call]:
     Raises:
         ProbeError: it has no forward pass of its own, or one that needs more than a batch has.
     """
-    parameters = _signature(module)
+    takes = _signature(module)
     if _has_no_forward(module):
         raise ProbeError(
             f"{type(module).__name__} has no forward pass of its own. Name the part that is read with module=: "
             f"{_children(module)}; or pass call=, a function of the model and a batch"
         )
-    named = [n for n, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    named = [n for n, p in takes.items() if p.kind in NAMED]
     if "input_ids" in batch.inputs:
-        yield from _text_calls(module, parameters, named)
+        yield from _text_calls(module, takes, named)
     else:
-        yield from _pixel_calls(module, parameters, named)
+        yield from _pixel_calls(module, takes, named)
 
 
-def _text_calls(module: nn.Module, parameters: Mapping[str, inspect.Parameter], named: list[str]) -> Iterator[Call]:
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+def _text_calls(module: nn.Module, takes: Mapping[str, inspect.Parameter], named: list[str]) -> Iterator[Call]:
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in takes.values())
     if "input_ids" in named:
         masked = "attention_mask" in named or takes_any
         extra = {"use_cache": False} if "use_cache" in named else {}
         yield lambda m, b: m(**{k: v for k, v in b.items() if masked or k == "input_ids"}, **extra)
         return
-    first = parameters[named[0]] if named else None
+    first = takes[named[0]] if named else None
     if first is not None and re.search(r"dict|mapping", str(first.annotation), re.IGNORECASE):
         yield lambda m, b: m(dict(b))
-    rest = _needed(module, parameters, named)
+    rest = _needed(module, takes, named)
     yield lambda m, b: m(b["input_ids"], **{name: make(b["input_ids"]) for name, make in rest.items()})
     yield lambda m, b: m(dict(b))
 
 
 def _needed(
-    module: nn.Module, parameters: Mapping[str, inspect.Parameter], named: list[str]
+    module: nn.Module, takes: Mapping[str, inspect.Parameter], named: list[str]
 ) -> dict[str, Callable[[Tensor], Any]]:
     """Masks and lengths that have no default, for texts without padding."""
     made: dict[str, Callable[[Tensor], Any]] = {}
     for name in named[1:]:
-        if parameters[name].default is not inspect.Parameter.empty:
+        if takes[name].default is not inspect.Parameter.empty:
             continue
         if _PAD_NONE.search(name):
             made[name] = lambda ids: torch.zeros_like(ids, dtype=torch.bool)
@@ -147,13 +138,13 @@ def _needed(
     return made
 
 
-def _pixel_calls(module: nn.Module, parameters: Mapping[str, inspect.Parameter], named: list[str]) -> Iterator[Call]:
+def _pixel_calls(module: nn.Module, takes: Mapping[str, inspect.Parameter], named: list[str]) -> Iterator[Call]:
     by_name = next((name for name in _PIXELS if name in named), None)
     if by_name is not None:
         yield lambda m, b: m(**{by_name: b["pixels"]})
         return
-    more = [n for n in named[1:] if parameters[n].default is inspect.Parameter.empty]
-    more = [n for n in more if parameters[n].kind is not inspect.Parameter.VAR_KEYWORD]
+    more = [n for n in named[1:] if takes[n].default is inspect.Parameter.empty]
+    more = [n for n in more if takes[n].kind is not inspect.Parameter.VAR_KEYWORD]
     if more:
         raise ProbeError(
             f"the forward pass of {type(module).__name__} needs {', '.join(map(repr, more))} beside a batch of "

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from ontogeny.errors import ProbeError
-from ontogeny.extraction._saved import CannotRestoreError
 from ontogeny.extraction.calling import Call
 from ontogeny.extraction.inputs import Batch
-from ontogeny.extraction.isolation import LeftBehindError
 from ontogeny.extraction.layers import EMBEDDINGS
 from ontogeny.extraction.pooling import first_tensor
+from ontogeny.extraction.preserved import LeftBehindError
+from ontogeny.extraction.state import CannotRestoreError
 
 __all__ = ["Take", "place", "run"]
 

@@ -1,188 +1,31 @@
-"""Isolation: whatever is done to a model inside, outside nothing is seen of it.
-
-`preserved` keeps the state of any objects. `observing` gives the bare model as a probe reads it: in eval mode, without
-gradients, eagerly, under fixed random states. Both put everything back at the end, also after an error or Ctrl-C.
-"""
+"""A model as a probe reads it, of which training sees nothing: in eval mode, without gradients, from fixed seeds."""
 
 from __future__ import annotations
 
 import sys
-import threading
 import types
 import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ontogeny.errors import ProbeError
-from ontogeny.extraction._saved import SavedRandom
 from ontogeny.extraction.interrupts import HeldInterrupts
 from ontogeny.extraction.layers import plain_model
-from ontogeny.extraction.per_model import PerModel
+from ontogeny.extraction.preserved import SEED, preserved, what_reading_changes
 from ontogeny.extraction.randomness import GlobalState, seed_everything
 from ontogeny.extraction.ranks import ALONE, Ranks
-from ontogeny.extraction.state import SavedState, first_uninitialised
+from ontogeny.extraction.state import SavedRandom, first_uninitialised
 
-__all__ = ["SEED", "LeftBehindError", "NotYetError", "Observed", "observing", "preserved", "what_reading_changes"]
-
-SEED = 20080092
-_SMALL = 256 * 2**20
-_STATES = threading.local()
-_MODES = ("training", "forward", "log", "log_dict", "_compiled_call_impl")
-
-
-class LeftBehindError(ProbeError):
-    """Reading a model changed something that cannot be put back."""
+__all__ = ["NotYetError", "Observed", "observing"]
 
 
 class NotYetError(ProbeError):
     """The model cannot be read before its first batch."""
-
-
-@dataclass(slots=True)
-class _Known:
-    """What earlier readings of a model have shown.
-
-    Args:
-        tensors: ids of the parameters that reading changes.
-        names: what reading changes beside the modes.
-    """
-
-    tensors: set[int] = field(default_factory=set)
-    names: set[str] = field(default_factory=set)
-
-
-_KNOWN: PerModel[_Known] = PerModel()
-
-
-def what_reading_changes(model: nn.Module) -> tuple[str, ...]:
-    """Names of what reading this model has changed so far, all of it put back."""
-    known = _KNOWN.get(plain_model(model))
-    return tuple(sorted(known.names)) if known is not None else ()
-
-
-class preserved:  # noqa: N801 - a context manager, used like a function
-    """Whatever happens to these objects inside, at the end they are as before, to the bit.
-
-    Ctrl-C is held back while the state is saved or put back, and raised after that.
-
-    Args:
-        *roots: models, loaders or other objects; see `ontogeny.extraction.state` for what is reached from them.
-
-    Raises:
-        LeftBehindError: at the end, something could not be put back; it is named.
-
-    Example:
-        >>> layer = nn.BatchNorm1d(2)
-        >>> with preserved(layer):
-        ...     _ = layer(torch.rand(4, 2))
-        >>> layer.num_batches_tracked.item()
-        0
-    """
-
-    def __init__(self, *roots: Any) -> None:
-        self._roots = roots
-        self._state: SavedState | None = None
-        self._below: list[Any] = []
-        self._interrupts = HeldInterrupts(self)
-
-    def __enter__(self) -> preserved:
-        self._interrupts.hold()
-        try:
-            around: list[SavedState] = _STATES.__dict__.setdefault("states", [])
-            found = [state for state in around if all(root in state for root in self._roots)]
-            self._state = found[0] if found else SavedState(*self._roots, copied=_which_are_copied(self._roots))
-            self._below = self._state.stand_in()
-            around.append(self._state)
-        except BaseException:
-            self._interrupts.release()
-            raise
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
-        state, done = self.state, False
-        try:
-            self.put_back()
-            done = True
-        finally:
-            if not done:
-                self.put_back()
-            _STATES.states.remove(state)
-            state.put(self._below)
-            self._state, self._below, lost = None, [], state.lost
-            del state
-            self._interrupts.release()
-        if lost:
-            text = "; ".join(f"{name or 'the model'}: {why}" for name, why in list(lost.items())[:5])
-            left = LeftBehindError(f"reading the model changed what cannot be put back: {text}")
-            if error is None:
-                raise left
-            error.add_note(str(left))
-
-    @property
-    def state(self) -> SavedState:
-        """What was saved."""
-        assert self._state is not None  # noqa: S101 - it was entered
-        return self._state
-
-    def seed(self) -> None:
-        """Begin all random number generators that the objects hold anew, as every process would."""
-        for generator in self.state.generators:
-            generator.seed(SEED)
-
-    def put_back(self, *, light: bool = False) -> None:
-        """Put everything back now.
-
-        Args:
-            light: leave out parameters that no reading has changed so far.
-        """
-        known = [k for root in self._roots if isinstance(root, nn.Module) and (k := _KNOWN.get(root)) is not None]
-        tensors = {tensor for one in known for tensor in one.tensors}
-        changed = self.state.restore(parameters=tensors if light else None)
-        if light:
-            self.state.stand_in(self._below)
-        for one in known:
-            one.names.update(name for name in changed if name.rpartition(".")[2] not in _MODES)
-            one.tensors.update(self.state.changed_parameters)
-
-
-def _which_are_copied(roots: tuple[Any, ...]) -> Callable[[Tensor], bool]:
-    """Which tensors are copied: all at the first reading of a model; later its large parameters only if need be."""
-    left_out: set[int] = set()
-    if not any(isinstance(root, nn.Module) for root in roots):
-        return lambda tensor: tensor.numel() * tensor.element_size() <= _SMALL
-    for root in roots:
-        if not isinstance(root, nn.Module):
-            continue
-        known = _KNOWN.get(root)
-        tensors = [t for p in root.parameters() for t in (p, p.grad) if t is not None]
-        size = sum(t.numel() * t.element_size() for t in tensors if not torch.nn.parameter.is_lazy(t))
-        if size > (_SMALL if known is not None else _free_memory()):
-            wanted = (known.tensors if known is not None else set()) | _renormalised(root)
-            left_out.update(id(t) for t in tensors if id(t) not in wanted)
-        if known is None:
-            _KNOWN.set(root, _Known())
-    return lambda tensor: id(tensor) not in left_out
-
-
-def _renormalised(model: nn.Module) -> set[int]:
-    """Embeddings whose rows a forward pass scales down once they have grown."""
-    kinds = (nn.Embedding, nn.EmbeddingBag)
-    return {id(m.weight) for m in model.modules() if isinstance(m, kinds) and m.max_norm is not None}
-
-
-def _free_memory() -> float:
-    """Bytes of host memory that can be had, where the system tells."""
-    table = Path("/proc/meminfo")
-    if not table.is_file():
-        return float("inf")
-    lines = dict(line.split(":", 1) for line in table.read_text().splitlines() if ":" in line)
-    return float(lines["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in lines else float("inf")
 
 
 @dataclass(slots=True)

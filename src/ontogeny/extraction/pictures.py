@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ontogeny.errors import DataError, ProbeError
-from ontogeny.extraction.isolation import preserved
+from ontogeny.extraction.preserved import preserved
 from ontogeny.extraction.randomness import same_randomness, seed_everything
 from ontogeny.stimuli import StimulusSet, as_rgb
 

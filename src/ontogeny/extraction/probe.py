@@ -23,10 +23,11 @@ from ontogeny.extraction.inputs import Batch, ImageType, Reader, make_reader
 from ontogeny.extraction.isolation import observing
 from ontogeny.extraction.layers import SURPRISAL, choose_layers, plain_model
 from ontogeny.extraction.per_model import PerModel
+from ontogeny.extraction.plan import Plan, Way
 from ontogeny.extraction.pooling import Pooling, pool, pooling_name
 from ontogeny.extraction.randomness import same_randomness
 from ontogeny.extraction.ranks import ALONE, Ranks, is_sharded
-from ontogeny.extraction.rehearsal import Plan, Way, rehearse
+from ontogeny.extraction.rehearsal import rehearse
 from ontogeny.extraction.surprisal import mean_surprisal
 from ontogeny.metrics.view import refusal
 from ontogeny.stimuli import StimulusSet

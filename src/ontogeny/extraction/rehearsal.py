@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,121 +19,23 @@ from torch import Tensor, nn
 
 from ontogeny.errors import ProbeError
 from ontogeny.extraction.axes import Axes, batch_axis, batch_first, space_axes, token_axes
-from ontogeny.extraction.calling import Call, find_module, module_to_read, ways_to_call
+from ontogeny.extraction.calling import Call
 from ontogeny.extraction.forward import place, run
 from ontogeny.extraction.inputs import Batch, Reader
-from ontogeny.extraction.isolation import LeftBehindError, Observed, observing, what_reading_changes
-from ontogeny.extraction.layers import SURPRISAL, choose_layers, named_layers, plain_model
+from ontogeny.extraction.isolation import Observed, observing
+from ontogeny.extraction.layers import SURPRISAL, choose_layers, plain_model
+from ontogeny.extraction.plan import Plan, Way
+from ontogeny.extraction.preserved import LeftBehindError, what_reading_changes
 from ontogeny.extraction.ranks import ALONE, Ranks
+from ontogeny.extraction.samples import sample, several, texts, varied
 from ontogeny.extraction.state import SavedState
 from ontogeny.extraction.surprisal import looks_ahead, picked_logits
+from ontogeny.extraction.trial import first_that_runs, precision
 
-__all__ = ["Plan", "Way", "rehearse"]
+__all__ = ["rehearse"]
 
-_STIMULI = 8
 _MOST_CALLS = 64
 _ALIKE = {torch.float64: 1e-4, torch.float32: 1e-4}
-_HALF = (torch.bfloat16, torch.float16)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
-    """How the user wants a model to be read.
-
-    Args:
-        modality: of the stimuli.
-        layers: names, globs, "auto".
-        module: name of the submodule that is read; empty: chosen by the stimuli's modality.
-        call: how it is called; None: by its signature.
-        ids: of the stimuli, for errors.
-    """
-
-    modality: str
-    layers: str | Sequence[str]
-    module: str = ""
-    call: Call | None = None
-    ids: Sequence[str] = ()
-
-    def part(self, model: nn.Module) -> nn.Module:
-        """The module that is read."""
-        if self.module:
-            return find_module(model, self.module)
-        return model if self.call is not None else module_to_read(model, self.modality)
-
-    def named(self, model: nn.Module) -> dict[str, nn.Module]:
-        """All layers there are, by name."""
-        return named_layers(model, self.part(model), self.module)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """How a model is read, as a rehearsal found it.
-
-    Args:
-        call: how the module is called.
-        autocast: type that its forward pass runs in; None: that of the weights.
-        calls: name of a layer -> (name without the number of the call, that number), in the order of the model.
-        modules: the former of these -> name of the module; "embeddings" is what enters the first block.
-        axes: name of a layer -> what the axes of its output are.
-        refused: name of a layer -> why it is not read.
-        alone: whether each stimulus is read by itself, since its features depend on what else is in a batch.
-        draws: whether reading draws random numbers, which start from one seed then.
-        changes: what reading changes in the model, all of it put back.
-        precision: in words.
-        seconds: that one stimulus takes.
-        width: features of all layers together, per pooling.
-        surprisal: whether surprisal is read.
-    """
-
-    call: Call
-    autocast: torch.dtype | None = None
-    calls: Mapping[str, tuple[str, int]] = field(default_factory=dict)
-    modules: Mapping[str, str] = field(default_factory=dict)
-    axes: Mapping[str, Axes] = field(default_factory=dict)
-    refused: Mapping[str, str] = field(default_factory=dict)
-    alone: bool = False
-    draws: bool = False
-    changes: tuple[str, ...] = ()
-    precision: str = ""
-    seconds: float = 0.0
-    width: int = 0
-    surprisal: bool = False
-
-    @property
-    def readable(self) -> bool:
-        """Whether any layer is left."""
-        return bool(self.calls) or self.surprisal
-
-    def summary(self, n: int) -> str:
-        """What a probe of `n` stimuli reads and costs, in a line."""
-        memory = 4 * n * self.width / 2**20
-        layers = f"{len(self.calls)} layers" if len(self.calls) != 1 else "1 layer"
-        cost = f"about {self.seconds * n:.1f} s and {memory:.0f} MB per probe before scoring"
-        return f"{layers} of {n} stimuli, read in {self.precision or 'no float type'}; {cost}"
-
-    def notes(self) -> list[str]:
-        """What a reader of the scores should know, for the record."""
-        found = [self.precision] if self.precision else []
-        found += ["one stimulus at a time"] if self.alone else []
-        found += ["a fixed random seed"] if self.draws else []
-        return found
-
-    def lines(self) -> list[str]:
-        """The findings, a line each, for a report."""
-        lines: list[str] = []
-        if self.alone:
-            lines.append("features depend on what else is in the batch: each stimulus is read alone")
-        if self.draws:
-            lines.append("random numbers are drawn in eval mode: every reading starts from one seed")
-        if self.changes:
-            lines.append(f"reading changes {_some(self.changes)}; it is put back each time")
-        lines += [f"refused: {name}: {why}" for name, why in self.refused.items()]
-        return lines
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
-    return ", ".join(names[:4]) + more
 
 
 @dataclass(slots=True)
@@ -167,10 +69,10 @@ def rehearse(model: nn.Module, reader: Reader, way: Way, ranks: Ranks = ALONE) -
         LeftBehindError: reading changes what cannot be put back; it is named.
     """
     bare = plain_model(model)
-    base = _sample(reader)
+    base = sample(reader)
     before = SavedState(bare, copied=lambda _: False)
-    call, autocast, alone, counts = _first_that_runs(bare, base, way, ranks)
-    one = _Rehearsal(way, call, _several(base) if not alone else base.only([0]))
+    call, autocast, alone, counts = first_that_runs(bare, base, way, ranks)
+    one = _Rehearsal(way, call, several(base) if not alone else base.only([0]))
     with observing(bare, ranks, autocast=autocast) as seen:
         plan = one.plan(seen, counts, alone=alone)
     left = {**dict.fromkeys(before.restore(), "not as before"), **before.lost}
@@ -179,93 +81,7 @@ def rehearse(model: nn.Module, reader: Reader, way: Way, ranks: Ranks = ALONE) -
             "reading the model changes what cannot be put back: "
             + "; ".join(f"{name or 'the model'}: {why}" for name, why in list(left.items())[:5])
         )
-    return replace(plan, autocast=autocast, changes=what_reading_changes(bare), precision=_precision(bare, autocast))
-
-
-def _precision(model: nn.Module, autocast: torch.dtype | None) -> str:
-    types = dict.fromkeys(str(p.dtype).removeprefix("torch.") for p in model.parameters() if p.is_floating_point())
-    weights = " and ".join(types)
-    return f"{weights} under autocast {str(autocast).removeprefix('torch.')}" if autocast is not None else weights
-
-
-def _sample(reader: Reader) -> Batch:
-    """About eight stimuli of one length: the longest texts, cut to the shortest of these; the first pictures."""
-    batches = list(reader.batches(_STIMULI))
-    if batches[-1].n_tokens is None:
-        return batches[0]
-    found: list[tuple[int, Tensor]] = []
-    for batch in reversed(sorted(batches, key=lambda b: b.n_tokens or 0)):
-        found += [(row, ids) for row, ids in zip(batch.rows, batch.inputs["input_ids"], strict=True)]
-        if len(found) >= _STIMULI:
-            break
-    found = found[:_STIMULI]
-    length = min(len(ids) for _, ids in found)
-    return _texts(torch.stack([ids[:length] for _, ids in found]), tuple(row for row, _ in found))
-
-
-def _texts(ids: Tensor, rows: tuple[int, ...] = ()) -> Batch:
-    return Batch(inputs={"input_ids": ids, "attention_mask": torch.ones_like(ids)}, size=len(ids), rows=rows)
-
-
-def _several(batch: Batch) -> Batch:
-    """At least three stimuli, the same ones again where there are fewer."""
-    return batch if batch.size >= 3 else batch.only([i % batch.size for i in range(3)])
-
-
-def _varied(batch: Batch) -> Batch:
-    """The same with texts of another length, or pictures of twice the height and width."""
-    ids = batch.inputs.get("input_ids")
-    if ids is not None:
-        return _texts(ids[:, :-1] if ids.shape[1] > 2 else torch.cat([ids, ids[:, -1:]], dim=1), batch.rows)
-    pixels = batch.inputs["pixels"]
-    for axis in range(2, pixels.ndim):
-        pixels = pixels.repeat_interleave(2, dim=axis)
-    return Batch(inputs={"pixels": pixels}, size=batch.size, rows=batch.rows)
-
-
-def _first_that_runs(
-    model: nn.Module, base: Batch, way: Way, ranks: Ranks
-) -> tuple[Call, torch.dtype | None, bool, dict[str, int]]:
-    """The first way of calling that gives no error.
-
-    Returns:
-        The call, its precision, whether for single stimuli alone, and how often it ran each module.
-    """
-    part = way.part(model)
-    calls = [way.call] if way.call is not None else list(ways_to_call(part, base))
-    failed: list[ProbeError] = []
-    for batch, alone in ((base.only([0, min(1, base.size - 1)]), False), (base.only([0]), True)):
-        for autocast in (None, *_half_types(model)):
-            for call in calls:
-                counts: dict[str, int] = {}
-
-                def count(name: str, number: int, _output: Any, counts: dict[str, int] = counts) -> None:
-                    counts[name] = number + 1
-
-                try:
-                    with observing(model, ranks, autocast=autocast) as seen:
-                        named: dict[str, nn.Module | None] = dict(way.named(seen.model))
-                        placed = place(batch, seen.model)
-                        run(way.part(seen.model), placed, call=call, layers=named, take=count, ids=way.ids)
-                except LeftBehindError:
-                    raise
-                except ProbeError as error:
-                    failed.append(error)
-                else:
-                    failed.clear()
-                    return call, autocast, alone, counts
-    try:
-        raise failed[0]
-    finally:
-        failed.clear()  # an error that is kept by the frame it came from would keep the saved state alive
-
-
-def _half_types(model: nn.Module) -> list[torch.dtype]:
-    """Types that autocast could be meant to run the model in: those around us, those of its own weights."""
-    found = [p.dtype for p in model.parameters() if p.dtype in _HALF]
-    kinds = {p.device.type for p in model.parameters()} | {"cpu"}
-    around = [torch.get_autocast_dtype(kind) for kind in kinds - {"meta"} if torch.is_autocast_enabled(kind)]
-    return list(dict.fromkeys((*around, *found)))
+    return replace(plan, autocast=autocast, changes=what_reading_changes(bare), precision=precision(bare, autocast))
 
 
 @dataclass(slots=True)
@@ -292,7 +108,7 @@ class _Rehearsal:
         seconds = (time.perf_counter() - start) / self.base.size
         draws = seen.drew()
         fewer = self._run(seen, self.base if alone else self.base.only(range(self.base.size - 1)))
-        other = self._try(seen, _varied(self.base.only(range(min(2, self.base.size)))))
+        other = self._try(seen, varied(self.base.only(range(min(2, self.base.size)))))
         calls, refused = self._calls(whole, fewer)
         axes: dict[str, Axes] = {}
         for name, key in calls.items():
@@ -381,7 +197,7 @@ class _Rehearsal:
         shape = None if c is None else c.shape
         tokens = self.base.n_tokens
         if tokens is not None:
-            shorter = _varied(self.base).n_tokens or 0
+            shorter = varied(self.base).n_tokens or 0
             return token_axes(a.shape, shape, (tokens, shorter), batch)
         module = self.layers[key[0]]
         assert module is not None  # noqa: S101 - it was run
@@ -439,7 +255,7 @@ class _Rehearsal:
             return "'surprisal' needs texts of two tokens or more"
         changed = ids.clone()
         changed[:, -1] = (changed[:, -1] + 1) % before.shape[-1]
-        after = picked_logits(self._run(seen, _texts(changed, self.base.rows)).returned, ids)
+        after = picked_logits(self._run(seen, texts(changed, self.base.rows)).returned, ids)
         if after is None or looks_ahead(before, after):
             return "'surprisal' is for causal language models, and this one's logits at a token depend on later tokens"
         return ""

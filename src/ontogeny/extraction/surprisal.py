@@ -14,7 +14,7 @@ from ontogeny.extraction.inputs import Batch
 
 __all__ = ["looks_ahead", "mean_surprisal", "picked_logits"]
 
-_NOISE = 1e-3
+_NOISE = 1e-5
 
 
 def picked_logits(output: Any, ids: Tensor) -> Tensor | None:
@@ -36,8 +36,9 @@ def looks_ahead(logits: Tensor, changed: Tensor) -> bool:
         logits: batch x tokens x vocabulary.
         changed: the same with another last token.
     """
-    before = (logits[:, :-1] - changed[:, :-1]).float().abs().amax()
-    return bool(before > _NOISE * logits.float().std())
+    moved = (logits.float() - changed.float()).abs().amax(dim=(0, 2))
+    noise = max(_NOISE, 4 * torch.finfo(logits.dtype).eps if logits.dtype.itemsize < 4 else 0)
+    return bool(moved[:-1].max() > noise * moved[-1])
 
 
 def mean_surprisal(output: Any, batch: Batch) -> Float[Tensor, "stimuli 1"]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ontogeny.errors import ProbeError
-from ontogeny.extraction.layers import plain_model
+from ontogeny.extraction.signatures import NAMED, PLACED, insides, parameters
 
 __all__ = [
     "LABELS",
@@ -19,7 +19,6 @@ __all__ = [
     "class_logits",
     "described",
     "inputs_of",
-    "insides",
     "is_integer",
     "outputs",
     "own_loss",
@@ -30,8 +29,6 @@ __all__ = [
 
 LABELS = ("labels", "label")
 _TARGETS = frozenset(("targets", "target", "labels", "label", "y"))
-_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-_PLACED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.POSITIONAL_ONLY)
 _FAILURES = (RuntimeError, TypeError, ValueError, IndexError, KeyError, AttributeError, NotImplementedError)
 
 
@@ -57,38 +54,13 @@ class Inputs:
             ) from error
 
 
-def insides(model: nn.Module) -> list[nn.Module]:
-    """The model and the models that it wraps: compiled, data parallel, adapters of peft, forward(*args, **kwargs)."""
-    found = [plain_model(model)]
-    while (inner := _inner(found[-1])) is not None and all(inner is not each for each in found):
-        found.append(plain_model(inner))
-    return found
-
-
-def _inner(model: nn.Module) -> nn.Module | None:
-    base = getattr(model, "get_base_model", None)
-    if callable(base):
-        inner = base()
-        return inner if isinstance(inner, nn.Module) else None
-    children = list(model.children())
-    generic = all(p.kind not in (*_NAMED, *_PLACED) for p in _parameters(model))
-    return children[0] if generic and len(children) == 1 else None
-
-
-def _parameters(model: nn.Module) -> list[inspect.Parameter]:
-    try:
-        return list(inspect.signature(model.forward).parameters.values())
-    except (TypeError, ValueError):
-        return []
-
-
 def taken(model: nn.Module) -> frozenset[str] | None:
     """Names that the forward pass takes; None where it takes any."""
     names: set[str] = set()
     for each in insides(model):
-        parameters = _parameters(each)
-        names |= {p.name for p in parameters if p.kind in _NAMED}
-        if all(p.kind is not inspect.Parameter.VAR_KEYWORD for p in parameters):
+        found = parameters(each)
+        names |= {p.name for p in found if p.kind in NAMED}
+        if all(p.kind is not inspect.Parameter.VAR_KEYWORD for p in found):
             return frozenset(names)
     return frozenset(names | {"attention_mask"}) if names else None
 
@@ -96,7 +68,7 @@ def taken(model: nn.Module) -> frozenset[str] | None:
 def second_takes_targets(model: nn.Module) -> bool:
     """Whether forward is (x, targets), as in nanoGPT; a mask or cache in second place is something else."""
     for each in insides(model):
-        placed = [p for p in _parameters(each) if p.kind in _PLACED]
+        placed = [p for p in parameters(each) if p.kind in PLACED]
         if len(placed) > 1:
             return placed[1].name in _TARGETS or placed[1].default is inspect.Parameter.empty
     return False

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from ontogeny.errors import ProbeError
+from ontogeny.extraction.signatures import insides
 from ontogeny.heldout.calling import (
     Inputs,
     class_logits,
     described,
     inputs_of,
-    insides,
     is_integer,
     outputs,
     own_loss,

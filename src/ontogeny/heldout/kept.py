@@ -15,9 +15,9 @@ from torch import Tensor
 
 from ontogeny.addresses import object_at
 from ontogeny.errors import ProbeError
-from ontogeny.extraction._saved import CannotRestoreError
-from ontogeny.extraction.isolation import SEED, preserved
+from ontogeny.extraction.preserved import SEED, preserved
 from ontogeny.extraction.randomness import same_randomness, seed_everything
+from ontogeny.extraction.state import CannotRestoreError
 
 __all__ = ["as_tensor", "kept_batches", "mapped"]
 

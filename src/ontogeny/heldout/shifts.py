@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from ontogeny.errors import ProbeError
-from ontogeny.heldout.calling import LABELS, Inputs, class_logits, insides, is_integer
+from ontogeny.extraction.signatures import insides
+from ontogeny.extraction.surprisal import looks_ahead
+from ontogeny.heldout.calling import LABELS, Inputs, class_logits, is_integer
 from ontogeny.heldout.judged import Judged, by_class, nearest_of
 
 __all__ = ["evidence", "is_causal", "judge_tokens", "labels_of", "pair_of", "shift_of"]
 
 _FEW = 16
-_NOISE = 1e-5
 _MOSTLY = 0.5
 
 
@@ -132,6 +133,4 @@ def _stays(
     logits = class_logits(tried.run(model), torch.zeros(2, len(columns), dtype=torch.long, device=ids.device))
     if logits is None:
         raise ProbeError(f"{type(model).__name__} gave no logits for {len(columns)} tokens")
-    moved = (logits[0].float() - logits[1].float()).abs().amax(dim=-1)
-    noise = max(_NOISE, 4 * torch.finfo(logits.dtype).eps if logits.dtype.itemsize < 4 else 0)
-    return bool(moved[:last].max() <= noise * moved[last:].max())
+    return not looks_ahead(logits[:1, : last + 1], logits[1:, : last + 1])

@@ -13,7 +13,8 @@ from torch import nn
 
 from ontogeny import Probe, watch
 from ontogeny.errors import ProbeError
-from ontogeny.extraction.isolation import NotYetError, observing, preserved, what_reading_changes
+from ontogeny.extraction.isolation import NotYetError, observing
+from ontogeny.extraction.preserved import preserved, what_reading_changes
 from ontogeny.extraction.weights import weights_hash
 
 

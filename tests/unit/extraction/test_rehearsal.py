@@ -12,7 +12,7 @@ from transformers import BertConfig, BertModel
 from ontogeny import Probe, StimulusSet, watch
 from ontogeny.errors import LayerNotFoundError, ProbeError
 from ontogeny.extraction.features import Site
-from ontogeny.extraction.isolation import LeftBehindError
+from ontogeny.extraction.preserved import LeftBehindError
 
 TEXTS = [" ".join(WORDS[(i * 5 + k * 3) % len(WORDS)] for k in range(1 + i % 6)) for i in range(14)]
 STIMULI = StimulusSet(name="t", modality="text", ids=tuple(f"s{i}" for i in range(len(TEXTS))), inputs=TEXTS)
