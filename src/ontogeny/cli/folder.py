@@ -173,8 +173,8 @@ def _build(arguments: argparse.Namespace) -> int:
     )
     folder = built.write(arguments.folder, overwrite=arguments.overwrite)
     show_folder(folder)
-    for order in built.assumed:
-        _say(f"order        {order}")
+    for word, note in built.notes:
+        _say(f"{word:<12} {note}")
     return verify_here(folder)
 
 

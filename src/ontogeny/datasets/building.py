@@ -18,20 +18,23 @@ from ontogeny.assembly import Geometry
 from ontogeny.benchmark import Benchmark
 from ontogeny.datasets.folder.extras import Extras
 from ontogeny.datasets.folder.writing import check_labels, write_benchmark
-from ontogeny.datasets.imaged import Images, read_images
-from ontogeny.datasets.plain import StimulusTable, has_ids, read_responses, read_stimulus_table, texts, typed
-from ontogeny.datasets.subjects import Order, Subject, read_subject
+from ontogeny.datasets.image_files import Images
+from ontogeny.datasets.imaged import read_images
+from ontogeny.datasets.order import Order
+from ontogeny.datasets.plain import StimulusTable, has_ids, read_responses, read_stimulus_table, typed
+from ontogeny.datasets.splits import Split, split_stimuli
+from ontogeny.datasets.subjects import Subject, read_subject
 from ontogeny.disk import natural_key
 from ontogeny.errors import AlignmentIdError, DataError, nearest
-from ontogeny.metrics import Folds, Metric, make_folds
+from ontogeny.imaging.bids import plain_label
+from ontogeny.imaging.sheets import Sheet
+from ontogeny.metrics import Metric
 from ontogeny.metrics.cka import CKA
 from ontogeny.metrics.encoding import Ridge
 from ontogeny.metrics.rsa import RSA
-from ontogeny.stimuli import StimulusSet, check_ids
+from ontogeny.stimuli import check_ids
 
 __all__ = ["About", "Built", "Images", "Split", "build"]
-
-How = Literal["shuffled", "groups", "contiguous", "column"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,40 +69,14 @@ class About:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Split:
-    """How stimuli are split into folds.
-
-    Args:
-        how: "shuffled" (stimuli are independent of each other), "groups" (never split), "contiguous" (blocks in the
-            table's order: a story, a run), or "column" (the stimulus table's own column `fold`).
-        groups: the stimulus table's column with one label a stimulus.
-        n_folds: how many.
-        seed: of shuffling.
-    """
-
-    how: How = "shuffled"
-    groups: str | None = None
-    n_folds: int = 5
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.how == "groups" and self.groups is None:
-            raise DataError("folds by groups need the name of the stimulus table's column with the groups")
-        if self.how == "shuffled" and self.groups is not None:
-            raise DataError(
-                f"groups {self.groups!r} are given, so that shuffled folds would split them; fold by groups"
-            )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """A benchmark and what its folder keeps beside it; and orders that nothing in the files says."""
+    """A benchmark and what its folder keeps beside it; and what should be said of how files were taken (word, text)."""
 
     benchmark: Benchmark
     extras: Mapping[str, Extras]
     stimulus_columns: Mapping[str, Any]
     dropped: tuple[dict[str, Any], ...] = field(default=())
-    assumed: tuple[str, ...] = field(default=())
+    notes: tuple[tuple[str, str], ...] = field(default=())
 
     def write(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write it as a folder, which `load`, `watch` and every command take; see `write_benchmark`.
@@ -155,7 +132,7 @@ def build(
     order = Order(table=table.ids, rows=tuple(by_id))
     subjects = _subjects(about, order, responses, rois or {}, known=known, drop_bad=drop_bad)
     rdms = [_geometry(about.name, key, geometries[key], order) for key in sorted(geometries, key=_by_names)]
-    stimulus_set, folds = _stimuli(stimuli, about, table, order, split)
+    stimulus_set, folds = split_stimuli(stimuli, about.name, table, order, split)
     benchmark = Benchmark(
         name=about.name,
         version=about.version,
@@ -174,7 +151,10 @@ def build(
         extras={subject.assembly.subject: subject.extras for subject in subjects},
         stimulus_columns=_columns(stimuli, table, order, split),
         dropped=tuple(entry for subject in subjects for entry in subject.dropped),
-        assumed=_assumed(table, [*responses.values(), *geometries.values()]),
+        notes=(
+            *(note for subject in subjects for note in subject.notes),
+            *_orders(table, [*responses.values(), *geometries.values()]),
+        ),
     )
 
 
@@ -182,12 +162,15 @@ def _by_names(key: tuple[str, str]) -> tuple[Any, ...]:
     return tuple(map(natural_key, key))
 
 
-def _assumed(table: StimulusTable, given: Sequence[Path | Images]) -> tuple[str, ...]:
+def _orders(table: StimulusTable, given: Sequence[Path | Images]) -> tuple[tuple[str, str], ...]:
     """Which order is taken for rows without ids beside a folder of pictures, which has none of its own."""
     files = table.files
     return tuple(
-        f"rows of {path.name} in the order of the pictures: {len(files)} files, {files[0]} to {files[-1]}, numbers in "
-        "their names by value"
+        (
+            "order",
+            f"rows of {path.name} in the order of the pictures: {len(files)} files, {files[0]} to {files[-1]}, numbers "
+            "in their names by value",
+        )
         for path in given
         if files and isinstance(path, Path) and not has_ids(path)
     )
@@ -221,6 +204,10 @@ def _subjects(
             raise DataError(f"ROIs are given for {subject!r}, which has no responses. {nearest(subject, responses)}")
         if isinstance(responses[subject], Images):
             raise DataError(f"ROIs are given for {subject!r}, which has images; their ROIs are those of the atlas")
+    plain = {plain_label(subject, "sub"): subject for subject in responses}
+    for subject in responses:
+        if (other := plain[plain_label(subject, "sub")]) != subject:
+            raise DataError(f"subjects {subject!r} and {other!r} are one number; give each subject a name of its own")
     ceiling, out = (about.ceiling, about.ceiling_source), []
     for subject in sorted(responses, key=natural_key):
         given = responses[subject]
@@ -248,41 +235,16 @@ def _columns(path: Path, table: StimulusTable, order: Order, split: Split) -> di
     used = {"fold", "group"} if split.groups is None else {"fold", "group", split.groups}
     kept = {name: typed(values) for name, values in table.columns.items() if name not in used}
     if split.groups not in (None, "group"):
-        kept[str(split.groups)] = np.array(texts(path, table.columns, str(split.groups)), dtype=object)
+        kept[str(split.groups)] = np.array(
+            Sheet(path=path, columns=table.columns).labels(str(split.groups)), dtype=object
+        )
     return {name: values[list(order.rows)] for name, values in kept.items()}
-
-
-def _stimuli(path: Path, about: About, table: StimulusTable, order: Order, split: Split) -> tuple[StimulusSet, Folds]:
-    groups = None if split.groups is None else order.of(texts(path, table.columns, split.groups))
-    contiguous = split.how == "contiguous"
-    stimuli = StimulusSet(
-        name=about.name,
-        modality=table.modality,
-        ids=order.of(table.ids),
-        inputs=order.of(table.inputs),
-        groups=groups,
-        contiguous=contiguous,
-    )
-    if split.how == "column":
-        return stimuli, _own_folds(order.of(texts(path, table.columns, "fold")))
-    by = groups if split.how == "groups" else None
-    return stimuli, make_folds(len(stimuli), n_folds=split.n_folds, groups=by, contiguous=contiguous, seed=split.seed)
-
-
-def _own_folds(labels: Sequence[str]) -> Folds:
-    """Labels of any kind, numbered in their sorted order."""
-    names = sorted(set(labels), key=lambda label: (len(label), label))
-    if len(names) < 2:
-        raise DataError(f"column 'fold' should name at least two folds, got {names}")
-    return Folds(
-        held_out=tuple(names.index(label) for label in labels), how=f"{len(names)} folds given with the stimuli"
-    )
 
 
 def _geometry(name: str, key: tuple[str, str], path: Path, order: Order) -> Geometry:
     subject, roi = key
     check_labels([roi], str(path))
-    read = read_responses(path)
+    read = read_responses(path, voxels=order.table)
     if read.values.ndim != 2 or read.values.shape[0] != read.values.shape[1]:
         raise DataError(f"{path}: an RDM is stimuli x stimuli, got {read.values.shape}")
     if read.ids is not None and read.voxels != read.ids:

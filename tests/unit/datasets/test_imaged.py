@@ -158,7 +158,10 @@ def test_bids_files_that_are_not_there_are_named(bids, capsys):
     assert "--select: expected KEY=VALUE, got 'T1w'" in refused(capsys, "--bids", "derivatives", "--select", "T1w")
     (bids / "sub-02" / "func" / "sub-02_task-view_run-2_events.tsv").unlink()
     said = refused(capsys, "--bids", "derivatives")
-    assert "1 files of betas have no events of the same session, task and run, e.g. sub-02_task-view_run-2_sp" in said
+    assert (
+        "sub-02_task-view_run-2_space-T1w_stat-beta_statmap.nii.gz has no events: of sub-02_task-view_run-2 there"
+        in said
+    )
     next((bids / "sub-01" / "anat").glob("*.nii.gz")).unlink()
     assert "no file says sub-01_space-T1w_dseg.nii.gz or .nii" in refused(
         capsys, "--bids", "derivatives", "--subjects", "01"
@@ -397,12 +400,17 @@ def test_runs_of_swapped_files_are_seen(lab, data, shown, capsys):
         for kind, order in (("betas.nii.gz", (2, 1)), ("events.tsv", (1, 2)))
     )
     said = refused(capsys, "--betas", *betas, "--table", *tables, *ATLAS)
-    assert "row 1 of the table is of run '1', but its volume is in sub-01_run-2_betas.nii.gz" in said
+    assert (
+        "row 1 of the table is of sub-01_run-1 (sub-01_run-1_events.tsv, row 1), but its volume is in sub-01_run-2_b"
+        in said
+    )
+    assert "run- is '1' in the one and '2' in the other" in said
 
 
 def test_swapped_files_in_the_folder_are_seen_by_verify(lab, capsys):
-    assert build("--betas", "01=sub-01_stat-beta_statmap.nii.gz", "02=sub-01_stat-beta_statmap.nii.gz",
-                 "--table", "01=sub-01_events.tsv", "02=sub-01_events.tsv", *ATLAS) == 0  # fmt: skip
+    (lab / "second.nii.gz").write_bytes((lab / "sub-01_stat-beta_statmap.nii.gz").read_bytes())
+    (lab / "second.tsv").write_bytes((lab / "sub-01_events.tsv").read_bytes())
+    assert build("--betas", BETAS[1], "02=second.nii.gz", "--table", TABLE[1], "02=second.tsv", *ATLAS) == 0
     one, two = Path("out/space/01.json"), Path("out/responses/02.safetensors")
     one.write_text(one.read_text().replace("60.0", "61.0"))
     two.write_bytes(Path("out/responses/01.safetensors").read_bytes())
