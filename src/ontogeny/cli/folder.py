@@ -36,12 +36,15 @@ stimuli    .csv, .tsv or .parquet with stimulus_id and text, or stimulus_id and 
            photographs are turned as their EXIF says. Other columns are kept.
 responses  .npy or .safetensors (tensor "responses"), stimuli x voxels with rows in the order of the stimuli, or
            repeats x stimuli x voxels (NaN where a stimulus has fewer repeats): the mean is scored, the repeats are
-           kept. Or a table with stimulus_id and one column a voxel: then rows are matched by id.
+           kept. Or a table with stimulus_id and one column a voxel: then rows are matched by id. Columns without a
+           name, and those that tables use otherwise (onset, run, repeat, ...), are no voxels; what was taken is listed.
 rois       a table with one row a voxel: roi [, ceiling] [, x, y, z, ...]; empty and 0 are no region. Without a table
            all voxels are one ROI.
 geometry   in place of voxels: SUBJECT:ROI=rdm.npy, stimuli x stimuli.
 images     4-D NIfTI (or CIFTI, GIFTI) with one volume a row of the table; each voxel is z-scored within run, repeats
-           are averaged and kept. The folder remembers where each voxel lies: `ontogeny map` paints scores back.
+           are averaged and kept. A run is of a subject, session, task, acquisition and run (sub-, ses-, task-, acq-,
+           run- in the names of images and tables, or columns of the table); images and tables must agree. The folder
+           remembers where each voxel lies: `ontogeny map` paints scores back.
 
 Responses are stored as float32. The same inputs give the same bytes, in whatever order the stimuli come (only for
 contiguous folds does their order count). Everything that does not fit is refused by name.

@@ -56,25 +56,7 @@ def bids_name(path: str | Path) -> BidsName:
 
 # Entities that say when and how a run was measured. What is not among them (space, desc, hemi, echo, rec, ...) says how
 # its data were processed, or which part of them a file holds.
-RUN_ENTITIES = (
-    *(
-        "sub",
-        "ses",
-        "sample",
-        "task",
-        "tracksys",
-        "acq",
-        "ce",
-        "trc",
-        "stain",
-        "dir",
-        "mod",
-        "inv",
-        "mt",
-        "flip",
-        "run",
-    ),
-)
+RUN_ENTITIES = tuple("sub ses sample task tracksys acq ce trc stain dir mod inv mt flip run".split())  # noqa: SIM905
 # Entity -> the columns of a table that say it.
 COLUMNS: dict[str, tuple[str, ...]] = {
     "sub": ("subject", "sub", "subject_id", "participant", "participant_id"),

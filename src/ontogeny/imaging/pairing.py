@@ -32,13 +32,9 @@ class Paired:
 
     @property
     def runs(self) -> tuple[str, ...]:
-        """The run of each volume, as text."""
-        return tuple(map(str, self.keys))
-
-    @property
-    def named(self) -> bool:
-        """Whether anything says which run a volume is of."""
-        return any(set(dict(key.values)) - {"sub"} for key in self.keys)
+        """The run of each volume, as text: one spelling a run."""
+        spelt: dict[RunKey, str] = {}
+        return tuple(spelt.setdefault(key, str(key)) for key in self.keys)
 
 
 def pair(
@@ -75,8 +71,8 @@ def pair(
     keys = [_joined(row, number, names[i], theirs[i]) for number, (row, i) in enumerate(zip(rows, at, strict=True), 1)]
     _refuse_subject(subject, rows, keys)
     several = {image for image, n in enumerate(lengths) if n > 1}
-    _refuse_one_run_twice(keys, [names[i] if i in several else "" for i in at], "images")
-    _refuse_one_run_twice(keys, [row.table.name for row in rows], "tables")
+    _refuse_one_run_twice(keys, [Path(images[i]) if i in several else None for i in at], "images")
+    _refuse_one_run_twice(keys, [row.table for row in rows], "tables")
     if len(several) > 1:
         _refuse_untold(rows, at, names, theirs)
     refuse_alike({key: row.where for key, row in reversed(list(zip(keys, rows, strict=True)))})
@@ -103,14 +99,15 @@ def _refuse_subject(subject: str, rows: Sequence[Row], keys: Sequence[RunKey]) -
             )
 
 
-def _refuse_one_run_twice(keys: Sequence[RunKey], files: Sequence[str], what: str) -> None:
+def _refuse_one_run_twice(keys: Sequence[RunKey], files: Sequence[Path | None], what: str) -> None:
     """Two files of several volumes that would be one run: z-scored together, as if one."""
-    first: dict[RunKey, str] = {}
+    first: dict[RunKey, Path] = {}
     for key, file in zip(keys, files, strict=True):
-        if file and first.setdefault(key, file) != file:
+        if file is not None and (other := first.setdefault(key, file)) != file:
+            shown = (other, file) if other.name == file.name else (other.name, file.name)
             raise DataError(
-                f"the {what} {first[key]} and {file} would both be {key}: are they runs or sessions of their own? Say "
-                "so in their names (ses-1_run-2), or in columns session and run of the table"
+                f"the {what} {shown[0]} and {shown[1]} would both be {key}: are they runs or sessions of their own? "
+                "Say so in their names (ses-1_run-2), or in columns session and run of the table"
             )
 
 
@@ -150,7 +147,7 @@ def check_series(paired: Paired, trs: Sequence[float | None]) -> None:
         if row.onset is None or start is None or tr is None:
             continue
         passed = (place - first[key]) * tr
-        if abs(row.onset - start - passed) > tr:
+        if abs(row.onset - start - passed) > tr / 2:
             raise DataError(
                 f"{row.where}: onset {row.onset:g} s is {row.onset - start:g} s after that of the first volume of "
                 f"{key}, but {place - first[key]} volumes of {tr:g} s (the image's TR) are {passed:g} s; is a "
