@@ -26,7 +26,7 @@ from ontogeny.datasets.splits import Split, split_stimuli
 from ontogeny.datasets.subjects import Subject, read_subject
 from ontogeny.disk import natural_key
 from ontogeny.errors import AlignmentIdError, DataError, nearest
-from ontogeny.imaging.bids import plain_label
+from ontogeny.imaging.bids import RunKey, plain_label
 from ontogeny.imaging.sheets import Sheet
 from ontogeny.metrics import Metric
 from ontogeny.metrics.cka import CKA
@@ -199,15 +199,12 @@ def _subjects(
     known: Sequence[str],
     drop_bad: bool,
 ) -> list[Subject]:
+    _refuse_other_names(responses, rois)
     for subject in rois:
         if subject not in responses:
             raise DataError(f"ROIs are given for {subject!r}, which has no responses. {nearest(subject, responses)}")
         if isinstance(responses[subject], Images):
             raise DataError(f"ROIs are given for {subject!r}, which has images; their ROIs are those of the atlas")
-    plain = {plain_label(subject, "sub"): subject for subject in responses}
-    for subject in responses:
-        if (other := plain[plain_label(subject, "sub")]) != subject:
-            raise DataError(f"subjects {subject!r} and {other!r} are one number; give each subject a name of its own")
     ceiling, out = (about.ceiling, about.ceiling_source), []
     for subject in sorted(responses, key=natural_key):
         given = responses[subject]
@@ -222,6 +219,19 @@ def _subjects(
             )
         out.append(found)
     return out
+
+
+def _refuse_other_names(responses: Mapping[str, Path | Images], rois: Mapping[str, Path]) -> None:
+    """A file whose name says another subject than it is given for; and subjects that only zeros tell apart."""
+    for subject, path in [*responses.items(), *rois.items()]:
+        if isinstance(path, Path) and RunKey.of({"sub": subject}).against(RunKey.of_file(path)):
+            raise DataError(
+                f"{path.name} is given for subject {subject!r}, but its name says another one; which is right?"
+            )
+    plain = {plain_label(subject, "sub"): subject for subject in responses}
+    for subject in responses:
+        if (other := plain[plain_label(subject, "sub")]) != subject:
+            raise DataError(f"subjects {subject!r} and {other!r} are one number; give each subject a name of its own")
 
 
 def _rois(rois: Mapping[str, Path], subject: str) -> Path | None:

@@ -61,6 +61,7 @@ def read_images(
     for prefix, betas, atlas in by_side(subject, images):
         refuse_text_order(subject, images, betas)
         space = _space(images, prefix, betas, atlas)
+        _refuse_other_side(subject, atlas, space)
         shown = _presentations(subject, images, betas, space, known=known, drop_bad=drop_bad)
         dropped += _dropped(subject, space, shown)
         sides.append(shown)
@@ -99,6 +100,15 @@ def _runs(subject: str, shown: Presentations) -> tuple[str, str]:
     listed = [f"{run} ({n})" for run, n in list(counts.items())[:_RUNS_SHOWN]]
     more = [f"{len(counts) - len(listed)} more"] if len(counts) > len(listed) else []
     return "runs", f"subject {subject}: {len(counts)}, with so many presentations: {', '.join(listed + more)}"
+
+
+def _refuse_other_side(subject: str, atlas: Path, space: Space) -> None:
+    """A surface whose name says one hemisphere, and its file another."""
+    side, told = bids_name(atlas).entities.get("hemi"), getattr(space.grid, "structure", "")
+    if side in ("L", "R") and told in ("CortexLeft", "CortexRight") and not told.startswith(f"Cortex{side}"):
+        raise DataError(
+            f"subject {subject!r}: {atlas.name} says hemi-{side}, but its file says {told}; which is right?"
+        )
 
 
 def _space(images: Images, prefix: str, betas: tuple[Path, ...], atlas: Path) -> Space:

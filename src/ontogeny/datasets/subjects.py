@@ -18,14 +18,14 @@ from ontogeny.datasets.order import Order
 from ontogeny.datasets.plain import ResponseTable, read_responses, read_table, typed
 from ontogeny.errors import DataError
 from ontogeny.imaging.bids import COLUMNS, plain_label
-from ontogeny.imaging.sheets import Sheet
+from ontogeny.imaging.sheets import Sheet, is_missing
 
 __all__ = ["Subject", "ceiling_of", "lost", "read_subject"]
 
 _NO_ROI = "all voxels"
 _SHOWN = 6
 # What atlases and tables write where a voxel belongs to no region.
-_UNLABELLED = ("", "0", "0.0", "nan", "NaN", "None")
+_UNLABELLED = ("0", "0.0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,17 +105,18 @@ def read_subject(
             for why, which in bad.items()
             if which.any()
         ),
-        notes=_notes(subject, responses, read),
+        notes=_notes(subject, responses, read, unused=len(set(named) - set(read.voxels or named))),
     )
 
 
-def _notes(subject: str, path: Path, read: ResponseTable) -> tuple[tuple[str, str], ...]:
-    """Which columns of a table were taken for voxels, and which were not."""
+def _notes(subject: str, path: Path, read: ResponseTable, *, unused: int) -> tuple[tuple[str, str], ...]:
+    """Which columns of a table were taken for voxels, which were not, and how many the table of ROIs names besides."""
     if read.voxels is None:
         return ()
     few = len(read.voxels) <= 2 * _SHOWN
     shown = read.voxels if few else (*read.voxels[:_SHOWN], "...", *read.voxels[-_SHOWN:])
     left = f"; no voxels: {', '.join(map(repr, read.others))}" if read.others else ""
+    left += f"; {unused} voxels of its table of ROIs have no column" if unused else ""
     return (("columns", f"subject {subject}: {len(read.voxels)} voxels of {path.name}: {', '.join(shown)}{left}"),)
 
 
@@ -181,7 +182,7 @@ def _named_rows(rois: Path, path: Path, have: Sequence[str], want: Sequence[str]
 
 def _label(value: Any) -> str:
     text = str(value).strip()
-    return "" if text in _UNLABELLED else text
+    return "" if is_missing(value) or text in _UNLABELLED else text
 
 
 def _bad(mean: Float[np.ndarray, "stimuli voxels"], labels: Sequence[str]) -> dict[str, Bool[np.ndarray, " voxels"]]:

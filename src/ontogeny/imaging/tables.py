@@ -80,7 +80,15 @@ def _lut(path: Path) -> list[tuple[int, str]]:
     cells = [line for line in lines if line and not line[0].startswith("#")]
     if any(len(line) < 2 for line in cells):
         raise DataError(f"{path}: expected columns 'index' and 'name', or lines 'number name R G B A' (FreeSurfer LUT)")
-    return [(_whole(line[0], path), line[1]) for line in cells]
+    return [(_whole(line[0], path), _lut_name(line[1:])) for line in cells]
+
+
+def _lut_name(words: Sequence[str]) -> str:
+    """What stands between the number and the colour (R G B, or R G B A), in whole: names may have blanks in them."""
+    for n in (4, 3):
+        if len(words) > n and all(word.isdigit() for word in words[-n:]):
+            return " ".join(words[:-n])
+    return " ".join(words)
 
 
 def _whole(text: str, path: Path) -> int:
