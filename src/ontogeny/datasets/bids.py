@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from ontogeny.datasets.image_files import Images
 from ontogeny.errors import DataError, nearest
 from ontogeny.imaging.bids import RunKey, bids_files, bids_name, plain_label
-from ontogeny.imaging.grids import inside
+from ontogeny.imaging.grids import inside, open_image
+from ontogeny.imaging.tables import read_rows
 
 __all__ = ["bids_facts", "bids_images"]
 
@@ -88,7 +90,23 @@ def _events(folder: Path, subject: str, betas: Sequence[Path]) -> tuple[Path, ..
                 "its own events"
             )
         taken[table] = image
+    _refuse_late(folder, list(taken))
     return tuple(inside(folder, table.relative_to(folder)) for table in taken)
+
+
+def _refuse_late(folder: Path, tables: Sequence[Path]) -> None:
+    """Events after the end of their run, where its time series lies in the folder too: volumes x TR tell."""
+    series = [path for path in sorted(folder.rglob("*_bold.nii*")) if not path.name.startswith(".")]
+    for table in tables:
+        fits = [path for path in series if not RunKey.of_file(path).against(RunKey.of_file(table))]
+        known = [(one.n_maps * one.tr, one) for one in map(open_image, fits) if one.tr is not None]
+        onsets = [row.onset for row in read_rows([table]) if row.onset is not None] if known else []
+        if onsets and max(onsets) >= max(known, key=itemgetter(0))[0]:
+            length, longest = max(known, key=itemgetter(0))
+            raise DataError(
+                f"{table.name}: the last onset is {max(onsets):g} s, but {longest.path.name} has {longest.n_maps} "
+                f"volumes of {longest.tr:g} s, {length:g} s in all; are these its events, and in seconds?"
+            )
 
 
 def _of_run(folder: Path, run: RunKey, image: Path, there: Mapping[RunKey, Path]) -> Path:

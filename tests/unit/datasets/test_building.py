@@ -357,6 +357,53 @@ def test_bad_voxels_are_refused_or_dropped_with_reason(lab, responses, capsys):
     assert "s1.npy: no voxel is left; 1 no ROI label (e.g. voxel 4), 4 constant" in capsys.readouterr().err
 
 
+def test_columns_that_became_voxels_are_listed(lab, responses, capsys):
+    columns = {"": [*range(N)], "stimulus_id": IDS, **{f"v{v}": responses[:, v].tolist() for v in range(VOXELS)}}
+    table(lab / "s1.csv", columns | {"run": ["1"] * N, "onset": [*range(N)], "subject": ["s1"] * N})
+    assert build("out", "--responses", "s1=s1.csv") == 0
+    said = "subject s1: 5 voxels of s1.csv: v0, v1, v2, v3, v4; no voxels: '', 'run', 'onset', 'subject'"
+    assert f"columns      {said}" in capsys.readouterr().out
+    np.testing.assert_array_equal(load("out").assemblies[0].responses, responses.astype(np.float32))
+    table(lab / "rois.csv", {"voxel": [f"v{v}" for v in range(9)], "roi": ["a"] * 9})
+    assert build("two", "--responses", "s1=s1.csv", "--rois", "s1=rois.csv") == 0
+    assert "; 4 voxels of its table of ROIs have no column" in capsys.readouterr().out
+    table(lab / "s1.csv", columns | {"subject": ["s1"] * (N - 1) + ["s2"]})
+    shutil.rmtree("out")
+    assert "s1.csv is given for subject 's1', but its column 'subject' says ['s1', 's2']" in failed(
+        capsys, "--responses", "s1=s1.csv"
+    )
+
+
+def test_what_names_and_numbers_say_of_plain_files_is_held_against_them(lab, responses, capsys):
+    np.save(lab / "sub-02_betas.npy", responses)
+    assert "sub-02_betas.npy is given for subject '01', but its name says another one" in failed(
+        capsys, "--responses", "01=sub-02_betas.npy"
+    )
+    assert "subjects '1' and '01' are one number" in failed(capsys, "--responses", "1=s1.npy", "01=s1.npy")
+    table(lab / "rois.csv", {"voxel": [0, 2, 1, 3, 4], "roi": ["a"] * 5})
+    assert "rois.csv, row 3: column 'voxel' does not rise, but the voxels of s1.npy have no names" in failed(
+        capsys, "--responses", "s1=s1.npy", "--rois", "s1=rois.csv"
+    )
+    table(lab / "rois.csv", {"roi": ["a", "a", "n/a", "NA", "b"]})
+    assert "2 no ROI label (e.g. voxel 2)" in failed(capsys, "--responses", "s1=s1.npy", "--rois", "s1=rois.csv")
+    assert build("out", "--responses", "s1=s1.npy", "--rois", "s1=rois.csv", "--drop-bad-voxels") == 0
+    shutil.rmtree("out")
+    table(lab / "s1.csv", {"stimulus_id": [str(int(k)) for k in IDS], "v": responses[:, 0].tolist()})
+    assert "they differ only in zeros in front: make the two lists" in failed(capsys, "--responses", "s1=s1.csv")
+    stimuli(lab, stimulus_id=IDS, text=IDS, onset=[*range(N - 1), 0])
+    assert "rows 23 and 24: column 'onset' falls, but contiguous folds are blocks in the order of the rows" in failed(
+        capsys, "--responses", "s1=s1.npy", "--folds", "contiguous"
+    )
+
+
+def test_a_region_that_vanishes_is_named(lab, responses, capsys):
+    responses[3, 4] = np.nan
+    np.save(lab / "s1.npy", responses)
+    table(lab / "rois.csv", {"roi": ["a", "a", "a", "b", "c"]})
+    assert build("out", "--responses", "s1=s1.npy", "--rois", "s1=rois.csv", "--drop-bad-voxels") == 0
+    assert "1 voxels, NaN or infinite; no voxel is left of 'c'" in capsys.readouterr().out
+
+
 def stimuli(lab: Path, **columns: list[object]) -> None:
     table(lab / "stimuli.csv", columns)
 
