@@ -66,6 +66,13 @@ def add_images(parser: Any) -> None:
         help="of the volumes within a run: that of the table's rows, whatever its onsets say; or that of the onsets "
         "(default: that of the rows, refused where onsets fall)",
     )
+    group.add_argument(
+        "--leave-out",
+        nargs="+",
+        default=[],
+        metavar="LABEL",
+        help="what the table calls rows in which no stimulus was shown: fixation, n/a (an empty cell)",
+    )
     group.add_argument("--shared", action="store_true", help="only the stimuli that all subjects saw")
     group.add_argument("--voxelwise", action="store_true", help="each voxel a region of its own: a curve a voxel")
 
@@ -135,6 +142,8 @@ def given_images(arguments: argparse.Namespace) -> dict[str, Images]:
 def _completed(
     subject: str, images: Images, files: dict[str, dict[str, tuple[Path, ...]]], arguments: argparse.Namespace
 ) -> Images:
+    from ontogeny.imaging.pairing import RowRules
+
     own = {name: files[name].get(subject) or files[name].get("") for name in files}
     return replace(
         images,
@@ -148,7 +157,7 @@ def _completed(
         blocks=arguments.blocks,
         voxelwise=arguments.voxelwise,
         shared=arguments.shared,
-        order=arguments.order,
+        rules=RowRules(order=arguments.order, leave_out=tuple(arguments.leave_out)),
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from ontogeny.disk import natural_key
 from ontogeny.errors import DataError
 from ontogeny.imaging.bids import RunKey, bids_name
-from ontogeny.imaging.pairing import RowOrder
+from ontogeny.imaging.pairing import CHECKED, RowRules
 from ontogeny.imaging.tables import read_rows
 
 __all__ = ["Images", "by_side", "refuse_text_order"]
@@ -34,8 +34,7 @@ class Images:
         voxelwise: each voxel a ROI of its own, so that a record holds a curve a voxel.
         shared: the benchmark is of the stimuli that this subject saw (and all others that say so); otherwise one that
             it did not see is refused.
-        order: of the volumes within a run: that of the rows, refused where onsets fall ("checked"); that of the rows,
-            whatever the onsets say ("rows"); or that of the onsets ("onset").
+        rules: the order of the volumes within a run, and what the table calls rows in which no stimulus was shown.
     """
 
     betas: tuple[Path, ...]
@@ -48,7 +47,7 @@ class Images:
     blocks: int | None = None
     voxelwise: bool = False
     shared: bool = False
-    order: RowOrder = "checked"
+    rules: RowRules = CHECKED
 
     def seen(self, known: Sequence[str]) -> set[str]:
         """Stimuli that were shown.
@@ -56,8 +55,8 @@ class Images:
         Raises:
             DataError: one that is not known; or see `read_rows`.
         """
-        rows = read_rows(self.table, stimuli=known if self.blocks is None else None)
-        return {row.stimulus_id for row in rows}
+        rows = read_rows(self.table, stimuli=known if self.blocks is None else None, leave_out=self.rules.leave_out)
+        return {row.stimulus_id for row in rows if not row.left_out}
 
 
 def by_side(subject: str, images: Images) -> list[tuple[str, tuple[Path, ...], Path]]:

@@ -143,7 +143,7 @@ def _presentations(
         stimuli=known,
         folder=None if betas else images.table[0].parent,
         unusable=unusable,
-        order=images.order,
+        rules=images.rules,
     )
     return shown.zscored() if images.zscore else shown
 
@@ -152,20 +152,20 @@ def _blocks(
     subject: str, images: Images, series: tuple[Path, ...], space: Space, unusable: Unusable, *, shift: int
 ) -> Presentations:
     """Block averages of time series whose runs were z-scored after a line was taken out."""
-    rows = read_rows(images.table)
+    rows = [replace(row, left_out=False) for row in read_rows(images.table, leave_out=images.rules.leave_out)]
     values, lengths = read_values(series, space=space)
     if len(values) != len(rows):
         raise DataError(
             f"subject {subject!r}: {len(values)} volumes but {len(rows)} rows in {images.table[0].name}; blocks need a "
             "row a volume, rest too"
         )
-    paired = pair(rows, series, lengths, subject=subject, order=images.order)
+    paired = pair(rows, series, lengths, subject=subject, order=images.rules.order)
     check_series(paired, [open_image(path).tr for path, n in zip(series, lengths, strict=True) for _ in range(n)])
     runs = paired.runs
     values, kept, dropped = checked(values, space, runs, unusable)
     shown = block_average(
         zscore_runs(detrend_runs(values, runs), runs),
-        labels=[row.stimulus_id for row in paired.rows],
+        labels=["rest" if row.stimulus_id in images.rules.leave_out else row.stimulus_id for row in paired.rows],
         runs=runs,
         space=kept,
         subject=subject,

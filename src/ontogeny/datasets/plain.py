@@ -153,7 +153,8 @@ def read_stimulus_table(path: Path) -> StimulusTable:
 
 
 def _beside(table: Path, name: str) -> Path:
-    path = table.parent / name
+    forms = [table.parent / unicodedata.normalize(form, name) for form in ("NFC", "NFD")]
+    path = next((form for form in forms if form.is_file()), table.parent / name)
     if not path.resolve().is_relative_to(table.parent.resolve()):
         raise DataError(f"{table}: picture {name!r} leads out of the table's folder; put the pictures beside the table")
     return path

@@ -28,6 +28,7 @@ from ontogeny.imaging.betas import read_betas, read_values
 from ontogeny.imaging.bids import BidsName, RunKey, bids_files, bids_name
 from ontogeny.imaging.bold import block_average, find_blocks, glm_betas, volume_labels
 from ontogeny.imaging.maps import score_map, score_series, score_values
+from ontogeny.imaging.pairing import RowRules
 from ontogeny.imaging.presentations import Presentations, voxelwise
 from ontogeny.imaging.runs import average_repeats, detrend_runs, keep_repeats, zscore_runs
 from ontogeny.imaging.space import Space, read_space
@@ -38,6 +39,7 @@ from ontogeny.imaging.words import Story, story_pieces
 __all__ = [
     "BidsName",
     "Presentations",
+    "RowRules",
     "RunKey",
     "Space",
     "Story",

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from ontogeny.errors import DataError
 from ontogeny.imaging.grids import Opened, open_image
-from ontogeny.imaging.pairing import RowOrder, pair
+from ontogeny.imaging.pairing import CHECKED, RowRules, pair
 from ontogeny.imaging.presentations import Presentations, Unusable, checked
 from ontogeny.imaging.space import Space, same_grid
 from ontogeny.imaging.tables import Row, read_rows
@@ -51,7 +51,7 @@ def read_betas(
     stimuli: Sequence[str] | None = None,
     folder: str | Path | None = None,
     unusable: Unusable = "refuse",
-    order: RowOrder = "checked",
+    rules: RowRules = CHECKED,
 ) -> Presentations:
     """One subject's betas, one row a presentation.
 
@@ -64,20 +64,20 @@ def read_betas(
         stimuli: ids of the stimulus set; a table that names others is refused.
         folder: what paths are relative to, and must not leave.
         unusable: voxels with NaN, or constant within a run: "refuse", or "drop" and count them.
-        order: of the volumes within a run, see `ontogeny.imaging.pairing.pair`.
+        rules: how rows become those of volumes, see `RowRules`.
 
     Raises:
         DataError: grids or lengths that differ, rows and volumes that contradict each other, unknown stimuli, unusable
             voxels; says which and what to do.
     """
     root = None if folder is None else Path(folder)
-    rows = read_rows(_several(table), folder=root, stimuli=stimuli)
+    rows = read_rows(_several(table), folder=root, stimuli=stimuli, leave_out=rules.leave_out)
     images = _named(rows, table) if files is None else _several(files)
     values, lengths = read_values(images, space=space, folder=root)
-    paired = pair(rows, images, lengths, subject=subject, order="rows" if files is None else order)
-    if files is not None:
+    paired = pair(rows, images, lengths, subject=subject, order="rows" if files is None else rules.order)
+    if files is not None and len(rows) == len(values):
         _refuse_other_files(rows, images, lengths)
-    values, kept, dropped = checked(values, space, paired.runs, unusable)
+    values, kept, dropped = checked(values[list(paired.places)], space, paired.runs, unusable)
     return Presentations(
         subject=subject,
         stimulus_ids=tuple(row.stimulus_id for row in paired.rows),

@@ -13,9 +13,25 @@ from ontogeny.errors import DataError
 from ontogeny.imaging.bids import RunKey, refuse_alike
 from ontogeny.imaging.tables import Row
 
-__all__ = ["Paired", "RowOrder", "check_series", "first_fall", "pair"]
+__all__ = ["CHECKED", "Paired", "RowOrder", "RowRules", "check_series", "first_fall", "pair"]
 
 RowOrder: TypeAlias = Literal["checked", "rows", "onset"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowRules:
+    """What of a table's rows nobody can read off them.
+
+    Args:
+        order: of the volumes within a run, see `pair`.
+        leave_out: what stands in place of a stimulus where none was shown, see `read_rows`.
+    """
+
+    order: RowOrder = "checked"
+    leave_out: tuple[str, ...] = ()
+
+
+CHECKED = RowRules()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,12 +39,14 @@ class Paired:
     """What each volume is of.
 
     Args:
-        rows: one a volume.
+        rows: one a volume that is kept.
         keys: the run of each, from the table and the image together.
+        places: which of all volumes these are; those of rows that are left out are not among them.
     """
 
     rows: tuple[Row, ...]
     keys: tuple[RunKey, ...]
+    places: tuple[int, ...]
 
     @property
     def runs(self) -> tuple[str, ...]:
@@ -48,7 +66,8 @@ def pair(
     """Volumes in the order of the images, rows in that of the tables.
 
     Args:
-        rows: see `read_rows`.
+        rows: see `read_rows`. Those that are left out have all a volume, which is left out too, or none of them has;
+            the number of volumes tells.
         images: their names say what they can of subject, session, task, acquisition and run.
         lengths: volumes of each image.
         subject: whose; names and columns must not say otherwise.
@@ -59,6 +78,8 @@ def pair(
         DataError: other numbers of rows and volumes; a row and its volume of different runs, or of another subject;
             runs, tables or images that nothing tells apart; onsets that contradict the order.
     """
+    shown = [row for row in rows if not row.left_out]
+    rows = shown if sum(lengths) == len(shown) else rows
     if sum(lengths) != len(rows):
         said = ", ".join(f"{Path(p).name}: {n}" for p, n in zip(images[:4], lengths[:4], strict=True))
         raise DataError(
@@ -76,7 +97,11 @@ def pair(
     if len(several) > 1:
         _refuse_untold(rows, at, names, theirs)
     refuse_alike({key: row.where for key, row in reversed(list(zip(keys, rows, strict=True)))})
-    return Paired(rows=_ordered(rows, keys, order), keys=tuple(keys))
+    ordered = _ordered(rows, keys, order)
+    places = tuple(place for place, row in enumerate(ordered) if not row.left_out)
+    return Paired(
+        rows=tuple(ordered[place] for place in places), keys=tuple(keys[place] for place in places), places=places
+    )
 
 
 def _joined(row: Row, number: int, image: str, key: RunKey) -> RunKey:

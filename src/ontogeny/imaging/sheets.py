@@ -65,14 +65,18 @@ class Sheet:
             )
         return self.columns[column]
 
-    def labels(self, column: str) -> tuple[str, ...]:
+    def labels(self, column: str, *, missing: str | None = None) -> tuple[str, ...]:
         """One column of ids, runs, file names: without blanks around them, é as one character.
+
+        Args:
+            column: its name.
+            missing: what to call a missing cell, where somebody said that there may be some; otherwise it is refused.
 
         Raises:
             DataError: it is not there, or a cell is missing; names the rows.
         """
-        cells = self.cells(column)
-        self._refuse(column, [row for row, cell in enumerate(cells, 1) if is_missing(cell)])
+        cells: Sequence[Any] = [missing if is_missing(cell) else cell for cell in self.cells(column)]
+        self._refuse(column, [row for row, cell in enumerate(cells, 1) if cell is None])
         return tuple(unicodedata.normalize("NFC", str(cell).strip()) for cell in cells)
 
     def texts(self, column: str) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ class Row:
     """One presentation: which stimulus, in which run, for the how-manieth time (from 1); and its own file, or "".
 
     `onset` and `duration` are seconds from the start of the run, None where the table does not say. `table` and
-    `number` (from 1) are where it stands.
+    `number` (from 1) are where it stands. `left_out`: nothing was shown that is a stimulus (fixation).
     """
 
     stimulus_id: str
@@ -42,6 +42,7 @@ class Row:
     file: str = ""
     onset: float | None = None
     duration: float | None = None
+    left_out: bool = False
 
     @property
     def where(self) -> str:
@@ -101,7 +102,11 @@ def _whole(text: str, path: Path) -> int:
 
 
 def read_rows(
-    paths: Sequence[str | Path], *, folder: Path | None = None, stimuli: Sequence[str] | None = None
+    paths: Sequence[str | Path],
+    *,
+    folder: Path | None = None,
+    stimuli: Sequence[str] | None = None,
+    leave_out: Sequence[str] = (),
 ) -> tuple[Row, ...]:
     """Which stimulus each volume is of, in order.
 
@@ -112,6 +117,7 @@ def read_rows(
             table numbers them.
         folder: what paths are relative to, and must not leave.
         stimuli: ids of the stimulus set, where it is known; then "faces/cat.png" is "cat" where the set calls it so.
+        leave_out: what stands in place of a stimulus where none was shown, e.g. "fixation"; "n/a" is every empty cell.
 
     Raises:
         DataError: no column of stimuli, an empty cell, an unknown stimulus, a repeat that appears twice, a column that
@@ -122,17 +128,22 @@ def read_rows(
     numbered = [sheet.find("repeat") for sheet in sheets]
     if None in numbered and any(numbered):
         raise DataError(f"{owner}: some of these tables have a column 'repeat', others not; number the repeats in all")
-    rows = [row for sheet in sheets for row in _rows(sheet)]
+    rows = [row for sheet in sheets for row in _rows(sheet, leave_out)]
+    if leave_out and (lacks := sorted(set(leave_out) - {row.stimulus_id for row in rows if row.left_out})):
+        raise DataError(
+            f"{owner}: no row is {lacks[0]!r}, which should be left out. "
+            f"{nearest(lacks[0], {row.stimulus_id for row in rows})}"
+        )
     rows = _counted(_called(rows, stimuli, owner)) if None in numbered else _called(rows, stimuli, owner)
     _check(rows, stimuli, owner)
     return tuple(rows)
 
 
-def _rows(sheet: Sheet) -> list[Row]:
+def _rows(sheet: Sheet, leave_out: Sequence[str]) -> list[Row]:
     column = next((found for name in _STIMULUS if (found := sheet.find(name)) is not None), None)
     if column is None:
         raise DataError(f"{sheet.path}: no column of stimuli, one of {list(_STIMULUS)}, got {list(sheet.columns)}")
-    shown, keys = sheet.labels(column), _keys(sheet)
+    shown, keys = sheet.labels(column, missing="n/a" if "n/a" in leave_out else None), _keys(sheet)
     times = {name: _times(sheet, name) for name in _TIMES}
     files = [""] * len(sheet) if (name := sheet.find("file")) is None else sheet.labels(name)
     return [
@@ -145,6 +156,7 @@ def _rows(sheet: Sheet) -> list[Row]:
             duration=times["duration"][row],
             table=sheet.path,
             number=row + 1,
+            left_out=stimulus in leave_out,
         )
         for row, (stimulus, repeat) in enumerate(zip(shown, _repeats(sheet), strict=True))
     ]
@@ -230,13 +242,13 @@ def _counted(rows: Sequence[Row]) -> list[Row]:
 
 def _check(rows: Sequence[Row], stimuli: Sequence[str] | None, owner: str) -> None:
     if stimuli is not None:
-        unknown = sorted({row.stimulus_id for row in rows} - set(stimuli))
+        unknown = sorted({row.stimulus_id for row in rows if not row.left_out} - set(stimuli))
         if unknown:
             raise DataError(
                 f"{owner}: {len(unknown)} stimuli are not in the stimulus set, e.g. {unknown[:3]}. "
                 f"{nearest(unknown[0], stimuli)}"
             )
-    pairs = Counter((row.stimulus_id, row.repeat) for row in rows)
+    pairs = Counter((row.stimulus_id, row.repeat) for row in rows if not row.left_out)
     doubled = [pair for pair, count in pairs.items() if count > 1]
     if doubled:
         raise DataError(f"{owner}: stimulus {doubled[0][0]!r} has repeat {doubled[0][1]} twice; number its repeats")

@@ -292,6 +292,23 @@ def test_tables_as_a_shell_lists_them_do_not_meet_the_volumes_of_others(lab, dat
     assert build("--no-zscore", *given, *names) == 0
 
 
+@pytest.mark.parametrize("measured", [True, False])
+def test_rows_in_which_nothing_was_shown_are_left_out_with_their_volumes_if_they_have_any(
+    lab, data, shown, capsys, measured
+):
+    rows = [(s, str(1 + k // N)) for k, s in enumerate(shown)]
+    rows[5:5], rows[20:20] = [("fixation", "1")], [("n/a", "2")]
+    images.table(lab / "sub-01_events.tsv", rows)
+    if measured:
+        images.nifti(lab / "sub-01_stat-beta_statmap.nii.gz", np.insert(data, [5, 19], 1e6, axis=-1))
+    assert "row 21: column 'stimulus_id' is empty" in refused(capsys, *BETAS, *TABLE, *ATLAS)
+    assert "no row is 'fixaton', which should be left out. Did you mean 'fixation'" in refused(
+        capsys, *BETAS, *TABLE, *ATLAS, "--leave-out", "fixaton", "n/a"
+    )
+    assert build(*BETAS, *TABLE, *ATLAS, "--leave-out", "fixation", "n/a") == 0
+    np.testing.assert_allclose(read_extras("out")["01"].repeats, by_hand(data, shown), atol=1e-4)
+
+
 def test_a_region_that_vanishes_with_its_bad_voxels_is_named(lab, data, capsys):
     data[5, :2, 0, 3] = np.nan
     images.nifti(lab / "sub-01_stat-beta_statmap.nii.gz", data)

@@ -13,7 +13,7 @@ from tests import images
 from ontogeny.errors import DataError
 from ontogeny.imaging import read_betas, read_rows, read_space
 from ontogeny.imaging.bids import RunKey, bids_files, refuse_alike
-from ontogeny.imaging.pairing import check_series, pair
+from ontogeny.imaging.pairing import RowRules, check_series, pair
 
 
 def key(name: str) -> RunKey:
@@ -197,7 +197,14 @@ def test_a_column_of_files_and_images_that_are_given_must_agree(tmp_path):
     got = read_betas(None, table="e.tsv", space=space, subject="01", folder=tmp_path)
     assert got.responses[0, 0] > got.responses[1, 0]
     with pytest.raises(DataError, match=r"row 1: column 'file' names 'y.nii', but this volume is in x.nii"):
-        read_betas(["x.nii", "y.nii"], table=table.name, space=space, subject="01", folder=tmp_path, order="rows")
+        read_betas(
+            ["x.nii", "y.nii"],
+            table=table.name,
+            space=space,
+            subject="01",
+            folder=tmp_path,
+            rules=RowRules(order="rows"),
+        )
 
 
 def test_the_tr_of_a_header_without_units_is_not_known(tmp_path):
