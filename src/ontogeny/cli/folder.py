@@ -40,7 +40,8 @@ responses  .npy or .safetensors (tensor "responses"), stimuli x voxels with rows
            name, and those that tables use otherwise (onset, run, repeat, ...), are no voxels; what was taken is listed.
 rois       a table with one row a voxel: roi [, ceiling] [, x, y, z, ...]; empty and 0 are no region. Without a table
            all voxels are one ROI.
-geometry   in place of voxels: SUBJECT:ROI=rdm.npy, stimuli x stimuli.
+geometry   in place of voxels: SUBJECT:ROI=rdm.npy, stimuli x stimuli; the vector of its pairs, as pdist gives it; or
+           sessions x stimuli x stimuli, of which the mean is taken. A diagonal that is not 0 (crossnobis) is set to 0.
 images     4-D NIfTI (or CIFTI, GIFTI) with one volume a row of the table; each voxel is z-scored within run, repeats
            are averaged and kept. A run is of a subject, session, task, acquisition and run (sub-, ses-, task-, acq-,
            run- in the names of images and tables, or columns of the table); images and tables must agree. The folder
@@ -232,7 +233,8 @@ def _region_rows(benchmark: Benchmark) -> list[tuple[str, ...]]:
         bounds = "not known" if target.rdm is None else "a geometry: bounds over subjects"
         if ceiling is not None:
             bounds = f"{ceiling.mean():.3f} ({ceiling.min():.3f}-{ceiling.max():.3f})"
-        rows.append((target.subject, target.roi, str(target.n_voxels), bounds))
+        size = str(target.n_voxels) if target.rdm is None else "RDM"
+        rows.append((target.subject, target.roi, size, bounds))
     more = len(rows) - 1 - _ROWS_SHOWN
     return rows if more <= 0 else [*rows[: _ROWS_SHOWN + 1], (f"... and {more} more", "", "", "")]
 

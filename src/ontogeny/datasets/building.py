@@ -14,18 +14,18 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ontogeny.assembly import Geometry
 from ontogeny.benchmark import Benchmark
 from ontogeny.datasets.folder.extras import Extras
-from ontogeny.datasets.folder.writing import check_labels, write_benchmark
+from ontogeny.datasets.folder.writing import write_benchmark
 from ontogeny.datasets.image_files import Images
 from ontogeny.datasets.imaged import read_images
 from ontogeny.datasets.order import Order
-from ontogeny.datasets.plain import StimulusTable, has_ids, read_responses, read_stimulus_table, typed
+from ontogeny.datasets.plain import StimulusTable, has_ids, read_stimulus_table, typed
+from ontogeny.datasets.rdms import read_geometry
 from ontogeny.datasets.splits import Split, split_stimuli
 from ontogeny.datasets.subjects import Subject, read_subject
 from ontogeny.disk import natural_key
-from ontogeny.errors import AlignmentIdError, DataError, nearest
+from ontogeny.errors import DataError, nearest
 from ontogeny.imaging.bids import RunKey, plain_label
 from ontogeny.imaging.sheets import Sheet
 from ontogeny.metrics import Metric
@@ -114,7 +114,7 @@ def build(
             `Images`, with their atlas, table of presentations and the way back to the brain.
         rois: subject -> table with `roi` [, `ceiling`] [, more columns], one row a voxel; matched by a column `voxel`
             where the responses' columns have names and the table has it, else in order.
-        geometries: (subject, ROI) -> .npy or table with an RDM, stimuli x stimuli.
+        geometries: (subject, ROI) -> .npy or table with an RDM, stimuli x stimuli (see `read_geometry`).
         split: how stimuli are split into folds; default 5 shuffled folds.
         metrics: default ridge encoding, or RSA and debiased CKA where there are RDMs.
         drop_bad: leave out voxels that hold NaN, are constant (of images: within a run), or have no ROI; otherwise
@@ -131,7 +131,7 @@ def build(
     by_id = rows if split.how == "contiguous" else sorted(rows, key=lambda row: natural_key(table.ids[row]))
     order = Order(table=table.ids, rows=tuple(by_id))
     subjects = _subjects(about, order, responses, rois or {}, known=known, drop_bad=drop_bad)
-    rdms = [_geometry(about.name, key, geometries[key], order) for key in sorted(geometries, key=_by_names)]
+    rdms = [read_geometry(about.name, key, geometries[key], order) for key in sorted(geometries, key=_by_names)]
     stimulus_set, folds = split_stimuli(stimuli, about.name, table, order, split)
     benchmark = Benchmark(
         name=about.name,
@@ -141,7 +141,7 @@ def build(
         about=about.about,
         simulated=about.simulated,
         stimuli=stimulus_set,
-        assemblies=(*(subject.assembly for subject in subjects), *rdms),
+        assemblies=(*(subject.assembly for subject in subjects), *(rdm for rdm, _ in rdms)),
         metrics=tuple(metrics) if metrics else (RSA(), CKA()) if rdms else (Ridge(),),
         folds=folds,
     )
@@ -153,6 +153,7 @@ def build(
         dropped=tuple(entry for subject in subjects for entry in subject.dropped),
         notes=(
             *(note for subject in subjects for note in subject.notes),
+            *(note for _, notes in rdms for note in notes),
             *_orders(table, [*responses.values(), *geometries.values()]),
         ),
     )
@@ -249,16 +250,3 @@ def _columns(path: Path, table: StimulusTable, order: Order, split: Split) -> di
             Sheet(path=path, columns=table.columns).labels(str(split.groups)), dtype=object
         )
     return {name: values[list(order.rows)] for name, values in kept.items()}
-
-
-def _geometry(name: str, key: tuple[str, str], path: Path, order: Order) -> Geometry:
-    subject, roi = key
-    check_labels([roi], str(path))
-    read = read_responses(path, voxels=order.table)
-    if read.values.ndim != 2 or read.values.shape[0] != read.values.shape[1]:
-        raise DataError(f"{path}: an RDM is stimuli x stimuli, got {read.values.shape}")
-    if read.ids is not None and read.voxels != read.ids:
-        raise AlignmentIdError(f"{path}: an RDM's columns should be named by its rows' stimulus_id, in the same order")
-    rows = order.places(path, read.ids, len(read.values))
-    rdm = read.values[np.ix_(rows, rows)].astype(np.float32)
-    return Geometry(name=name, subject=subject, roi=roi, stimulus_ids=order.of(order.table), rdm=rdm)

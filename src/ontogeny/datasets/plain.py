@@ -26,6 +26,7 @@ __all__ = [
     "ResponseTable",
     "StimulusTable",
     "has_ids",
+    "read_array",
     "read_picture",
     "read_responses",
     "read_stimulus_table",
@@ -198,13 +199,26 @@ def read_responses(path: Path, *, voxels: Collection[str] = ()) -> ResponseTable
     _there(path, (".npy", ".safetensors", *_TABLES))
     if path.suffix.lower() in _TABLES:
         return _table_of_responses(read_table(path), voxels)
-    values = _npy(path) if path.suffix.lower() == ".npy" else _tensor(path)
-    if values.dtype.kind not in "fiu" or values.ndim not in (2, 3):
+    values = read_array(path)
+    if values.ndim not in (2, 3):
         raise DataError(
             f"{path}: expected numbers, stimuli x voxels or repeats x stimuli x voxels, got {values.dtype} "
             f"{values.shape}"
         )
-    return ResponseTable(ids=None, values=values if values.dtype.kind == "f" else values.astype(np.float64))
+    return ResponseTable(ids=None, values=values)
+
+
+def read_array(path: Path) -> Float[np.ndarray, "..."]:
+    """Numbers from .npy or .safetensors (tensor `responses`), as floats.
+
+    Raises:
+        DataError: no such file, another kind, Python objects, cut short, or no numbers.
+    """
+    _there(path, (".npy", ".safetensors", *_TABLES))
+    values = _npy(path) if path.suffix.lower() == ".npy" else _tensor(path)
+    if values.dtype.kind not in "fiu":
+        raise DataError(f"{path}: expected numbers, got {values.dtype} {values.shape}")
+    return values if values.dtype.kind == "f" else values.astype(np.float64)
 
 
 def _table_of_responses(sheet: Sheet, named: Collection[str]) -> ResponseTable:

@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from safetensors.numpy import save_file
+from scipy.spatial.distance import squareform
+from scipy.stats import spearmanr
 
 from ontogeny.ceilings import ceiling_from_repeats
 from ontogeny.cli import main
@@ -330,6 +332,48 @@ def test_geometries_come_from_arrays_and_tables(lab, rng):
     np.testing.assert_array_equal(one.rdm, two.rdm)
     np.testing.assert_array_equal(one.rdm, rdm.astype(np.float32))
     assert [m.name for m in load("out").metrics] == ["rsa-correlation-spearman", "cka-linear-debiased"]
+
+
+@pytest.fixture
+def distances(rng) -> np.ndarray:
+    x = rng.standard_normal((N, 6))
+    return ((x[:, None] - x[None]) ** 2).sum(axis=2)
+
+
+def test_pairs_sessions_and_crossnobis_are_geometries(lab, rng, distances, capsys):
+    np.save(lab / "pairs.npy", squareform(distances, checks=False))
+    noise = rng.standard_normal((3, N, N)) / 10
+    sessions = distances + noise + noise.transpose(0, 2, 1)
+    np.save(lab / "sessions.npy", sessions)
+    given = ["s1:IT=pairs.npy", "s2:IT=sessions.npy"]
+    assert build("out", "--geometry", *given) == 0
+    said = capsys.readouterr().out
+    assert "s1       IT   RDM     a geometry: bounds over subjects" in said
+    pairs = [squareform(one, checks=False) for one in sessions]
+    agree = np.mean([spearmanr(pairs[i], pairs[j]).statistic for i, j in ((0, 1), (0, 2), (1, 2))])
+    assert f"sessions     mean of 3 in sessions.npy; two of them agree with Spearman r = {agree:.3f} on average" in said
+    assert said.count("diagonal     that of sessions.npy is -0.") == 3
+    one, two = load("out").assemblies
+    np.testing.assert_array_equal(one.rdm, distances.astype(np.float32))
+    expected = sessions.mean(axis=0)
+    np.fill_diagonal(expected, 0)
+    np.testing.assert_allclose(two.rdm, expected, rtol=1e-5)
+    np.fill_diagonal(distances, np.nan)
+    np.save(lab / "nan.npy", distances)
+    assert build("nan", "--geometry", "s1:IT=nan.npy") == 0
+    assert "that of nan.npy is not finite; set to 0" in capsys.readouterr().out
+
+
+def test_what_is_no_rdm_is_refused(lab, responses, distances, capsys):
+    np.save(lab / "rdm.npy", np.corrcoef(responses))
+    geometry = ("--geometry", "s1:IT=rdm.npy")
+    assert "the diagonal (1 or more) is the highest of all, so that these are similarities" in failed(capsys, *geometry)
+    np.save(lab / "rdm.npy", distances + np.diag(np.linspace(5, 90, N)))
+    assert "the diagonal is as large as the rest of the matrix; is this an RDM?" in failed(capsys, *geometry)
+    np.save(lab / "rdm.npy", np.ones(N * (N + 1) // 2))
+    assert "a vector of the pairs of 24 stimuli has 276 numbers, got 300" in failed(capsys, *geometry)
+    np.save(lab / "rdm.npy", np.ones((2, N, 3)))
+    assert "an RDM is stimuli x stimuli, got (2, 24, 3)" in failed(capsys, *geometry)
 
 
 def test_bad_voxels_are_refused_or_dropped_with_reason(lab, responses, capsys):
