@@ -153,6 +153,7 @@ def build(
         dropped=tuple(entry for subject in subjects for entry in subject.dropped),
         notes=(
             *(note for subject in subjects for note in subject.notes),
+            *_shared_files(responses),
             *(note for _, notes in rdms for note in notes),
             *_orders(table, [*responses.values(), *geometries.values()]),
         ),
@@ -161,6 +162,19 @@ def build(
 
 def _by_names(key: tuple[str, str]) -> tuple[Any, ...]:
     return tuple(map(natural_key, key))
+
+
+def _shared_files(responses: Mapping[str, Path | Images]) -> tuple[tuple[str, str], ...]:
+    """Subjects that were given one and the same file."""
+    whose: dict[Path, list[str]] = {}
+    for subject, path in responses.items():
+        if isinstance(path, Path):
+            whose.setdefault(path.resolve(), []).append(subject)
+    return tuple(
+        ("same file", f"{path.name} is that of {len(names)} subjects: {', '.join(names)}")
+        for path, names in whose.items()
+        if len(names) > 1
+    )
 
 
 def _orders(table: StimulusTable, given: Sequence[Path | Images]) -> tuple[tuple[str, str], ...]:

@@ -86,7 +86,7 @@ def _refuse_other_brains(subject: str, images: Images) -> None:
     for path in images.atlas:
         if mine.against(RunKey.of_file(path)):
             raise DataError(f"subject {subject!r}: atlas {path.name} is of another subject; give one of its own")
-    spaces = {space: path.name for path in images.betas if (space := bids_name(path).entities.get("space"))}
+    spaces = {bids_name(path).entities.get("space", "not named"): path.name for path in images.betas}
     if len(spaces) > 1:
         (one, first), (other, second) = list(spaces.items())[:2]
         raise DataError(f"subject {subject!r}: {first} is in space {one}, {second} in space {other}; choose one space")

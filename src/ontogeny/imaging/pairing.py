@@ -15,6 +15,7 @@ from ontogeny.imaging.tables import Row
 
 __all__ = ["CHECKED", "Paired", "RowOrder", "RowRules", "check_series", "first_fall", "pair"]
 
+_PIECE = 3
 RowOrder: TypeAlias = Literal["checked", "rows", "onset"]
 
 
@@ -86,6 +87,7 @@ def pair(
             f"the table has {len(rows)} rows but there are {sum(lengths)} volumes ({said}); one volume a row: is a run "
             "missing, or are these not betas but a time series (block_average, --blocks)?"
         )
+    _refuse_doubled(images)
     names = [Path(path).name for path in images]
     theirs = [RunKey.of_file(path) for path in images]
     at = [image for image, n in enumerate(lengths) for _ in range(n)]
@@ -102,6 +104,12 @@ def pair(
     return Paired(
         rows=tuple(ordered[place] for place in places), keys=tuple(keys[place] for place in places), places=places
     )
+
+
+def _refuse_doubled(images: Sequence[str | Path]) -> None:
+    twice = [path for path, count in Counter(map(Path, images)).items() if count > 1]
+    if twice:
+        raise DataError(f"image {twice[0]} is named {list(map(Path, images)).count(twice[0])} times; name each once")
 
 
 def _joined(row: Row, number: int, image: str, key: RunKey) -> RunKey:
@@ -198,7 +206,10 @@ def _ordered(rows: Sequence[Row], keys: Sequence[RunKey], order: RowOrder) -> tu
         return _by_onset(rows, by_run)
     if order == "checked":
         for places in by_run.values():
-            _refuse_falling([rows[place] for place in places if rows[place].onset is not None])
+            timed = [rows[place] for place in places if rows[place].onset is not None]
+            _refuse_falling(timed)
+            if len(timed) < len(places):
+                _refuse_returning([rows[place] for place in places], places)
     return tuple(rows)
 
 
@@ -211,6 +222,18 @@ def _refuse_falling(run: Sequence[Row]) -> None:
             f"{other.onset:g} s: were volumes taken in the order of the rows? Are these two runs (give columns session "
             "and run)? Say order='onset' (--order onset): volumes are in the order of the onsets; or order='rows' "
             "(--order rows): in that of the rows"
+        )
+
+
+def _refuse_returning(run: Sequence[Row], places: Sequence[int]) -> None:
+    """Without onsets: a run that ends, and comes again in pieces of several rows, is likely that of two sessions."""
+    cuts = [k for k, (one, other) in enumerate(pairwise(places), 1) if other != one + 1]
+    pieces = [stop - start for start, stop in zip([0, *cuts], [*cuts, len(places)], strict=True)]
+    if cuts and min(pieces) >= _PIECE:
+        raise DataError(
+            f"{run[0].where} to {run[cuts[0] - 1].number} and again from {run[cuts[0]].where} on are of one run "
+            f"({run[0].key}), with others in between: are these two sessions? Give a column session; or say "
+            "order='rows' (--order rows): it is one run"
         )
 
 

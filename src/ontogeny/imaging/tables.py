@@ -123,11 +123,15 @@ def read_rows(
         DataError: no column of stimuli, an empty cell, an unknown stimulus, a repeat that appears twice, a column that
             contradicts the table's name, or two files that would be one stimulus; names the rows.
     """
+    if len(set(map(Path, paths))) < len(paths):
+        raise DataError(f"a table is named twice among {[str(path) for path in paths][:4]}; name each once")
     sheets = [read_sheet(inside(folder, path)) for path in paths]
     owner = " and ".join(str(path) for path in paths)
     numbered = [sheet.find("repeat") for sheet in sheets]
     if None in numbered and any(numbered):
         raise DataError(f"{owner}: some of these tables have a column 'repeat', others not; number the repeats in all")
+    for sheet in sheets if stimuli is not None else ():
+        _refuse_other_names(sheet, set(stimuli or ()))
     rows = [row for sheet in sheets for row in _rows(sheet, leave_out)]
     if leave_out and (lacks := sorted(set(leave_out) - {row.stimulus_id for row in rows if row.left_out})):
         raise DataError(
@@ -137,6 +141,28 @@ def read_rows(
     rows = _counted(_called(rows, stimuli, owner)) if None in numbered else _called(rows, stimuli, owner)
     _check(rows, stimuli, owner)
     return tuple(rows)
+
+
+def _refuse_other_names(sheet: Sheet, known: set[str]) -> None:
+    """Columns that name the stimulus twice, e.g. its id and its file, must not name two of the set."""
+    columns = [column for name in _STIMULUS[:-1] if (column := sheet.find(name)) is not None]
+    if len(columns) < 2:
+        return
+    cells = [[_short(str(cell).strip(), known) for cell in sheet.cells(column)] for column in columns]
+    for number, named in enumerate(zip(*cells, strict=True), 1):
+        if len(set(named) & known) > 1:
+            raise DataError(
+                f"{sheet.path}, row {number}: the columns {columns} name different stimuli, "
+                f"{sorted(set(named) & known)}; which was shown?"
+            )
+
+
+def _short(stimulus: str, known: set[str]) -> str:
+    """A stimulus as the set calls it: the file faces/cat.png is "cat" where the set has that, and not the file."""
+    if stimulus in known or PurePath(stimulus).suffix.lower() not in _ENDINGS:
+        return stimulus
+    stem = PurePath(stimulus).stem
+    return stem if stem in known else stimulus
 
 
 def _rows(sheet: Sheet, leave_out: Sequence[str]) -> list[Row]:
@@ -218,10 +244,7 @@ def _called(rows: Sequence[Row], stimuli: Sequence[str] | None, owner: str) -> l
     known, files = set(stimuli or ()), dict[str, str]()
     out = []
     for row in rows:
-        stimulus = row.stimulus_id
-        if stimulus not in known and PurePath(stimulus).suffix.lower() in _ENDINGS:
-            stem = PurePath(stimulus).stem
-            stimulus = stem if stem in known else stimulus
+        stimulus = _short(row.stimulus_id, known)
         if files.setdefault(stimulus, row.stimulus_id) != row.stimulus_id:
             raise DataError(
                 f"{owner}: {files[stimulus]!r} and {row.stimulus_id!r} would both be stimulus {stimulus!r}; name one "

@@ -121,6 +121,38 @@ def test_onsets_start_again_in_another_run(tmp_path):
         paired([write(tmp_path, "e.tsv", [row[:2] for row in rows])], ["x.nii"], [4])
 
 
+def test_a_run_that_comes_again_is_asked_about(tmp_path):
+    """Two sessions, each of run 1 and run 2, and no column that tells them apart."""
+    runs = [run for _ in range(2) for run in "112233" for _ in range(2)]
+    table = write(tmp_path, "e.tsv", [(f"s{k}", run) for k, run in enumerate(runs)], "stimulus_id\trun")
+    said = r"e.tsv, row 1 to 4 and again from e.tsv, row 13 on are of one run \(run-1\).* are these two sessions"
+    with pytest.raises(DataError, match=said):
+        paired([table], ["x.nii"], [24])
+    assert set(paired([table], ["x.nii"], [24], order="rows").runs) == {"run-1", "run-2", "run-3"}
+    sessions = [(f"s{k}", run, str(k // 12)) for k, run in enumerate(runs)]
+    write(tmp_path, "e.tsv", sessions, "stimulus_id\trun\tsession")
+    assert len(set(paired([table], ["x.nii"], [24]).runs)) == 6
+    mixed = [(f"s{k}", str(k % 2)) for k in range(24)]
+    paired([write(tmp_path, "e.tsv", mixed, "stimulus_id\trun")], ["x.nii"], [24])
+
+
+def test_a_file_that_is_named_twice_is_refused(tmp_path):
+    table = write(tmp_path, "e.tsv", [("a", "x.nii"), ("b", "x.nii")], "stimulus_id\tfile")
+    with pytest.raises(DataError, match="image x.nii is named 2 times; name each once"):
+        paired([table], ["x.nii", "x.nii"], [1, 1])
+    with pytest.raises(DataError, match="a table is named twice among"):
+        read_rows([table, table])
+
+
+def test_two_columns_that_name_two_stimuli_are_refused(tmp_path):
+    rows = [("cat", "faces/cat.png"), ("dog", "faces/cat.png")]
+    table = write(tmp_path, "e.tsv", rows, "stimulus_id\tstim_file")
+    with pytest.raises(DataError, match=r"row 2: the columns \['stimulus_id', 'stim_file'\] name .*\['cat', 'dog'\]"):
+        read_rows([table], stimuli=["cat", "dog"])
+    write(tmp_path, "e.tsv", [("cat", "img_1.png"), ("dog", "n/a")], "stimulus_id\tstim_file")
+    assert len(read_rows([table], stimuli=["cat", "dog"])) == 2
+
+
 def test_an_order_that_onsets_do_not_tell_is_refused(tmp_path):
     twice = write(tmp_path, "e.tsv", [("a", "4"), ("b", "4")])
     with pytest.raises(DataError, match="two rows of a run without a name begin at 4 s; which is first"):
