@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import shutil
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from ontogeny.cli import main
 from ontogeny.datasets import load
 from ontogeny.datasets.folder import read_extras, read_stimulus_columns, verify_folder
 from ontogeny.datasets.folder.layout import read_manifest
+from ontogeny.datasets.plain import read_stimulus_table
 
 N, VOXELS = 24, 5
 IDS = [f"{i:03d}" for i in range(N)]
@@ -302,6 +304,12 @@ def test_an_rdm_without_ids_says_its_order_and_a_table_with_ids_does_not(numbere
     assert main([*argv, "two", "--responses", "s1=s1.csv"]) == 0
     assert "in the order of the pictures" not in capsys.readouterr().out
     assert load("two").assemblies[0].responses[:, 0].tolist() == list(range(1, 13))
+
+
+def test_a_picture_is_found_in_either_form_of_unicode(numbered):
+    table(numbered / "t.csv", {"stimulus_id": ["a", "b"], "image": ["pictures/é.png", "pictures/2.png"]})
+    shutil.copy(numbered / "pictures" / "7.png", numbered / "pictures" / unicodedata.normalize("NFD", "é.png"))
+    assert [int(picture[0, 0, 0]) // 10 for picture in read_stimulus_table(numbered / "t.csv").inputs] == [7, 2]
 
 
 def test_a_photograph_is_kept_as_its_exif_turns_it(lab):
