@@ -17,6 +17,7 @@ from ontogeny.imaging.tables import Row, read_rows
 
 __all__ = ["read_betas", "read_values"]
 
+_IMAGES = (".nii", ".nii.gz", ".gii", ".mgz", ".img", ".hdr")  # a column `file` may be of pictures that were shown
 Files = str | Path | Sequence[str | Path]
 
 
@@ -92,7 +93,7 @@ def _refuse_other_files(rows: Sequence[Row], images: Sequence[str | Path], lengt
     """A column `file` beside images that are given: both must name the same."""
     given = [Path(image).name for image, n in zip(images, lengths, strict=True) for _ in range(n)]
     for row, name in zip(rows, given, strict=True):
-        if row.file and Path(row.file).name != name:
+        if row.file.lower().endswith(_IMAGES) and Path(row.file).name != name:
             raise DataError(
                 f"{row.where}: column 'file' names {row.file!r}, but this volume is in {name}; give no images, so that "
                 "the column finds them, or take the column out"

@@ -239,6 +239,14 @@ def test_a_column_of_files_and_images_that_are_given_must_agree(tmp_path):
         )
 
 
+def test_a_column_of_pictures_is_none_of_images(tmp_path):
+    images.nifti(tmp_path / "x.nii", np.arange(240.0, dtype=np.float32).reshape(*images.SHAPE, 2))
+    images.atlas(tmp_path)
+    table = write(tmp_path, "e.tsv", [("a", "a.png"), ("b", "b.png")], "stimulus_id\tfile")
+    space = read_space(tmp_path / "atlas_dseg.nii.gz")
+    assert len(read_betas("x.nii", table=table.name, space=space, subject="01", folder=tmp_path).runs) == 2
+
+
 def test_the_tr_of_a_header_without_units_is_not_known(tmp_path):
     from ontogeny.imaging.grids import open_image
 
