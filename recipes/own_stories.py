@@ -19,7 +19,7 @@ import torch
 import ontogeny
 from ontogeny.demo.language import chunks, small_gpt, train_tokenizer
 from ontogeny.imaging import Story, convolve_glover, story_pieces, to_volumes, zscore_runs
-from ontogeny.imaging.tables import read_table
+from ontogeny.imaging.sheets import read_sheet
 from ontogeny.metrics import make_folds
 from ontogeny.metrics.encoding import Ridge
 from ontogeny.worlds.language import KINDS, training_sentences
@@ -51,13 +51,13 @@ def read_lab(folder: Path, context: int) -> ontogeny.Benchmark:
     """Files -> a benchmark whose stimuli are volumes, and that is read word by word."""
     stories, bold = [], []
     for path in sorted(folder.glob("*_words.tsv")):
-        name, rows = path.name.removesuffix("_words.tsv"), read_table(path)
+        name, sheet = path.name.removesuffix("_words.tsv"), read_sheet(path)
         bold.append(np.load(folder / f"{name}_bold.npy")[5:])
         stories.append(
             Story(
                 name=name,
-                words=tuple(row["word"] for row in rows),
-                times=np.array([(float(row["onset"]) + float(row["offset"])) / 2 for row in rows]),
+                words=sheet.texts("word"),
+                times=(np.array(sheet.numbers("onset")) + sheet.numbers("offset")) / 2,
                 volume_times=(np.arange(len(bold[-1]) + 5) + 0.5) * TR,
                 start=5,  # volumes cut at the beginning of each story, as above
             )

@@ -36,12 +36,16 @@ stimuli    .csv, .tsv or .parquet with stimulus_id and text, or stimulus_id and 
            photographs are turned as their EXIF says. Other columns are kept.
 responses  .npy or .safetensors (tensor "responses"), stimuli x voxels with rows in the order of the stimuli, or
            repeats x stimuli x voxels (NaN where a stimulus has fewer repeats): the mean is scored, the repeats are
-           kept. Or a table with stimulus_id and one column a voxel: then rows are matched by id.
+           kept. Or a table with stimulus_id and one column a voxel: then rows are matched by id. Columns without a
+           name, and those that tables use otherwise (onset, run, repeat, ...), are no voxels; what was taken is listed.
 rois       a table with one row a voxel: roi [, ceiling] [, x, y, z, ...]; empty and 0 are no region. Without a table
            all voxels are one ROI.
-geometry   in place of voxels: SUBJECT:ROI=rdm.npy, stimuli x stimuli.
+geometry   in place of voxels: SUBJECT:ROI=rdm.npy, stimuli x stimuli; the vector of its pairs, as pdist gives it; or
+           sessions x stimuli x stimuli, of which the mean is taken. A diagonal that is not 0 (crossnobis) is set to 0.
 images     4-D NIfTI (or CIFTI, GIFTI) with one volume a row of the table; each voxel is z-scored within run, repeats
-           are averaged and kept. The folder remembers where each voxel lies: `ontogeny map` paints scores back.
+           are averaged and kept. A run is of a subject, session, task, acquisition and run (sub-, ses-, task-, acq-,
+           run- in the names of images and tables, or columns of the table); images and tables must agree. The folder
+           remembers where each voxel lies: `ontogeny map` paints scores back.
 
 Responses are stored as float32. The same inputs give the same bytes, in whatever order the stimuli come (only for
 contiguous folds does their order count). Everything that does not fit is refused by name.
@@ -173,8 +177,8 @@ def _build(arguments: argparse.Namespace) -> int:
     )
     folder = built.write(arguments.folder, overwrite=arguments.overwrite)
     show_folder(folder)
-    for order in built.assumed:
-        _say(f"order        {order}")
+    for word, note in built.notes:
+        _say(f"{word:<12} {note}")
     return verify_here(folder)
 
 
@@ -229,7 +233,8 @@ def _region_rows(benchmark: Benchmark) -> list[tuple[str, ...]]:
         bounds = "not known" if target.rdm is None else "a geometry: bounds over subjects"
         if ceiling is not None:
             bounds = f"{ceiling.mean():.3f} ({ceiling.min():.3f}-{ceiling.max():.3f})"
-        rows.append((target.subject, target.roi, str(target.n_voxels), bounds))
+        size = str(target.n_voxels) if target.rdm is None else "RDM"
+        rows.append((target.subject, target.roi, size, bounds))
     more = len(rows) - 1 - _ROWS_SHOWN
     return rows if more <= 0 else [*rows[: _ROWS_SHOWN + 1], (f"... and {more} more", "", "", "")]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ontogeny.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
-    from ontogeny.datasets.imaged import Images
+    from ontogeny.datasets.image_files import Images
 
 __all__ = ["add_atlas", "add_images", "given_images"]
 
@@ -59,6 +59,20 @@ def add_images(parser: Any) -> None:
         help="time series, a table row a volume: averages of blocks, moved by so "
         "many volumes (about 5 s; 0 where labels were moved)",
     )
+    group.add_argument(
+        "--order",
+        choices=["rows", "onset"],
+        default="checked",
+        help="of the volumes within a run: that of the table's rows, whatever its onsets say; or that of the onsets "
+        "(default: that of the rows, refused where onsets fall)",
+    )
+    group.add_argument(
+        "--leave-out",
+        nargs="+",
+        default=[],
+        metavar="LABEL",
+        help="what the table calls rows in which no stimulus was shown: fixation, n/a (an empty cell)",
+    )
     group.add_argument("--shared", action="store_true", help="only the stimuli that all subjects saw")
     group.add_argument("--voxelwise", action="store_true", help="each voxel a region of its own: a curve a voxel")
 
@@ -99,7 +113,7 @@ def given_images(arguments: argparse.Namespace) -> dict[str, Images]:
         DataError: see `bids_images`.
     """
     from ontogeny.datasets.bids import bids_images
-    from ontogeny.datasets.imaged import Images
+    from ontogeny.datasets.image_files import Images
 
     files = {name: _by_subject(name, getattr(arguments, name)) for name in ("betas", "table", "atlas")}
     found: dict[str, Images] = {}
@@ -128,10 +142,14 @@ def given_images(arguments: argparse.Namespace) -> dict[str, Images]:
 def _completed(
     subject: str, images: Images, files: dict[str, dict[str, tuple[Path, ...]]], arguments: argparse.Namespace
 ) -> Images:
+    from ontogeny.imaging.pairing import RowRules
+
     own = {name: files[name].get(subject) or files[name].get("") for name in files}
     return replace(
         images,
-        **{name: paths for name, paths in own.items() if paths},
+        betas=own["betas"] or images.betas,
+        table=own["table"] or images.table,
+        atlas=own["atlas"] or images.atlas,
         labels=arguments.labels,
         regions=tuple(arguments.regions),
         resample=arguments.resample,
@@ -139,6 +157,7 @@ def _completed(
         blocks=arguments.blocks,
         voxelwise=arguments.voxelwise,
         shared=arguments.shared,
+        rules=RowRules(order=arguments.order, leave_out=tuple(arguments.leave_out)),
     )
 
 
@@ -161,4 +180,6 @@ def _pairs(option: str, given: Sequence[str]) -> dict[str, str]:
     for text, (key, equals, value) in zip(given, pairs, strict=True):
         if not (key and equals and value):
             raise ConfigError(f"{option}: expected KEY=VALUE, got {text!r}")
+        if [other for other, _, _ in pairs].count(key) > 1:
+            raise ConfigError(f"{option}: {key!r} is given twice")
     return {key: value for key, _, value in pairs}

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from ontogeny.datasets.imaged import Images
+from ontogeny.datasets.image_files import Images
 from ontogeny.errors import DataError, nearest
-from ontogeny.imaging.bids import bids_files, bids_name
-from ontogeny.imaging.grids import inside
+from ontogeny.imaging.bids import RunKey, bids_files, bids_name, plain_label
+from ontogeny.imaging.grids import inside, open_image
+from ontogeny.imaging.tables import read_rows
 
 __all__ = ["bids_facts", "bids_images"]
 
-_RUN = ("ses", "task", "run")
 _ATLASES = (".nii.gz", ".nii", ".dlabel.nii", ".label.gii")
 
 
@@ -39,13 +40,11 @@ def bids_images(
         DataError: files that are not there, or of which there are several, or that lead out of the folder.
     """
     wanted = {"suffix": "statmap", "stat": "beta", **(betas or {})}
-    found: dict[str, list[Path]] = {}
-    for path in bids_files(folder, **wanted):
-        found.setdefault(bids_name(path).entities.get("sub", ""), []).append(inside(folder, path.relative_to(folder)))
+    found = _by_subject(folder, bids_files(folder, **wanted), named=not subjects)
     for subject in subjects:
         if subject.removeprefix("sub-") not in found:
             raise DataError(f"{folder}: subject {subject!r} has no betas. {nearest(subject, found)}")
-    chosen = [subject.removeprefix("sub-") for subject in subjects] or [subject for subject in found if subject]
+    chosen = [subject.removeprefix("sub-") for subject in subjects] or list(found)
     return {
         subject: Images(
             betas=tuple(found[subject]),
@@ -56,25 +55,73 @@ def bids_images(
     }
 
 
-def _run(path: Path) -> tuple[str, ...]:
-    entities = bids_name(path).entities
-    return tuple(entities.get(key, "").lstrip("0") for key in _RUN)
+def _by_subject(folder: Path, betas: Sequence[Path], *, named: bool) -> dict[str, list[Path]]:
+    """Subject -> its files.
+
+    Raises:
+        DataError: a file of no subject where all are wanted (`named`), or subjects that only zeros tell apart.
+    """
+    found: dict[str, list[Path]] = {}
+    for path in betas:
+        subject = bids_name(path).entities.get("sub")
+        if subject is not None:
+            found.setdefault(subject, []).append(inside(folder, path.relative_to(folder)))
+        elif named:
+            raise DataError(f"{path.name} names no subject; choose subjects= (--subjects), or what else names say")
+    plain: dict[str, str] = {}
+    for subject in found:
+        if plain.setdefault(plain_label(subject), subject) != subject:
+            raise DataError(f"{folder}: sub-{plain[plain_label(subject)]} and sub-{subject} are one number; rename one")
+    return found
 
 
 def _events(folder: Path, subject: str, betas: Sequence[Path]) -> tuple[Path, ...]:
-    """One table a run of betas; of both hemispheres, one."""
-    there = bids_files(folder, suffix="events", extension=".tsv", subject=subject)
-    by_run = {_run(path): inside(folder, path.relative_to(folder)) for path in there}
-    runs = list(dict.fromkeys(map(_run, betas)))
-    if len(runs) == len(by_run) == 1:
-        return tuple(by_run.values())
-    missing = [path.name for path in betas if _run(path) not in by_run]
-    if missing:
+    """One table a run of betas, whose name agrees with theirs on all that both say; of both hemispheres, one."""
+    there = {RunKey.of_file(p): p for p in bids_files(folder, suffix="events", extension=".tsv", subject=subject)}
+    runs: dict[RunKey, Path] = {}
+    for path in betas:
+        runs.setdefault(RunKey.of_file(path), path)
+    taken: dict[Path, Path] = {}
+    for run, image in runs.items():
+        table = _of_run(folder, run, image, there)
+        if table in taken:
+            raise DataError(
+                f"{folder}: {table.name} is all there is for both {taken[table].name} and {image.name}; give each run "
+                "its own events"
+            )
+        taken[table] = image
+    _refuse_late(folder, list(taken))
+    return tuple(inside(folder, table.relative_to(folder)) for table in taken)
+
+
+def _refuse_late(folder: Path, tables: Sequence[Path]) -> None:
+    """Events after the end of their run, where its time series lies in the folder too: volumes x TR tell."""
+    series = [path for path in sorted(folder.rglob("*_bold.nii*")) if not path.name.startswith(".")]
+    for table in tables:
+        fits = [path for path in series if not RunKey.of_file(path).against(RunKey.of_file(table))]
+        known = [(one.n_maps * one.tr, one) for one in map(open_image, fits) if one.tr is not None]
+        onsets = [row.onset for row in read_rows([table]) if row.onset is not None] if known else []
+        if onsets and max(onsets) >= max(known, key=itemgetter(0))[0]:
+            length, longest = max(known, key=itemgetter(0))
+            raise DataError(
+                f"{table.name}: the last onset is {max(onsets):g} s, but {longest.path.name} has {longest.n_maps} "
+                f"volumes of {longest.tr:g} s, {length:g} s in all; are these its events, and in seconds?"
+            )
+
+
+def _of_run(folder: Path, run: RunKey, image: Path, there: Mapping[RunKey, Path]) -> Path:
+    fits = [path for key, path in there.items() if not key.against(run)]
+    if len(fits) == 1:
+        return fits[0]
+    if not fits:
         raise DataError(
-            f"{folder}: {len(missing)} files of betas have no events of the same session, task and run, e.g. "
-            f"{missing[0]}; there are {[path.name for path in by_run.values()][:4]}"
+            f"{folder}: {image.name} has no events: of {run} there is no table that agrees with it; there are "
+            f"{[path.name for path in there.values()][:4]}"
         )
-    return tuple(by_run[run] for run in runs)
+    raise DataError(
+        f"{folder}: {image.name} is of {run}, and its events may be {fits[0].name} or {fits[1].name}; give session, "
+        "task and run in its name as in theirs"
+    )
 
 
 def _atlas(folder: Path, subject: str, betas: Sequence[Path], said: Mapping[str, str]) -> tuple[Path, ...]:

@@ -14,24 +14,27 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ontogeny.assembly import Geometry
 from ontogeny.benchmark import Benchmark
 from ontogeny.datasets.folder.extras import Extras
-from ontogeny.datasets.folder.writing import check_labels, write_benchmark
-from ontogeny.datasets.imaged import Images, read_images
-from ontogeny.datasets.plain import StimulusTable, has_ids, read_responses, read_stimulus_table, texts, typed
-from ontogeny.datasets.subjects import Order, Subject, read_subject
+from ontogeny.datasets.folder.writing import write_benchmark
+from ontogeny.datasets.image_files import Images
+from ontogeny.datasets.imaged import read_images
+from ontogeny.datasets.order import Order
+from ontogeny.datasets.plain import StimulusTable, has_ids, read_stimulus_table, typed
+from ontogeny.datasets.rdms import read_geometry
+from ontogeny.datasets.splits import Split, split_stimuli
+from ontogeny.datasets.subjects import Subject, read_subject
 from ontogeny.disk import natural_key
-from ontogeny.errors import AlignmentIdError, DataError, nearest
-from ontogeny.metrics import Folds, Metric, make_folds
+from ontogeny.errors import DataError, nearest
+from ontogeny.imaging.bids import RunKey, plain_label
+from ontogeny.imaging.sheets import Sheet
+from ontogeny.metrics import Metric
 from ontogeny.metrics.cka import CKA
 from ontogeny.metrics.encoding import Ridge
 from ontogeny.metrics.rsa import RSA
-from ontogeny.stimuli import StimulusSet, check_ids
+from ontogeny.stimuli import check_ids
 
 __all__ = ["About", "Built", "Images", "Split", "build"]
-
-How = Literal["shuffled", "groups", "contiguous", "column"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,40 +69,14 @@ class About:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Split:
-    """How stimuli are split into folds.
-
-    Args:
-        how: "shuffled" (stimuli are independent of each other), "groups" (never split), "contiguous" (blocks in the
-            table's order: a story, a run), or "column" (the stimulus table's own column `fold`).
-        groups: the stimulus table's column with one label a stimulus.
-        n_folds: how many.
-        seed: of shuffling.
-    """
-
-    how: How = "shuffled"
-    groups: str | None = None
-    n_folds: int = 5
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.how == "groups" and self.groups is None:
-            raise DataError("folds by groups need the name of the stimulus table's column with the groups")
-        if self.how == "shuffled" and self.groups is not None:
-            raise DataError(
-                f"groups {self.groups!r} are given, so that shuffled folds would split them; fold by groups"
-            )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """A benchmark and what its folder keeps beside it; and orders that nothing in the files says."""
+    """A benchmark and what its folder keeps beside it; and what should be said of how files were taken (word, text)."""
 
     benchmark: Benchmark
     extras: Mapping[str, Extras]
     stimulus_columns: Mapping[str, Any]
     dropped: tuple[dict[str, Any], ...] = field(default=())
-    assumed: tuple[str, ...] = field(default=())
+    notes: tuple[tuple[str, str], ...] = field(default=())
 
     def write(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write it as a folder, which `load`, `watch` and every command take; see `write_benchmark`.
@@ -137,7 +114,7 @@ def build(
             `Images`, with their atlas, table of presentations and the way back to the brain.
         rois: subject -> table with `roi` [, `ceiling`] [, more columns], one row a voxel; matched by a column `voxel`
             where the responses' columns have names and the table has it, else in order.
-        geometries: (subject, ROI) -> .npy or table with an RDM, stimuli x stimuli.
+        geometries: (subject, ROI) -> .npy or table with an RDM, stimuli x stimuli (see `read_geometry`).
         split: how stimuli are split into folds; default 5 shuffled folds.
         metrics: default ridge encoding, or RSA and debiased CKA where there are RDMs.
         drop_bad: leave out voxels that hold NaN, are constant (of images: within a run), or have no ROI; otherwise
@@ -154,8 +131,8 @@ def build(
     by_id = rows if split.how == "contiguous" else sorted(rows, key=lambda row: natural_key(table.ids[row]))
     order = Order(table=table.ids, rows=tuple(by_id))
     subjects = _subjects(about, order, responses, rois or {}, known=known, drop_bad=drop_bad)
-    rdms = [_geometry(about.name, key, geometries[key], order) for key in sorted(geometries, key=_by_names)]
-    stimulus_set, folds = _stimuli(stimuli, about, table, order, split)
+    rdms = [read_geometry(about.name, key, geometries[key], order) for key in sorted(geometries, key=_by_names)]
+    stimulus_set, folds = split_stimuli(stimuli, about.name, table, order, split)
     benchmark = Benchmark(
         name=about.name,
         version=about.version,
@@ -164,7 +141,7 @@ def build(
         about=about.about,
         simulated=about.simulated,
         stimuli=stimulus_set,
-        assemblies=(*(subject.assembly for subject in subjects), *rdms),
+        assemblies=(*(subject.assembly for subject in subjects), *(rdm for rdm, _ in rdms)),
         metrics=tuple(metrics) if metrics else (RSA(), CKA()) if rdms else (Ridge(),),
         folds=folds,
     )
@@ -174,7 +151,12 @@ def build(
         extras={subject.assembly.subject: subject.extras for subject in subjects},
         stimulus_columns=_columns(stimuli, table, order, split),
         dropped=tuple(entry for subject in subjects for entry in subject.dropped),
-        assumed=_assumed(table, [*responses.values(), *geometries.values()]),
+        notes=(
+            *(note for subject in subjects for note in subject.notes),
+            *_shared_files(responses),
+            *(note for _, notes in rdms for note in notes),
+            *_orders(table, [*responses.values(), *geometries.values()]),
+        ),
     )
 
 
@@ -182,12 +164,28 @@ def _by_names(key: tuple[str, str]) -> tuple[Any, ...]:
     return tuple(map(natural_key, key))
 
 
-def _assumed(table: StimulusTable, given: Sequence[Path | Images]) -> tuple[str, ...]:
+def _shared_files(responses: Mapping[str, Path | Images]) -> tuple[tuple[str, str], ...]:
+    """Subjects that were given one and the same file."""
+    whose: dict[Path, list[str]] = {}
+    for subject, path in responses.items():
+        if isinstance(path, Path):
+            whose.setdefault(path.resolve(), []).append(subject)
+    return tuple(
+        ("same file", f"{path.name} is that of {len(names)} subjects: {', '.join(names)}")
+        for path, names in whose.items()
+        if len(names) > 1
+    )
+
+
+def _orders(table: StimulusTable, given: Sequence[Path | Images]) -> tuple[tuple[str, str], ...]:
     """Which order is taken for rows without ids beside a folder of pictures, which has none of its own."""
     files = table.files
     return tuple(
-        f"rows of {path.name} in the order of the pictures: {len(files)} files, {files[0]} to {files[-1]}, numbers in "
-        "their names by value"
+        (
+            "order",
+            f"rows of {path.name} in the order of the pictures: {len(files)} files, {files[0]} to {files[-1]}, numbers "
+            "in their names by value",
+        )
         for path in given
         if files and isinstance(path, Path) and not has_ids(path)
     )
@@ -216,6 +214,7 @@ def _subjects(
     known: Sequence[str],
     drop_bad: bool,
 ) -> list[Subject]:
+    _refuse_other_names(responses, rois)
     for subject in rois:
         if subject not in responses:
             raise DataError(f"ROIs are given for {subject!r}, which has no responses. {nearest(subject, responses)}")
@@ -237,6 +236,19 @@ def _subjects(
     return out
 
 
+def _refuse_other_names(responses: Mapping[str, Path | Images], rois: Mapping[str, Path]) -> None:
+    """A file whose name says another subject than it is given for; and subjects that only zeros tell apart."""
+    for subject, path in [*responses.items(), *rois.items()]:
+        if isinstance(path, Path) and RunKey.of({"sub": subject}).against(RunKey.of_file(path)):
+            raise DataError(
+                f"{path.name} is given for subject {subject!r}, but its name says another one; which is right?"
+            )
+    plain = {plain_label(subject, "sub"): subject for subject in responses}
+    for subject in responses:
+        if (other := plain[plain_label(subject, "sub")]) != subject:
+            raise DataError(f"subjects {subject!r} and {other!r} are one number; give each subject a name of its own")
+
+
 def _rois(rois: Mapping[str, Path], subject: str) -> Path | None:
     if rois and subject not in rois:
         raise DataError(f"ROIs are given for {sorted(rois)}, not for subject {subject!r}; give them for every subject")
@@ -248,45 +260,7 @@ def _columns(path: Path, table: StimulusTable, order: Order, split: Split) -> di
     used = {"fold", "group"} if split.groups is None else {"fold", "group", split.groups}
     kept = {name: typed(values) for name, values in table.columns.items() if name not in used}
     if split.groups not in (None, "group"):
-        kept[str(split.groups)] = np.array(texts(path, table.columns, str(split.groups)), dtype=object)
+        kept[str(split.groups)] = np.array(
+            Sheet(path=path, columns=table.columns).labels(str(split.groups)), dtype=object
+        )
     return {name: values[list(order.rows)] for name, values in kept.items()}
-
-
-def _stimuli(path: Path, about: About, table: StimulusTable, order: Order, split: Split) -> tuple[StimulusSet, Folds]:
-    groups = None if split.groups is None else order.of(texts(path, table.columns, split.groups))
-    contiguous = split.how == "contiguous"
-    stimuli = StimulusSet(
-        name=about.name,
-        modality=table.modality,
-        ids=order.of(table.ids),
-        inputs=order.of(table.inputs),
-        groups=groups,
-        contiguous=contiguous,
-    )
-    if split.how == "column":
-        return stimuli, _own_folds(order.of(texts(path, table.columns, "fold")))
-    by = groups if split.how == "groups" else None
-    return stimuli, make_folds(len(stimuli), n_folds=split.n_folds, groups=by, contiguous=contiguous, seed=split.seed)
-
-
-def _own_folds(labels: Sequence[str]) -> Folds:
-    """Labels of any kind, numbered in their sorted order."""
-    names = sorted(set(labels), key=lambda label: (len(label), label))
-    if len(names) < 2:
-        raise DataError(f"column 'fold' should name at least two folds, got {names}")
-    return Folds(
-        held_out=tuple(names.index(label) for label in labels), how=f"{len(names)} folds given with the stimuli"
-    )
-
-
-def _geometry(name: str, key: tuple[str, str], path: Path, order: Order) -> Geometry:
-    subject, roi = key
-    check_labels([roi], str(path))
-    read = read_responses(path)
-    if read.values.ndim != 2 or read.values.shape[0] != read.values.shape[1]:
-        raise DataError(f"{path}: an RDM is stimuli x stimuli, got {read.values.shape}")
-    if read.ids is not None and read.voxels != read.ids:
-        raise AlignmentIdError(f"{path}: an RDM's columns should be named by its rows' stimulus_id, in the same order")
-    rows = order.places(path, read.ids, len(read.values))
-    rdm = read.values[np.ix_(rows, rows)].astype(np.float32)
-    return Geometry(name=name, subject=subject, roi=roi, stimulus_ids=order.of(order.table), rdm=rdm)

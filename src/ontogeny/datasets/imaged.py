@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,60 +14,23 @@ import numpy as np
 from ontogeny.assembly import Assembly
 from ontogeny.datasets.folder.extras import Extras
 from ontogeny.datasets.folder.places import as_places
-from ontogeny.datasets.subjects import Order, Subject, ceiling_of
-from ontogeny.disk import natural_key
+from ontogeny.datasets.image_files import Images, by_side, refuse_text_order
+from ontogeny.datasets.order import Order
+from ontogeny.datasets.subjects import Subject, ceiling_of, lost
 from ontogeny.errors import DataError
 from ontogeny.imaging.betas import read_betas, read_values
 from ontogeny.imaging.bids import bids_name
 from ontogeny.imaging.bold import block_average
 from ontogeny.imaging.grids import inside, open_image
+from ontogeny.imaging.pairing import check_series, pair
 from ontogeny.imaging.presentations import Presentations, Unusable, checked
 from ontogeny.imaging.runs import detrend_runs, zscore_runs
 from ontogeny.imaging.space import Space, read_space
 from ontogeny.imaging.tables import read_rows
 
-__all__ = ["Images", "read_images"]
+__all__ = ["read_images"]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Images:
-    """One subject's images, in place of a file of responses.
-
-    Args:
-        betas: 4-D images (one, or one a run) or 3-D ones, in the order of the table; empty: the table's column `file`
-            names them, beside the table. GIFTI of both hemispheres: `hemi-L` and `hemi-R` in the names.
-        table: which stimulus each volume is of; one file, or one a run (see `ontogeny.imaging.read_rows`).
-        atlas: a label image; of surfaces one a hemisphere.
-        labels: names of its labels; not needed where a `.tsv` lies beside it or it carries them.
-        regions: which of its ROIs; all that have voxels where empty.
-        resample: put the atlas on the betas' grid by nearest neighbour, and say so in the folder.
-        zscore: each voxel within each run, before repeats are averaged.
-        blocks: the images are time series and the table has a row a volume: z-score each run after taking out a line,
-            then average each block of one stimulus, moved by so many volumes (see `block_average`). None: betas.
-        voxelwise: each voxel a ROI of its own, so that a record holds a curve a voxel.
-        shared: the benchmark is of the stimuli that this subject saw (and all others that say so); otherwise one that
-            it did not see is refused.
-    """
-
-    betas: tuple[Path, ...]
-    table: tuple[Path, ...]
-    atlas: tuple[Path, ...]
-    labels: Path | None = None
-    regions: tuple[str, ...] = ()
-    resample: bool = False
-    zscore: bool = True
-    blocks: int | None = None
-    voxelwise: bool = False
-    shared: bool = False
-
-    def seen(self, known: Sequence[str]) -> set[str]:
-        """Stimuli that were shown.
-
-        Raises:
-            DataError: one that is not known; or see `read_rows`.
-        """
-        rows = read_rows(self.table, stimuli=known if self.blocks is None else None)
-        return {row.stimulus_id for row in rows}
+_RUNS_SHOWN = 8
 
 
 def read_images(
@@ -95,9 +58,10 @@ def read_images(
         DataError: grids, lengths, stimuli or voxels that do not fit; names the file.
     """
     sides, dropped = [], []
-    for prefix, betas, atlas in _sides(subject, images):
-        _refuse_text_order(subject, images, betas)
+    for prefix, betas, atlas in by_side(subject, images):
+        refuse_text_order(subject, images, betas)
         space = _space(images, prefix, betas, atlas)
+        _refuse_other_side(subject, atlas, space)
         shown = _presentations(subject, images, betas, space, known=known, drop_bad=drop_bad)
         dropped += _dropped(subject, space, shown)
         sides.append(shown)
@@ -127,50 +91,30 @@ def read_images(
         space=place,
         made_by=_made_by(images, sides[0], repeats.shape[1], n_unseen=len(known) - len(order.table)),
     )
-    return Subject(assembly=assembly, extras=extras, dropped=tuple(dropped))
+    return Subject(assembly=assembly, extras=extras, dropped=tuple(dropped), notes=(_runs(subject, sides[0]),))
 
 
-def _sides(subject: str, images: Images) -> list[tuple[str, tuple[Path, ...], Path]]:
-    """Prefix of ROIs, betas and atlas of each hemisphere; of a volume one with no prefix."""
-    if not images.table or not images.atlas:
-        lacks = "table of stimuli (--table)" if not images.table else "atlas (--atlas)"
-        raise DataError(f"subject {subject!r} has images but no {lacks}; give one for it, or one for all subjects")
-    if len(images.atlas) == 1:
-        return [("", images.betas, images.atlas[0])]
-    out = []
-    for atlas in images.atlas:
-        side = bids_name(atlas).entities.get("hemi", "")
-        betas = tuple(path for path in images.betas if bids_name(path).entities.get("hemi", "") == side)
-        if not side or not betas:
-            raise DataError(
-                f"subject {subject!r}: of several atlases each is of one hemisphere, with hemi-L or hemi-R in its name "
-                f"and in those of its betas; got {atlas.name} and {[path.name for path in images.betas][:4]}"
-            )
-        out.append((f"{side} ", betas, atlas))
-    return out
+def _runs(subject: str, shown: Presentations) -> tuple[str, str]:
+    """Which runs there are, as they are z-scored."""
+    counts = Counter(shown.runs)
+    listed = [f"{run} ({n})" for run, n in list(counts.items())[:_RUNS_SHOWN]]
+    more = [f"{len(counts) - len(listed)} more"] if len(counts) > len(listed) else []
+    return "runs", f"subject {subject}: {len(counts)}, with so many presentations: {', '.join(listed + more)}"
 
 
-def _refuse_text_order(subject: str, images: Images, betas: tuple[Path, ...]) -> None:
-    """Files as a shell lists them, 1, 10, 2, beside one table: its rows would meet the volumes of others."""
-    falls = next((pair for pair in pairwise(betas) if _falls(*pair)), None)
-    if len(images.table) == 1 and falls is not None and list(betas) == sorted(betas):
+def _refuse_other_side(subject: str, atlas: Path, space: Space) -> None:
+    """A surface whose name says one hemisphere, and its file another."""
+    side, told = bids_name(atlas).entities.get("hemi"), getattr(space.grid, "structure", "")
+    if side in ("L", "R") and told in ("CortexLeft", "CortexRight") and not told.startswith(f"Cortex{side}"):
         raise DataError(
-            f"subject {subject!r}: images come as a shell lists them, {falls[0].name} before {falls[1].name}, beside "
-            f"the rows of {images.table[0].name}; name them in the order of its rows, or in its column 'file'"
+            f"subject {subject!r}: {atlas.name} says hemi-{side}, but its file says {told}; which is right?"
         )
-
-
-def _falls(one: Path, other: Path) -> bool:
-    """Whether a number is what two paths differ in first, and it falls."""
-    parts = zip(natural_key(str(one))[0], natural_key(str(other))[0], strict=False)
-    first, second = next(((a, b) for a, b in parts if a != b), ("", ""))
-    return isinstance(first, int) and isinstance(second, int) and first > second
 
 
 def _space(images: Images, prefix: str, betas: tuple[Path, ...], atlas: Path) -> Space:
     like = betas[0] if betas else _beside(images.table)
     said = [bids_name(path).entities.get("space", "") for path in (like, atlas) if path is not None]
-    if images.resample and len(set(said) - {""}) > 1:
+    if len(set(said) - {""}) > 1:
         raise DataError(
             f"betas are in space {said[0]}, atlas {atlas.name} in {said[1]}: resampling changes the grid, it does not "
             "register brains; take an atlas in the betas' space (where the two are near enough for you, rename it)"
@@ -199,6 +143,7 @@ def _presentations(
         stimuli=known,
         folder=None if betas else images.table[0].parent,
         unusable=unusable,
+        rules=images.rules,
     )
     return shown.zscored() if images.zscore else shown
 
@@ -207,18 +152,20 @@ def _blocks(
     subject: str, images: Images, series: tuple[Path, ...], space: Space, unusable: Unusable, *, shift: int
 ) -> Presentations:
     """Block averages of time series whose runs were z-scored after a line was taken out."""
-    rows = read_rows(images.table)
-    values, _ = read_values(series, space=space)
+    rows = [replace(row, left_out=False) for row in read_rows(images.table, leave_out=images.rules.leave_out)]
+    values, lengths = read_values(series, space=space)
     if len(values) != len(rows):
         raise DataError(
             f"subject {subject!r}: {len(values)} volumes but {len(rows)} rows in {images.table[0].name}; blocks need a "
             "row a volume, rest too"
         )
-    runs = [row.run for row in rows]
+    paired = pair(rows, series, lengths, subject=subject, order=images.rules.order)
+    check_series(paired, [open_image(path).tr for path, n in zip(series, lengths, strict=True) for _ in range(n)])
+    runs = paired.runs
     values, kept, dropped = checked(values, space, runs, unusable)
     shown = block_average(
         zscore_runs(detrend_runs(values, runs), runs),
-        labels=[row.stimulus_id for row in rows],
+        labels=["rest" if row.stimulus_id in images.rules.leave_out else row.stimulus_id for row in paired.rows],
         runs=runs,
         space=kept,
         subject=subject,
@@ -236,7 +183,7 @@ def _dropped(subject: str, space: Space, shown: Presentations) -> list[dict[str,
     if not shown.dropped:
         return []
     gone = np.setdiff1d(space.index, shown.space.index).tolist()
-    why = ", ".join(f"{count} {reason}" for reason, count in shown.dropped.items())
+    why = ", ".join(f"{count} {reason}" for reason, count in shown.dropped.items()) + lost(space.roi, shown.space.roi)
     return [{"subject": subject, "why": f"{why} (numbers: places in the image)", "voxels": gone}]
 
 

@@ -22,8 +22,8 @@ from ontogeny.imaging.betas import read_values
 from ontogeny.imaging.bids import bids_files
 from ontogeny.imaging.presentations import checked
 from ontogeny.imaging.runs import detrend_runs, zscore_runs
+from ontogeny.imaging.sheets import read_sheet
 from ontogeny.imaging.space import Space, read_space
-from ontogeny.imaging.tables import read_table
 from ontogeny.imaging.words import Story, story_pieces
 from ontogeny.metrics import make_folds
 from ontogeny.metrics.encoding import Ridge
@@ -110,19 +110,15 @@ def read_sections(path: Path) -> dict[str, tuple[tuple[str, float], ...]]:
     """
     if not path.is_file():
         raise DataError(f"{path} is not there; of a datalad set, `datalad get` brings what a link stands for")
-    rows = read_table(path)
-    for column in ("word", "onset", "offset", "section"):
-        if column not in rows[0]:
-            raise DataError(f"{path}: column {column!r} is missing. {nearest(column, rows[0])}")
+    sheet = read_sheet(path)
+    times = np.stack([sheet.numbers_or_nan(column) for column in ("onset", "offset", "section")], axis=1)
     found: dict[int, list[tuple[str, float]]] = {}
-    for number, row in enumerate(rows, 1):
-        if not row["word"]:
+    for number, (word, (start, end, section)) in enumerate(zip(sheet.cells("word"), times, strict=True), 1):
+        if not word.strip():
             continue
-        try:
-            middle, section = (float(row["onset"]) + float(row["offset"])) / 2, int(float(row["section"]))
-        except ValueError as error:
-            raise DataError(f"{path}, row {number}: onset, offset and section should be numbers, got {row}") from error
-        found.setdefault(section, []).append((row["word"], middle))
+        if not np.isfinite([start, end, section]).all():
+            raise DataError(f"{path}, row {number}: onset, offset and section of {word!r} should be finite numbers")
+        found.setdefault(int(section), []).append((word.strip(), float(start + end) / 2))
     if len(found) < 3 or sorted(found) != list(range(1, len(found) + 1)):
         raise DataError(f"{path}: expected the sections 1, 2, 3, ..., got {sorted(found)}; is the file cut short?")
     return {f"section {section}": tuple(sorted(found[section], key=lambda word: word[1])) for section in sorted(found)}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import operator
-from collections.abc import Mapping, Sequence
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -16,12 +18,15 @@ from ontogeny.datasets.folder.arrays import safe_tensors
 from ontogeny.datasets.folder.tables import read_parquet
 from ontogeny.disk import by_number
 from ontogeny.errors import DataError, nearest
+from ontogeny.imaging.bids import COLUMNS
+from ontogeny.imaging.sheets import Sheet, read_sheet
 from ontogeny.stimuli import as_rgb
 
 __all__ = [
     "ResponseTable",
     "StimulusTable",
     "has_ids",
+    "read_array",
     "read_picture",
     "read_responses",
     "read_stimulus_table",
@@ -30,6 +35,19 @@ __all__ = [
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 _TABLES = (".csv", ".tsv", ".parquet")
+# Columns that stand beside voxels in tables of responses, as pandas, BIDS and labs call them.
+_NO_VOXELS = frozenset(
+    (
+        *("index", "level_0", "row", "row_id", "id", "onset", "offset", "duration", "time", "timestamp", "tr"),
+        *("vol", "volume", "repeat", "repetition", "rep", "presentation", "trial", "trial_id", "trial_number"),
+        *("trial_type", "block", "condition", "cond", "category", "response", "response_time", "reaction_time"),
+        *("rt", "accuracy", "correct", "button", "key", "file", "stim_file", "stim_id", "stimulus", "stim"),
+        *("image", "picture", "text", "sentence", "word", "item", "fold", "group", "roi", "ceiling", "age"),
+        *("sex", "gender"),
+    )
+).union(*COLUMNS.values())
+_UNNAMED = re.compile(r"|unnamed.*|__index_level_[0-9]+__")
+_PATTERN = 0.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,41 +77,28 @@ class ResponseTable:
         ids: one a row, or None where the file has none: then rows are in the order of the stimuli.
         values: stimuli x voxels, or repeats x stimuli x voxels.
         voxels: their names, where the file has some.
+        others: names of columns that were not taken for voxels.
     """
 
     ids: tuple[str, ...] | None
     values: Float[np.ndarray, "..."]
     voxels: tuple[str, ...] | None = None
+    others: tuple[str, ...] = ()
 
 
-def read_table(path: Path) -> dict[str, list[Any]]:
-    """Column -> values of a CSV, TSV or Parquet table. Of a text file, everything is text.
+def read_table(path: Path) -> Sheet:
+    """A CSV, TSV or Parquet table. Of a text file, everything is text.
 
     Raises:
         DataError: no such file, another kind, no rows, a doubled column, or a row of another length; names the line.
     """
     _there(path, _TABLES)
-    if path.suffix.lower() == ".parquet":
-        columns: dict[str, list[Any]] = read_parquet(path).to_pydict()
-        return columns
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            rows = csv.reader(stream, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True)
-            head = [name.strip() for name in next(rows, [])]
-            if len(set(head)) < len(head):
-                raise DataError(f"{path}: two columns have one name, got {head}")
-            body = [_row(path, rows.line_num, row, head) for row in rows if row]
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as a table of UTF-8 text ({error})") from error
-    if not body:
+    if path.suffix.lower() != ".parquet":
+        return read_sheet(path)
+    sheet = Sheet(path=path, columns=read_parquet(path).to_pydict())
+    if not len(sheet):
         raise DataError(f"{path} has no rows")
-    return {name: [row[place] for row in body] for place, name in enumerate(head)}
-
-
-def _row(path: Path, line: int, row: list[str], head: list[str]) -> list[str]:
-    if len(row) != len(head):
-        raise DataError(f"{path}, line {line}: expected {len(head)} cells ({', '.join(head[:6])}), got {len(row)}")
-    return row
+    return sheet
 
 
 def _there(path: Path, kinds: Sequence[str]) -> None:
@@ -101,35 +106,6 @@ def _there(path: Path, kinds: Sequence[str]) -> None:
         raise DataError(f"{path} is not there; expected a file of kind {', '.join(kinds)}")
     if path.suffix.lower() not in kinds:
         raise DataError(f"{path}: expected a file of kind {', '.join(kinds)}, got {path.suffix!r}")
-
-
-def texts(path: Path, columns: Mapping[str, Sequence[Any]], name: str) -> tuple[str, ...]:
-    """One column as text.
-
-    Raises:
-        DataError: it is missing, or a cell is empty; names the row.
-    """
-    if name not in columns:
-        raise DataError(f"{path}: column {name!r} is missing, got {list(columns)[:12]}. {nearest(name, columns)}")
-    for row, value in enumerate(columns[name], 1):
-        if value is None or value != value or not str(value).strip():
-            raise DataError(f"{path}, row {row}: column {name!r} is empty")
-    return tuple(str(value) for value in columns[name])
-
-
-def numbers(path: Path, name: str, values: Sequence[Any]) -> Float[np.ndarray, " rows"]:
-    """One column as numbers; "nan" and an empty cell are NaN.
-
-    Raises:
-        DataError: a cell that is no number; names the row.
-    """
-    out = np.empty(len(values))
-    for row, value in enumerate(values):
-        try:
-            out[row] = np.nan if value in ("", None) else float(value)
-        except (TypeError, ValueError) as error:
-            raise DataError(f"{path}, row {row + 1}: column {name!r} should be a number, got {value!r}") from error
-    return out
 
 
 def typed(values: Sequence[Any]) -> Shaped[np.ndarray, " rows"]:
@@ -160,17 +136,17 @@ def read_stimulus_table(path: Path) -> StimulusTable:
             raise DataError(f"{path} has no pictures ({', '.join(_PICTURES)})")
         return StimulusTable(
             modality="image",
-            ids=tuple(file.stem for file in files),
+            ids=tuple(unicodedata.normalize("NFC", file.stem) for file in files),
             inputs=tuple(map(read_picture, files)),
             files=tuple(file.name for file in files),
         )
-    columns = read_table(path)
-    ids = texts(path, columns, "stimulus_id")
-    kinds = [kind for kind in ("text", "image") if kind in columns]
+    sheet = read_table(path)
+    ids = sheet.labels("stimulus_id")
+    kinds = [kind for kind in ("text", "image") if kind in sheet.columns]
     if len(kinds) != 1:
-        raise DataError(f"{path}: expected one of the columns 'text' and 'image', got {list(columns)[:12]}")
-    cells = texts(path, columns, kinds[0])
-    more = {name: tuple(values) for name, values in columns.items() if name not in ("stimulus_id", kinds[0])}
+        raise DataError(f"{path}: expected one of the columns 'text' and 'image', got {list(sheet.columns)[:12]}")
+    cells = sheet.texts(kinds[0])
+    more = {name: tuple(values) for name, values in sheet.columns.items() if name not in ("stimulus_id", kinds[0])}
     if kinds[0] == "text":
         return StimulusTable(modality="text", ids=ids, inputs=cells, columns=more)
     pictures = tuple(read_picture(_beside(path, cell)) for cell in cells)
@@ -178,7 +154,8 @@ def read_stimulus_table(path: Path) -> StimulusTable:
 
 
 def _beside(table: Path, name: str) -> Path:
-    path = table.parent / name
+    forms = [table.parent / unicodedata.normalize(form, name) for form in ("NFC", "NFD")]
+    path = next((form for form in forms if form.is_file()), table.parent / name)
     if not path.resolve().is_relative_to(table.parent.resolve()):
         raise DataError(f"{table}: picture {name!r} leads out of the table's folder; put the pictures beside the table")
     return path
@@ -207,29 +184,77 @@ def has_ids(path: Path) -> bool:
     return path.suffix.lower() in _TABLES
 
 
-def read_responses(path: Path) -> ResponseTable:
+def read_responses(path: Path, *, voxels: Collection[str] = ()) -> ResponseTable:
     """Responses from .npy, .safetensors (tensor `responses`) or a table with `stimulus_id` and one column a voxel.
 
+    Args:
+        path: of the file.
+        voxels: names that are known to be voxels'. Without them columns are no voxels that have no name (an index of
+            pandas), or one that tables use for something else (onset, run, repeat, ...).
+
     Raises:
-        DataError: no such file, another kind, Python objects, cut short, no numbers, or neither two nor three axes.
+        DataError: no such file, another kind, Python objects, cut short, no numbers, neither two nor three axes, or
+            columns that look as if they were no voxels among others that do.
     """
     _there(path, (".npy", ".safetensors", *_TABLES))
     if path.suffix.lower() in _TABLES:
-        columns = read_table(path)
-        ids = texts(path, columns, "stimulus_id")
-        voxels = tuple(name for name in columns if name != "stimulus_id")
-        if not voxels:
-            raise DataError(f"{path} has no column but 'stimulus_id'; expected one a voxel")
-        return ResponseTable(
-            ids=ids, values=np.stack([numbers(path, name, columns[name]) for name in voxels], axis=1), voxels=voxels
-        )
-    values = _npy(path) if path.suffix.lower() == ".npy" else _tensor(path)
-    if values.dtype.kind not in "fiu" or values.ndim not in (2, 3):
+        return _table_of_responses(read_table(path), voxels)
+    values = read_array(path)
+    if values.ndim not in (2, 3):
         raise DataError(
             f"{path}: expected numbers, stimuli x voxels or repeats x stimuli x voxels, got {values.dtype} "
             f"{values.shape}"
         )
-    return ResponseTable(ids=None, values=values if values.dtype.kind == "f" else values.astype(np.float64))
+    return ResponseTable(ids=None, values=values)
+
+
+def read_array(path: Path) -> Float[np.ndarray, "..."]:
+    """Numbers from .npy or .safetensors (tensor `responses`), as floats.
+
+    Raises:
+        DataError: no such file, another kind, Python objects, cut short, or no numbers.
+    """
+    _there(path, (".npy", ".safetensors", *_TABLES))
+    values = _npy(path) if path.suffix.lower() == ".npy" else _tensor(path)
+    if values.dtype.kind not in "fiu":
+        raise DataError(f"{path}: expected numbers, got {values.dtype} {values.shape}")
+    return values if values.dtype.kind == "f" else values.astype(np.float64)
+
+
+def _table_of_responses(sheet: Sheet, named: Collection[str]) -> ResponseTable:
+    ids = sheet.labels("stimulus_id")
+    columns = [name for name in sheet.columns if name != "stimulus_id"]
+    voxels = tuple(name for name in columns if name in named or not _no_voxel(name))
+    if not voxels:
+        raise DataError(
+            f"{sheet.path} has no column but 'stimulus_id' that could be a voxel's, got {columns[:6]}; expected one "
+            "a voxel"
+        )
+    if not named and (odd := _odd(voxels)):
+        like = next(name for name in voxels if name not in odd)
+        raise DataError(
+            f"{sheet.path}: {len(voxels) - len(odd)} columns are called like {like!r}, but {list(odd)[:4]} are not: "
+            "are these voxels? Take them out, or name all voxels in the column 'voxel' of a table of ROIs (--rois)"
+        )
+    return ResponseTable(
+        ids=ids,
+        values=np.stack([sheet.numbers_or_nan(name) for name in voxels], axis=1),
+        voxels=voxels,
+        others=tuple(name for name in columns if name not in voxels),
+    )
+
+
+def _no_voxel(name: str) -> bool:
+    plain = re.sub(r"[\s.-]+", "_", name.strip().casefold())
+    return plain in _NO_VOXELS or _UNNAMED.fullmatch(plain) is not None
+
+
+def _odd(voxels: Sequence[str]) -> tuple[str, ...]:
+    """Names that do not go like most of the others: one word and a number."""
+    words = [re.sub("[0-9]+$", "", name) if name[-1:].isdigit() else None for name in voxels]
+    word, count = Counter(words).most_common(1)[0]
+    odd = tuple(name for name, one in zip(voxels, words, strict=True) if one != word)
+    return odd if word is not None and _PATTERN * len(voxels) <= count < len(voxels) else ()
 
 
 def _npy(path: Path) -> np.ndarray:

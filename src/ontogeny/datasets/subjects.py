@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,61 +14,34 @@ from jaxtyping import Bool, Float, Int
 from ontogeny.assembly import Assembly, usable_voxels
 from ontogeny.ceilings import METHODS, ceiling_from_repeats
 from ontogeny.datasets.folder.extras import Extras
-from ontogeny.datasets.plain import ResponseTable, numbers, read_responses, read_table, texts, typed
-from ontogeny.errors import AlignmentIdError, DataError
-from ontogeny.stimuli import check_ids
+from ontogeny.datasets.order import Order
+from ontogeny.datasets.plain import ResponseTable, read_responses, read_table, typed
+from ontogeny.errors import DataError
+from ontogeny.imaging.bids import COLUMNS, plain_label
+from ontogeny.imaging.sheets import Sheet, is_missing
 
-__all__ = ["Order", "Subject", "ceiling_of", "read_subject"]
+__all__ = ["Subject", "ceiling_of", "lost", "read_subject"]
 
 _NO_ROI = "all voxels"
+_SHOWN = 6
 # What atlases and tables write where a voxel belongs to no region.
-_UNLABELLED = ("", "0", "0.0", "nan", "NaN", "None")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """The stimulus table's ids, and which of its rows are the benchmark's first, second, ... stimulus."""
-
-    table: tuple[str, ...]
-    rows: tuple[int, ...]
-
-    def of(self, values: Sequence[Any]) -> tuple[Any, ...]:
-        """Values of the table's rows in the benchmark's order."""
-        return tuple(values[row] for row in self.rows)
-
-    def places(self, path: Path, ids: tuple[str, ...] | None, n: int) -> list[int]:
-        """Where in another file of n rows each stimulus of the benchmark is.
-
-        Raises:
-            DataError: without ids, another number of rows.
-            AlignmentIdError: doubled ids, stimuli without a row, rows of unknown stimuli.
-        """
-        if ids is None:
-            if n != len(self.table):
-                raise DataError(
-                    f"{path} has {n} rows and no ids, the stimulus table has {len(self.table)}; give one row a "
-                    "stimulus in the table's order, or a table with a column stimulus_id"
-                )
-            return list(self.rows)
-        check_ids(ids, str(path))
-        place, known = {stimulus: row for row, stimulus in enumerate(ids)}, set(self.table)
-        missing = [stimulus for stimulus in self.table if stimulus not in place]
-        unknown = [stimulus for stimulus in ids if stimulus not in known]
-        if missing or unknown:
-            raise AlignmentIdError(
-                f"{path} lacks {len(missing)} of {len(self.table)} stimuli, e.g. {missing[:3]}, and has {len(unknown)} "
-                f"that the stimulus table lacks, e.g. {unknown[:3]}; make the two lists of ids the same"
-            )
-        return [place[stimulus] for stimulus in self.of(self.table)]
+_UNLABELLED = ("0", "0.0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """An assembly, what is kept beside it, and what was left out: {"subject", "why", "voxels"}."""
+    """An assembly, what is kept beside it, what was left out: {"subject", "why", "voxels"}, and what should be said."""
 
     assembly: Assembly
     extras: Extras
     dropped: tuple[dict[str, Any], ...]
+    notes: tuple[tuple[str, str], ...] = ()
+
+
+def lost(before: Sequence[str], after: Sequence[str]) -> str:
+    """The end of a sentence that names ROIs of which no voxel is left; "" where there are none."""
+    gone = [roi for roi in dict.fromkeys(before) if roi and roi not in set(after)]
+    return f"; no voxel is left of {', '.join(map(repr, gone))}" if gone else ""
 
 
 def read_subject(
@@ -94,18 +68,21 @@ def read_subject(
     Raises:
         DataError: names the file, and the row or voxel.
     """
-    read = read_responses(responses)
+    table = None if rois is None else read_table(rois)
+    named = () if table is None or "voxel" not in table.columns else table.labels("voxel")
+    read = read_responses(responses, voxels=named)
+    _refuse_other_subject(subject, responses, read)
     rows = order.places(responses, read.ids, read.values.shape[-2])
     with np.errstate(over="ignore"):
         values = read.values[..., rows, :].astype(np.float32)
     mean = values if values.ndim == 2 else _mean(responses, values, order.of(order.table))
-    voxels = _voxels(responses, read, rois)
+    voxels = _voxels(responses, read, table)
     labels = [_label(value) for value in voxels.pop("roi")]
     bad = _bad(mean, labels)
     keep = ~np.any(list(bad.values()), axis=0)
     _refuse(responses, bad, keep, drop_bad=drop_bad)
     kept = values[:, :, keep] if values.ndim == 3 else None
-    found, source = _ceiling(rois, voxels, keep, ceiling, kept)
+    found, source = _ceiling(table, voxels, keep, ceiling, kept)
     assembly = Assembly(
         name=name,
         subject=subject,
@@ -120,11 +97,27 @@ def read_subject(
         assembly=assembly,
         extras=Extras(columns=columns, repeats=kept),
         dropped=tuple(
-            {"subject": subject, "why": why, "voxels": np.flatnonzero(which).tolist()}
+            {
+                "subject": subject,
+                "why": why + lost([labels[voxel] for voxel in np.flatnonzero(which)], assembly.roi),
+                "voxels": np.flatnonzero(which).tolist(),
+            }
             for why, which in bad.items()
             if which.any()
         ),
+        notes=_notes(subject, responses, read, unused=len(set(named) - set(read.voxels or named))),
     )
+
+
+def _notes(subject: str, path: Path, read: ResponseTable, *, unused: int) -> tuple[tuple[str, str], ...]:
+    """Which columns of a table were taken for voxels, which were not, and how many the table of ROIs names besides."""
+    if read.voxels is None:
+        return ()
+    few = len(read.voxels) <= 2 * _SHOWN
+    shown = read.voxels if few else (*read.voxels[:_SHOWN], "...", *read.voxels[-_SHOWN:])
+    left = f"; no voxels: {', '.join(map(repr, read.others))}" if read.others else ""
+    left += f"; {unused} voxels of its table of ROIs have no column" if unused else ""
+    return (("columns", f"subject {subject}: {len(read.voxels)} voxels of {path.name}: {', '.join(shown)}{left}"),)
 
 
 def _mean(
@@ -140,21 +133,40 @@ def _mean(
     return np.asarray(total / counts[:, None], dtype=np.float32)
 
 
-def _voxels(path: Path, read: ResponseTable, rois: Path | None) -> dict[str, Any]:
+def _refuse_other_subject(subject: str, path: Path, read: ResponseTable) -> None:
+    column = next((name for name in read.others if name.casefold() in COLUMNS["sub"]), None)
+    if column is None:
+        return
+    said = sorted(set(read_table(path).labels(column)))
+    if {plain_label(one, "sub") for one in said} != {plain_label(subject, "sub")}:
+        raise DataError(f"{path} is given for subject {subject!r}, but its column {column!r} says {said[:3]}; which?")
+
+
+def _voxels(path: Path, read: ResponseTable, rois: Sheet | None) -> dict[str, Any]:
     """The voxel table's columns in the order of the responses' voxels."""
     n = read.values.shape[-1]
     named = {} if read.voxels is None else {"voxel": list(read.voxels)}
     if rois is None:
         return {"roi": [_NO_ROI] * n, **named}
-    columns: dict[str, Any] = read_table(rois)
-    if "roi" not in columns:
-        texts(rois, columns, "roi")
-    if "voxel" in columns and read.voxels is not None:
-        rows = _named_rows(rois, path, texts(rois, columns, "voxel"), read.voxels)
-        return {key: [values[row] for row in rows] for key, values in columns.items()}
-    if len(columns["roi"]) != n:
-        raise DataError(f"{rois} has {len(columns['roi'])} rows, but {path} has {n} voxels; give one row a voxel")
-    return named | columns
+    rois.cells("roi")
+    if "voxel" in rois.columns and read.voxels is not None:
+        rows = _named_rows(rois.path, path, rois.labels("voxel"), read.voxels)
+        return {key: [values[row] for row in rows] for key, values in rois.columns.items()}
+    if len(rois) != n:
+        raise DataError(f"{rois.path} has {len(rois)} rows, but {path} has {n} voxels; give one row a voxel")
+    _refuse_numbers_that_fall(rois, path)
+    return named | dict(rois.columns)
+
+
+def _refuse_numbers_that_fall(rois: Sheet, path: Path) -> None:
+    """Voxels without names are matched in order; a table that numbers them in another order says that it is not."""
+    cells = [str(cell).strip() for cell in rois.columns.get("voxel", ())]
+    falls = [row for row, (a, b) in enumerate(pairwise(cells), 2) if a.isdigit() and b.isdigit() and int(b) <= int(a)]
+    if falls:
+        raise DataError(
+            f"{rois.path}, row {falls[0]}: column 'voxel' does not rise, but the voxels of {path.name} have no names, "
+            "so that they are matched in order; sort the table by voxel"
+        )
 
 
 def _named_rows(rois: Path, path: Path, have: Sequence[str], want: Sequence[str]) -> list[int]:
@@ -170,7 +182,7 @@ def _named_rows(rois: Path, path: Path, have: Sequence[str], want: Sequence[str]
 
 def _label(value: Any) -> str:
     text = str(value).strip()
-    return "" if text in _UNLABELLED else text
+    return "" if is_missing(value) or text in _UNLABELLED else text
 
 
 def _bad(mean: Float[np.ndarray, "stimuli voxels"], labels: Sequence[str]) -> dict[str, Bool[np.ndarray, " voxels"]]:
@@ -200,7 +212,7 @@ def _first(which: Bool[np.ndarray, " voxels"]) -> int:
 
 
 def _ceiling(
-    path: Path | None,
+    table: Sheet | None,
     voxels: dict[str, Any],
     keep: Bool[np.ndarray, " voxels"],
     told: tuple[float | str | None, str],
@@ -208,11 +220,14 @@ def _ceiling(
 ) -> tuple[Float[np.ndarray, " kept"] | None, str]:
     """From the table's column, which is taken out of it, or as `ceiling_of`; and how it was made."""
     given = voxels.pop("ceiling", None)
-    if path is None or given is None:
+    if table is None or given is None:
         return ceiling_of(told, repeats, int(keep.sum()))
     if told[0] is not None:
-        raise DataError(f"{path} has a column 'ceiling', and a ceiling is given for all voxels too; give one of them")
-    return _checked(str(path), numbers(path, "ceiling", given)[keep]), told[1]
+        raise DataError(
+            f"{table.path} has a column 'ceiling', and a ceiling is given for all voxels too; give one of them"
+        )
+    values = Sheet(path=table.path, columns={"ceiling": given}).numbers_or_nan("ceiling")
+    return _checked(str(table.path), values[keep]), told[1]
 
 
 def ceiling_of(

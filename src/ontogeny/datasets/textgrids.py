@@ -27,7 +27,7 @@ def read_textgrid(path: Path) -> dict[str, tuple[Said, ...]]:
     """Name of each tier of intervals -> its intervals, in the order of the file. Tiers of points are left out.
 
     Raises:
-        DataError: the file is missing, not a TextGrid, or cut short; names it.
+        DataError: the file is missing, not a TextGrid, cut short, or has two tiers of one name; names it.
     """
     content = _text(path)
     tokens: list[str | float] = [
@@ -36,9 +36,14 @@ def read_textgrid(path: Path) -> dict[str, tuple[Said, ...]]:
     if tokens[:2] != ["ooTextFile", "TextGrid"]:
         raise DataError(f"{path} is not a TextGrid in the long or short text format of Praat; save it as text")
     try:
-        return dict(_tiers(tokens))
+        tiers = _tiers(tokens)
     except (IndexError, TypeError, ValueError) as error:
         raise DataError(f"{path}: the tiers of this TextGrid cannot be read; it may be cut short") from error
+    found: dict[str, tuple[Said, ...]] = {}
+    for name, said in tiers:
+        if found.setdefault(name, said) != said:
+            raise DataError(f"{path}: two tiers are called {name!r}, with other intervals; rename one of them")
+    return found
 
 
 def _text(path: Path) -> str:

@@ -26,6 +26,7 @@ from ontogeny.datasets.photos import PictureFiles
 from ontogeny.disk import by_number
 from ontogeny.errors import DataError, nearest
 from ontogeny.imaging.runs import average_repeats, rows_of, zscore_runs
+from ontogeny.imaging.sheets import is_missing
 from ontogeny.metrics import make_folds
 from ontogeny.metrics.encoding import Ridge
 from ontogeny.metrics.rsa import RSA
@@ -138,6 +139,10 @@ def _subject(place: Path, subject: str, split: str, rois: Sequence[str], *, leas
     if not rows.size:
         raise DataError(f"{path}: no trial is of trial_type {split!r}, got {sorted(set(trials['trial_type']))}")
     seen, sessions = ([trials[name][row] for row in rows] for name in ("stimulus", "session"))
+    if empty := [row for row, *cells in zip(rows, seen, sessions, strict=True) if any(map(is_missing, cells))]:
+        raise DataError(
+            f"{path}, row {empty[0] + 1}: stimulus or session is empty, as in {len(empty)} rows; fill it in"
+        )
     columns, nc, ids = _voxels(place / f"{subject}_VoxelMetadata.csv", rois, _CEILING[split], least)
     labels = [(roi, voxel) for roi, voxels in columns.items() for voxel in voxels]
     chosen, back = np.unique([voxel for _, voxel in labels], return_inverse=True)

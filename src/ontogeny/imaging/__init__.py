@@ -7,7 +7,10 @@
 
 grids.py            volumes, brain-model axes, surfaces: nibabel stands behind this one
 space.py            Space: voxels of a grid with their ROIs, read from an atlas or masks
-tables.py, bids.py  tables of stimuli and labels; names of BIDS derivatives
+sheets.py           tables as labs have them: an empty cell is an error with its row
+tables.py           which stimulus each volume is of; names of labels
+bids.py             names of BIDS derivatives, and RunKey: which run something is of
+pairing.py          rows of tables and volumes of images, each held against the other
 betas.py            read_betas(): one volume a presentation
 bold.py             a time series: block averages, a simple GLM
 presentations.py    Presentations: responses before repeats are averaged
@@ -22,9 +25,10 @@ from __future__ import annotations
 
 from ontogeny.imaging.atlases import fetch_atlas
 from ontogeny.imaging.betas import read_betas, read_values
-from ontogeny.imaging.bids import BidsName, bids_files, bids_name
+from ontogeny.imaging.bids import BidsName, RunKey, bids_files, bids_name
 from ontogeny.imaging.bold import block_average, find_blocks, glm_betas, volume_labels
 from ontogeny.imaging.maps import score_map, score_series, score_values
+from ontogeny.imaging.pairing import RowRules
 from ontogeny.imaging.presentations import Presentations, voxelwise
 from ontogeny.imaging.runs import average_repeats, detrend_runs, keep_repeats, zscore_runs
 from ontogeny.imaging.space import Space, read_space
@@ -35,6 +39,8 @@ from ontogeny.imaging.words import Story, story_pieces
 __all__ = [
     "BidsName",
     "Presentations",
+    "RowRules",
+    "RunKey",
     "Space",
     "Story",
     "average_repeats",

@@ -9,14 +9,15 @@ import numpy as np
 from jaxtyping import Float
 
 from ontogeny.errors import DataError
-from ontogeny.imaging.bids import bids_name
 from ontogeny.imaging.grids import Opened, open_image
+from ontogeny.imaging.pairing import CHECKED, RowRules, pair
 from ontogeny.imaging.presentations import Presentations, Unusable, checked
 from ontogeny.imaging.space import Space, same_grid
 from ontogeny.imaging.tables import Row, read_rows
 
 __all__ = ["read_betas", "read_values"]
 
+_IMAGES = (".nii", ".nii.gz", ".gii", ".mgz", ".img", ".hdr")  # a column `file` may be of pictures that were shown
 Files = str | Path | Sequence[str | Path]
 
 
@@ -51,55 +52,52 @@ def read_betas(
     stimuli: Sequence[str] | None = None,
     folder: str | Path | None = None,
     unusable: Unusable = "refuse",
+    rules: RowRules = CHECKED,
 ) -> Presentations:
     """One subject's betas, one row a presentation.
 
     Args:
-        files: 4-D images (one, or one a run) or 3-D ones, one a presentation, in the order of the table; a `run-` in
-            their names is held against the table's. None: the table's column `file` names them.
+        files: 4-D images (one, or one a run) or 3-D ones, one a presentation, in the order of the table; what their
+            names say of subject, session, task and run is held against the table. None: its column `file` names them.
         table: which stimulus each volume is of; see `read_rows`. One file, or one a run.
         space: which voxels, and their ROIs; see `read_space(..., like=files)`.
         subject: whose.
         stimuli: ids of the stimulus set; a table that names others is refused.
         folder: what paths are relative to, and must not leave.
         unusable: voxels with NaN, or constant within a run: "refuse", or "drop" and count them.
+        rules: how rows become those of volumes, see `RowRules`.
 
     Raises:
-        DataError: grids or lengths that differ, unknown stimuli, unusable voxels; says which and what to do.
+        DataError: grids or lengths that differ, rows and volumes that contradict each other, unknown stimuli, unusable
+            voxels; says which and what to do.
     """
     root = None if folder is None else Path(folder)
-    rows = read_rows(_several(table), folder=root, stimuli=stimuli)
+    rows = read_rows(_several(table), folder=root, stimuli=stimuli, leave_out=rules.leave_out)
     images = _named(rows, table) if files is None else _several(files)
     values, lengths = read_values(images, space=space, folder=root)
-    runs = _runs(rows, images, lengths)
-    values, kept, dropped = checked(values, space, runs, unusable)
+    paired = pair(rows, images, lengths, subject=subject, order="rows" if files is None else rules.order)
+    if files is not None and len(rows) == len(values):
+        _refuse_other_files(rows, images, lengths)
+    values, kept, dropped = checked(values[list(paired.places)], space, paired.runs, unusable)
     return Presentations(
         subject=subject,
-        stimulus_ids=tuple(row.stimulus_id for row in rows),
-        runs=runs,
+        stimulus_ids=tuple(row.stimulus_id for row in paired.rows),
+        runs=paired.runs,
         responses=values,
         space=kept,
         dropped=dropped,
     )
 
 
-def _runs(rows: Sequence[Row], images: Sequence[str | Path], lengths: Sequence[int]) -> tuple[str, ...]:
-    """The run of each row, as the table or else the image's name has it; they must not say otherwise."""
-    if sum(lengths) != len(rows):
-        said = ", ".join(f"{Path(p).name}: {n}" for p, n in zip(images[:4], lengths[:4], strict=True))
-        raise DataError(
-            f"the table has {len(rows)} rows but there are {sum(lengths)} volumes ({said}); one volume a row: is a run "
-            "missing, or are these not betas but a time series (block_average, --blocks)?"
-        )
-    names = [(Path(p).name, bids_name(p).entities.get("run", "")) for p in images]
-    of_rows = [name for name, n in zip(names, lengths, strict=True) for _ in range(n)]
-    for number, (row, (name, run)) in enumerate(zip(rows, of_rows, strict=True), 1):
-        if row.run and run and row.run.lstrip("0") != run.lstrip("0"):
+def _refuse_other_files(rows: Sequence[Row], images: Sequence[str | Path], lengths: Sequence[int]) -> None:
+    """A column `file` beside images that are given: both must name the same."""
+    given = [Path(image).name for image, n in zip(images, lengths, strict=True) for _ in range(n)]
+    for row, name in zip(rows, given, strict=True):
+        if row.file.lower().endswith(_IMAGES) and Path(row.file).name != name:
             raise DataError(
-                f"row {number} of the table is of run {row.run!r}, but its volume is in {name}; give files and tables "
-                "in the same order"
+                f"{row.where}: column 'file' names {row.file!r}, but this volume is in {name}; give no images, so that "
+                "the column finds them, or take the column out"
             )
-    return tuple(row.run or run or "1" for row, (_, run) in zip(rows, of_rows, strict=True))
 
 
 def _several(files: Files) -> list[str | Path]:

@@ -34,7 +34,7 @@ def volume_labels(events: Sequence[Row], *, n_volumes: int, tr: float, rest: str
     """What was on screen at the middle of each volume of one run, from events with onset and duration (seconds).
 
     Raises:
-        DataError: an event without onset or duration, or one after the end of the run.
+        DataError: an event without onset or duration, one after the end of the run, or two at a time.
     """
     middles = (np.arange(n_volumes) + 0.5) * tr
     labels = [rest] * n_volumes
@@ -47,6 +47,11 @@ def volume_labels(events: Sequence[Row], *, n_volumes: int, tr: float, rest: str
                 f"{n_volumes * tr:g} s; is it of another run, or in milliseconds?"
             )
         for volume in np.flatnonzero((middles >= event.onset) & (middles < event.onset + event.duration)):
+            if labels[volume] not in (rest, event.stimulus_id):
+                raise DataError(
+                    f"events {labels[volume]!r} and {event.stimulus_id!r} are both on at {middles[volume]:g} s; are "
+                    "these events of two runs? Give one run at a time"
+                )
             labels[volume] = event.stimulus_id
     return tuple(labels)
 
@@ -99,9 +104,9 @@ def block_average(
         One row a block; each block of a label is a repeat of it.
 
     Raises:
-        DataError: lengths that differ, or a block that the shift moves out of its run.
+        DataError: lengths that differ, a run that is not in one piece, or a block that the shift moves out of its run.
     """
-    _check_length(series, labels)
+    _check_length(series, labels, runs)
     ends = {run: rows[-1] + 1 for run, rows in rows_of(runs).items()}
     blocks, rows = find_blocks(labels, runs, rest=rest), []
     for block in blocks:
@@ -139,10 +144,10 @@ def glm_betas(
         rest: the label that is no block.
 
     Raises:
-        DataError: lengths that differ.
+        DataError: lengths that differ, or a run that is not in one piece.
         MissingExtraError: nilearn is not installed.
     """
-    _check_length(series, labels)
+    _check_length(series, labels, runs)
     glm, pandas = require("nilearn.glm.first_level", "nilearn"), require("pandas", "tables")
     blocks = find_blocks(labels, runs, rest=rest)
     betas: list[Any] = []
@@ -163,9 +168,12 @@ def glm_betas(
     return _presentations(blocks, np.stack(betas).astype(series.dtype), space, subject)
 
 
-def _check_length(series: Series, labels: Sequence[str]) -> None:
+def _check_length(series: Series, labels: Sequence[str], runs: Sequence[str]) -> None:
     if len(series) != len(labels):
         raise DataError(f"the series has {len(series)} volumes but there are {len(labels)} labels; give one a volume")
+    for run, rows in rows_of(runs).items():
+        if rows[-1] - rows[0] + 1 != len(rows):
+            raise DataError(f"run {run!r} is not in one piece: volumes of others stand between its own; sort by run")
 
 
 def _presentations(

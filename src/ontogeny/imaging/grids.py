@@ -171,6 +171,7 @@ class Opened:
         grid: where its values lie.
         n_maps: volumes, or maps.
         names: label number -> name, where the file carries a table.
+        tr: seconds from volume to volume, None where the file does not say.
         data: reads the values of some places, maps x places.
     """
 
@@ -179,6 +180,7 @@ class Opened:
     n_maps: int
     names: dict[int, str]
     data: Callable[[Places], Maps]
+    tr: float | None = None
 
     def read(self, places: Places = _ALL) -> Maps:
         """The values of all places, or of some; maps x places (float32).
@@ -243,7 +245,19 @@ def _open_volume(path: Path, image: Any) -> Opened:
             blocks.append(np.asarray(some, dtype=np.float32).reshape(grid.size, -1)[places].T)
         return np.ascontiguousarray(np.concatenate(blocks))
 
-    return Opened(path=path, grid=grid, n_maps=n_maps, names={}, data=data)
+    return Opened(path=path, grid=grid, n_maps=n_maps, names={}, data=data, tr=_tr(image) if n_maps > 1 else None)
+
+
+_SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
+
+
+def _tr(image: Any) -> float | None:
+    """Of a header without a unit of time nothing is known: 1 is what is written where nobody said."""
+    header = image.header
+    unit = header.get_xyzt_units()[1] if hasattr(header, "get_xyzt_units") else ""
+    zooms = header.get_zooms()
+    tr = float(zooms[3]) * _SECONDS.get(unit, 0.0) if len(zooms) == 4 else 0.0
+    return tr if tr > 0 else None
 
 
 def _open_cifti(path: Path, image: Any) -> Opened:

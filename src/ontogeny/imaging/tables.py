@@ -2,55 +2,52 @@
 
 from __future__ import annotations
 
-import csv
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+
+import numpy as np
 
 from ontogeny.errors import DataError, nearest
-from ontogeny.imaging.bids import bids_name
+from ontogeny.imaging.bids import COLUMNS, RunKey
 from ontogeny.imaging.grids import inside
+from ontogeny.imaging.sheets import Sheet, is_missing, read_sheet
 
-__all__ = ["Row", "label_names", "read_rows", "read_table"]
+__all__ = ["Row", "label_names", "read_rows"]
 
 _STIMULUS = ("stimulus_id", "stim_id", "stim_file", "trial_type")
+
+
+# Endings of files that are shown; "1.5" is no file.
+_ENDINGS = (
+    *(".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"),
+    *(".txt", ".wav", ".mp3", ".flac", ".mp4", ".avi", ".mov"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One presentation: which stimulus, in which run, for the how-manieth time (from 1); and its own file, or "".
 
-    `onset` and `duration` are seconds from the start of the run, None where the table does not say.
+    `onset` and `duration` are seconds from the start of the run, None where the table does not say. `table` and
+    `number` (from 1) are where it stands. `left_out`: nothing was shown that is a stimulus (fixation).
     """
 
     stimulus_id: str
-    run: str
+    key: RunKey
     repeat: int
+    table: Path
+    number: int
     file: str = ""
     onset: float | None = None
     duration: float | None = None
+    left_out: bool = False
 
-
-def read_table(path: Path) -> list[dict[str, str]]:
-    """Rows of a TSV or CSV file with a header, as text.
-
-    Raises:
-        DataError: not such a table; a line with more or fewer cells than the header, by number.
-    """
-    comma = path.suffix.lower() == ".csv"
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, delimiter="," if comma else "\t", strict=True)
-            lines = [(reader.line_num, cells) for cells in reader if any(c.strip() for c in cells)]
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as a {'CSV' if comma else 'TSV'} table ({error})") from error
-    if len(lines) < 2:
-        raise DataError(f"{path}: expected a header and at least one row, got {len(lines)} line(s)")
-    header = [cell.strip() for cell in lines[0][1]]
-    for number, cells in lines[1:]:
-        if len(cells) != len(header):
-            raise DataError(f"{path}, line {number}: {len(header)} columns but {len(cells)} cells; is the line cut?")
-    return [dict(zip(header, (c.strip() for c in cells), strict=True)) for _, cells in lines[1:]]
+    @property
+    def where(self) -> str:
+        """The table and the row."""
+        return f"{self.table.name}, row {self.number}"
 
 
 def label_names(path: str | Path, folder: Path | None) -> dict[int, str]:
@@ -73,11 +70,10 @@ def label_names(path: str | Path, folder: Path | None) -> dict[int, str]:
 
 
 def _columns(path: Path) -> list[tuple[int, str]]:
-    rows = read_table(path)
-    for column in ("index", "name"):
-        if column not in rows[0]:
-            raise DataError(f"{path}: column {column!r} is missing. {nearest(column, rows[0])}")
-    return [(_whole(row["index"], path), row["name"] or row["index"]) for row in rows]
+    """Numbers and names; a label without a name has none, which `read_space` refuses where a voxel has it."""
+    sheet = read_sheet(path)
+    names = zip(sheet.labels("index"), sheet.cells("name"), strict=True)
+    return [(_whole(number, path), str(name).strip()) for number, name in names if not is_missing(name)]
 
 
 def _lut(path: Path) -> list[tuple[int, str]]:
@@ -85,7 +81,15 @@ def _lut(path: Path) -> list[tuple[int, str]]:
     cells = [line for line in lines if line and not line[0].startswith("#")]
     if any(len(line) < 2 for line in cells):
         raise DataError(f"{path}: expected columns 'index' and 'name', or lines 'number name R G B A' (FreeSurfer LUT)")
-    return [(_whole(line[0], path), line[1]) for line in cells]
+    return [(_whole(line[0], path), _lut_name(line[1:])) for line in cells]
+
+
+def _lut_name(words: Sequence[str]) -> str:
+    """What stands between the number and the colour (R G B, or R G B A), in whole: names may have blanks in them."""
+    for n in (4, 3):
+        if len(words) > n and all(word.isdigit() for word in words[-n:]):
+            return " ".join(words[:-n])
+    return " ".join(words)
 
 
 def _whole(text: str, path: Path) -> int:
@@ -98,72 +102,176 @@ def _whole(text: str, path: Path) -> int:
 
 
 def read_rows(
-    paths: Sequence[str | Path], *, folder: Path | None = None, stimuli: Sequence[str] | None = None
+    paths: Sequence[str | Path],
+    *,
+    folder: Path | None = None,
+    stimuli: Sequence[str] | None = None,
+    leave_out: Sequence[str] = (),
 ) -> tuple[Row, ...]:
     """Which stimulus each volume is of, in order.
 
     Args:
         paths: TSV or CSV with a column of stimuli (the first there is of stimulus_id, stim_id, stim_file, trial_type)
-            and, if they like, run, repeat, file, onset, duration. A table without a column run is of the `run-` in its
-            name; or else of several the first, second, ...; or else the run is "". Repeats are counted where the table
-            does not say.
+            and, if they like, subject, session, task, acquisition, run, repeat, file, onset, duration. What a table's
+            name says of its run (`sub-`, `ses-`, `run-`, ...) holds for all of its rows. Repeats are counted where no
+            table numbers them.
         folder: what paths are relative to, and must not leave.
         stimuli: ids of the stimulus set, where it is known; then "faces/cat.png" is "cat" where the set calls it so.
+        leave_out: what stands in place of a stimulus where none was shown, e.g. "fixation"; "n/a" is every empty cell.
 
     Raises:
-        DataError: no column of stimuli, an empty or unknown stimulus, or a repeat that appears twice.
+        DataError: no column of stimuli, an empty cell, an unknown stimulus, a repeat that appears twice, a column that
+            contradicts the table's name, or two files that would be one stimulus; names the rows.
     """
-    known = set(stimuli or ())
-    rows: list[Row] = []
-    seen: dict[str, int] = {}
-    for number, path in enumerate(paths, 1):
-        found = inside(folder, path)
-        table = read_table(found)
-        column = next((name for name in _STIMULUS if name in table[0]), None)
-        if column is None:
-            raise DataError(f"{found}: no column of stimuli, one of {list(_STIMULUS)}, got {list(table[0])}")
-        run = bids_name(found).entities.get("run", str(number) if len(paths) > 1 else "")
-        for cells in table:
-            stimulus = cells[column]
-            if stimulus not in known and (stem := Path(stimulus).stem) in known:
-                stimulus = stem
-            seen[stimulus] = seen.get(stimulus, 0) + 1
-            rows.append(_row(cells, stimulus, run, seen[stimulus], found))
-    _check(rows, stimuli, " and ".join(str(p) for p in paths))
+    if len(set(map(Path, paths))) < len(paths):
+        raise DataError(f"a table is named twice among {[str(path) for path in paths][:4]}; name each once")
+    sheets = [read_sheet(inside(folder, path)) for path in paths]
+    owner = " and ".join(str(path) for path in paths)
+    numbered = [sheet.find("repeat") for sheet in sheets]
+    if None in numbered and any(numbered):
+        raise DataError(f"{owner}: some of these tables have a column 'repeat', others not; number the repeats in all")
+    for sheet in sheets if stimuli is not None else ():
+        _refuse_other_names(sheet, set(stimuli or ()))
+    rows = [row for sheet in sheets for row in _rows(sheet, leave_out)]
+    if leave_out and (lacks := sorted(set(leave_out) - {row.stimulus_id for row in rows if row.left_out})):
+        raise DataError(
+            f"{owner}: no row is {lacks[0]!r}, which should be left out. "
+            f"{nearest(lacks[0], {row.stimulus_id for row in rows})}"
+        )
+    rows = _counted(_called(rows, stimuli, owner)) if None in numbered else _called(rows, stimuli, owner)
+    _check(rows, stimuli, owner)
     return tuple(rows)
 
 
-def _row(cells: dict[str, str], stimulus: str, run: str, counted: int, path: Path) -> Row:
-    if stimulus in ("", "n/a"):
-        raise DataError(f"{path}: a row has no stimulus: {cells}")
-    try:
-        repeat = int(cells["repeat"]) if cells.get("repeat") else counted
-        times = [float(cells[name]) if cells.get(name, "n/a") not in ("", "n/a") else None for name in _TIMES]
-    except ValueError as error:
-        raise DataError(f"{path}: repeat, onset and duration are numbers, got {cells}") from error
-    onset, duration = times
-    return Row(
-        stimulus_id=stimulus,
-        run=cells.get("run") or run,
-        repeat=repeat,
-        file=cells.get("file", ""),
-        onset=onset,
-        duration=duration,
-    )
+def _refuse_other_names(sheet: Sheet, known: set[str]) -> None:
+    """Columns that name the stimulus twice, e.g. its id and its file, must not name two of the set."""
+    columns = [column for name in _STIMULUS[:-1] if (column := sheet.find(name)) is not None]
+    if len(columns) < 2:
+        return
+    cells = [[_short(str(cell).strip(), known) for cell in sheet.cells(column)] for column in columns]
+    for number, named in enumerate(zip(*cells, strict=True), 1):
+        if len(set(named) & known) > 1:
+            raise DataError(
+                f"{sheet.path}, row {number}: the columns {columns} name different stimuli, "
+                f"{sorted(set(named) & known)}; which was shown?"
+            )
+
+
+def _short(stimulus: str, known: set[str]) -> str:
+    """A stimulus as the set calls it: the file faces/cat.png is "cat" where the set has that, and not the file."""
+    if stimulus in known or PurePath(stimulus).suffix.lower() not in _ENDINGS:
+        return stimulus
+    stem = PurePath(stimulus).stem
+    return stem if stem in known else stimulus
+
+
+def _rows(sheet: Sheet, leave_out: Sequence[str]) -> list[Row]:
+    column = next((found for name in _STIMULUS if (found := sheet.find(name)) is not None), None)
+    if column is None:
+        raise DataError(f"{sheet.path}: no column of stimuli, one of {list(_STIMULUS)}, got {list(sheet.columns)}")
+    shown, keys = sheet.labels(column, missing="n/a" if "n/a" in leave_out else None), _keys(sheet)
+    times = {name: _times(sheet, name) for name in _TIMES}
+    files = [""] * len(sheet) if (name := sheet.find("file")) is None else sheet.labels(name)
+    return [
+        Row(
+            stimulus_id=stimulus,
+            key=keys[row],
+            repeat=repeat,
+            file=files[row],
+            onset=times["onset"][row],
+            duration=times["duration"][row],
+            table=sheet.path,
+            number=row + 1,
+            left_out=stimulus in leave_out,
+        )
+        for row, (stimulus, repeat) in enumerate(zip(shown, _repeats(sheet), strict=True))
+    ]
 
 
 _TIMES = ("onset", "duration")
 
 
+def _times(sheet: Sheet, name: str) -> Sequence[float | None]:
+    """Seconds; of a duration BIDS lets "n/a" pass."""
+    if (column := sheet.find(name)) is None:
+        return [None] * len(sheet)
+    if name == "onset":
+        return sheet.numbers(column)
+    return [None if np.isnan(value) else float(value) for value in sheet.numbers_or_nan(column)]
+
+
+def _repeats(sheet: Sheet) -> list[int]:
+    if (column := sheet.find("repeat")) is None:
+        return [0] * len(sheet)
+    values = sheet.numbers(column)
+    broken = [row for row, value in enumerate(values, 1) if not value.is_integer()]
+    if broken:
+        raise DataError(f"{sheet.path}, row {broken[0]}: column {column!r} should be a whole number")
+    return [int(value) for value in values]
+
+
+def _keys(sheet: Sheet) -> list[RunKey]:
+    """What name and columns say of each row's run, together.
+
+    Raises:
+        DataError: they contradict each other.
+    """
+    named = RunKey.of_file(sheet.path)
+    columns = {key: column for key, names in COLUMNS.items() if (column := sheet.find(*names)) is not None}
+    cells = [sheet.labels(column) for column in columns.values()]
+    made: dict[tuple[str, ...], RunKey] = {}
+    out = []
+    for number, values in enumerate(zip(*cells, strict=True) if cells else [()] * len(sheet), 1):
+        if values not in made:
+            said = RunKey.of(dict(zip(columns, values, strict=True)))
+            if wrong := said.against(named):
+                raise DataError(
+                    f"{sheet.path}, row {number}: column {columns[wrong[0]]!r} says "
+                    f"{dict(said.shown)[wrong[0]]!r}, the file's name says {named}; which is right? Mend "
+                    "the column or the name"
+                )
+            made[values] = said.joined(named)
+        out.append(made[values])
+    return out
+
+
+def _called(rows: Sequence[Row], stimuli: Sequence[str] | None, owner: str) -> list[Row]:
+    """Rows with ids as the stimulus set has them: "faces/cat.png" is "cat" where it has that one only.
+
+    Raises:
+        DataError: two files would be one stimulus.
+    """
+    known, files = set(stimuli or ()), dict[str, str]()
+    out = []
+    for row in rows:
+        stimulus = _short(row.stimulus_id, known)
+        if files.setdefault(stimulus, row.stimulus_id) != row.stimulus_id:
+            raise DataError(
+                f"{owner}: {files[stimulus]!r} and {row.stimulus_id!r} would both be stimulus {stimulus!r}; name one "
+                "of them as the stimulus set has it"
+            )
+        out.append(replace(row, stimulus_id=stimulus))
+    return out
+
+
+def _counted(rows: Sequence[Row]) -> list[Row]:
+    seen: Counter[str] = Counter()
+    out = []
+    for row in rows:
+        seen[row.stimulus_id] += 1
+        out.append(replace(row, repeat=seen[row.stimulus_id]))
+    return out
+
+
 def _check(rows: Sequence[Row], stimuli: Sequence[str] | None, owner: str) -> None:
     if stimuli is not None:
-        unknown = sorted({row.stimulus_id for row in rows} - set(stimuli))
+        unknown = sorted({row.stimulus_id for row in rows if not row.left_out} - set(stimuli))
         if unknown:
             raise DataError(
                 f"{owner}: {len(unknown)} stimuli are not in the stimulus set, e.g. {unknown[:3]}. "
                 f"{nearest(unknown[0], stimuli)}"
             )
-    pairs = [(row.stimulus_id, row.repeat) for row in rows]
-    doubled = [pair for pair in dict.fromkeys(pairs) if pairs.count(pair) > 1] if len(set(pairs)) < len(pairs) else []
+    pairs = Counter((row.stimulus_id, row.repeat) for row in rows if not row.left_out)
+    doubled = [pair for pair, count in pairs.items() if count > 1]
     if doubled:
         raise DataError(f"{owner}: stimulus {doubled[0][0]!r} has repeat {doubled[0][1]} twice; number its repeats")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import shutil
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,15 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from safetensors.numpy import save_file
+from scipy.spatial.distance import squareform
+from scipy.stats import spearmanr
 
 from ontogeny.ceilings import ceiling_from_repeats
 from ontogeny.cli import main
 from ontogeny.datasets import load
 from ontogeny.datasets.folder import read_extras, read_stimulus_columns, verify_folder
 from ontogeny.datasets.folder.layout import read_manifest
+from ontogeny.datasets.plain import read_stimulus_table
 
 N, VOXELS = 24, 5
 IDS = [f"{i:03d}" for i in range(N)]
@@ -302,6 +306,12 @@ def test_an_rdm_without_ids_says_its_order_and_a_table_with_ids_does_not(numbere
     assert load("two").assemblies[0].responses[:, 0].tolist() == list(range(1, 13))
 
 
+def test_a_picture_is_found_in_either_form_of_unicode(numbered):
+    table(numbered / "t.csv", {"stimulus_id": ["a", "b"], "image": ["pictures/é.png", "pictures/2.png"]})
+    shutil.copy(numbered / "pictures" / "7.png", numbered / "pictures" / unicodedata.normalize("NFD", "é.png"))
+    assert [int(picture[0, 0, 0]) // 10 for picture in read_stimulus_table(numbered / "t.csv").inputs] == [7, 2]
+
+
 def test_a_photograph_is_kept_as_its_exif_turns_it(lab):
     (lab / "pictures").mkdir()
     exif = Image.Exif()
@@ -332,6 +342,48 @@ def test_geometries_come_from_arrays_and_tables(lab, rng):
     assert [m.name for m in load("out").metrics] == ["rsa-correlation-spearman", "cka-linear-debiased"]
 
 
+@pytest.fixture
+def distances(rng) -> np.ndarray:
+    x = rng.standard_normal((N, 6))
+    return ((x[:, None] - x[None]) ** 2).sum(axis=2)
+
+
+def test_pairs_sessions_and_crossnobis_are_geometries(lab, rng, distances, capsys):
+    np.save(lab / "pairs.npy", squareform(distances, checks=False))
+    noise = rng.standard_normal((3, N, N)) / 10
+    sessions = distances + noise + noise.transpose(0, 2, 1)
+    np.save(lab / "sessions.npy", sessions)
+    given = ["s1:IT=pairs.npy", "s2:IT=sessions.npy"]
+    assert build("out", "--geometry", *given) == 0
+    said = capsys.readouterr().out
+    assert "s1       IT   RDM     a geometry: bounds over subjects" in said
+    pairs = [squareform(one, checks=False) for one in sessions]
+    agree = np.mean([spearmanr(pairs[i], pairs[j]).statistic for i, j in ((0, 1), (0, 2), (1, 2))])
+    assert f"sessions     mean of 3 in sessions.npy; two of them agree with Spearman r = {agree:.3f} on average" in said
+    assert said.count("diagonal     that of sessions.npy is -0.") == 3
+    one, two = load("out").assemblies
+    np.testing.assert_array_equal(one.rdm, distances.astype(np.float32))
+    expected = sessions.mean(axis=0)
+    np.fill_diagonal(expected, 0)
+    np.testing.assert_allclose(two.rdm, expected, rtol=1e-5)
+    np.fill_diagonal(distances, np.nan)
+    np.save(lab / "nan.npy", distances)
+    assert build("nan", "--geometry", "s1:IT=nan.npy") == 0
+    assert "that of nan.npy is not finite; set to 0" in capsys.readouterr().out
+
+
+def test_what_is_no_rdm_is_refused(lab, responses, distances, capsys):
+    np.save(lab / "rdm.npy", np.corrcoef(responses))
+    geometry = ("--geometry", "s1:IT=rdm.npy")
+    assert "the diagonal (1 or more) is the highest of all, so that these are similarities" in failed(capsys, *geometry)
+    np.save(lab / "rdm.npy", distances + np.diag(np.linspace(5, 90, N)))
+    assert "the diagonal is as large as the rest of the matrix; is this an RDM?" in failed(capsys, *geometry)
+    np.save(lab / "rdm.npy", np.ones(N * (N + 1) // 2))
+    assert "a vector of the pairs of 24 stimuli has 276 numbers, got 300" in failed(capsys, *geometry)
+    np.save(lab / "rdm.npy", np.ones((2, N, 3)))
+    assert "an RDM is stimuli x stimuli, got (2, 24, 3)" in failed(capsys, *geometry)
+
+
 def test_bad_voxels_are_refused_or_dropped_with_reason(lab, responses, capsys):
     responses[3, 0] = np.nan
     responses[:, 2] = 7.0
@@ -355,6 +407,53 @@ def test_bad_voxels_are_refused_or_dropped_with_reason(lab, responses, capsys):
     np.save(lab / "s1.npy", np.ones((N, VOXELS)))
     assert build("none", *rois, "--drop-bad-voxels") == 2
     assert "s1.npy: no voxel is left; 1 no ROI label (e.g. voxel 4), 4 constant" in capsys.readouterr().err
+
+
+def test_columns_that_became_voxels_are_listed(lab, responses, capsys):
+    columns = {"": [*range(N)], "stimulus_id": IDS, **{f"v{v}": responses[:, v].tolist() for v in range(VOXELS)}}
+    table(lab / "s1.csv", columns | {"run": ["1"] * N, "onset": [*range(N)], "subject": ["s1"] * N})
+    assert build("out", "--responses", "s1=s1.csv") == 0
+    said = "subject s1: 5 voxels of s1.csv: v0, v1, v2, v3, v4; no voxels: '', 'run', 'onset', 'subject'"
+    assert f"columns      {said}" in capsys.readouterr().out
+    np.testing.assert_array_equal(load("out").assemblies[0].responses, responses.astype(np.float32))
+    table(lab / "rois.csv", {"voxel": [f"v{v}" for v in range(9)], "roi": ["a"] * 9})
+    assert build("two", "--responses", "s1=s1.csv", "--rois", "s1=rois.csv") == 0
+    assert "; 4 voxels of its table of ROIs have no column" in capsys.readouterr().out
+    table(lab / "s1.csv", columns | {"subject": ["s1"] * (N - 1) + ["s2"]})
+    shutil.rmtree("out")
+    assert "s1.csv is given for subject 's1', but its column 'subject' says ['s1', 's2']" in failed(
+        capsys, "--responses", "s1=s1.csv"
+    )
+
+
+def test_what_names_and_numbers_say_of_plain_files_is_held_against_them(lab, responses, capsys):
+    np.save(lab / "sub-02_betas.npy", responses)
+    assert "sub-02_betas.npy is given for subject '01', but its name says another one" in failed(
+        capsys, "--responses", "01=sub-02_betas.npy"
+    )
+    assert "subjects '1' and '01' are one number" in failed(capsys, "--responses", "1=s1.npy", "01=s1.npy")
+    table(lab / "rois.csv", {"voxel": [0, 2, 1, 3, 4], "roi": ["a"] * 5})
+    assert "rois.csv, row 3: column 'voxel' does not rise, but the voxels of s1.npy have no names" in failed(
+        capsys, "--responses", "s1=s1.npy", "--rois", "s1=rois.csv"
+    )
+    table(lab / "rois.csv", {"roi": ["a", "a", "n/a", "NA", "b"]})
+    assert "2 no ROI label (e.g. voxel 2)" in failed(capsys, "--responses", "s1=s1.npy", "--rois", "s1=rois.csv")
+    assert build("out", "--responses", "s1=s1.npy", "--rois", "s1=rois.csv", "--drop-bad-voxels") == 0
+    shutil.rmtree("out")
+    table(lab / "s1.csv", {"stimulus_id": [str(int(k)) for k in IDS], "v": responses[:, 0].tolist()})
+    assert "they differ only in zeros in front: make the two lists" in failed(capsys, "--responses", "s1=s1.csv")
+    stimuli(lab, stimulus_id=IDS, text=IDS, onset=[*range(N - 1), 0])
+    assert "rows 23 and 24: column 'onset' falls, but contiguous folds are blocks in the order of the rows" in failed(
+        capsys, "--responses", "s1=s1.npy", "--folds", "contiguous"
+    )
+
+
+def test_a_region_that_vanishes_is_named(lab, responses, capsys):
+    responses[3, 4] = np.nan
+    np.save(lab / "s1.npy", responses)
+    table(lab / "rois.csv", {"roi": ["a", "a", "a", "b", "c"]})
+    assert build("out", "--responses", "s1=s1.npy", "--rois", "s1=rois.csv", "--drop-bad-voxels") == 0
+    assert "1 voxels, NaN or infinite; no voxel is left of 'c'" in capsys.readouterr().out
 
 
 def stimuli(lab: Path, **columns: list[object]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -158,7 +159,10 @@ def test_bids_files_that_are_not_there_are_named(bids, capsys):
     assert "--select: expected KEY=VALUE, got 'T1w'" in refused(capsys, "--bids", "derivatives", "--select", "T1w")
     (bids / "sub-02" / "func" / "sub-02_task-view_run-2_events.tsv").unlink()
     said = refused(capsys, "--bids", "derivatives")
-    assert "1 files of betas have no events of the same session, task and run, e.g. sub-02_task-view_run-2_sp" in said
+    assert (
+        "sub-02_task-view_run-2_space-T1w_stat-beta_statmap.nii.gz has no events: of sub-02_task-view_run-2 there"
+        in said
+    )
     next((bids / "sub-01" / "anat").glob("*.nii.gz")).unlink()
     assert "no file says sub-01_space-T1w_dseg.nii.gz or .nii" in refused(
         capsys, "--bids", "derivatives", "--subjects", "01"
@@ -167,6 +171,161 @@ def test_bids_files_that_are_not_there_are_named(bids, capsys):
     assert "dataset_description.json cannot be read as JSON" in refused(
         capsys, "--bids", "derivatives", "--subjects", "01", *ATLAS
     )
+
+
+def sessions(lab: Path, data: np.ndarray, shown: list[str], names: list[str]) -> Path:
+    """Runs of one subject, called so; the second 1000 above the first. The atlas stands beside them."""
+    root = lab / "sessions"
+    for k, name in enumerate(names):
+        rows = slice(k * N, (k + 1) * N)
+        images.nifti(root / f"{name}_stat-beta_statmap.nii.gz", data[..., rows] + 1000 * k)
+        images.table(
+            root / f"{name}_events.tsv", [(str(4 * k), s) for k, s in enumerate(shown[rows])], "onset\tstim_id"
+        )
+    return root
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["sub-01_ses-1_run-1", "sub-01_ses-2_run-1"],
+        ["sub-01_task-a_run-1", "sub-01_task-b_run-1"],
+        ["sub-01_task-a_acq-fast_run-1", "sub-01_task-a_acq-slow_run-1"],
+        ["sub-01_task-a", "sub-01_task-b_run-1"],
+        ["sub-01_dir-AP", "sub-01_dir-PA"],
+    ],
+)
+def test_runs_of_one_number_are_z_scored_apart(lab, data, shown, names, capsys):
+    sessions(lab, data, shown, names)
+    assert build("--bids", "sessions", *ATLAS) == 0
+    assert f"runs         subject 01: 2, with so many presentations: {names[0]} (12), {names[1]} (12)" in (
+        capsys.readouterr().out
+    )
+    np.testing.assert_allclose(load("out").assemblies[0].responses, by_hand(data, shown).mean(0), atol=1e-3)
+
+
+def test_events_of_another_session_are_not_taken_also_where_they_are_the_only_ones(lab, data, shown, capsys):
+    root = sessions(lab, data, shown, ["sub-01_ses-1_run-1"])
+    (root / "sub-01_ses-1_run-1_events.tsv").rename(root / "sub-01_ses-2_run-1_events.tsv")
+    said = refused(capsys, "--bids", "sessions", *ATLAS)
+    assert "sub-01_ses-1_run-1_stat-beta_statmap.nii.gz has no events: of sub-01_ses-1_run-1 there is no table" in said
+    assert "there are ['sub-01_ses-2_run-1_events.tsv']" in said
+
+
+def test_one_table_is_not_taken_for_two_runs_nor_one_of_two_for_a_run(lab, data, shown, capsys):
+    root = sessions(lab, data, shown, ["sub-01_ses-1_run-1", "sub-01_ses-2_run-1"])
+    for session in (1, 2):
+        (root / f"sub-01_ses-{session}_run-1_events.tsv").rename(root / f"sub-01_ses-{session}_events.tsv")
+    assert build("--bids", "sessions", *ATLAS) == 0
+    shutil.rmtree("out")
+    (root / "sub-01_ses-1_events.tsv").rename(root / "sub-01_run-1_events.tsv")
+    said = refused(capsys, "--bids", "sessions", *ATLAS)
+    assert "and its events may be sub-01_" in said
+    (root / "sub-01_ses-2_events.tsv").unlink()
+    said = refused(capsys, "--bids", "sessions", *ATLAS)
+    assert (
+        "sub-01_run-1_events.tsv is all there is for both sub-01_ses-1_run-1_stat-beta_statmap.nii.gz and sub" in said
+    )
+
+
+def test_events_after_the_end_of_their_run_are_refused(lab, data, shown, capsys):
+    root = sessions(lab, data, shown, ["sub-01_ses-1_run-1", "sub-01_ses-2_run-1"])
+    bold = nib.Nifti1Image(np.zeros((2, 2, 2, 20), np.int16), np.eye(4))
+    bold.header.set_xyzt_units("mm", "sec")
+    bold.header.set_zooms((1, 1, 1, 2))
+    bold.to_filename(root / "sub-01_ses-2_run-1_bold.nii.gz")
+    said = refused(capsys, "--bids", "sessions", *ATLAS)
+    assert (
+        "sub-01_ses-2_run-1_events.tsv: the last onset is 44 s, but sub-01_ses-2_run-1_bold.nii.gz has 20 vol" in said
+    )
+    assert "of 2 s, 40 s in all" in said
+
+
+def test_subjects_that_only_zeros_tell_apart_and_files_of_none_are_refused(lab, data, shown, capsys):
+    root = sessions(lab, data, shown, ["sub-01_run-1", "sub-1_run-2"])
+    assert "sub-01 and sub-1 are one number; rename one" in refused(capsys, "--bids", "sessions", *ATLAS)
+    for path in root.glob("sub-1_*"):
+        path.rename(path.with_name(path.name.removeprefix("sub-1_")))
+    assert "run-2_stat-beta_statmap.nii.gz names no subject; choose subjects" in refused(
+        capsys, "--bids", "sessions", *ATLAS
+    )
+
+
+def test_what_names_say_of_the_brain_must_agree(lab, data, shown, capsys):
+    root = sessions(lab, data, shown, ["sub-01_run-1_space-T1w", "sub-01_run-2_space-MNI"])
+    said = refused(capsys, "--bids", "sessions", *ATLAS)
+    assert "sub-01_run-1_space-T1w_stat-beta_statmap.nii.gz is in space T1w, sub-01_run-2_space-MNI_stat-beta" in said
+    for ending in (".nii.gz", ".tsv"):
+        (lab / f"atlas_dseg{ending}").rename(lab / f"sub-02_space-MNI_dseg{ending}")
+    atlas = ["--atlas", "01=sub-02_space-MNI_dseg.nii.gz"]
+    assert "atlas sub-02_space-MNI_dseg.nii.gz is of another subject" in refused(capsys, *BETAS, *TABLE, *atlas)
+    for path in root.glob("*"):
+        path.rename(path.with_name(path.name.replace("space-MNI", "space-T1w")))
+    (lab / "sub-02_space-MNI_dseg.nii.gz").rename(lab / "space-MNI_dseg.nii.gz")
+    (lab / "sub-02_space-MNI_dseg.tsv").rename(lab / "space-MNI_dseg.tsv")
+    said = refused(capsys, "--bids", "sessions", "--atlas", "space-MNI_dseg.nii.gz")
+    assert "betas are in space T1w, atlas space-MNI_dseg.nii.gz in MNI" in said
+
+
+def test_a_hemisphere_of_another_name_is_refused(lab, rng, shown, capsys):
+    surfaces(lab, rng, shown)
+    for kind in ("sub-01_hemi-{}_stat-beta_statmap.func.gii", "hemi-{}_dseg.func.gii"):
+        (lab / kind.format("L")).rename(lab / "aside")
+        (lab / kind.format("R")).rename(lab / kind.format("L"))
+        (lab / "aside").rename(lab / kind.format("R"))
+    betas = [f"sub-01_hemi-{side}_stat-beta_statmap.func.gii" for side in "LR"]
+    said = refused(capsys, "--betas", *betas, *TABLE, "--atlas", *(f"hemi-{side}_dseg.func.gii" for side in "LR"))
+    assert "hemi-L_dseg.func.gii says hemi-L, but its file says CortexRight; which is right?" in said
+
+
+def test_tables_as_a_shell_lists_them_do_not_meet_the_volumes_of_others(lab, data, shown, capsys):
+    cuts = [range(k, 2 * N, 12) for k in range(12)]
+    names = [f"sub-01_run-{k + 1}_events.tsv" for k in range(12)]
+    for name, rows in zip(names, cuts, strict=True):
+        images.table(lab / name, [(shown[row],) for row in rows], "stimulus_id")
+    images.nifti(lab / "sub-01_betas.nii.gz", data[..., [row for rows in cuts for row in rows]])
+    given = ["--betas", "sub-01_betas.nii.gz", *ATLAS, "--table"]
+    said = refused(capsys, *given, *sorted(names))
+    assert (
+        "tables come as a shell lists them, sub-01_run-12_events.tsv before sub-01_run-1_events.tsv, beside the" in said
+    )
+    assert build("--no-zscore", *given, *names) == 0
+
+
+@pytest.mark.parametrize("measured", [True, False])
+def test_rows_in_which_nothing_was_shown_are_left_out_with_their_volumes_if_they_have_any(
+    lab, data, shown, capsys, measured
+):
+    rows = [(s, str(1 + k // N)) for k, s in enumerate(shown)]
+    rows[5:5], rows[20:20] = [("fixation", "1")], [("n/a", "2")]
+    images.table(lab / "sub-01_events.tsv", rows)
+    if measured:
+        images.nifti(lab / "sub-01_stat-beta_statmap.nii.gz", np.insert(data, [5, 19], 1e6, axis=-1))
+    assert "row 21: column 'stimulus_id' is empty" in refused(capsys, *BETAS, *TABLE, *ATLAS)
+    assert "no row is 'fixaton', which should be left out. Did you mean 'fixation'" in refused(
+        capsys, *BETAS, *TABLE, *ATLAS, "--leave-out", "fixaton", "n/a"
+    )
+    assert build(*BETAS, *TABLE, *ATLAS, "--leave-out", "fixation", "n/a") == 0
+    np.testing.assert_allclose(read_extras("out")["01"].repeats, by_hand(data, shown), atol=1e-4)
+
+
+def test_a_region_that_vanishes_with_its_bad_voxels_is_named(lab, data, capsys):
+    data[5, :2, 0, 3] = np.nan
+    images.nifti(lab / "sub-01_stat-beta_statmap.nii.gz", data)
+    assert build(*BETAS, *TABLE, *ATLAS, "--drop-bad-voxels") == 0
+    assert "2 voxels, 2 NaN or infinite; no voxel is left of 'FFA' (numbers" in capsys.readouterr().out
+
+
+def test_rows_that_are_not_in_the_order_of_their_onsets_are_refused_or_ordered(lab, data, shown, capsys):
+    """Volumes lie in the order of time; the rows of each run were sorted by stimulus."""
+    rows = [(s, str(1 + k // N), str(4 * (k % N))) for k, s in enumerate(shown)]
+    images.table(lab / "sub-01_events.tsv", sorted(rows, key=lambda row: (row[1], row[0])), "stimulus_id\trun\tonset")
+    said = refused(capsys, *BETAS, *TABLE, *ATLAS)
+    assert "of the same run (sub-01_run-1), at " in said
+    assert build(*BETAS, *TABLE, *ATLAS, "--order", "onset") == 0
+    np.testing.assert_allclose(read_extras("out")["01"].repeats, by_hand(data, shown), atol=1e-4)
+    assert build(*BETAS, *TABLE, *ATLAS, "--order", "rows", out="rows") == 0
+    assert abs(read_extras("rows")["01"].repeats - by_hand(data, shown)).max() > 1
 
 
 def test_a_bids_file_that_leads_out_of_the_folder_is_refused(bids, capsys):
@@ -397,12 +556,17 @@ def test_runs_of_swapped_files_are_seen(lab, data, shown, capsys):
         for kind, order in (("betas.nii.gz", (2, 1)), ("events.tsv", (1, 2)))
     )
     said = refused(capsys, "--betas", *betas, "--table", *tables, *ATLAS)
-    assert "row 1 of the table is of run '1', but its volume is in sub-01_run-2_betas.nii.gz" in said
+    assert (
+        "row 1 of the table is of sub-01_run-1 (sub-01_run-1_events.tsv, row 1), but its volume is in sub-01_run-2_b"
+        in said
+    )
+    assert "run- is '1' in the one and '2' in the other" in said
 
 
 def test_swapped_files_in_the_folder_are_seen_by_verify(lab, capsys):
-    assert build("--betas", "01=sub-01_stat-beta_statmap.nii.gz", "02=sub-01_stat-beta_statmap.nii.gz",
-                 "--table", "01=sub-01_events.tsv", "02=sub-01_events.tsv", *ATLAS) == 0  # fmt: skip
+    (lab / "second.nii.gz").write_bytes((lab / "sub-01_stat-beta_statmap.nii.gz").read_bytes())
+    (lab / "second.tsv").write_bytes((lab / "sub-01_events.tsv").read_bytes())
+    assert build("--betas", BETAS[1], "02=second.nii.gz", "--table", TABLE[1], "02=second.tsv", *ATLAS) == 0
     one, two = Path("out/space/01.json"), Path("out/responses/02.safetensors")
     one.write_text(one.read_text().replace("60.0", "61.0"))
     two.write_bytes(Path("out/responses/01.safetensors").read_bytes())

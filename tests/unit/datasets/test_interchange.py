@@ -87,6 +87,10 @@ def test_rsatoolbox_objects_that_lack_something_are_refused(text_benchmark, imag
         dataset_from_rsatoolbox(
             Dataset(values, obs_descriptors=twice, channel_descriptors={"roi": ["a"] * 6}), subject="s"
         )
+    known = {"stimulus_id": [f"s{i}" for i in range(40)]}
+    holes = Dataset(values, obs_descriptors=known, channel_descriptors={"roi": ["a"] * 5 + [np.nan]})
+    with pytest.raises(DataError, match="a descriptor that names something is empty"):
+        dataset_from_rsatoolbox(holes, subject="s")
     with pytest.raises(DataError, match="the patterns have no descriptor 'stimulus_id'"):
         rdms_from_rsatoolbox(RDMs(np.arange(6.0)[None]))
     with pytest.raises(DataError, match="there is no geometry to convert"):
@@ -133,6 +137,9 @@ def test_arrays_that_are_not_in_that_layout_are_refused(text_benchmark, image_be
         assemblies_from_xarray(array.rename(presentation="stimuli"))
     with pytest.raises(DataError, match="the neuroids have no coordinate 'region'. Did you mean 'regions'"):
         assemblies_from_xarray(array.rename(region="regions"))
+    holes = array.assign_coords(region=("neuroid", ["a", None, "a", np.nan, "b", "b"]))
+    with pytest.raises(DataError, match="the neuroids of this array, rows 2, 4: column 'region' is empty"):
+        assemblies_from_xarray(holes)
     with pytest.raises(DataError, match="hold NaN or are constant"):
         assemblies_from_xarray(array.where(array != array[3, 2]))
     with pytest.raises(DataError, match="has RDMs and no voxels; export them to rsatoolbox or datasets"):

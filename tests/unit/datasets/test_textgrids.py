@@ -55,3 +55,12 @@ def test_files_that_are_no_textgrids_are_refused(tmp_path):
     path.write_text(whole.replace("size = 2 ", "size = x "))
     with pytest.raises(DataError, match="cannot be read; it may be cut short"):
         read_textgrid(path)
+
+
+def test_two_tiers_of_one_name_are_refused_where_they_say_different_things(tmp_path):
+    path = tmp_path / "a.TextGrid"
+    path.write_text(long_format([("word", WORDS), ("word", PHONES)]))
+    with pytest.raises(DataError, match="two tiers are called 'word', with other intervals; rename one of them"):
+        read_textgrid(path)
+    path.write_text(long_format([("word", WORDS), ("word", WORDS)]))
+    assert len(word_tier(path)) == 3

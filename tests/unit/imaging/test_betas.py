@@ -15,6 +15,7 @@ from ontogeny.imaging import read_betas, read_space, read_values
 
 IDS = ["cat", "dog", "cat", "owl", "dog", "owl"]
 RUNS = ["1", "1", "1", "2", "2", "2"]
+KEYS = tuple(f"run-{run}" for run in RUNS)
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def read(lab: Path, **options):
 def test_each_voxel_is_where_it_was(lab, data):
     got = read(lab)
     assert got.stimulus_ids == tuple(IDS)
-    assert got.runs == tuple(RUNS)
+    assert got.runs == KEYS
     where = [tuple(map(int, name.split(" ")[1].split("-"))) for name in got.space.names]
     assert [images.labels()[w] for w in where] == [{"V1": 1, "IT": 2, "FFA": 7}[roi] for roi in got.space.roi]
     np.testing.assert_array_equal(got.responses, np.stack([data[w] for w in where], axis=1))
@@ -80,18 +81,20 @@ def test_events_a_run_give_their_run(lab):
     for run, stimuli in (("1", IDS[:3]), ("2", IDS[3:])):
         images.table(lab / f"sub-01_run-{run}_events.tsv", [("0", "1", s) for s in stimuli], "onset\tduration\tstim_id")
     got = read(lab, table=["sub-01_run-1_events.tsv", "sub-01_run-2_events.tsv"])
-    assert got.runs == tuple(RUNS)
+    assert got.runs == tuple(f"sub-01_{key}" for key in KEYS)
 
 
 def test_runs_of_images_and_table_are_held_against_each_other(lab, data):
     files = [f"sub-01_run-{r}_stat-beta.nii.gz" for r in ("01", "02")]
     for i, file in enumerate(files):
         images.nifti(lab / file, data[..., 3 * i : 3 * i + 3])
-    assert read(lab, files=files).runs == tuple(RUNS)
+    assert read(lab, files=files).runs == tuple(f"sub-01_{key}" for key in KEYS)
     images.table(lab / "plain.tsv", [(s,) for s in IDS], "stimulus_id")
-    assert read(lab, files=files, table="plain.tsv").runs == ("01",) * 3 + ("02",) * 3
-    assert read(lab, table="plain.tsv").runs == ("1",) * 6
-    with pytest.raises(DataError, match="row 1 of the table is of run '1', but its volume is in sub-01_run-02_stat"):
+    assert read(lab, files=files, table="plain.tsv").runs == ("sub-01_run-01",) * 3 + ("sub-01_run-02",) * 3
+    assert read(lab, table="plain.tsv").runs == ("a run without a name",) * 6
+    with pytest.raises(
+        DataError, match="row 1 of the table is of run-1 .*, but its volume is in sub-01_run-02_stat.*: run- is"
+    ):
         read(lab, files=files[::-1])
 
 
@@ -239,12 +242,12 @@ def test_parcels_are_refused(lab):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("stimulus_id\trun\ncat\t1\n\t1\n", "a row has no stimulus"),
+        ("stimulus_id\trun\ncat\t1\n\t1\n", "row 2: column 'stimulus_id' is empty"),
         ("picture\trun\ncat\t1\n", "no column of stimuli, one of .* got \\['picture', 'run'\\]"),
-        ("stimulus_id\trun\ncat\n", "line 2: 2 columns but 1 cells"),
+        ("stimulus_id\trun\ncat\n", "line 2: expected 2 cells, got 1"),
         ("stimulus_id\trun\n", "expected a header and at least one row"),
         ("stimulus_id\trepeat\ncat\t1\ncat\t1\n", "stimulus 'cat' has repeat 1 twice"),
-        ("stimulus_id\trepeat\ncat\tfirst\n", "repeat, onset and duration are numbers"),
+        ("stimulus_id\trepeat\ncat\tfirst\n", "row 1: column 'repeat' should be a number, got 'first'"),
         ("stimulus_id\nca\0t\xff\n", "cannot be read|there are 6 volumes"),
     ],
 )

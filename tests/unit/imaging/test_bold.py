@@ -141,7 +141,7 @@ def test_events_become_labels_of_volumes(tmp_path):
     images.table(path, [("40", "5", "face")], head)
     with pytest.raises(DataError, match="begins at 40 s, after the 6 volumes of 15 s; is it of another run"):
         volume_labels(read_rows([path]), n_volumes=6, tr=2.5)
-    images.table(path, [("n/a", "5", "face")], head)
+    images.table(path, [("5", "n/a", "face")], head)
     with pytest.raises(DataError, match="event 'face' has no onset or duration"):
         volume_labels(read_rows([path]), n_volumes=6, tr=2.5)
 

@@ -37,6 +37,9 @@ def test_names_come_from_tables_and_luts(tmp_path):
     (tmp_path / "lut.txt").write_text(lut)
     space = read_space(path, labels=tmp_path / "lut.txt")
     assert list(dict.fromkeys(space.roi)) == ["lh.V1", "rh.V1", "F"]
+    (tmp_path / "lut.txt").write_text("1 Left Hippocampus 9 9 9 0\n2 Left Amygdala 1 1 1\n7 Area 44\n")
+    space = read_space(path, labels=tmp_path / "lut.txt")
+    assert list(dict.fromkeys(space.roi)) == ["Left Hippocampus", "Left Amygdala", "Area 44"]
     (tmp_path / "same.csv").write_text("name,index\nV1,1\nV1,2\nF,7\n")
     assert read_space(path, labels=tmp_path / "same.csv").roi == ("V1",) * 40 + ("F",) * 2
 
@@ -49,6 +52,7 @@ def test_names_come_from_tables_and_luts(tmp_path):
         ("index\tname\n0\tV1\n", "no label but 0, which is background"),
         ("index\tname\none\tV1\n", "label numbers are whole numbers, got 'one'"),
         ("1\n2\n", "expected columns 'index' and 'name', or lines"),
+        ("index\tname\n1\tV1\n2\tn/a\n7\tF\n", r"1 labels have no name in the table, e.g. \[2\]"),
         ("index\tname\n1\tV1\n2\tIT\n", r"1 labels have no name in the table, e.g. \[7\]"),
     ],
 )

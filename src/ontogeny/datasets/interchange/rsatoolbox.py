@@ -10,6 +10,7 @@ from scipy.spatial.distance import squareform
 
 from ontogeny.assembly import Assembly, Geometry
 from ontogeny.errors import DataError, nearest, require
+from ontogeny.imaging.sheets import is_missing
 
 __all__ = ["dataset_from_rsatoolbox", "dataset_to_rsatoolbox", "rdms_from_rsatoolbox", "rdms_to_rsatoolbox"]
 
@@ -134,4 +135,6 @@ def _texts(values: Any) -> tuple[str, ...]:
 
 
 def _text(value: Any) -> str:
+    if is_missing(value):
+        raise DataError(f"a descriptor that names something is empty ({value!r}); fill it in before converting")
     return value.decode() if isinstance(value, bytes) else str(value)

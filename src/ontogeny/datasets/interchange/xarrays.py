@@ -11,6 +11,7 @@ from jaxtyping import Shaped
 
 from ontogeny.assembly import Assembly
 from ontogeny.errors import DataError, nearest, require
+from ontogeny.imaging.sheets import Sheet
 
 __all__ = ["assemblies_from_xarray", "assembly_to_xarray", "read_netcdf"]
 
@@ -121,4 +122,4 @@ def _coordinate(array: Any, name: str, dimension: str) -> tuple[str, ...]:
     if name not in array.coords or tuple(array[name].dims) != (dimension,):
         known = [str(key) for key in array.coords if tuple(array[key].dims) == (dimension,)]
         raise DataError(f"the {dimension}s have no coordinate {name!r}. {nearest(name, known)}")
-    return tuple(str(value) for value in array[name].values.tolist())
+    return Sheet(path=Path(f"the {dimension}s of this array"), columns={name: array[name].values.tolist()}).labels(name)

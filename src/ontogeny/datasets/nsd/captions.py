@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ontogeny.datasets.nsd.design import image_id
-from ontogeny.datasets.plain import read_table, texts
+from ontogeny.datasets.plain import read_table
 from ontogeny.errors import DataError
 
 __all__ = ["read_captions"]
@@ -25,7 +25,7 @@ def read_captions(info: Path, annotations: Sequence[Path], images: Sequence[int]
         DataError: a file that cannot be used, or an image without a caption; names it.
     """
     table = read_table(info)
-    coco = dict(zip(texts(info, table, "nsdId"), texts(info, table, "cocoId"), strict=True))
+    coco = dict(zip(table.labels("nsdId"), table.labels("cocoId"), strict=True))
     first: dict[str, tuple[int, str]] = {}
     for path in annotations:
         for image, number, caption in _annotations(path):
