@@ -19,7 +19,7 @@ import numpy as np
 from ontogeny.cli import main
 from ontogeny.datasets import load
 from ontogeny.datasets.folder import read_extras
-from tests import labs
+from tests import lab_files, labs
 from tests.lab_faults import FAULTS, Fault
 
 ROIS = {1: "V1", 2: "IT", 5: "FFA"}
@@ -41,7 +41,7 @@ def check(seed: int, folder: Path, faults: Sequence[Fault] = ()) -> str:
         Its kind, and its fault; "" where it has a place for none of them, and nothing was built.
     """
     lab = labs.make(seed)
-    argv, out = labs.write(lab, folder), folder / "out"
+    argv, out = lab_files.write(lab, folder), folder / "out"
     for fault in faults:
         if (words := fault(lab, argv)) is not None:
             _refused(built(argv, out), words, out)

@@ -13,7 +13,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from tests.labs import Lab, table
+from tests.lab_files import table
+from tests.labs import Lab
 
 Args: TypeAlias = list[str]
 Fault: TypeAlias = Callable[[Lab, Args], tuple[str, ...] | None]
@@ -59,6 +60,8 @@ def blank_cell(lab: Lab, argv: Args) -> tuple[str, ...] | None:
         return None
     path, rows, row = found
     columns = ["stimulus_id"] if lab.kind == "table" else [c for c in rows[0] if c not in ("duration", "response_time")]
+    if lab.rest and lab.kind in NAMED:
+        columns = ["onset"]  # an empty cell in place of a stimulus is asked to be left out
     column = str(lab.rng.choice(columns))
     rows[row][column] = str(lab.rng.choice(["", " ", "n/a", "NaN", "NA"]))
     table(path, rows)
@@ -77,7 +80,7 @@ def lost_row(lab: Lab, argv: Args) -> tuple[str, ...] | None:
 def onsets_that_fall(lab: Lab, argv: Args) -> tuple[str, ...] | None:
     """Rows of one run are not in the order of its volumes."""
     found = chosen(lab, argv)
-    if lab.kind not in NAMED or lab.by_onset or found is None or len(found[1]) < 2:
+    if lab.kind not in NAMED or lab.by_onset or lab.rest or found is None or len(found[1]) < 2:
         return None
     path, rows, row = found
     row = max(row, 1)
@@ -190,13 +193,14 @@ def two_pictures_of_one_name(lab: Lab, argv: Args) -> tuple[str, ...] | None:
     if lab.kind not in EVENTS or found is None:
         return None
     path, rows, _ = found
-    shown = [one["stimulus_id"] for one in rows]
-    twice = next((k for k in shown if shown.count(k) > 1), None)
+    column = "stim_file" if lab.pictures else "stimulus_id"
+    shown = [Path(one[column]).stem for one in rows]
+    twice = next((k for k in shown if k in lab.ids and shown.count(k) > 1), None)
     if twice is None:
         return None
     places = [k for k, one in enumerate(shown) if one == twice]
     for place, folder in zip(places, ["faces", "houses", *["faces"] * len(places)], strict=False):
-        rows[place]["stimulus_id"] = f"{folder}/{twice}.png"
+        rows[place][column] = f"{folder}/{twice}.png"
     table(path, rows)
     return f"/{twice}.png'", f"would both be stimulus {twice!r}", path.name
 
@@ -217,7 +221,8 @@ def a_column_twice(lab: Lab, argv: Args) -> tuple[str, ...] | None:
         return None
     path = found[0]
     lines = path.read_text(encoding="utf-8-sig").splitlines()
-    path.write_text(lines[0].replace("onset", "stimulus_id") + "\n" + "\n".join(lines[1:]) + "\n", encoding="utf-8")
+    other = "stim_file" if lab.pictures and lab.kind in EVENTS else "stimulus_id"
+    path.write_text(lines[0].replace("onset", other) + "\n" + "\n".join(lines[1:]) + "\n", encoding="utf-8")
     return path.name, "two columns have one name"
 
 
