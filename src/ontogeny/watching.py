@@ -72,7 +72,7 @@ class Options(TypedDict, total=False):
     image_type: ImageType
     controls: bool | Sequence[str]
     schedule: str | Schedule
-    task: str | Task | Literal[False] | None
+    task: Literal[False] | str | Task | None
     sinks: Sequence[Sink]
     budget: float | None
     say_every: int

@@ -278,3 +278,29 @@ def test_a_plain_loop_is_told_once_too(image_benchmark, tmp_path, capfd):
         assert len(said) == lines
     assert json.loads((tmp_path / "None" / "record.json").read_text())["task"].startswith("no task is measured (none")
     assert "task" not in Record.open(tmp_path / "False").header
+
+
+def test_a_large_data_set_of_somebodys_own_is_not_kept_unasked(image_benchmark, tmp_path, capfd):
+    class Large(Dataset):
+        labels = ()
+
+        def __init__(self):
+            self.labels = list(range(1_100_000))
+
+        def __len__(self):
+            return 8
+
+        def __getitem__(self, index):
+            return torch.rand(3, 12, 12), self.labels[index] % 4
+
+    class Data(Counting):
+        def val_dataloader(self):
+            return DataLoader(Large(), batch_size=4)
+
+    ours = lightning(image_benchmark, tmp_path)
+    model, _ = fit(tmp_path, ours, max_epochs=1, data=Data())
+    assert model.losses == fit(tmp_path, max_epochs=1, data=Data())[0].losses
+    (line,) = task_lines(capfd.readouterr().err)
+    assert "its data set holds 1,100,001 values or more and 0.0 GB in memory" in line
+    assert "list(itertools.islice(loader, 16)) is short enough" in line
+    assert len(ours.monitor.record.series(layer="net.late", metric="rsa-correlation-spearman").steps) == 3

@@ -9,10 +9,14 @@ from typing import Any
 from torch import nn
 
 from ontogeny.errors import ProbeError
+from ontogeny.heldout.plain import in_memory
 from ontogeny.monitor import Monitor
 from ontogeny.task import HeldOutLoss, Measured
 
 __all__ = ["HeldOut", "first_of", "offer_held_out"]
+
+_MOST_VALUES = 1_000_000
+_MOST_BYTES = 2 * 10**9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,6 +51,7 @@ def _task_of(find: Callable[[], HeldOut]) -> tuple[HeldOutLoss | _Unread | None,
         held = find()
         if held.batches is None:
             return None, held.about
+        _refuse_large(held.batches)
         task = HeldOutLoss(held.batches)
     except KeyboardInterrupt:
         raise
@@ -55,6 +60,20 @@ def _task_of(find: Callable[[], HeldOut]) -> tuple[HeldOutLoss | _Unread | None,
         return _Unread(reason), f"{reason}; pass task=HeldOutLoss(batches), or task=False"
     many = "its only batch" if len(tuple(task.batches)) == 1 else f"its first {len(tuple(task.batches))} batches"
     return task, f"task: loss on {held.about}, {many}, read once; task= takes another, task=False none"
+
+
+def _refuse_large(batches: Any) -> None:
+    """Refuse unasked to keep a copy of a large data set that somebody's own code reads.
+
+    Raises:
+        ProbeError: it is one.
+    """
+    values, size = in_memory(batches, _MOST_VALUES)
+    if values >= _MOST_VALUES or size > _MOST_BYTES:
+        raise ProbeError(
+            f"its data set holds {values:,} values or more and {size / 1e9:.1f} GB in memory, which would have to be kept "
+            "while a batch is read; list(itertools.islice(loader, 16)) is short enough"
+        )
 
 
 @dataclass(frozen=True, slots=True)
