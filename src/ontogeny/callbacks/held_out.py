@@ -71,8 +71,8 @@ def _refuse_large(batches: Any) -> None:
     values, size = in_memory(batches, _MOST_VALUES)
     if values >= _MOST_VALUES or size > _MOST_BYTES:
         raise ProbeError(
-            f"its data set holds {values:,} values or more and {size / 1e9:.1f} GB in memory, which would have to be kept "
-            "while a batch is read; list(itertools.islice(loader, 16)) is short enough"
+            f"its data set holds {values:,} values or more and {size / 1e9:.1f} GB in memory, which would have to be "
+            "kept while a batch is read; list(itertools.islice(loader, 16)) is short enough"
         )
 
 
