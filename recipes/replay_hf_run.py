@@ -82,7 +82,7 @@ def main(argv=None) -> None:
 
     record = ontogeny.Record.open(args.record)
     roi = record.select(kind="alignment")[-1].roi
-    curve = record.series(layer="transformer.h.2", roi=roi)
+    curve = record.series(layer="transformer.h.2", roi=roi, metric="ridge-gcv")
     ours = record.series(kind="task", metric="loss")
     theirs = record.series(kind="task", metric="eval_loss")
     logged = dict(zip(theirs.steps.tolist(), theirs.values, strict=True))

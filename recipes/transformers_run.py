@@ -58,7 +58,7 @@ def main(argv=None) -> None:
     record = alignment.monitor.record
     loss = record.series(kind="task", metric="loss")
     roi = next(s.roi for s in record.scores if s.kind == "alignment")
-    curve = record.series(layer="transformer.h.2", roi=roi)
+    curve = record.series(layer="transformer.h.2", roi=roi, metric="ridge-gcv")
     for step, value, nats in zip(curve.steps, curve.values, loss.values, strict=True):
         print(f"step {step:>6}   {curve.name}   {value:+.3f}   held-out loss {nats:.3f} nats")
 

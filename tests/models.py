@@ -76,11 +76,11 @@ def image_loader(n: int = 48, *, batch_size: int = 8, shuffle: bool = True) -> D
     return DataLoader(image_data(n), batch_size=batch_size, shuffle=shuffle)
 
 
-def tiny_gpt(*, dropout: float = 0.2, seed: int = 0) -> GPT2LMHeadModel:
+def tiny_gpt(*, dropout: float = 0.2, seed: int = 0, words: int = 16, positions: int = 16) -> GPT2LMHeadModel:
     torch.manual_seed(seed)
     config = GPT2Config(
-        vocab_size=16,
-        n_positions=16,
+        vocab_size=words,
+        n_positions=positions,
         n_embd=16,
         n_layer=2,
         n_head=2,

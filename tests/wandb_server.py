@@ -24,12 +24,15 @@ class Server:
 
     Args:
         refuse: GraphQL operation -> message of its error.
+
+    `history` has the rows of the one run that there is.
     """
 
     def __init__(self, refuse: dict[str, str]) -> None:
         self.refuse = refuse
         self.asked: list[dict[str, Any]] = []
         self.url = ""
+        self.history: list[dict[str, Any]] = []
 
     def of(self, word: str) -> list[dict[str, Any]]:
         """Variables of the questions whose query holds a word."""
@@ -45,8 +48,38 @@ class Server:
             "data": {
                 "viewer": {"id": "u", "entity": "me", "username": "me", "flags": "{}", "teams": {"edges": []}},
                 "createCustomChart": {"chart": {"id": f"{given.get('entity')}/{given.get('chartName')}"}},
+                "project": {"run": self._run(given)},
                 "upsertView": {"view": {"id": "V", "name": given.get("name")}, "inserted": True},
             }
+        }
+
+    def _run(self, given: dict[str, Any]) -> dict[str, Any]:
+        last = max((row["_step"] for row in self.history), default=-1)
+        steps = range(given.get("minStep", 0), given.get("maxStep", last + 1))
+        texts = (
+            "id",
+            "name",
+            "displayName",
+            "state",
+            "description",
+            "notes",
+            "group",
+            "jobType",
+            "commit",
+            "sweepName",
+        )
+        return {
+            **{name: given.get("name", "") for name in texts},
+            **{name: "{}" for name in ("config", "systemMetrics", "summaryMetrics")},
+            **{name: "2026-01-01T00:00:00" for name in ("createdAt", "heartbeatAt")},
+            "projectId": "7",
+            "readOnly": False,
+            "tags": [],
+            "user": {"name": "me", "username": "me"},
+            "historyLineCount": len(self.history),
+            "historyKeys": {"lastStep": last, "sets": [], "keys": {}},
+            "parquetHistory": {"parquetUrls": [], "liveData": []},
+            "history": [json.dumps(row) for row in self.history if row["_step"] in steps],
         }
 
 

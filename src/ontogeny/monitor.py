@@ -25,7 +25,7 @@ from ontogeny.schedule import Schedule, parse_schedule
 from ontogeny.scores import Score
 from ontogeny.series import Record
 from ontogeny.sinks import Sink, short_names
-from ontogeny.task import Task
+from ontogeny.task import NO_TASK, Task
 from ontogeny.watched import Watched
 from ontogeny.writing import Writer, seconds_row
 
@@ -60,7 +60,8 @@ class Monitor:
         watched: benchmarks with their probes.
         record: folder of the record; made when missing, continued when there.
         schedule: "log", "every:100", "at:0,10,100" or a schedule object. Step 0 and the last step are always probed.
-        task: what the model is trained for, measured on held-out data at the probed weights.
+        task: what the model is trained for, measured on held-out data at the probed weights. None: a callback takes the
+            trainer's own held-out data, if there are any, and a line says which or what is missing; False: none.
         sinks: where the numbers go beside the record.
         budget: largest share of wall time for probes, .02 for 2 %; due probes beyond it are left out, and recorded so.
         say_every: print, and log (logger "ontogeny"), one plain line after every so many probes; 0: none.
@@ -83,7 +84,7 @@ class Monitor:
         *,
         record: str | os.PathLike[str],
         schedule: str | Schedule = "log",
-        task: Task | None = None,
+        task: Task | Literal[False] | None = None,
         sinks: Sequence[Sink] = (),
         budget: float | None = None,
         say_every: int = 0,
@@ -101,7 +102,8 @@ class Monitor:
                 raise ConfigError(f"{name} is {choices[0]!r} or {choices[1]!r}, got {value!r}")
         self.watched = tuple(watched)
         self.schedule = parse_schedule(schedule)
-        self.task = task
+        self.task: Task | None = None if task is False else task
+        self._about_task = NO_TASK.format("none was given") if task is None else ""
         self.sinks = list(sinks)
         self.on_error = on_error
         self.weights = weights
@@ -153,6 +155,23 @@ class Monitor:
             return self._writer.cost
         record = self.record
         return Cost.continued(None, [*record.select(kind="probe"), *record.select(kind="cost")])
+
+    @property
+    def wants_task(self) -> bool:
+        """Whether there is no task, and nobody said that there should be none."""
+        return self.task is None and bool(self._about_task)
+
+    def take_task(self, task: Task | None, about: str) -> None:
+        """Take what a trainer holds out for the task.
+
+        Args:
+            task: None where the trainer holds out nothing.
+            about: said once before training, or now: which data they are, or what is missing.
+        """
+        self.task = task
+        self._about_task = about if task is not None else NO_TASK.format(about)
+        if self._rehearsed and self._writer is not None:
+            self._writer.said(self._about_task)
 
     @same_randomness()
     def check(self, model: nn.Module) -> dict[str, tuple[str, ...]]:
@@ -297,6 +316,8 @@ class Monitor:
                 raise _UnreadableError("no layer of this model can be read. " + "\n".join(lines))
             if ranks.first:
                 self._the_writer.rehearsed(lines)
+        if self._about_task and ranks.first:
+            self._the_writer.said(self._about_task)
         self._rehearsed = True
 
     def _wait(self, step: int, error: NotYetError) -> None:

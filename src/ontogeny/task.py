@@ -18,9 +18,15 @@ from ontogeny.heldout.judge import Judge
 from ontogeny.heldout.judged import NATS, Judged, Tally
 from ontogeny.heldout.kept import as_tensor, kept_batches, mapped
 
-__all__ = ["HeldOutLoss", "Measured", "Task", "intrinsic_dimension", "mean_norm", "participation_ratio"]
+__all__ = ["NO_TASK", "HeldOutLoss", "Measured", "Task", "intrinsic_dimension", "mean_norm", "participation_ratio"]
 
 LossFunction = Callable[[nn.Module, Any], Tensor]
+
+NO_TASK = (
+    "no task is measured ({}), so that nobody can say later which moves first, alignment or performance: pass "
+    "task=HeldOutLoss(held-out batches), or task=False if none is wanted"
+)
+"""What is said of a run without a task, with the reason."""
 
 _SAME = 1e-12
 _TIED = 1e-9

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from typing_extensions import Unpack
 
@@ -46,7 +46,9 @@ class Options(TypedDict, total=False):
         controls: what is scored beside the layers: true (random features, permuted stimuli, the stimuli's surface),
             false, or names of these and of "permuted within groups", "random tokens", "split leak", "held-out layer".
         schedule: "log", "log:12", "every:100", "at:0,10,100" or a schedule object.
-        task: `HeldOutLoss(batches=...)`, a function model -> values, or an address of either.
+        task: `HeldOutLoss(batches=...)`, a function model -> values, or an address of either. Where none is given, a
+            callback takes the trainer's own held-out data (Hugging Face: `eval_dataset`; Lightning: the validation
+            loader; of several the first), their first 16 batches, read once; False: no task.
         sinks: where the numbers go beside the record.
         budget: largest share of wall time for probes, .02 for 2 %.
         say_every: print one plain line after every so many probes.
@@ -70,7 +72,7 @@ class Options(TypedDict, total=False):
     image_type: ImageType
     controls: bool | Sequence[str]
     schedule: str | Schedule
-    task: str | Task | None
+    task: Literal[False] | str | Task | None
     sinks: Sequence[Sink]
     budget: float | None
     say_every: int

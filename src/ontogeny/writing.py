@@ -70,6 +70,7 @@ class Writer:
         self.sinks = sinks
         self.say_every = say_every
         self._finished = False
+        self._task_refused = False
 
     def verdict(self, step: int, *, force: bool) -> str:
         """What to do at a due step: "probe", "known" or "over the budget".
@@ -110,6 +111,9 @@ class Writer:
             The rows that were written.
         """
         self.cost.seconds.append(seconds)
+        if reading.task_failed and not self._task_refused:
+            tqdm.write(f"ontogeny: the task is refused at step {reading.step}: {reading.task_failed}", file=sys.stderr)
+        self._task_refused = bool(reading.task_failed)
         blank = Score(run=self.record.run, step=reading.step, kind="cost", metric="share of wall time", unit="share")
         share = [replace(blank, value=self.cost.share)] if self.cost.running else []
         closing = seconds_row(reading, seconds, run=self.record.run, weights=self.weights)
@@ -126,6 +130,11 @@ class Writer:
         for line in lines:
             tqdm.write(f"ontogeny: {line}", file=sys.stderr)
         self.record.note("rehearsal", list(lines))
+
+    def said(self, line: str) -> None:
+        """Say a line about the task, and keep it in record.json."""
+        tqdm.write(f"ontogeny: {line}", file=sys.stderr)
+        self.record.note("task", line)
 
     def waits(self, step: int, why: Exception) -> None:
         """Say that this step cannot be read, and record it."""

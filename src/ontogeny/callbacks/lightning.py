@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import lightning.pytorch as pl
@@ -18,6 +19,7 @@ from torch import nn
 from typing_extensions import Unpack, override
 
 from ontogeny.benchmark import Benchmark
+from ontogeny.callbacks.held_out import HeldOut, first_of, offer_held_out
 from ontogeny.errors import ConfigError
 from ontogeny.extraction.randomness import same_randomness
 from ontogeny.extraction.ranks import refuse_unreadable
@@ -40,6 +42,9 @@ class AlignmentCallback(pl.Callback):
     Logged to every logger and to `trainer.callback_metrics` on every rank, so that `ModelCheckpoint(monitor=...)` and
     `EarlyStopping` can watch them: `alignment/<roi>`, `alignment/mean`, `task/<metric>` and each curve's own name (see
     `ontogeny.sinks.short_names`). Where one of them is watched, the weights about to be judged are probed, due or not.
+
+    The task, where none is given, is the loss on the trainer's validation loader (of several the first), as soon as the
+    trainer has made it: 16 of its batches are read once and kept.
 
     Args:
         benchmark: name, object, several, or a `Monitor` built by hand.
@@ -113,6 +118,7 @@ class AlignmentCallback(pl.Callback):
         if self._used and trainer.global_step == 0:
             self._monitor, self._seen = self.monitor.another(), -1
         self._used = True
+        offer_held_out(self.monitor, partial(_validation, trainer))
         if trainer.is_global_zero:
             self._sinks = [_sink(logger) for logger in trainer.loggers]
             self.monitor.sinks.extend(self._sinks)
@@ -127,6 +133,8 @@ class AlignmentCallback(pl.Callback):
 
     @override
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not trainer.sanity_checking and trainer.state.fn == "fit" and self.monitor.wants_task:
+            offer_held_out(self.monitor, partial(_validation, trainer))
         if not trainer.sanity_checking and _watchers(trainer):
             self._probe(trainer, pl_module, force=True)
 
@@ -205,6 +213,17 @@ class AlignmentCallback(pl.Callback):
             if sink in self.monitor.sinks:
                 self.monitor.sinks.remove(sink)
         self._sinks = []
+
+
+def _validation(trainer: pl.Trainer) -> HeldOut:
+    """The validation loader that the trainer has made; it is never made twice, nor earlier than without us."""
+    loader, many = first_of(trainer.val_dataloaders)
+    if loader is None and trainer.enable_validation:
+        return HeldOut(about="the trainer makes its validation loader later; it is the task from then on")
+    if loader is None:
+        return HeldOut(about="this fit has no validation: val_dataloader and validation_step make it the task")
+    several = f", the first of {many}" if many > 1 else ""
+    return HeldOut(about=f"the trainer's validation loader{several}", batches=loader)
 
 
 def _watchers(trainer: pl.Trainer) -> list[Any]:

@@ -5,14 +5,18 @@ trainer.add_callback(AlignmentCallback("tuckute2024", record="runs/a"))
 
 from __future__ import annotations
 
+import copy
+import inspect
 import os
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from transformers import TrainerCallback
+from transformers import Trainer, TrainerCallback
 from typing_extensions import Unpack, override
 
 from ontogeny.benchmark import Benchmark
+from ontogeny.callbacks.held_out import HeldOut, offer_held_out
 from ontogeny.extraction.randomness import same_randomness
 from ontogeny.lag import record_shares
 from ontogeny.monitor import Monitor
@@ -34,6 +38,9 @@ class AlignmentCallback(TrainerCallback):
     of an evaluation get `eval_alignment/<roi>`, `eval_alignment/mean` and so on, so that
     `metric_for_best_model="alignment/mean"` works on every rank ("alignment" alone is the same); the weights it judges
     are then probed, due or not.
+
+    The task, where none is given, is the loss on the trainer's `eval_dataset` (of several the first), through its own
+    collator: 16 batches are read once and kept.
 
     Args:
         benchmark: name, object, several, or a `Monitor` built by hand.
@@ -81,6 +88,7 @@ class AlignmentCallback(TrainerCallback):
             wandb = WandbSink(leads=record_shares, also=["train/global_step"])
             self._sinks = [wandb, *([_TrainerLog(self._trainer)] if self._trainer is not None else [])]
             self.monitor.sinks.extend(self._sinks)
+        offer_held_out(self.monitor, partial(_evaluation, self._trainer or _running(self)))
         self.monitor.check(kwargs["model"])
         self._probe(state, kwargs)
 
@@ -128,6 +136,48 @@ class AlignmentCallback(TrainerCallback):
         if self.monitor is not None:
             self.monitor.sinks[:] = [sink for sink in self.monitor.sinks if sink not in self._sinks]
         self._sinks = []
+
+
+def _running(callback: TrainerCallback) -> Any:
+    """The trainer that calls this callback. It tells its callbacks of everything but itself and its evaluation data."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        owner = frame.f_locals.get("self") if "self" in frame.f_code.co_varnames[:1] else None
+        if isinstance(owner, Trainer) and callback in owner.callback_handler.callbacks:
+            return owner
+        frame = frame.f_back
+    return None
+
+
+def _evaluation(trainer: Any) -> HeldOut:
+    """The trainer's evaluation loader, made by a copy of it that shares it with no other process."""
+    if trainer is None:
+        return HeldOut(about="the trainer cannot be found: give it to callback.bind(trainer)")
+    data = trainer.eval_dataset
+    if data is None:
+        return HeldOut(about="this Trainer has no eval_dataset, which would be the task")
+    name, given = next(iter(data.items())) if isinstance(data, dict) else ("", None)
+    alone = copy.copy(trainer)
+    alone.accelerator = _Alone(trainer.accelerator)
+    alone.__dict__.pop("_eval_dataloaders", None)
+    several = f" {name!r}, the first of {len(data)}" if name and len(data) > 1 else ""
+    return HeldOut(about=f"the trainer's eval_dataset{several}", batches=alone.get_eval_dataloader(given))
+
+
+class _Alone:
+    """An accelerator that leaves loaders as they are; all else is that of another one."""
+
+    def __init__(self, accelerator: Any) -> None:
+        self._accelerator = accelerator
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._accelerator, name)
+
+    def prepare(self, loader: Any, *_: Any, **__: Any) -> Any:
+        """The loader."""
+        return loader
+
+    prepare_data_loader = prepare
 
 
 class _TrainerLog:

@@ -13,14 +13,22 @@ from ontogeny.errors import LagError
 
 __all__ = ["add_parser"]
 
+_MATCHES = ("same", "nearest", "interpolate")
+_WRITERS = ("transformers", "lightning", "own")
 _ABOUT = """\
-Which moves first, alignment or performance? From records, or from a CSV or Parquet table with one row a checkpoint.
+Which moves first, alignment or performance? From records, tables and logs.
 
   ontogeny lag runs/a --roi IT --layer head --metric rsa-correlation-spearman    one curve against held-out loss
   ontogeny lag runs/a --metric rsa-correlation-spearman --map                     every ROI and layer, corrected
   ontogeny lag runs/seed0 runs/seed1 runs/seed2 --roi IT --layer head             several runs, pooled
-  ontogeny lag curves.csv --alignment rsa --performance loss                      a table
+  ontogeny lag runs/a --roi IT --layer head --task-log out/ --task eval_loss      performance from the trainer's own log
+  ontogeny lag curves.csv --alignment rsa --performance loss                      a table, CSV or Parquet
   ontogeny lag curves.csv --run seed --group size                                 a table of several runs
+  ontogeny lag wandb/offline-run-x --alignment alignment/IT --performance eval/loss --match nearest
+
+a log is a table with one row a checkpoint or with several rows of one step that complete each other (a W&B export), a
+TensorBoard folder, a .wandb file or its folder, entity/project/run of Weights & Biases (asked for only where nothing of
+that name is here; needs a key), trainer_state.json, Lightning's metrics.csv, results of lm-evaluation-harness.
 
 what each line means:
   trend lead        which curve first reaches half of its own gain. +0.30 log10 steps: alignment needs half as many
@@ -46,19 +54,28 @@ def add_parser(commands: Any) -> None:
         description=_ABOUT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("paths", nargs="+", type=Path, metavar="RECORD", help="records' folders, or one table")
+    parser.add_argument("paths", nargs="+", metavar="RECORD|LOG", help="records' folders, tables or logs")
     record = parser.add_argument_group("which curve of a record")
     for name in ("benchmark", "metric", "roi", "layer", "pooling"):
         record.add_argument(f"--{name}", default=None, help="as written in the record")
-    record.add_argument("--task", default="loss", help="task metric to compare with (default: %(default)s)")
+    record.add_argument("--task", default=None, help="task metric to compare with; with --task-log its column")
     record.add_argument("--map", action="store_true", help="every ROI and layer")
-    table = parser.add_argument_group("columns of a table")
-    table.add_argument("--step", default="step", help="optimizer updates (default: %(default)s)")
-    table.add_argument("--alignment", default="alignment", help="alignment (default: %(default)s)")
-    table.add_argument("--performance", default="performance", help="performance (default: %(default)s)")
-    table.add_argument("--run", dest="run_column", default=None, help="name of the run, where there are several")
-    table.add_argument("--group", default=None, help="group of the run (model size), a block")
+    table = parser.add_argument_group("columns of a table or log")
+    table.add_argument("--step", default="", help="optimizer updates (default: step, global_step, _step, ...)")
+    table.add_argument("--alignment", default="", help="alignment (default: alignment, or alignment/mean)")
+    table.add_argument("--performance", default="", help="performance (default: performance, or task/loss)")
+    table.add_argument("--run", dest="run_column", default="", help="name of the run, where there are several")
+    table.add_argument("--group", default="", help="group of the run (model size), a block")
     table.add_argument("--lower-is-better", action="store_true", help="of performance (told from its name otherwise)")
+    table.add_argument("--writer", choices=_WRITERS, help="whose log it is, where its names do not tell")
+    steps = parser.add_argument_group("two series")
+    steps.add_argument("--task-log", default=None, metavar="LOG", help="log of the same run in which performance is")
+    steps.add_argument(
+        "--match",
+        default="same",
+        choices=_MATCHES,
+        help="of different steps: those that both have (same, the default), the nearest, or interpolated ones",
+    )
     parser.add_argument("--placebo", action="store_true", help="error rates and power on your own series (one pair)")
     parser.add_argument("--surrogates", type=int, default=999, help="conjugate flips (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of surrogates and bootstrap (default: %(default)s)")
@@ -73,8 +90,9 @@ def _run(arguments: argparse.Namespace) -> int:
     title = ", ".join(str(path) for path in arguments.paths)
     options = {"seed": arguments.seed, "surrogates": arguments.surrogates}
     if arguments.map:
-        found_map = leads_map(_record(arguments), task=arguments.task, **_where(arguments), **options)
-        lines = words.map_lines(f"{title} against held-out {arguments.task}", found_map)
+        task = arguments.task or "loss"
+        found_map = leads_map(_record(arguments), task=task, **_where(arguments), **options)
+        lines = words.map_lines(f"{title} against held-out {task}", found_map)
         return _write(arguments, lines, found_map.to_dict(), lambda: [map_figure(found_map, title)])
     runs = _runs(arguments)
     if len(runs) > 1:
@@ -99,30 +117,32 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _runs(arguments: argparse.Namespace) -> Sequence[Any]:
-    from ontogeny.lag import run_from_record, runs_from_table
+    if len(arguments.paths) > 1 and arguments.task_log is not None:
+        raise LagError("--task-log belongs to one run; name one record or log")
+    return [run for path in arguments.paths for run in _runs_of(arguments, path)]
+
+
+def _runs_of(arguments: argparse.Namespace, path: str) -> Sequence[Any]:
+    from ontogeny.lag import run_from_record, runs_of_log
     from ontogeny.series import Record
 
-    tables = [path for path in arguments.paths if path.suffix in (".csv", ".parquet")]
-    if not tables:
-        return [
-            run_from_record(
-                Record.open(path),
-                task=arguments.task,
-                name=str(path) if len(arguments.paths) > 1 else "",
-                **_where(arguments),
-            )
-            for path in arguments.paths
-        ]
-    if len(arguments.paths) > 1:
-        raise LagError("one table at a time: put several runs in one file, with --run naming its column")
-    return runs_from_table(
-        tables[0],
-        step=arguments.step,
+    name = path if len(arguments.paths) > 1 else ""
+    both = {"name": name, "task_log": arguments.task_log, "match": arguments.match}
+    if (Path(path) / "record.json").is_file():
+        task = arguments.task or (None if arguments.task_log else "loss")
+        if task is None:
+            raise LagError(f"which column of {arguments.task_log} is the task? Name it with --task")
+        return [run_from_record(Record.open(path), task=task, **both, **_where(arguments))]
+    return runs_of_log(
+        path,
         alignment=arguments.alignment,
         performance=arguments.performance,
+        step=arguments.step,
         run=arguments.run_column,
         group=arguments.group,
         higher_is_better=False if arguments.lower_is_better else None,
+        writer=arguments.writer,
+        **both,
     )
 
 

@@ -72,7 +72,7 @@ def add_parser(commands: Any) -> None:
     add_reading_options(parser)
     parser.add_argument("--task", help="module:attribute, measured at the replayed weights, e.g. a HeldOutLoss")
     parser.add_argument(
-        "--task-log", nargs="+", default=[], type=Path, help="logs whose task values go into the record"
+        "--task-log", nargs="+", default=[], help="logs whose task values go into the record, as of `ontogeny lag`"
     )
     parser.add_argument("--models", type=Path, help="YAML list of finished models, see ontogeny.replay.models")
     parser.add_argument("--features", type=Path, help="folder that keeps features by the hash of the weights")

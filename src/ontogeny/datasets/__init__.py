@@ -1,6 +1,7 @@
 """Data sets by name.
 
-load(name)              a Benchmark: "tuckute2024", "kriegeskorte2008", "planted-language", "planted-vision";
+load(name)              a Benchmark: "tuckute2024", "kriegeskorte2008", "planted-language", "planted-vision",
+                        "planted-captions";
                         of files that you get yourself: "pereira2018", "pereira2018_concepts", "lebel2023", "li2022",
                         "nsd2022", "algonauts2023", "things_fmri"
 load("path/to/folder")  your own, made by `ontogeny data build` or `folder.write_benchmark`
@@ -56,6 +57,7 @@ _READERS: dict[str, str] = {
     "kriegeskorte2008": "ontogeny.datasets.kriegeskorte:load_kriegeskorte",
     "planted-language": "ontogeny.datasets.planted:load_planted_language",
     "planted-vision": "ontogeny.datasets.planted:load_planted_vision",
+    "planted-captions": "ontogeny.datasets.planted:load_planted_captions",
     "pereira2018": "ontogeny.datasets.pereira:load_pereira",
     "pereira2018_concepts": "ontogeny.datasets.pereira:load_concepts",
     "lebel2023": "ontogeny.datasets.lebel:load_lebel",

@@ -12,7 +12,9 @@ from ontogeny.worlds.language import planted_language
 from ontogeny.worlds.planting import PlantedWorld
 from ontogeny.worlds.vision import planted_vision
 
-__all__ = ["load_planted_language", "load_planted_vision"]
+__all__ = ["load_planted_captions", "load_planted_language", "load_planted_vision"]
+
+_GEOMETRY: tuple[Metric, ...] = (RSA(), CKA(debiased=True))
 
 
 def load_planted_language(*, seed: int = 0, n_stimuli: int = 288) -> Benchmark:
@@ -41,8 +43,24 @@ def load_planted_vision(*, seed: int = 0, n_stimuli: int = 120) -> Benchmark:
         "SIMULATED. Rendered scenes of shapes; simulated voxels in ROIs that follow contrast energy, shape and "
         f"category, with known noise and ceiling; seed {seed}."
     )
-    metrics = (RSA(), CKA(debiased=True))
-    return _benchmark("planted-vision", planted_vision(seed=seed, n_stimuli=n_stimuli), metrics, about)
+    return _benchmark("planted-vision", planted_vision(seed=seed, n_stimuli=n_stimuli), _GEOMETRY, about)
+
+
+def load_planted_captions(*, seed: int = 0, n_stimuli: int = 120) -> Benchmark:
+    """Captions of the pictures of planted-vision, with the very same simulated responses.
+
+    So a model of texts and one of pictures can be compared: `findings modality TEXT PICTURES --pair-benchmarks`.
+
+    Args:
+        seed: of the whole world; that of the pictures' one.
+        n_stimuli: captions; as many as pictures.
+    """
+    about = (
+        "SIMULATED. Captions of the scenes of planted-vision, which name shape, size, shade, place and turn; the same "
+        f"simulated voxels in ROIs that follow contrast energy, shape and category of the pictures; seed {seed}."
+    )
+    world = planted_vision(seed=seed, n_stimuli=n_stimuli, captions=True)
+    return _benchmark("planted-captions", world, _GEOMETRY, about)
 
 
 def _benchmark(name: str, world: PlantedWorld, metrics: tuple[Metric, ...], about: str) -> Benchmark:

@@ -15,6 +15,7 @@ from ontogeny.datasets.catalogue import find_source
 from ontogeny.datasets.store import find_file
 from ontogeny.errors import DataError, nearest
 from ontogeny.metrics import make_folds
+from ontogeny.metrics.cka import CKA
 from ontogeny.metrics.encoding import Ridge
 from ontogeny.stimuli import StimulusSet
 
@@ -64,14 +65,14 @@ def load_tuckute(*, condition: str = "B") -> Benchmark:
     name = source.name if condition == "B" else f"{source.name}-{condition}"
     return Benchmark(
         name=name,
-        version="1",
+        version="2",
         citation=source.citation,
         licence=source.licence,
         about=f"{_CHOSEN[condition]} {_MEASURED}",
         simulated=False,
         stimuli=StimulusSet(name=name, modality="text", ids=ids, inputs=sentences),
         assemblies=(_assembly(name, condition, ids, responses),),
-        metrics=(Ridge(rule="gcv"),),
+        metrics=(Ridge(rule="gcv"), CKA(debiased=True)),
         folds=make_folds(len(ids), n_folds=5, seed=0),
     )
 

@@ -18,6 +18,7 @@ from ontogeny.errors import ProbeError
 from ontogeny.extraction.preserved import SEED, preserved
 from ontogeny.extraction.randomness import same_randomness, seed_everything
 from ontogeny.extraction.state import CannotRestoreError
+from ontogeny.heldout.plain import reading_copies
 
 __all__ = ["as_tensor", "kept_batches", "mapped"]
 
@@ -54,7 +55,7 @@ def _batches(source: Any, max_batches: int) -> tuple[Any, ...]:
 
 def _read(loader: Any, max_batches: int) -> tuple[Any, ...]:
     _refuse_what_is_no_loader(loader)
-    with preserved(loader) as kept:
+    with reading_copies(loader), preserved(loader) as kept:
         _start_no_lasting_workers(kept.state.reached())
         kept.seed()
         seed_everything(SEED)

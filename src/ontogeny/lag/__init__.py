@@ -2,7 +2,8 @@
 
 pair.py         leads(): one pair of series                   runs.py         leads_over_runs(): many seeds or sizes
 maps.py         leads_map(): ROI x layer of one record        placebo.py      placebo(): error rates on one's own series
-granger.py      Granger's test as people know it              inputs.py       records and tables -> runs
+granger.py      Granger's test as people know it              inputs.py       records and series -> runs
+matching.py     two series on common steps                    sources.py      tables and logs -> runs
 when.py         rise_time(): half point of one series         words.py        results -> lines for a terminal
 shares.py       shares(): a pair in units of its gains, to be drawn
 
@@ -16,13 +17,15 @@ shares.py       shares(): a pair in units of its gains, to be drawn
 from __future__ import annotations
 
 from ontogeny.lag.granger import granger
-from ontogeny.lag.inputs import Run, paired, run_from_record, run_leads, runs_from_table
+from ontogeny.lag.inputs import Run, paired, run_from_record, run_leads
 from ontogeny.lag.maps import LeadMap, leads_map
+from ontogeny.lag.matching import matched
 from ontogeny.lag.pair import leads
 from ontogeny.lag.placebo import Placebo, placebo
 from ontogeny.lag.results import FluctuationLead, Granger, Leads, PooledLead, RiseTime, TrendLead, Untestable
 from ontogeny.lag.runs import RunsLeads, leads_over_runs
 from ontogeny.lag.shares import Shares, record_shares, shares
+from ontogeny.lag.sources import runs_of_log
 from ontogeny.lag.when import rise_time
 
 __all__ = [
@@ -42,12 +45,13 @@ __all__ = [
     "leads",
     "leads_map",
     "leads_over_runs",
+    "matched",
     "paired",
     "placebo",
     "record_shares",
     "rise_time",
     "run_from_record",
     "run_leads",
-    "runs_from_table",
+    "runs_of_log",
     "shares",
 ]

@@ -1,31 +1,28 @@
-"""Records, series and tables -> runs: alignment and performance on common steps, never interpolated."""
+"""Records and series -> runs: alignment and performance on common steps, never interpolated unasked."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-from jaxtyping import Int
-
 from ontogeny._arrays import Numbers
-from ontogeny.errors import LagError, nearest, require
+from ontogeny.errors import LagError, nearest
+from ontogeny.lag.matching import FEWEST, Match, matched
 from ontogeny.lag.pair import leads
 from ontogeny.lag.results import Leads
+from ontogeny.logs import LoggedCurve, curve_of, open_log
 from ontogeny.series import Record, Series
 
-__all__ = ["Run", "paired", "run_from_record", "run_leads", "runs_from_table"]
+__all__ = ["Run", "paired", "run_from_record", "run_leads"]
 
 _LOWER = ("loss", "ppl", "perplexity", "bits", "nll", "error", "wer")
 _THRESHOLDED = ("acc", "exact", "em", "error", "top1", "top5", "wer")
 
 # Measured at one set of weights, by us or by somebody else: an evaluation of the trainer, one training batch, published
-# results. Whatever else a source says is taken for an average.
-_AT_THE_WEIGHTS = ("measured", "trainer_eval", "trainer_batch", "harness")
+# results, a table of one's own. Whatever else a source says is taken for an average.
+_AT_THE_WEIGHTS = ("measured", "trainer_eval", "trainer_batch", "harness", "table")
 
 AVERAGED = (
     "Performance is a trainer's own averaged loss: it belongs to weights before each checkpoint, and averaging alone "
@@ -46,6 +43,8 @@ class Run:
         higher_is_better: of performance.
         thresholded: whether performance is an accuracy or the like.
         averaged: whether performance is a trainer's own averaged loss.
+        interpolated: whether values of either were made between measured ones.
+        notes: what was done to bring the two together, sentences.
     """
 
     name: str
@@ -56,6 +55,8 @@ class Run:
     higher_is_better: bool = True
     thresholded: bool = False
     averaged: bool = False
+    interpolated: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def run_leads(run: Run, *, seed: int = 0, surrogates: int = 999) -> Leads:
@@ -65,35 +66,49 @@ def run_leads(run: Run, *, seed: int = 0, surrogates: int = 999) -> Leads:
         run.alignment,
         run.performance,
         higher_is_better=run.higher_is_better,
-        smoothed=run.averaged,
+        smoothed=run.averaged or run.interpolated,
         thresholded=run.thresholded,
         seed=seed,
         surrogates=surrogates,
     )
-    return replace(found, warnings=(AVERAGED, *found.warnings)) if run.averaged else found
+    averaged = (AVERAGED,) if run.averaged else ()
+    return replace(found, warnings=(*averaged, *run.notes, *found.warnings))
 
 
-def paired(alignment: Series, performance: Series, *, name: str = "", group: str = "") -> Run:
-    """Two series on the steps that both have.
+def paired(
+    alignment: Series | LoggedCurve,
+    performance: Series | LoggedCurve,
+    *,
+    name: str = "",
+    group: str = "",
+    match: Match = "same",
+    fewest: int = 1,
+) -> Run:
+    """Two series on common steps.
+
+    Args:
+        alignment: one value a step.
+        performance: the same.
+        name: of the run.
+        group: see `Run`.
+        match: how series at different steps meet, see `matched`.
+        fewest: common steps that are needed, see `matched`.
 
     Raises:
-        LagError: they share no step.
+        LagError: they share no step, or few, and nobody said how the others should be matched.
     """
-    steps, at_a, at_p = np.intersect1d(alignment.steps, performance.steps, return_indices=True)
-    if not len(steps):
-        raise LagError(
-            f"{alignment.name!r} and {performance.name!r} share no step: alignment has {_few(alignment.steps)}, "
-            f"performance {_few(performance.steps)}. Values between checkpoints are not made up"
-        )
+    found = matched((alignment.steps, alignment.values), (performance.steps, performance.values), match, fewest=fewest)
     return Run(
         name=name or alignment.name,
         group=group,
-        steps=steps,
-        alignment=alignment.values[at_a],
-        performance=performance.values[at_p],
+        steps=found.steps,
+        alignment=found.alignment,
+        performance=found.performance,
         higher_is_better=not _is(performance.name, _LOWER),
         thresholded=_is(performance.name, _THRESHOLDED),
         averaged=performance.source not in _AT_THE_WEIGHTS,
+        interpolated=match == "interpolate",
+        notes=(*getattr(alignment, "notes", ()), *getattr(performance, "notes", ()), *found.notes),
     )
 
 
@@ -103,98 +118,49 @@ def _is(name: str, words: Sequence[str]) -> bool:
     return any(part == word or (word == "acc" and part == "accuracy") for part in parts for word in words)
 
 
-def _few(steps: Int[np.ndarray, " steps"]) -> str:
-    return ", ".join(str(s) for s in steps[:5]) + (", ..." if len(steps) > 5 else "")
-
-
-def run_from_record(record: Record, *, task: str = "loss", name: str = "", group: str = "", **columns: Any) -> Run:
+def run_from_record(
+    record: Record,
+    *,
+    task: str = "loss",
+    task_log: Any = None,
+    match: Match = "same",
+    name: str = "",
+    group: str = "",
+    **columns: Any,
+) -> Run:
     """One curve of a record against its task.
 
     Args:
         record: of one run.
-        task: metric of the task rows, "loss" or "accuracy".
+        task: metric of the task rows, "loss" or "accuracy"; with `task_log` its column.
+        task_log: a log of the same run in which the task stands, see `ontogeny.logs.open_log`; None: the record.
+        match: how series at different steps meet, see `matched`.
         name: of the run; the record's name and the curve's where not given.
         group: see `Run`.
         **columns: which curve, e.g. roi="IT", layer="head", metric="rsa-correlation-spearman"; see `Record.series`.
 
     Raises:
         RecordError: no such curve, or several.
-        LagError: no task rows of that name, or no common step.
+        DataError: the log cannot be read, or has no such column.
+        LagError: no task rows of that name, or too few common steps.
     """
-    known = list(dict.fromkeys(s.metric for s in record.select(kind="task")))
-    if task not in known:
-        raise LagError(f"record {record.folder} has no task {task!r}. {nearest(task, known)}")
+    performance = _task(record, task) if task_log is None else curve_of(open_log(task_log), task)
     alignment = record.series(**columns)
-    return paired(
-        alignment, _task(record, task), name=name or f"{record.run}: {alignment.name} against {task}", group=group
-    )
+    named = name or f"{record.run}: {alignment.name} against {task}"
+    fewest = 1 if task_log is None else FEWEST
+    return paired(alignment, performance, name=named, group=group, match=match, fewest=fewest)
 
 
 def _task(record: Record, task: str) -> Series:
-    """The task's series: what was measured at the probed weights, where there is any."""
+    """The task's series: what was measured at the probed weights, where there is any.
+
+    Raises:
+        LagError: no task rows of that name.
+    """
+    known = list(dict.fromkeys(s.metric for s in record.select(kind="task")))
+    if task not in known:
+        none = "It has no task at all: give the log that has one (task_log=, --task-log)."
+        raise LagError(f"record {record.folder} has no task {task!r}. {nearest(task, known) if known else none}")
     sources = {s.source for s in record.select(kind="task", metric=task) if s.value is not None}
     source = "measured" if "measured" in sources or not sources else sorted(sources)[0]
     return record.series(kind="task", metric=task, source=source)
-
-
-def runs_from_table(
-    path: str | os.PathLike[str],
-    *,
-    step: str = "step",
-    alignment: str = "alignment",
-    performance: str = "performance",
-    run: str | None = None,
-    group: str | None = None,
-    higher_is_better: bool | None = None,
-) -> list[Run]:
-    """Runs of a CSV or Parquet file with one row a checkpoint.
-
-    Args:
-        path: the file.
-        step: column of optimizer updates.
-        alignment: column.
-        performance: column.
-        run: column that names the run; the whole file is one run where not given.
-        group: column of the group.
-        higher_is_better: of performance; told from the column's name where not given (loss, perplexity: lower).
-
-    Raises:
-        LagError: the file cannot be read, lacks a column, or holds text where numbers should be.
-    """
-    table = _numbers(_read(Path(path)), Path(path), [step, alignment, performance], [c for c in (run, group) if c])
-    parts = [("", table)] if run is None else list(table.groupby(run, sort=False))
-    higher = not _is(performance, _LOWER) if higher_is_better is None else higher_is_better
-    return [
-        Run(
-            name=str(name) or Path(path).stem,
-            group="" if group is None else str(part[group].iloc[0]),
-            steps=part[step].to_numpy(dtype=np.float64),
-            alignment=part[alignment].to_numpy(dtype=np.float64),
-            performance=part[performance].to_numpy(dtype=np.float64),
-            higher_is_better=higher,
-            thresholded=_is(performance, _THRESHOLDED),
-        )
-        for name, part in parts
-    ]
-
-
-def _numbers(table: Any, path: Path, numbers: list[str], texts: list[str]) -> Any:
-    """The table with numbers where they should be; a missing value stays one, text is an error."""
-    for name in (*numbers, *texts):
-        if name not in table.columns:
-            raise LagError(f"{path} has no column {name!r}. {nearest(name, [str(c) for c in table.columns])}")
-    read = table[numbers].apply(require("pandas", "tables").to_numeric, errors="coerce")
-    broken = read.isna() & table[numbers].notna()
-    for name in numbers:
-        if broken[name].any():
-            bad = table[name][broken[name]].iloc[0]
-            raise LagError(f"{path}, column {name!r} holds text where a number should be: {bad!r}")
-    return table.assign(**{name: read[name] for name in numbers})
-
-
-def _read(path: Path) -> Any:
-    pandas = require("pandas", "tables")
-    try:
-        return pandas.read_parquet(path) if path.suffix == ".parquet" else pandas.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise LagError(f"{path} cannot be read as {path.suffix.lstrip('.') or 'a table'}: {error}") from error

@@ -7,6 +7,7 @@ walked = replay(series, monitor)        # the same rows as a live run, in the sa
 
 from __future__ import annotations
 
+from ontogeny.logs import read_task_log
 from ontogeny.replay.asking import Plan, plan
 from ontogeny.replay.engines import Engine, Here, Local, Ray
 from ontogeny.replay.kept import KeptFeatures
@@ -17,7 +18,6 @@ from ontogeny.replay.naming import Naming
 from ontogeny.replay.pretrained import Loading, check_vocabulary
 from ontogeny.replay.series import CheckpointSeries, Problem
 from ontogeny.replay.sources import files, finished, hf_trainer, hub, lightning, repositories
-from ontogeny.replay.task_logs import read_task_log
 from ontogeny.replay.walk import Visit, Walk, replay, replay_many
 
 __all__ = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ontogeny.errors import LagError
 from ontogeny.lag import Leads, Run, leads_map, leads_over_runs, run_from_record, run_leads
@@ -134,7 +135,12 @@ def pooled_leads(runs: Sequence[RunFacts]) -> tuple[list[dict[str, str]], list[F
             continue
         layer = max(shared, key=lambda name: sum(at[name] for at in last))
         for task in tasks:
-            where = {"benchmark": panel.benchmark, "metric": panel.metric, "roi": panel.roi, "pooling": panel.pooling}
+            where: dict[str, Any] = {
+                "benchmark": panel.benchmark,
+                "metric": panel.metric,
+                "roi": panel.roi,
+                "pooling": panel.pooling,
+            }
             found = leads_over_runs(
                 [
                     run_from_record(f.record, task=task, name=f"{i + 1} {f.record.run}", layer=layer, **where)

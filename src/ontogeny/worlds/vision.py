@@ -18,6 +18,16 @@ from ontogeny.worlds.planting import PlantedWorld, plant, standardised
 __all__ = ["CATEGORIES", "SHAPES", "planted_vision", "training_images"]
 
 _SIZE = 32
+_OF_PICTURES = {
+    "contrast energy": "rises most in the middle stages, and is lost again towards the output",
+    "shape": "rises with training in the late stages, less than category",
+    "category": "at chance in the untrained network, rises with accuracy, most in the last stage and the head",
+}
+_OF_CAPTIONS = {
+    "contrast energy": "near chance: a caption tells of it no more than size and shade",
+    "shape": "above chance in any model that tells words apart, untrained too: the caption names it",
+    "category": "at chance in a model that was never told which shapes belong together",
+}
 Plane = Float[np.ndarray, "height width"]
 Image = UInt8[np.ndarray, "height width 3"]
 
@@ -58,8 +68,8 @@ CATEGORIES: tuple[tuple[str, str, str], ...] = (
 _CATEGORY_OF = {shape: number for number, shapes in enumerate(CATEGORIES) for shape in shapes}
 
 
-def _draw(shape: str, rng: np.random.Generator) -> Image:
-    """One picture: the shape at a random place, size, turn, colour and contrast on a textured ground."""
+def _draw(shape: str, rng: np.random.Generator) -> tuple[Image, str]:
+    """One picture, the shape at a random place, size, turn, colour and contrast on a texture; and its caption."""
     axis = np.arange(_SIZE) - (_SIZE - 1) / 2
     place = rng.uniform(-5, 5, size=2)
     size, turn = rng.uniform(6.5, 10), rng.uniform(-0.5, 0.5)
@@ -73,7 +83,14 @@ def _draw(shape: str, rng: np.random.Generator) -> Image:
     texture = gaussian_filter(rng.standard_normal((_SIZE, _SIZE)), rng.uniform(0.5, 2.5))
     texture = rng.uniform(0, 0.12) * texture / texture.std()
     picture = ground + mask * (ink - ground) + texture[:, :, None]
-    return np.asarray(np.clip(picture, 0, 1) * 255).round().astype(np.uint8)
+    caption = _caption(shape, place, size, light=bool(contrast > 0), left=bool(turn < 0))
+    return np.asarray(np.clip(picture, 0, 1) * 255).round().astype(np.uint8), caption
+
+
+def _caption(shape: str, place: np.ndarray, size: float, *, light: bool, left: bool) -> str:
+    across, down = ("left" if place[0] < 0 else "right"), ("upper" if place[1] < 0 else "lower")
+    how = f"a {'small' if size < 8.25 else 'large'} {'light' if light else 'dark'} {shape}"
+    return f"{how} at the {down} {across}, turned to the {'left' if left else 'right'}"
 
 
 def contrast_energy(images: UInt8[np.ndarray, "stimuli height width 3"]) -> Float[np.ndarray, "stimuli features"]:
@@ -98,40 +115,40 @@ def training_images(seed: int, n: int) -> tuple[UInt8[np.ndarray, "images height
     rng = np.random.default_rng([seed, 1])
     names = list(SHAPES)
     shapes = [names[i] for i in rng.integers(len(names), size=n)]
-    return np.stack([_draw(shape, rng) for shape in shapes]), np.asarray([_CATEGORY_OF[s] for s in shapes])
+    return np.stack([_draw(shape, rng)[0] for shape in shapes]), np.asarray([_CATEGORY_OF[s] for s in shapes])
 
 
-def planted_vision(seed: int = 0, n_stimuli: int = 120) -> PlantedWorld:
+def planted_vision(seed: int = 0, n_stimuli: int = 120, *, captions: bool = False) -> PlantedWorld:
     """The planted vision world.
 
     Args:
         seed: of pictures, voxels and noise.
         n_stimuli: pictures, the 12 shapes in turn.
+        captions: what is read are captions of the pictures, which name shape, size, shade, place and turn; the
+            responses are the same.
 
     Returns:
-        Pictures, four simulated subjects, ROIs "contrast energy", "shape" and "category".
+        Pictures or captions, four simulated subjects, ROIs "contrast energy", "shape" and "category".
     """
     rng = np.random.default_rng([seed, 0])
     names = list(SHAPES)
     shapes = [names[i % len(names)] for i in range(n_stimuli)]
-    images = np.stack([_draw(shape, rng) for shape in shapes])
-    stimuli = StimulusSet(
-        name="planted-vision (simulated)",
-        modality="image",
-        ids=tuple(f"picture-{i:03d}-{shape.replace(' ', '-')}" for i, shape in enumerate(shapes)),
-        inputs=tuple(images),
-    )
+    pictures, texts = zip(*(_draw(shape, rng) for shape in shapes), strict=True)
+    ids = tuple(f"picture-{i:03d}-{shape.replace(' ', '-')}" for i, shape in enumerate(shapes))
     one_hot = np.eye(len(names))[[names.index(s) for s in shapes]]
     categories = np.eye(len(CATEGORIES))[[_CATEGORY_OF[s] for s in shapes]]
     truth = {
-        "contrast energy": standardised(contrast_energy(images)),
+        "contrast energy": standardised(contrast_energy(np.stack(pictures))),
         "shape": standardised(one_hot),
         "category": standardised(categories),
     }
-    expected = {
-        "contrast energy": "rises most in the middle stages, and is lost again towards the output",
-        "shape": "rises with training in the late stages, less than category",
-        "category": "at chance in the untrained network, rises with accuracy, most in the last stage and the head",
-    }
-    assemblies = plant(stimuli.name, stimuli.ids, truth, rng=rng)
-    return PlantedWorld(stimuli=stimuli, assemblies=assemblies, truth=truth, expected=expected)
+    assemblies = plant("planted-vision (simulated)", ids, truth, rng=rng)
+    stimuli = StimulusSet(
+        name="planted-captions (simulated)" if captions else "planted-vision (simulated)",
+        modality="text" if captions else "image",
+        ids=ids,
+        inputs=texts if captions else pictures,
+    )
+    return PlantedWorld(
+        stimuli=stimuli, assemblies=assemblies, truth=truth, expected=_OF_CAPTIONS if captions else _OF_PICTURES
+    )

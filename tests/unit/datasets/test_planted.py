@@ -10,7 +10,7 @@ pytest.importorskip("ontogeny.worlds.vision")
 from ontogeny.datasets import load  # the worlds are looked for first
 
 
-@pytest.mark.parametrize("name", ["planted-language", "planted-vision"])
+@pytest.mark.parametrize("name", ["planted-language", "planted-vision", "planted-captions"])
 def test_a_world_is_simulated_and_the_same_each_time(name: str) -> None:
     benchmark = load(name)
     assert benchmark.simulated

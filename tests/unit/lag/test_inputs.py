@@ -10,8 +10,8 @@ from tests.unit.lag.test_runs import record_of
 
 from ontogeny import load_published
 from ontogeny.cli import main
-from ontogeny.errors import DatasetNotFoundError, LagError
-from ontogeny.lag import paired, run_from_record, run_leads, runs_from_table
+from ontogeny.errors import DataError, DatasetNotFoundError, LagError
+from ontogeny.lag import paired, run_from_record, run_leads, runs_of_log
 from ontogeny.series import Series
 from ontogeny.worlds.leads import KINDS, NULLS, planted_lead, pythia_steps
 
@@ -25,13 +25,14 @@ def series(name, steps, values, source="measured"):
 
 
 def test_two_series_are_paired_on_the_steps_that_both_have():
-    run = paired(series("rsa", [0, 1, 4, 9], [1, 2, 3, 4]), series("loss", [1, 2, 9, 16], [9, 8, 7, 6]))
+    run = paired(series("rsa", [0, 1, 4, 9], [1, 2, 3, 4]), series("loss", [1, 9], [9, 7]))
     assert run.steps.tolist() == [1, 9]
     assert run.alignment.tolist() == [2.0, 4.0]
     assert run.performance.tolist() == [9.0, 7.0]
     assert not run.higher_is_better
     assert not run.thresholded
-    with pytest.raises(LagError, match="share no step: alignment has 0, 1, performance 2, 3"):
+    assert run.notes == ("2 of 4 steps of alignment have no value of the other: left out",)
+    with pytest.raises(LagError, match=r"share no step: alignment has 2 \(0, 1\), performance 2 \(2, 3\)"):
         paired(series("rsa", [0, 1], [1, 2]), series("loss", [2, 3], [1, 2]))
 
 
@@ -79,29 +80,32 @@ def table(path, **columns):
 @pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
 def test_tables_give_runs(tmp_path, name):
     path = table(
-        tmp_path / name, step=[0, 1, 0, 1], rsa=[0.1, 0.2, 0.3, np.nan], loss=[3, 2, 3, 1], seed=["a", "a", "b", "b"],
-        size=[70, 70, 160, 160],
+        tmp_path / name, step=[0, 1, 2, 3] * 2, rsa=[0.1, 0.2, 0.3, 0.4, 0.3, np.nan, 0.5, 0.6], loss=[4, 3, 2, 1] * 2,
+        seed=["a"] * 4 + ["b"] * 4, size=[70] * 4 + [160] * 4,
     )  # fmt: skip
-    runs = runs_from_table(path, alignment="rsa", performance="loss", run="seed", group="size")
+    runs = runs_of_log(path, alignment="rsa", performance="loss", run="seed", group="size")
     assert [(r.name, r.group) for r in runs] == [("a", "70"), ("b", "160")]
-    assert np.isnan(runs[1].alignment[1])
+    assert runs[1].alignment == pytest.approx([0.3, np.nan, 0.5, 0.6], nan_ok=True)
     assert not runs[0].higher_is_better
-    one = runs_from_table(path, alignment="rsa", performance="loss", higher_is_better=True)
-    assert [r.name for r in one] == ["t"]
+    path = table(tmp_path / name, step=[0, 1], rsa=[0.1, 0.2], loss=[2, 1])
+    one = runs_of_log(path, alignment="rsa", performance="loss", higher_is_better=True)
+    assert [r.name for r in one] == [f"{path}: rsa against loss"]
     assert one[0].higher_is_better
 
 
 def test_tables_that_cannot_be_read_say_why(tmp_path):
     path = table(tmp_path / "t.csv", step=[0, 1], alignment=["0.1", "high"], performance=[1, 2])
-    with pytest.raises(LagError, match="column 'alignment' holds text where a number should be: 'high'"):
-        runs_from_table(path)
-    with pytest.raises(LagError, match="has no column 'rsa'. Choices: 'step', 'alignment'"):
-        runs_from_table(path, alignment="rsa")
+    with pytest.raises(DataError, match=r"'alignment' holds text where a number should be: 'high' \(row 2\)"):
+        runs_of_log(path)
+    with pytest.raises(DataError, match="has no column 'rsa'. Choices: 'step', 'alignment'"):
+        runs_of_log(path, alignment="rsa")
     (tmp_path / "t.parquet").write_bytes(b"nothing")
-    with pytest.raises(LagError, match=r"t\.parquet cannot be read as parquet"):
-        runs_from_table(tmp_path / "t.parquet")
-    with pytest.raises(LagError, match=r"missing\.csv cannot be read as csv"):
-        runs_from_table(tmp_path / "missing.csv")
+    with pytest.raises(DataError, match=r"t\.parquet cannot be read as parquet"):
+        runs_of_log(tmp_path / "t.parquet")
+    with pytest.raises(
+        DataError, match=r"there is no log at .*missing\.csv; a log is CSV, Parquet, trainer_state.json"
+    ):
+        runs_of_log(tmp_path / "missing.csv")
 
 
 def write(path, kind, n=30, runs=1):
@@ -145,10 +149,9 @@ def test_the_command_pools_runs_and_maps_a_record(tmp_path, capsys):
 
 def test_the_command_says_what_is_wrong(tmp_path, capsys):
     path = write(tmp_path / "t.csv", "lead_trend")
-    assert main(["lag", str(path), str(path)]) == 2
-    assert "one table at a time" in capsys.readouterr().err
     assert main(["lag", str(path)]) == 2
-    assert "has no column 'performance'" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "has no column 'performance' (say which one it is: performance=, --performance). Choices: 'step', 'a" in said
     record_of(tmp_path / "a", [("IT", "head", planted_lead("lead_trend", 15, seed=1))])
     assert main(["lag", str(tmp_path / "a"), "--roi", "it"]) == 2
     assert "Did you mean 'IT'?" in capsys.readouterr().err

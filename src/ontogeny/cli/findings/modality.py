@@ -21,7 +21,9 @@ The tables of the publication are not in this package; the message says where th
 
 Records are models at their last step; what they read (text or image) is that of their benchmark. Both modalities need
 the same metric and the same benchmark. Where the same responses to the same stimuli are two benchmarks, one for texts
-and one for pictures, say so with --pair-benchmarks; subjects and regions then need the same names.
+and one for pictures, say so with --pair-benchmarks; subjects and regions then need the same names. Such pairs are the
+embedded planted-captions and planted-vision, and nsd2022 with captions and with images. tuckute2024 and
+kriegeskorte2008 share a metric (cka-linear-debiased), but neither subjects nor regions.
 
 what each line means:
   text minus image  mean over regions of each subject's difference, t interval over subjects; p by flips of the

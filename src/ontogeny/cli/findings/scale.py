@@ -19,7 +19,8 @@ As the representational scale grows, does alignment move from sensory to associa
   ontogeny findings scale --published shen2026 --modality vision --family 'mutual_knn_*' --low 20 --high 400
 
 The scale is read from the metric's name: a kernel's width (cka-rbf-36-debiased-z; the study's cka_36) or a number of
-neighbours (mutual-knn-20-inner). Score a benchmark with the same metric at two or more scales. The debiased form is
+neighbours (mutual-knn-20-inner). Score a benchmark of four regions or more (nsd2022, algonauts2023, your own) with the
+same metric at two or more scales (protocol="shen2026"). The debiased form is
 taken where both are there. Values are taken above chance; where a metric's chance level is not known, as of cka_36 in
 the study's tables, only with --raw.
 

@@ -14,8 +14,8 @@ from ontogeny.scores import Score
 
 __all__ = ["from_lm_eval"]
 
-_STEP = re.compile(r"(?<![a-z])step[-_]?(\d+)(?!\d)")
-_REVISION = re.compile(r"(?:^|,)revision=([^,]+)")
+_STEP = re.compile(r"(?<![a-z])(?:global_?)?(?:step|checkpoint)[-_]?(\d+)(?!\d)")
+_ARGUMENT = re.compile(r"(?:^|,)(\w+)=([^,]*)")
 _UNITS = {
     "acc": "share correct",
     "acc_norm": "share correct",
@@ -34,7 +34,8 @@ def from_lm_eval(
     """Task rows of one result file, or of all in a folder.
 
     A metric is called "arc_easy acc"; its standard error stands in the note. The step is in the file's name
-    ("..._step1000.json") or, as a revision, in the model's arguments; the two have to agree.
+    ("..._step1000.json") or, as a revision ("step1000") or a folder ("checkpoint-1000"), in the model's arguments;
+    these have to agree. Else it is in the name of a folder between the file and `path`.
 
     Args:
         path: file, or a folder, which is searched with all below it.
@@ -53,7 +54,7 @@ def from_lm_eval(
         content = _read(file, strict=not place.is_dir())
         if content is None:
             continue
-        at = step if step is not None else _step(file, content)
+        at = step if step is not None else _step(file, content, place)
         seen |= dict.fromkeys(content["results"])
         for row in _rows(content["results"], run=run, step=at, note=f"from {file.name}", tasks=tasks):
             if found.setdefault(row.key, row).value != row.value:
@@ -81,24 +82,25 @@ def _read(file: Path, *, strict: bool) -> dict[str, Any] | None:
     return None
 
 
-def _step(file: Path, content: Mapping[str, Any]) -> int:
+def _step(file: Path, content: Mapping[str, Any], place: Path) -> int:
     arguments = (content.get("config") or {}).get("model_args") or ""
-    revision = arguments.get("revision", "") if isinstance(arguments, dict) else _revision(str(arguments))
-    told = {
-        where: int(found[1])
-        for where, text in (("its name", file.stem), ("its revision", str(revision)))
-        if (found := _STEP.search(text))
+    given = arguments if isinstance(arguments, dict) else dict(_ARGUMENT.findall(str(arguments)))
+    says = {
+        "its name": file.stem,
+        "its revision": str(given.get("revision", "")),
+        "its model": str(given.get("pretrained", "")),
     }
+    told = {where: int(found[-1]) for where, text in says.items() if (found := _STEP.findall(text))}
+    if not told and place.is_dir() and (found := _STEP.findall(str(file.parent.relative_to(place.parent)))):
+        told["its folder"] = int(found[-1])
     if not told:
-        raise DataError(f"{file} does not say its step, in its name (..._step1000.json) or as revision=; give step=")
+        raise DataError(
+            f"{file} does not say its step, in its name (..._step1000.json), as revision=, or as a folder "
+            "(checkpoint-1000); give step="
+        )
     if len(set(told.values())) > 1:
         raise DataError(f"{file}: {' but '.join(f'{where} says step {s}' for where, s in told.items())}; give step=")
     return next(iter(told.values()))
-
-
-def _revision(arguments: str) -> str:
-    found = _REVISION.search(arguments)
-    return found[1] if found else ""
 
 
 def _rows(

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import lightning.pytorch as pl
+import numpy as np
 import pytest
 import torch
 import wandb
@@ -20,10 +21,10 @@ from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from ontogeny import Record, load_published
-from ontogeny.errors import DataError
-from ontogeny.lag.inputs import run_from_record
-from ontogeny.replay import lightning
-from ontogeny.replay.task_logs import (
+from ontogeny.cli import main
+from ontogeny.errors import DataError, LagError
+from ontogeny.lag import run_from_record, runs_of_log
+from ontogeny.logs import (
     from_csv_logger,
     from_lm_eval,
     from_tensorboard,
@@ -31,7 +32,8 @@ from ontogeny.replay.task_logs import (
     from_wandb,
     read_task_log,
 )
-from ontogeny.replay.task_logs.wandb_file import wandb_history
+from ontogeny.logs.wandb_file import wandb_history
+from ontogeny.replay import lightning
 from ontogeny.scores import Score
 
 
@@ -268,6 +270,66 @@ def test_averaged_losses_carry_the_warning_into_lag_and_evaluations_do_not(hf_ru
     assert not run_from_record(record, task="eval_loss").higher_is_better
 
 
+def test_one_reader_gives_the_same_run_from_every_log_of_a_trainer(hf_run):
+    """The average of the logged losses against the evaluations, out of three kinds of logs of one training."""
+    folder, held_out, _ = hf_run
+    slash = {"alignment": "train/grad_norm", "performance": "eval/loss"}
+    flat = {"alignment": "grad_norm", "performance": "eval_loss"}
+    with pytest.raises(LagError, match=r"share 2 steps \(6, 9\): alignment has 3 \(3, 6, 9\), performance 5 \(2, 4"):
+        runs_of_log(folder / "out", **flat)
+    runs = [
+        runs_of_log(folder / place, match="nearest", **names)[0]
+        for place, names in (("out", flat), ("wandb", slash), ("tb", slash))
+    ]
+    for run in runs:
+        assert run.steps.tolist() == [3, 6, 9]
+        assert run.performance[1:] == pytest.approx([held_out[6], held_out[9]], abs=1e-4)
+        assert not run.higher_is_better
+        assert not run.averaged
+        assert "matched by nearest step, as asked: 3 pairs of 3 steps of alignment and 5 of performance" in run.notes[0]
+    between = runs_of_log(folder / "out", match="interpolate", **flat)[0]
+    share = (np.log10(4) - np.log10(3)) / (np.log10(5) - np.log10(3))
+    assert between.performance[0] == pytest.approx(held_out[2] + share * (held_out[4] - held_out[2]), abs=1e-4)
+    assert between.interpolated
+    assert "performance is interpolated, as asked, at 1 of 3 steps" in between.notes[0]
+
+
+def test_a_records_task_may_stand_in_a_trainers_log(hf_run, tmp_path, capsys):
+    folder, held_out, _ = hf_run
+    record = Record.open(tmp_path / "r", create=True, run="a")
+    record.append(
+        Score(run="a", step=s, kind="alignment", roi="IT", layer="h", metric="rsa", value=s / 10, unit="r")
+        for s in (2, 4, 6, 8, 9)
+    )
+    run = run_from_record(record, task="eval_loss", task_log=folder / "out")
+    assert run.performance.tolist() == pytest.approx([held_out[s] for s in (2, 4, 6, 8, 9)], abs=1e-4)
+    with pytest.raises(LagError, match=r"has no task 'loss'. It has no task at all: give the log that has one"):
+        run_from_record(record)
+    options = ["lag", str(record.folder), "--task-log", str(folder / "out")]
+    assert main(options) == 2
+    assert "which column of" in capsys.readouterr().err
+    assert main([*options, "--task", "eval_los"]) == 2
+    error = capsys.readouterr().err
+    assert "has no column 'eval_los'. Did you mean 'eval_loss'" in error
+    assert "'grad_norm'" in error.partition("Its columns: ")[2]
+    assert main([*options, "--task", "eval_loss"]) == 0
+    assert "too few checkpoints" in capsys.readouterr().out
+    assert main([*options, "--task", "loss"]) == 2
+    assert "share 2 steps (6, 9)" in capsys.readouterr().err
+
+
+def test_lightnings_shift_is_said_and_made_in_every_reader(pl_run):
+    folder, _, _ = pl_run
+    for place in ("csv/version_0/metrics.csv", "csv/version_0", "tb"):
+        [run] = runs_of_log(folder / place, alignment="train_loss", performance="val_loss", match="nearest")
+        assert run.steps.tolist() == [3, 6, 9, 11]
+        said = "'val_loss', logged by Lightning at step k, belongs to the weights after k + 1 updates"
+        assert said in run.notes
+    names = {"alignment": "train_loss", "performance": "val_loss"}
+    [as_written] = runs_of_log(folder / "csv/version_0", writer="own", **names)
+    assert as_written.steps.tolist() == [2, 5, 8, 11]
+
+
 PYTHIA = "evals/pythia-v1/pythia-70m-deduped/zero-shot"
 
 
@@ -389,7 +451,7 @@ def test_logs_that_are_not_there_or_not_what_they_should_be(tmp_path):
     with pytest.raises(DataError, match="there is no log at .*nowhere"):
         read_task_log(tmp_path / "nowhere")
     (tmp_path / "a.txt").write_text("")
-    with pytest.raises(DataError, match="a.txt is no log that is known: trainer_state.json"):
+    with pytest.raises(DataError, match="a.txt is no log that is known: CSV, Parquet, trainer_state.json"):
         read_task_log(tmp_path / "a.txt")
     with pytest.raises(DataError, match="there is no trainer_state.json at .* nor in a checkpoint-N folder of it"):
         from_trainer_state(tmp_path)
@@ -418,7 +480,7 @@ def test_logs_that_are_not_there_or_not_what_they_should_be(tmp_path):
     with pytest.raises(DataError, match="b.wandb is no offline run of Weights & Biases: it does not begin with ':W&B'"):
         from_wandb(tmp_path / "b.wandb")
     (tmp_path / "h.jsonl").write_text('{"loss": 1}\n')
-    with pytest.raises(DataError, match="h.jsonl has no step: none of its keys is train/global_step or"):
+    with pytest.raises(DataError, match="h.jsonl has no step: none of 'train/global_step', .* is there; name"):
         from_wandb(tmp_path / "h.jsonl")
     (tmp_path / "h.json").write_text("[1, 2]")
     with pytest.raises(DataError, match="h.json is not a list of rows; export the run's history"):

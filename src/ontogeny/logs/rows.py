@@ -28,7 +28,7 @@ from typing import Any, Literal
 from ontogeny.errors import DataError, nearest
 from ontogeny.scores import Score
 
-__all__ = ["Logged", "Writer", "task_rows", "told_writer"]
+__all__ = ["Logged", "Writer", "belongs", "more_than_once_an_epoch", "plain", "task_rows", "told_writer"]
 
 Writer = Literal["transformers", "lightning", "own"]
 
@@ -91,10 +91,10 @@ def task_rows(
 
 
 def _converted(kept: Sequence[Logged], writer: Writer, run: str, note: str) -> Iterator[Score]:
-    often = _more_than_once_an_epoch(kept)
+    often = more_than_once_an_epoch(kept)
     for one in kept:
-        metric = _plain(one.metric)
-        source, shift = _belongs(metric, writer, often=one.metric in often)
+        metric = plain(one.metric)
+        source, shift = belongs(metric, writer, often=one.metric in often)
         if not _HELD_OUT.fullmatch(metric) and not metric.startswith("train"):
             metric = f"logged_{metric}" if writer == "own" else f"train_{metric}"
         yield Score(
@@ -109,7 +109,7 @@ def _converted(kept: Sequence[Logged], writer: Writer, run: str, note: str) -> I
         )
 
 
-def _belongs(metric: str, writer: Writer, *, often: bool) -> tuple[str, int]:
+def belongs(metric: str, writer: Writer, *, often: bool) -> tuple[str, int]:
     """Source, and by how many updates the weights are ahead of the logged step."""
     late = 1 if writer == "lightning" else 0
     if _HELD_OUT.fullmatch(metric):
@@ -119,13 +119,14 @@ def _belongs(metric: str, writer: Writer, *, often: bool) -> tuple[str, int]:
     return "trainer_average", late
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     """train/loss -> train_loss, eval/loss -> eval_loss; other slashes stay."""
     head, slash, rest = name.partition("/")
     return f"{head}_{rest}" if slash and head in ("train", "eval", "test", "val") else name
 
 
-def _more_than_once_an_epoch(kept: Sequence[Logged]) -> set[str]:
+def more_than_once_an_epoch(kept: Sequence[Logged]) -> set[str]:
+    """Names of what was logged at several steps of one epoch."""
     seen: dict[tuple[str, Any], set[int]] = {}
     for one in kept:
         seen.setdefault((one.metric, one.epoch), set()).add(one.step)
