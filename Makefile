@@ -33,14 +33,10 @@ bench: .venv/.ready
 	PYTHONPATH=.venv/bench $(BIN)/python -m tests.timings
 
 # Warnings of old libraries among each other are no errors here. timm is left out, for the reason below.
-LOWEST := datasets hdf5 hub imaging interchange lightning nilearn peft query ray report tables tensorboard transformers \
-	wandb dev
-
 lowest: .venv/.lowest
 	.venv/lowest/bin/python -m pytest -o filterwarnings=default -m "not slow and not browser" tests/unit
 
 .venv/.lowest: constraints-lowest.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(PYTHON) -m venv .venv/lowest
 	.venv/lowest/bin/python -m pip install --quiet --disable-pip-version-check --requirement constraints-lowest.txt
 	.venv/lowest/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
@@ -49,8 +45,9 @@ lowest: .venv/.lowest
 # Written anew when pyproject.toml's ranges change; uv resolves them.
 constraints-lowest: .venv/.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target .venv/uv uv
-	.venv/uv/bin/uv pip compile --quiet --no-annotate --no-header --resolution lowest-direct --python-version 3.11 \
-		$(addprefix --extra ,$(LOWEST)) pyproject.toml --output-file constraints-lowest.txt
+	.venv/uv/bin/uv pip compile --quiet --no-annotate --no-header --upgrade --resolution lowest-direct \
+		--python-version 3.11 --all-extras --no-emit-package timm --no-emit-package torchvision \
+		pyproject.toml --output-file constraints-lowest.txt
 
 # timm stands aside: it needs torchvision, whose wheels do not fit the CPU build of torch, and a torchvision that cannot be
 # imported breaks transformers. The tests of timm run in a process that sees this folder.

@@ -20,7 +20,7 @@ __all__ = ["dataset", "held_out", "network", "pixels"]
 
 def pixels(image: Any) -> Float[Tensor, "3 height width"]:
     """A picture as the network takes it, from -1 to 1."""
-    return torch.as_tensor(np.asarray(image)).permute(2, 0, 1).float() / 127.5 - 1
+    return torch.as_tensor(np.array(image)).permute(2, 0, 1).float() / 127.5 - 1
 
 
 def network() -> nn.Sequential:
