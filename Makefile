@@ -1,5 +1,6 @@
 # make demo   set up, then train two small models, watched, and write runs/demo/report.html
 # make test   set up, then format, lint, types, import contracts and all tests
+# make lowest the unit tests with the lowest version of each library that pyproject.toml allows (downloads gigabytes)
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -11,7 +12,7 @@ export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench lowest constraints-lowest clean
 
 demo: .venv/.ready
 	OMP_NUM_THREADS=2 $(BIN)/ontogeny demo --out runs/demo
@@ -30,6 +31,24 @@ bench: .venv/.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --no-deps --target .venv/bench \
 		cka-pytorch==1.1.3 seaborn==0.13.2
 	PYTHONPATH=.venv/bench $(BIN)/python -m tests.timings
+
+# Warnings of old libraries among each other are no errors here, and shapes are not checked: old checkers evaluate more
+# annotations than can be. timm is left out, for the reason below.
+lowest: .venv/.lowest
+	.venv/lowest/bin/python -m pytest -o filterwarnings=default -o addopts= -m "not slow and not browser" tests/unit
+
+.venv/.lowest: constraints-lowest.txt
+	$(PYTHON) -m venv .venv/lowest
+	.venv/lowest/bin/python -m pip install --quiet --disable-pip-version-check --requirement constraints-lowest.txt
+	.venv/lowest/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+# Written anew when pyproject.toml's ranges change; uv resolves them.
+constraints-lowest: .venv/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target .venv/uv uv
+	.venv/uv/bin/uv pip compile --quiet --no-annotate --no-header --upgrade --resolution lowest-direct \
+		--python-version 3.11 --all-extras --no-emit-package timm --no-emit-package torchvision \
+		pyproject.toml --output-file constraints-lowest.txt
 
 # timm stands aside: it needs torchvision, whose wheels do not fit the CPU build of torch, and a torchvision that cannot be
 # imported breaks transformers. The tests of timm run in a process that sees this folder.

@@ -1,7 +1,7 @@
 """Make the checkpoint series that lies in checkpoints/tiny, or one like it; then replay it in a few seconds.
 
     python recipes/tiny_series.py --out checkpoints/tiny
-    ontogeny replay tiny --benchmark planted-vision --task recipes.tiny_series:held_out     # in the project's folder
+    ontogeny replay tiny --benchmark planted-vision --task ontogeny.replay.tiny:held_out
 
 A small CNN learns the shapes of the embedded simulated world; its weights are saved at steps 0, 1, 2, 4, ... 1024.
 """
@@ -13,35 +13,10 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 
 import ontogeny
-from ontogeny.worlds.vision import training_images
-
-
-def pixels(image) -> Tensor:
-    return torch.as_tensor(image).permute(2, 0, 1).float() / 127.5 - 1
-
-
-def network() -> nn.Module:
-    """What the weights belong to."""
-    torch.manual_seed(1)
-    return nn.Sequential(
-        nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.BatchNorm2d(8), nn.ReLU()),
-        nn.Sequential(nn.Conv2d(8, 16, 3, stride=2), nn.BatchNorm2d(16), nn.ReLU()),
-        nn.Sequential(nn.Conv2d(16, 32, 3, stride=2), nn.BatchNorm2d(32), nn.ReLU()),
-        nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 4)),
-    )
-
-
-def dataset(seed: int, n: int) -> tuple[Tensor, Tensor]:
-    images, labels = training_images(seed=seed, n=n)
-    return torch.stack([pixels(image) for image in images]), torch.as_tensor(labels).long()
-
-
-def held_out(model: nn.Module) -> list:
-    """The task at the weights of a model: loss and accuracy on images of another seed."""
-    return list(ontogeny.HeldOutLoss(batches=[dataset(2, 500)])(model))
+from ontogeny.replay.tiny import dataset, held_out, network, pixels
 
 
 def main(argv=None) -> None:

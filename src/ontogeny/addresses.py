@@ -15,7 +15,7 @@ def object_at(address: Any) -> Any:
     """The object at "module:attribute", looked for in the current folder too; anything but a text is given back.
 
     Raises:
-        ConfigError: no such module or attribute.
+        ConfigError: no such module or attribute, or one that cannot be imported.
     """
     if not isinstance(address, str):
         return address
@@ -27,6 +27,9 @@ def object_at(address: Any) -> Any:
         found: Any = importlib.import_module(module)
     except ImportError as error:
         raise ConfigError(f"cannot load {address!r}: {error}; is the module in this folder or installed?") from error
+    except (Exception, SystemExit) as error:
+        told = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigError(f"cannot load {address!r}: importing {module!r} raised {told}") from error
     finally:
         sys.path.remove("")
     for part in attribute.split("."):

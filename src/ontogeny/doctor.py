@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import nn
@@ -14,10 +15,11 @@ from ontogeny.benchmark.leak import split_leak
 from ontogeny.benchmark.pairing import pairings
 from ontogeny.benchmark.visible import Visible, effective_stimuli, least_correlation, visible
 from ontogeny.ceilings import LOWEST
-from ontogeny.errors import ProbeError
+from ontogeny.diagnosis import ANYTHING, Diagnosis, Obstacle, failure, obstacle, ways
 from ontogeny.extraction.features import Site
+from ontogeny.extraction.probe import Probe
 from ontogeny.extraction.ranks import ALONE
-from ontogeny.reading import rehearse
+from ontogeny.reading import EVERYTHING, TASK, rehearse
 from ontogeny.scores import Score
 
 if TYPE_CHECKING:
@@ -81,52 +83,77 @@ def _sources(targets: list[Target], assemblies: Sequence[Assembly | Geometry]) -
     return sources or others
 
 
-def examine(monitor: Monitor, model: nn.Module) -> str:
-    """Probe once, write nothing, and report.
+def examine(monitor: Monitor, model: nn.Module, *, addresses: Mapping[str, str] | None = None) -> Diagnosis:
+    """Probe once, write nothing, and report; whatever the model, tokenizer or transform raises is a finding.
 
     Args:
         monitor: as it will be used in training.
         model: the model to be trained; it is left as it was.
+        addresses: see `ways`.
 
     Returns:
-        Several lines of text: benchmarks, layers with sizes, scores now, refusals, seconds a probe.
-
-    Raises:
-        ProbeError: the model cannot be read at all.
+        Benchmarks, layers with sizes, scores now, refusals, seconds a probe; what stands in the way; lines to copy.
     """
-    lines: list[str] = []
-    for watched in monitor.watched:
-        lines += describe_benchmark(watched.benchmark)
-    found, readable = rehearse(monitor.watched, model, ALONE)
-    if not readable:
-        raise ProbeError("no layer of this model can be read. " + "\n".join(found))
-    lines += ["", "how the model is read", *(f"  {line}" for line in found)]
-    rows = monitor.measure(model, 0)
-    alignment = [r for r in rows if r.kind == "alignment"]
-    lines += ["", "layers read, and their best score now (mean over subjects)"]
-    for site, group in _by_site(alignment).items():
-        best = max(_means(group).items(), key=lambda item: item[1])
-        lines.append(f"  {site!s:<44} {group[0].n_features:>6} features   {best[1]:+.3f}  {best[0]}")
-    baseline = [r for r in rows if r.kind in ("baseline", "control") and "permuted" not in r.layer]
-    for site, group in _by_site(baseline).items():
-        best = max(_means(group).items(), key=lambda item: item[1])
-        lines.append(f"  {site.layer!s:<44} {group[0].n_features:>6} features   {best[1]:+.3f}  {best[0]}")
+    lines = [line for watched in monitor.watched for line in describe_benchmark(watched.benchmark)]
+    try:
+        found, readable = rehearse(monitor.watched, model, ALONE)
+        lines += ["", "how the model is read", *(f"  {line}" for line in found)]
+        rows = monitor.measure(model, 0) if readable else None
+    except ANYTHING as error:
+        rows, lines = None, [*lines, "", f"not read   {failure(error)}"]
+    obstacles = _obstacles(monitor, model, rows)
+    if rows is not None:
+        lines += _measured(rows)
+    options = _options(monitor) | {name: value for one in obstacles for name, value in one.options.items()}
+    benchmarks = {w.benchmark.benchmark.name: w.benchmark.benchmark.read.modality for w in monitor.watched}
+    return Diagnosis(lines=tuple(lines), obstacles=obstacles, ways=ways(benchmarks, options, addresses=addresses))
+
+
+def _measured(rows: list[Score]) -> list[str]:
+    """Layers with their scores, refusals, task and cost."""
+    lines = ["", "layers read, and their best score now (mean over subjects)"]
+    for kinds in (("alignment",), ("baseline", "control")):
+        of_kind = [row for row in rows if row.kind in kinds and "permuted" not in row.layer]
+        for site, group in _by_site(of_kind).items():
+            best = max(_means(group).items(), key=lambda item: item[1], default=("no value", float("nan")))
+            name = str(site) if kinds == ("alignment",) else site.layer
+            lines.append(f"  {name:<44} {group[0].n_features:>6} features   {best[1]:+.3f}  {best[0]}")
     lines += [f"  refused: {r.layer} {r.metric}: {r.note}" for r in rows if r.kind == "refusal"]
     lines += [f"task       {r.metric} {r.value:.4f} {r.unit} (n = {r.n_stimuli})" for r in rows if r.kind == "task"]
     if not any(r.kind == "task" for r in rows):
         lines.append("task       none: pass task=HeldOutLoss(...), so that alignment has a task to be compared with")
     seconds = next(r.value for r in rows if r.kind == "probe")
-    lines.append(f"cost       one probe takes {seconds:.2f} s")
-    lines.append(f"the line   {_callback_line(monitor)}")
-    return "\n".join(lines)
+    return [*lines, f"cost       one probe takes {seconds:.2f} s"]
 
 
-def _callback_line(monitor: Monitor) -> str:
-    names = [w.benchmark.benchmark.name for w in monitor.watched]
-    reader = {"text": "tokenizer=tokenizer", "image": "transform=transform"}
-    kinds = dict.fromkeys(reader[w.benchmark.benchmark.stimuli.modality] for w in monitor.watched)
-    first = repr(names[0] if len(names) == 1 else names).replace("'", '"')
-    return f'AlignmentCallback({first}, {", ".join(kinds)}, task=HeldOutLoss(loader), record="runs/a")'
+def _obstacles(monitor: Monitor, model: nn.Module, rows: list[Score] | None) -> tuple[Obstacle, ...]:
+    """What stands in the way; each probe that gave nothing is read again, to find the stimulus."""
+    found: list[Obstacle] = []
+    unread = [r for r in rows or () if r.kind == "refusal" and r.layer in (EVERYTHING, TASK)]
+    if rows is None or any(r.layer == EVERYTHING for r in unread):
+        probes = [probe for w in monitor.watched for probe in w.probes]
+        found += [obstacle(probe, model, error) for probe in probes if (error := _error(probe, model)) is not None]
+    found += [Obstacle(what=f"the task failed: {r.note}") for r in unread if r.layer == TASK]
+    if not found and not any(r.kind == "alignment" for r in rows or ()):
+        found.append(Obstacle(what="no layer can be scored; the lines above say why for each"))
+    return tuple(found)
+
+
+def _error(probe: Probe, model: nn.Module) -> BaseException | None:
+    try:
+        probe(model)
+    except ANYTHING as error:
+        return error
+    return None
+
+
+def _options(monitor: Monitor) -> dict[str, Any]:
+    """How the first benchmark is read, where that is not the default."""
+    probe = monitor.watched[0].probe
+    defaults = {f.name: f.default for f in fields(Probe)}
+    names = ("layers", "pooling", "batch_size", "module", "call", "truncation", "image_type")
+    told = {name: getattr(probe, name) for name in names}
+    return {name: value for name, value in told.items() if value != defaults[name] and value not in ((), [])}
 
 
 def _by_site(rows: list[Score]) -> dict[Site, list[Score]]:

@@ -134,5 +134,6 @@ def require(module: str, extra: str) -> Any:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise MissingExtraError(
-            f"this needs {module.split('.')[0]!r}, which is not installed: pip install 'ontogeny[{extra}]'"
+            f"this needs {module.split('.')[0]!r}, which is not installed: in ontogeny's checkout, "
+            f"pip install '.[{extra}]'"
         ) from error

@@ -252,8 +252,8 @@ class Monitor:
         return rows
 
     def doctor(self, model: nn.Module) -> str:
-        """Probe once without writing anything; say what was read, how long it took, and what to do."""
-        return examine(self, model)
+        """Probe once without writing anything; say what was read, how long it took, what stands in the way."""
+        return str(examine(self, model))
 
     @same_randomness()
     def measure(self, model: nn.Module, step: int) -> list[Score]:

@@ -263,7 +263,7 @@ def test_the_report_of_surfaces_says_what_to_install(surface, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     text = write_report("run", spaces=["b"]).html.read_text(encoding="utf-8")
     assert embedded(text) == []
-    assert "pip install &#x27;ontogeny[nilearn]&#x27;" in text
+    assert "pip install &#x27;.[nilearn]&#x27;" in text
 
 
 def test_a_report_refuses_a_folder_that_is_not_the_records(record, lab, capsys):

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 
 import pytest
+import torch
 from tests.models import TinyCNN, tiny_gpt, tokenizer, transform
 
 from ontogeny import HeldOutLoss, Record, watch
 from ontogeny.cli import main
+from ontogeny.doctor import examine
 
 CNN = "tests.models:TinyCNN"
 TRANSFORM = "tests.models:transform"
+HERE = "tests.unit.test_doctor"
 
 
 def test_the_monitors_doctor_lists_layers_scores_task_cost_and_the_line(image_benchmark, tmp_path):
@@ -28,7 +31,7 @@ def test_the_monitors_doctor_lists_layers_scores_task_cost_and_the_line(image_be
 
 
 def test_the_doctor_names_what_is_refused_and_measures_the_task(text_benchmark, tmp_path):
-    batch = {"input_ids": __import__("torch").ones(2, 8, dtype=__import__("torch").long)}
+    batch = {"input_ids": torch.ones(2, 8, dtype=torch.long)}
     monitor = watch(
         text_benchmark,
         record=tmp_path / "r",
@@ -56,7 +59,15 @@ def test_the_command_reads_a_model_by_its_address(capsys):
     assert main(["doctor", "planted-vision", "--model", CNN, "--transform", TRANSFORM]) == 0
     said = capsys.readouterr().out
     assert "late" in said
-    assert "the line" in said
+    flags = f"--model {CNN} --transform {TRANSFORM}"
+    assert said.splitlines()[-4:] == [
+        "the lines to copy",
+        '  callback   AlignmentCallback("planted-vision", transform=transform, task=HeldOutLoss(loader), '
+        'record="runs/a")',
+        '  plain loop monitor = ontogeny.watch("planted-vision", transform=transform, task=HeldOutLoss(loader), '
+        'record="runs/a")',
+        f"  replay     ontogeny replay CHECKPOINTS --benchmark planted-vision {flags}",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -67,7 +78,7 @@ def test_the_command_reads_a_model_by_its_address(capsys):
         (["doctor", "planted-vision", "--model", "tests.models:TinyCN"], "TinyCN"),
         (["doctor", "planted-vision", "--model", "tests.models"], "module:"),
         (["doctor", "planted-vision", "--model", CNN], "transform"),
-        (["doctor", "planted-vision", "--model", CNN, "--transform", TRANSFORM, "--layers", "lat"], "'late'"),
+        (["doctor", "planted-vision", "--model", "tests.unit.broken:x"], "importing 'tests.unit.broken' raised Zero"),
         (["report", "nowhere"], "no record at nowhere"),
     ],
 )
@@ -77,6 +88,175 @@ def test_a_mistake_is_one_line_and_exit_code_2(arguments, message, capsys):
     assert message in said
     assert said.startswith(f"ontogeny {arguments[0]}: ")
     assert "Traceback" not in said
+
+
+class Picky(torch.nn.Module):
+    """A small language model that raises when it is shown what it does not take."""
+
+    def __init__(self, refuses):
+        super().__init__()
+        self.refuses = refuses
+        self.embedding = torch.nn.Embedding(2000, 8)
+        self.blocks = torch.nn.ModuleList([torch.nn.Linear(8, 8), torch.nn.Linear(8, 8)])
+
+    def forward(self, input_ids):
+        self.refuses(input_ids)
+        x = self.embedding(input_ids)
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+def longer_than(n):
+    def refuses(ids):
+        assert ids.shape[1] <= n, f"cannot forward {ids.shape[1]} tokens, the block size is {n}"
+
+    return refuses
+
+
+def first_word(token):
+    def refuses(ids):
+        if (ids[:, 0] == token).any():
+            raise KeyError(token)
+
+    return refuses
+
+
+def out_of_memory(most):
+    def refuses(ids):
+        if len(ids) > most:
+            raise torch.OutOfMemoryError("tried to allocate 20 GiB")
+
+    return refuses
+
+
+def leaves(ids):
+    raise SystemExit(1)
+
+
+def words(text):
+    """A number a word, and every second text has one word more."""
+    found = [len(word) + 7 * ord(word[0]) for word in text.split()]
+    return found + found[:1] * (len(text) % 3)
+
+
+@pytest.fixture
+def reads_text(text_benchmark, tmp_path):
+    def made(model, **options):
+        monitor = watch(text_benchmark, record=tmp_path / "r", tokenizer=words, layers=["blocks.*"], **options)
+        found = examine(monitor, model)
+        assert Record.open(tmp_path / "r").scores == ()
+        return found
+
+    return made
+
+
+def test_texts_beyond_the_context_are_counted_and_the_longest_is_named(reads_text, text_benchmark):
+    lengths = [len(words(text)) for text in text_benchmark.stimuli.inputs]
+    limit = sorted(set(lengths))[-2]
+    found = reads_text(Picky(longer_than(limit)))
+    (one,) = found.obstacles
+    n = sum(length > limit for length in lengths)
+    assert one.what.startswith(f"{n} of {len(lengths)} texts cannot be read: those of {limit + 1} tokens or more")
+    assert f"Pass truncation={limit} (--truncation {limit})" in one.what
+    assert f"AssertionError: cannot forward {limit + 1} tokens" in one.what
+    assert f"truncation={limit}, task=HeldOutLoss(loader)" in found.ways[1]
+    assert f"--truncation {limit}" in found.ways[3]
+    assert reads_text(Picky(longer_than(limit)), truncation=limit).obstacles == ()
+
+
+def test_one_stimulus_that_a_model_fails_on_is_found(reads_text, text_benchmark):
+    last = text_benchmark.stimuli.inputs[-1]
+    (one,) = reads_text(Picky(first_word(words(last)[0]))).obstacles
+    assert re.match(r"stimulus '\S+', \d+ tokens cannot be read: KeyError: \d+ \(test_doctor.py, line \d+\)", one.what)
+
+
+@pytest.mark.parametrize(
+    ("refuses", "said"),
+    [
+        (longer_than(0), "no stimulus can be read, the shortest neither: Picky failed on stimuli"),
+        (leaves, "no stimulus can be read, the shortest neither: SystemExit: 1 (test_doctor.py, line"),
+        (out_of_memory(0), "Picky has no memory for stimuli"),
+        (out_of_memory(4), "A single stimulus can be read, eight together cannot"),
+    ],
+)
+def test_a_model_that_cannot_be_read_at_all_is_a_finding(reads_text, refuses, said):
+    found = reads_text(Picky(refuses))
+    assert said in found.obstacles[0].what
+    assert str(found).splitlines()[-1].startswith("  replay     ontogeny replay CHECKPOINTS --benchmark ")
+
+
+def test_a_batch_that_has_no_memory_can_be_smaller(reads_text):
+    found = reads_text(Picky(out_of_memory(8)))
+    assert "With batch_size=8 (--batch-size 8) all of them are read" in found.obstacles[0].what
+    assert "batch_size=8" in found.ways[1]
+    assert reads_text(Picky(out_of_memory(8)), batch_size=8).obstacles == ()
+
+
+def test_a_task_that_fails_is_a_finding_and_the_layers_are_read(reads_text):
+    def task(model):
+        raise KeyError("labels")
+
+    found = reads_text(Picky(lambda ids: None), task=task)
+    assert [one.what for one in found.obstacles] == ["the task failed: KeyError: 'labels'"]
+    assert any("blocks.0" in line for line in found.lines)
+
+
+def no_vocabulary(text):
+    return {}[text]
+
+
+def refuses_texts(text):
+    raise ValueError("not this text")
+
+
+def nothing():
+    return None
+
+
+def no_weights():
+    raise FileNotFoundError("weights.pt")
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "said"),
+    [
+        ("no_vocabulary", r"the tokenizer .*stimulus 'sentence-\S+'.*KeyError"),
+        (
+            "refuses_texts",
+            r"the tokenizer failed on stimulus 'sentence-\S+, \d+ characters .*ValueError: not this text",
+        ),
+    ],
+)
+def test_whatever_a_tokenizer_raises_the_command_ends_with_lines_to_copy(tokenizer, said, capsys):
+    flags = ["--model", f"{HERE}:Picky", "--tokenizer", f"{HERE}:{tokenizer}"]
+    ends_with_lines_to_copy(["planted-language", *flags], said, capsys)
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("no_weights", r"FileNotFoundError: weights.pt \(test_doctor.py, line \d+\)"),
+        ("words", r"TypeError: words\(\) missing 1 required positional argument"),
+        ("nothing", r"--model tests.unit.test_doctor:nothing gave a NoneType, expected a torch module"),
+    ],
+)
+def test_whatever_making_a_model_raises_the_command_ends_with_lines_to_copy(model, said, capsys):
+    ends_with_lines_to_copy(["planted-vision", "--model", f"{HERE}:{model}", "--transform", TRANSFORM], said, capsys)
+
+
+def ends_with_lines_to_copy(command, said, capsys):
+    assert main(["doctor", *command]) == 1
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    *_, finding, _, _, _, last = printed.out.splitlines()
+    assert re.search(f"^finding    .*{said}", finding), finding
+    assert last.endswith(" ".join(command[1:]))
+
+
+def test_layers_that_are_not_there_are_a_finding(capsys):
+    assert main(["doctor", "planted-vision", "--model", CNN, "--transform", TRANSFORM, "--layers", "lat"]) == 1
+    assert "finding    the model has no layer 'lat'. Did you mean 'late'" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("verb", ["demo", "doctor", "data", "report"])

@@ -285,7 +285,7 @@ def test_without_pyarrow_lines_go_on_and_parts_say_what_to_install(tmp_path, mon
     assert len(record.scores) == 140
     assert record.series(kind="task").steps.tolist() == [0, 1, 2, 3]
     for work in (lambda: Record.open(tmp_path / "parts"), record.compact, lambda: record.query("SELECT 1")):
-        with pytest.raises(MissingExtraError, match=r"needs 'pyarrow'.*pip install 'ontogeny\[tables\]'"):
+        with pytest.raises(MissingExtraError, match=r"needs 'pyarrow'.*pip install '\.\[tables\]'"):
             work()
     assert len(Record.open(tmp_path / "lines").scores) == 140
 

@@ -108,7 +108,7 @@ def test_an_empty_record_has_no_rows(tmp_path):
 def test_without_duckdb_it_says_what_to_install(record, monkeypatch):
     monkeypatch.setitem(sys.modules, "duckdb", None)
     for ask in (lambda: record.query("SELECT 1"), lambda: record.best("layer")):
-        with pytest.raises(MissingExtraError, match=r"needs 'duckdb'.*pip install 'ontogeny\[query\]'"):
+        with pytest.raises(MissingExtraError, match=r"needs 'duckdb'.*pip install '\.\[query\]'"):
             ask()
 
 

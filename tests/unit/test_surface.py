@@ -72,7 +72,7 @@ def test_every_hook_of_a_callback_exists_in_the_trainer(ours, base):
 
 
 def test_a_missing_extra_says_how_to_install_it():
-    with pytest.raises(MissingExtraError, match=r"pip install 'ontogeny\[report\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install '\.\[report\]'"):
         require("no_such_library", "report")
 
 

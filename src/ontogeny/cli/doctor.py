@@ -31,6 +31,9 @@ and of a benchmark folder, also with --model:
   repeats    do odd and even repeats of a stimulus agree? If not, one is in another order, or all is noise
   left out   voxels that the folder does not hold, and why
 
+With --model whatever the model, tokenizer or transform raises is a line "finding": the stimulus, its length, and what
+to do. It ends with the lines to copy into a script, and with exit code 1 where there is a finding.
+
   ontogeny doctor kriegeskorte2008
   ontogeny doctor my-benchmark --model my_module:make_model --tokenizer my_module:tokenizer
 """
@@ -46,7 +49,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("benchmark", help="name of a benchmark (see `ontogeny data list`), or its folder")
     parser.add_argument("--model", help="module:attribute, a model or a function that makes one")
-    parser.add_argument("--tokenizer", help="module:attribute, for text")
+    parser.add_argument("--tokenizer", help="module:attribute, a name or a folder, for text")
     parser.add_argument("--transform", help="module:attribute, image -> tensor, for images")
     add_reading_options(parser)
     parser.set_defaults(run=_run)
@@ -56,7 +59,6 @@ def _run(arguments: argparse.Namespace) -> int:
     from ontogeny.datasets import benchmark_names, load
     from ontogeny.datasets.folder.examined import describe_folder
     from ontogeny.doctor import describe_benchmark
-    from ontogeny.watching import watch
 
     folder = Path(arguments.benchmark).expanduser()
     own = arguments.benchmark not in benchmark_names() and folder.is_dir()
@@ -65,19 +67,49 @@ def _run(arguments: argparse.Namespace) -> int:
         lines = describe_benchmark(load(arguments.benchmark).prepare())
         sys.stdout.write("\n".join(lines) + "\n" + beside)
         return 0
-    model = object_at(arguments.model)
-    readers = {
-        name: object_at(address)
-        for name in ("tokenizer", "transform")
-        if (address := getattr(arguments, name)) is not None
-    }
+    made = object_at(arguments.model)
     with tempfile.TemporaryDirectory() as scratch:
-        monitor = watch(
-            arguments.benchmark,
-            record=Path(scratch) / "record",
-            **reading_options(arguments),
-            **readers,
+        found = _examined(arguments, made, Path(scratch) / "record")
+    sys.stdout.write(f"{found}\n{beside}")
+    return 1 if found.obstacles else 0
+
+
+def _examined(arguments: argparse.Namespace, made: Any, record: Path) -> Any:
+    """The report; making the model and tokenizing are the user's own code too."""
+    from ontogeny.datasets import load
+    from ontogeny.diagnosis import ANYTHING, Diagnosis, Obstacle, failure, untokenized, ways
+    from ontogeny.doctor import describe_benchmark, examine
+    from ontogeny.errors import ConfigError
+    from ontogeny.watching import watch
+
+    benchmark, options = load(arguments.benchmark), reading_options(arguments)
+    addresses = {name: told for name in ("model", "tokenizer", "transform") if (told := getattr(arguments, name))}
+    readers = {name: told for name, told in addresses.items() if name != "model"}
+    modality = benchmark.read.modality
+    if ("tokenizer" if modality == "text" else "transform") not in readers:
+        watch(benchmark, record=record, **options)  # says what is needed
+    try:
+        model = _model(made, arguments.model)
+        monitor = watch(benchmark, record=record, **options, **readers)
+        return examine(monitor, model, addresses=addresses)
+    except ConfigError:
+        raise
+    except ANYTHING as error:
+        tokenizer = object_at(readers.get("tokenizer")) if ":" in readers.get("tokenizer", "") else None
+        what = untokenized(benchmark.read, tokenizer) or Obstacle(what=failure(error))
+        lines = tuple(describe_benchmark(benchmark.prepare()))
+        return Diagnosis(
+            lines=lines, obstacles=(what,), ways=ways({benchmark.name: modality}, options, addresses=addresses)
         )
-        said = monitor.doctor(model() if isinstance(model, type) or not hasattr(model, "parameters") else model)
-        sys.stdout.write(f"{said}\n{beside}")
-    return 0
+
+
+def _model(made: Any, address: str) -> Any:
+    """The model at an address, or the one that is made there."""
+    from torch import nn
+
+    from ontogeny.errors import ProbeError
+
+    model = made if isinstance(made, nn.Module) else made()
+    if not isinstance(model, nn.Module):
+        raise ProbeError(f"--model {address} gave a {type(model).__name__}, expected a torch module")
+    return model

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["add_atlas", "add_images", "given_images"]
 
 _ATLAS = """\
-Fetch an atlas through nilearn (pip install 'ontogeny[nilearn]'): a label image and its table, as --atlas takes them.
+Fetch an atlas through nilearn (pip install '.[nilearn]'): a label image and its table, as --atlas takes them.
 Nothing is downloaded but by this command; what nilearn has in its folder already is used.
 
   ontogeny data atlas schaefer2018 n_rois=100 resolution_mm=2 --out atlases/

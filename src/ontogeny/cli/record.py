@@ -19,7 +19,7 @@ What a record holds, and questions to it, however large it is.
   ontogeny record compact runs/a                                    all rows into Parquet
 
 A record is a folder. New rows are lines of scores.jsonl; beyond 200 000 lines they move into Parquet files in scores/
-by themselves (with pyarrow: pip install 'ontogeny[tables]'). Questions (pip install 'ontogeny[query]') read both.
+by themselves (with pyarrow: pip install '.[tables]'). Questions (pip install '.[query]') read both.
 """
 _SHOW = """\
 Rows, bytes on disk, steps, probes, tasks and benchmarks of a record. Reads no more than the rows about probes.

@@ -16,9 +16,10 @@ __all__ = ["add_parser"]
 _ABOUT = """\
 Walk a series of saved checkpoints through the same probe as a live run, into the same record.
 
-  ontogeny replay tiny --benchmark planted-vision                       the series that comes with the project
+  ontogeny replay tiny --benchmark planted-vision                       the series that comes with the package
   ontogeny replay out/ --benchmark tuckute2024                          checkpoint-N folders of a Hugging Face Trainer
   ontogeny replay ckpts/ --model my_module:Module --transform my_module:tf --benchmark kriegeskorte2008     Lightning
+  ontogeny replay out/ckpt.pt --model my_module:make --tokenizer my_module:encode --benchmark ...           one file
   ontogeny replay 'runs/a/ep{count}.pt' --model my_module:make --transform my_module:tf --benchmark ...     plain files
   ontogeny replay pythia-70m-deduped --steps log --benchmark tuckute2024            a public series, by its manifest
   ontogeny replay someone/some-model --revisions 'step{step}' --benchmark ...       revisions of a hub repository
@@ -43,7 +44,9 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "source", nargs="*", help="folders, file patterns, names of manifests in checkpoints/, or hub repositories"
+        "source",
+        nargs="*",
+        help="files, folders, file patterns, names of public series (see checkpoints/), or hub repositories",
     )
     parser.add_argument("--benchmark", required=True, nargs="+", help="names (see `ontogeny data list`) or folders")
     parser.add_argument(
@@ -53,6 +56,9 @@ def add_parser(commands: Any) -> None:
         "--steps", default="all", help="all; 0,1,512; or log, log:12, every:1000: the saved steps nearest to these"
     )
     parser.add_argument(
+        "--step", type=int, help="of a single checkpoint, where neither its name nor its content says it"
+    )
+    parser.add_argument(
         "--model",
         help="module:attribute, a class or a function that makes the model; for checkpoints that hold an adapter "
         "(LoRA) alone their base: its folder, or its name where the hub's files are in the local cache",
@@ -60,8 +66,11 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--weights", default="raw", choices=["raw", "ema"], help="which of a Lightning checkpoint")
     parser.add_argument("--key", help="where in a plain file the weights are: state_dict_ema, state.model")
     parser.add_argument("--prefix", default="", help="only weights that begin so (net.), without it")
+    parser.add_argument("--allow", nargs="+", default=[], help="module:Class that files may hold beside weights")
     parser.add_argument(
-        "--updates-per-count", type=int, help="optimizer updates of one {count} in names, e.g. an epoch"
+        "--updates-per-count",
+        type=int,
+        help="optimizer updates of one {count} in names, e.g. an epoch, and of epochs that files hold",
     )
     parser.add_argument("--zero-count", type=int, default=0, help="{count} before any update: -1 where 0 is one epoch")
     parser.add_argument("--revisions", default="step{step}", help="how a hub repository's revisions say their step")
@@ -109,19 +118,13 @@ def _run(arguments: argparse.Namespace) -> int:
 def _run_series(arguments: argparse.Namespace) -> int:
     from ontogeny.errors import ConfigError
     from ontogeny.replay import read_task_log, replay_many
-    from ontogeny.replay.series import UPDATES
 
     if arguments.task_log and len(arguments.source) > 1:
         raise ConfigError("--task-log belongs to one series; replay them one by one")
-    several = [series_of(arguments, source) for source in arguments.source]
-    for series in several:
-        if series.unit != UPDATES:
-            sys.stdout.write(f"steps of {series.name} are {series.unit}, not {UPDATES}: see --updates-per-count\n")
-    records = _records(arguments, several)
     if arguments.dry_run:
-        for series, record in zip(several, records, strict=True):
-            sys.stdout.write(_planned(series, record, arguments.benchmark, engine_of(arguments)))
-        return 0
+        return _plan_series(arguments)
+    several = _several(arguments)
+    records = _records(arguments, several)
     monitors = [monitor_of(arguments, *pair) for pair in zip(several, records, strict=True)]
     for log in arguments.task_log:
         rows = monitors[0].record.append(read_task_log(log, run=monitors[0].record.run))
@@ -130,6 +133,40 @@ def _run_series(arguments: argparse.Namespace) -> int:
     for walk, record in zip(walks, records, strict=True):
         sys.stdout.write("\n".join([*walk.lines(), f"record {record}"]) + "\n")
     return 0 if all(walk.whole for walk in walks) else 1
+
+
+def _several(arguments: argparse.Namespace) -> list[Any]:
+    """The series that are asked for; what they count, and how that was told, is printed."""
+    several = [series_of(arguments, source) for source in arguments.source]
+    sys.stdout.write("".join(map(_told, several)))
+    return several
+
+
+def _told(series: Any) -> str:
+    from ontogeny.replay.series import UPDATES
+
+    counted = f"steps of {series.name} are {series.unit}, not {UPDATES}: see --updates-per-count\n"
+    notes = "".join(f"{series.name}: {note}\n" for note in series.notes)
+    return notes if series.unit == UPDATES else counted + notes
+
+
+def _plan_series(arguments: argparse.Namespace) -> int:
+    """What would be done; the hub is asked once, and an answer that does not come is no reason to wait."""
+    from ontogeny.errors import DownloadError
+    from ontogeny.replay.sources.hub_client import asking_once
+
+    several, unlisted = [], 0
+    for source in arguments.source:
+        try:
+            with asking_once():
+                several.append(series_of(arguments, source))
+        except DownloadError as error:
+            sys.stdout.write(f"{source}: a listing of the hub alone tells its steps. {error}\n")
+            unlisted += 1
+    for series, record in zip(several, _records(arguments, several), strict=True):
+        problems = "".join(f"  {problem}\n" for problem in series.problems)
+        sys.stdout.write(_told(series) + _planned(series, record, arguments.benchmark, engine_of(arguments)) + problems)
+    return 1 if unlisted else 0
 
 
 def _records(arguments: argparse.Namespace, several: Sequence[Any]) -> list[Path]:
@@ -214,7 +251,8 @@ def _planned(series: Any, record: Path, benchmarks: list[str], engine: Any = Non
 
     there = Record.open(record) if (record / "record.json").exists() else None
     planned = plan(series, there, benchmarks, places=engine.places() if engine else 1)
-    size = "an unknown size" if planned.bytes is None else f"about {planned.bytes / 1e9:.2f} GB"
+    unknown = "an unknown size" + (f" ({planned.unsized})" if planned.unsized else "")
+    size = unknown if planned.bytes is None else f"about {planned.bytes / 1e9:.2f} GB"
     time = "not known before the first" if planned.seconds is None else f"about {planned.seconds / 60:.1f} minutes"
     steps = ", ".join(map(str, planned.steps[:12])) + (", ..." if len(planned.steps) > 12 else "")
     return (

@@ -28,63 +28,67 @@ def series_of(arguments: argparse.Namespace, source: str) -> Any:
 
 
 def _found(arguments: argparse.Namespace, source: str) -> Any:
+    """What lies on disk, else a manifest, else a repository of the hub; a name that exists here is not asked there."""
     from ontogeny import replay
+    from ontogeny.replay.sources import is_place
 
-    place = Path(source)
     loading = loading_of(arguments)
-    if place.is_dir() and any(place.glob("*.ckpt")):
-        return replay.lightning(
-            place, model=_needed(arguments, source), weights=arguments.weights, prefix=arguments.prefix
-        )
-    if "{" in place.name:
-        return _files(arguments, place)
-    _only_raw(arguments)
-    if place.is_dir():
-        return replay.hf_trainer(place, trust_remote_code=arguments.trust_remote_code, **loading)
+    trusted: dict[str, Any] = {"trust_remote_code": True} if arguments.trust_remote_code else {}
+    if Path(source).suffix in (".yaml", ".yml") and Path(source).is_file():
+        return _of_manifest(arguments, source, **trusted, **loading)
+    if is_place(source):
+        return _on_disk(arguments, source, **trusted, **loading)
+    _refuse_one_step(arguments, source)
     if "/" not in source:
-        trusted: dict[str, Any] = {"trust_remote_code": True} if arguments.trust_remote_code else {}
-        return replay.load_manifest(source, **trusted, **loading)
-    remote = {"trust_remote_code": arguments.trust_remote_code, **loading}
-    return replay.hub(source, revisions=arguments.revisions, **remote)
+        return _of_manifest(arguments, source, **trusted, **loading)
+    return replay.hub(source, revisions=arguments.revisions, **trusted, **loading)
 
 
-def _files(arguments: argparse.Namespace, pattern: Path) -> Any:
+def _on_disk(arguments: argparse.Namespace, source: str, **loading: Any) -> Any:
     from ontogeny import replay
 
-    if arguments.key is None:
-        _only_raw(arguments)
-    naming = replay.Naming(
-        templates=(pattern.name,), updates_per_count=arguments.updates_per_count, zero_count=arguments.zero_count
+    naming = replay.Naming(templates=(), updates_per_count=arguments.updates_per_count, zero_count=arguments.zero_count)
+    return replay.on_disk(
+        source,
+        key=arguments.key,
+        prefix=arguments.prefix,
+        weights=arguments.weights,
+        naming=naming,
+        step=arguments.step,
+        allow=tuple(object_at(address) for address in arguments.allow),
+        **loading,
     )
-    model, key, prefix = _needed(arguments, str(pattern)), arguments.key, arguments.prefix
-    return replay.files(pattern, model=model, key=key, prefix=prefix, naming=naming)
 
 
-def _only_raw(arguments: argparse.Namespace) -> None:
-    """Refuse to write "ema" over weights that nobody said are averaged."""
+def _of_manifest(arguments: argparse.Namespace, source: str, **options: Any) -> Any:
+    """A series by its name; where there is none, what lies here is said too."""
+    from ontogeny import replay
+    from ontogeny.errors import ConfigError
+    from ontogeny.replay.sources import absent
+
+    _refuse_one_step(arguments, source)
+    try:
+        replay.find_manifest(source)
+    except ConfigError as error:
+        if Path(source).is_file():
+            raise
+        raise ConfigError(f"{absent(source)}. {error}") from error
+    return replay.load_manifest(source, **options)
+
+
+def _refuse_one_step(arguments: argparse.Namespace, source: str) -> None:
     from ontogeny.errors import ConfigError
 
     if arguments.weights != "raw":
-        raise ConfigError(
-            "--weights ema is for Lightning checkpoints, which hold both; for plain files say with --key where the "
-            "averaged ones are (timm: --key state_dict_ema)"
-        )
+        raise ConfigError(f"--weights ema is for Lightning checkpoints on disk, and {source} is none")
+    if arguments.step is not None:
+        raise ConfigError(f"--step is of one checkpoint on disk, and {source} is a series; choose from it with --steps")
 
 
 def loading_of(arguments: argparse.Namespace) -> dict[str, Any]:
     """Options of `Loading` that were given."""
     wanted = {"model": arguments.model, "device_map": arguments.device_map, "dtype": arguments.dtype}
     return {name: value for name, value in wanted.items() if value}
-
-
-def _needed(arguments: argparse.Namespace, source: str) -> str:
-    from ontogeny.errors import ConfigError
-
-    if not arguments.model:
-        raise ConfigError(
-            f"{source} holds weights alone: say with --model module:attribute which class or function makes the model"
-        )
-    return str(arguments.model)
 
 
 def engine_of(arguments: argparse.Namespace) -> Any:

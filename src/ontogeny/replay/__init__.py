@@ -17,7 +17,7 @@ from ontogeny.replay.models import Model, ModelList, read_models
 from ontogeny.replay.naming import Naming
 from ontogeny.replay.pretrained import Loading, check_vocabulary
 from ontogeny.replay.series import CheckpointSeries, Problem
-from ontogeny.replay.sources import files, finished, hf_trainer, hub, lightning, repositories
+from ontogeny.replay.sources import files, finished, hf_trainer, hub, lightning, on_disk, repositories
 from ontogeny.replay.walk import Visit, Walk, replay, replay_many
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "load_manifest",
     "missing_records",
     "model_table",
+    "on_disk",
     "performance_and_alignment",
     "plan",
     "read_manifest",

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from ontogeny.errors import OntogenyError
 from ontogeny.replay.series import CheckpointSeries
+from ontogeny.replay.sources.hub_client import asking_once
 from ontogeny.series import Record
 
 __all__ = ["Plan", "known_weights", "missing", "plan"]
@@ -20,16 +22,18 @@ class Plan:
         known: that the record has already.
         bytes: to be downloaded, from the sizes of the first and the last; None where the source does not say.
         seconds: expected, from the record's own probes; None without any.
+        unsized: why the source does not say its size; "" where it does.
     """
 
     steps: tuple[int, ...]
     known: tuple[int, ...]
     bytes: int | None
     seconds: float | None
+    unsized: str = ""
 
 
 def plan(series: CheckpointSeries, record: Record | None, benchmarks: Sequence[str], *, places: int = 1) -> Plan:
-    """What `replay` would do; nothing is downloaded, and two checkpoints' sizes are asked for.
+    """What `replay` would do; nothing is downloaded, and two checkpoints' sizes are asked for, each once.
 
     Args:
         series: where the weights are.
@@ -40,14 +44,24 @@ def plan(series: CheckpointSeries, record: Record | None, benchmarks: Sequence[s
     lacking = missing(record, series.steps, benchmarks)
     steps = tuple(step for step in series.steps if lacking[step])
     timed = [s.value for s in record.select(kind="probe") if s.value] if record is not None else []
-    sizes = [series.size(step) for step in {*steps[:1], *steps[-1:]}]
+    sizes, unsized = _sizes(series, steps)
     known = [size for size in sizes if size is not None]
     return Plan(
         steps=steps,
         known=tuple(step for step in series.steps if not lacking[step]),
         bytes=round(len(steps) * sum(known) / len(known)) if len(known) == len(sizes) and known else None,
         seconds=len(steps) * sum(timed) / len(timed) / places if timed else None,
+        unsized=unsized,
     )
+
+
+def _sizes(series: CheckpointSeries, steps: Sequence[int]) -> tuple[list[int | None], str]:
+    """Bytes of the first and the last; where they cannot be told, why."""
+    try:
+        with asking_once():
+            return [series.size(step) for step in sorted({*steps[:1], *steps[-1:]})], ""
+    except OntogenyError as error:
+        return [None], str(error)
 
 
 def known_weights(record: Record) -> dict[int, str]:

@@ -161,7 +161,8 @@ def find_manifest(name: str, *, folder: str | os.PathLike[str] | None = None) ->
 
     Args:
         name: of a series ("pythia-70m-deduped"), or path of a manifest with one series.
-        folder: of manifests; "checkpoints" beside the current folder where not given.
+        folder: of manifests; where not given, those that come with the package, then "checkpoints" in the current
+            folder.
 
     Raises:
         ConfigError: no such series, no manifests, or a manifest of several series that was asked for by its path.
@@ -173,18 +174,37 @@ def find_manifest(name: str, *, folder: str | os.PathLike[str] | None = None) ->
                 f"{name} has {len(manifest.series)} series; name one of {', '.join(list(manifest.series)[:8])}"
             )
         return manifest, next(iter(manifest.series.values()))
-    place = Path("checkpoints") if folder is None else Path(folder)
-    known = {title: (manifest, member) for manifest in _all(place) for title, member in manifest.series.items()}
-    if name not in known:
-        raise ConfigError(f"there is no series {name!r} in the manifests of {place}. {nearest(name, known)}")
-    return known[name]
+    names: list[str] = []
+    for place in _places(folder):
+        known = _series(place)
+        if name in known:
+            return known[name]
+        names += known
+    raise ConfigError(f"there is no series {name!r} in the manifests. {nearest(name, names)}")
 
 
-def _all(folder: Path) -> list[Manifest]:
+def _places(folder: str | os.PathLike[str] | None) -> list[Path]:
+    """Folders of manifests, in the order in which they are asked."""
+    if folder is not None:
+        return [Path(folder)]
+    own = Path("checkpoints")
+    return [_shipped(), *([own] if any(own.glob("*.yaml")) else [])]
+
+
+def _shipped() -> Path:
+    """The manifests that come with the package; of a checkout, those at its top."""
+    package = Path(__file__).resolve().parents[1]
+    within = package / "checkpoints"
+    return within if within.is_dir() else package.parents[1] / "checkpoints"
+
+
+def _series(folder: Path) -> dict[str, tuple[Manifest, dict[str, str]]]:
+    """Name -> manifest and members."""
     found = sorted(folder.glob("*.yaml"))
     if not found:
         raise ConfigError(f"there are no manifests (*.yaml) in {folder}; say where they are with folder=")
-    return [read_manifest(path) for path in found]
+    manifests = [read_manifest(path) for path in found]
+    return {title: (manifest, member) for manifest in manifests for title, member in manifest.series.items()}
 
 
 def load_manifest(

@@ -79,7 +79,7 @@ class Naming:
             found = _pattern(template).fullmatch(name)
             if found:
                 said = found.groupdict()
-                step = _number(said["step"]) if said.get("step") else self._counted(int(said["count"]))
+                step = _number(said["step"]) if said.get("step") else self.counted(int(said["count"]))
                 tokens = _number(said["tokens"]) if said.get("tokens") else None
                 return self._checked(name, step, tokens, said.get("tokens") or "")
         return None
@@ -102,7 +102,8 @@ class Naming:
             return (self._count(step) - self.zero_count) * self.tokens_per_count
         return None if self.tokens_per_step is None else step * self.tokens_per_step
 
-    def _counted(self, count: int) -> int:
+    def counted(self, count: int) -> int:
+        """Optimizer updates of a `{count}`."""
         return (count - self.zero_count) * (self.updates_per_count or 1)
 
     def _count(self, step: int) -> int:

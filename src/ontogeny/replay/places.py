@@ -13,6 +13,7 @@ from ontogeny.replay.state import State
 __all__ = ["inner"]
 
 _USUAL = ("state_dict", "model", "model_state_dict", "state.model", "module")
+_RAW = "current_model_state"
 _AVERAGED = ("ema", "averag", "swa")
 _TRAINING = ("optimizer", "optim", "scheduler", "lr_scheduler", "scaler", "rng", "loops", "callbacks")
 
@@ -27,8 +28,13 @@ def inner(content: Mapping[str, Any], key: str | None, where: str) -> State:
         where: for messages.
 
     Raises:
-        WeightsError: nothing there, or no tensors.
+        WeightsError: nothing there, or no tensors; or raw and averaged weights side by side, and no key.
     """
+    if key is None and _is_state(content.get(_RAW)):
+        raise WeightsError(
+            f"{where} is a Lightning checkpoint with averaged weights at 'state_dict' and those as trained at "
+            f"{_RAW!r}; say which with key=, or give its folder in place of a template"
+        )
     found = _usual(content) if key is None else _at(content, key)
     if not _is_state(found):
         there = list(_states(content))

@@ -76,6 +76,7 @@ class CheckpointSeries:
         problems: what was found wrong while listing.
         unit: what `steps` count; "optimizer updates" but where names say only an epoch, or where each is a finished
             model.
+        notes: how the steps were told, where no template says so; what contradicts it without being used.
     """
 
     name: str
@@ -90,6 +91,7 @@ class CheckpointSeries:
     transform: Callable[[int], Any] | None = None
     problems: tuple[Problem, ...] = ()
     unit: str = UPDATES
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if list(self.steps) != sorted(set(self.steps)):

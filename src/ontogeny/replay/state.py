@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import pathlib
 import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -26,6 +28,7 @@ __all__ = [
     "all_finite",
     "damage",
     "load_into",
+    "metadata",
     "read",
     "stranger",
     "stripped",
@@ -38,6 +41,23 @@ _STARTS = (b"PK", b"\x80")
 _LFS = b"version https://git-lfs"
 
 
+# What scripts put beside weights, and which runs no code when it is read: options, paths, numbers of numpy. Under the
+# names that these have had in files: numpy moved its core, Python 3.13 its paths.
+_NO_OBJECTS = [name for name in np.dtypes.__all__ if name not in ("ObjectDType", "StringDType", "VoidDType")]
+_MOVED = {
+    "numpy{}core.multiarray.scalar": (np.float64(0).__reduce__()[0], (".", "._")),
+    "numpy{}core.multiarray._reconstruct": (np.zeros(0).__reduce__()[0], (".", "._")),
+    **{f"pathlib{{}}{cls.__name__}": (cls, (".", "._local.")) for cls in (pathlib.PosixPath, pathlib.PurePosixPath)},
+}
+_HARMLESS: tuple[Any, ...] = (
+    argparse.Namespace,
+    np.dtype,
+    np.ndarray,
+    *(getattr(np.dtypes, name) for name in _NO_OBJECTS),
+    *((what, name.format(place)) for name, (what, places) in _MOVED.items() for place in places),
+)
+
+
 class DamagedError(WeightsError):
     """A file that is cut off or corrupt, or weights that are not finite."""
 
@@ -47,7 +67,8 @@ def read(path: Path, *, allow: Sequence[Any] = ()) -> Mapping[str, Any]:
 
     Args:
         path: the file.
-        allow: classes beside tensors and plain Python that may be in it (`torch.serialization.safe_globals`).
+        allow: classes that may be in it beside tensors, plain Python, argparse.Namespace, paths and numbers of numpy
+            (`torch.serialization.safe_globals`).
 
     Raises:
         DamagedError: cut off or corrupt.
@@ -60,7 +81,7 @@ def read(path: Path, *, allow: Sequence[Any] = ()) -> Mapping[str, Any]:
     try:
         if path.suffix == ".safetensors":
             return dict(require("safetensors.torch", "hub").load_file(str(path)))
-        with torch.serialization.safe_globals([argparse.Namespace, *allow]):
+        with torch.serialization.safe_globals([*_HARMLESS, *allow]):
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except OntogenyError:
         raise
@@ -71,6 +92,15 @@ def read(path: Path, *, allow: Sequence[Any] = ()) -> Mapping[str, Any]:
     if not isinstance(content, Mapping):
         raise WeightsError(f"{path} holds a {type(content).__name__}, not a mapping with weights; save a state_dict")
     return content
+
+
+def metadata(path: Path) -> Mapping[str, str]:
+    """What a .safetensors file says beside its weights; {} of any other file."""
+    if path.suffix != ".safetensors" or damage(path):
+        return {}
+    with path.open("rb") as handle:
+        header = json.loads(handle.read(int.from_bytes(handle.read(8), "little")))
+    return dict(header.get("__metadata__") or {})
 
 
 def stranger(path: Path) -> str | None:
@@ -220,15 +250,20 @@ def _finite(value: Tensor, *, infinity: bool) -> bool:
     return low == low and high == high and (infinity or abs(low) != float("inf") != abs(high))
 
 
-def _needs_code(error: Exception) -> re.Match[str] | None:
-    return re.search(r"GLOBAL (\S+)", " ".join(str(error).split()))
+def _needs_code(error: Exception) -> str:
+    """What would have to be run to read a file; "" where it is something else that fails."""
+    text = " ".join(str(error).split())
+    found = re.search(r"GLOBAL (\S+)", text) or re.search(r"but got <class '([^']+)'>", text)
+    return found[1] if found else ""
 
 
 def why(error: Exception) -> str:
     """In our words: torch's own advise to load it unsafely."""
-    if found := _needs_code(error):
+    if name := _needs_code(error):
+        module, _, what = name.rpartition(".")
+        flag = f" (--allow {module}:{what})" if module and what[:1].isupper() else ""
         return (
-            f"holds {found[1]}, for which code would have to be run; nothing was. Save only a state_dict, or name the "
-            "class in allow= if you know it"
+            f"holds {name}, for which code would have to be run; nothing was. Save only a state_dict, or name the "
+            f"class in allow= if you know it{flag}"
         )
     return f"cannot be read: {type(error).__name__}: {' '.join(str(error).split())[:200]}"

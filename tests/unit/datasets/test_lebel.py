@@ -226,5 +226,5 @@ def test_files_that_are_no_hdf5_are_refused(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="cannot be read as HDF5"), open_hdf5(tmp_path / "a.hf5"):
         pass
     monkeypatch.setitem(__import__("sys").modules, "h5py", None)
-    with pytest.raises(MissingExtraError, match="pip install 'ontogeny\\[hdf5\\]'"), open_hdf5(tmp_path / "a.hf5"):
+    with pytest.raises(MissingExtraError, match="pip install '\\.\\[hdf5\\]'"), open_hdf5(tmp_path / "a.hf5"):
         pass

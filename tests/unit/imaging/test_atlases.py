@@ -108,5 +108,5 @@ def test_names_and_options_that_are_not_known_say_the_nearest(tmp_path, monkeypa
     with pytest.raises(DataError, match="atlas 'schaefer2018' with .*n_rois"):
         fetch_atlas("schaefer2018", tmp_path, n_rois=123)
     monkeypatch.setitem(__import__("sys").modules, "nilearn.datasets", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'ontogeny\[nilearn\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install '\.\[nilearn\]'"):
         fetch_atlas("schaefer2018", tmp_path)

@@ -242,7 +242,7 @@ def test_what_cannot_be_drawn_is_refused(record, space, tmp_path):
 def test_a_glass_brain_without_nilearn_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "nilearn", None)
     monkeypatch.delitem(sys.modules, "nilearn.plotting", raising=False)
-    with pytest.raises(MissingExtraError, match=r"pip install 'ontogeny\[nilearn\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install '\.\[nilearn\]'"):
         write_glass_brain(None, tmp_path / "glass.png")
 
 

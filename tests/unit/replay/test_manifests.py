@@ -33,7 +33,7 @@ def test_a_manifest_is_whole(path):
     assert manifest.about
     assert manifest.citation
     assert manifest.notes
-    assert manifest.documents
+    assert manifest.documents or manifest.folder, "made here, or written about elsewhere"
     assert all(address.startswith("https://") for address in manifest.documents)
     for name in manifest.series:
         assert find_manifest(name, folder=FOLDER)[0] == manifest
@@ -109,16 +109,28 @@ def test_files_that_the_user_got(tmp_path):
         load_manifest("scaling-primate-vvs", folder=FOLDER)
 
 
-def test_a_name_is_looked_up_beside_the_current_folder_and_a_wrong_one_is_suggested(monkeypatch, tmp_path):
-    monkeypatch.chdir(FOLDER.parent)
+def test_a_name_is_found_from_any_folder_and_a_wrong_one_is_suggested(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     assert find_manifest("pythia-1b")[1] == {"size": "1b"}
+    assert load_manifest("tiny").steps[-1] == 1024
     with pytest.raises(
         ConfigError, match=r"there is no series 'pythia-70m-dedupd' .*Did you mean 'pythia-70m-deduped'"
     ):
         find_manifest("pythia-70m-dedupd")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigError, match=r"there are no manifests \(\*.yaml\) in .*empty; say where they are"):
+        find_manifest("pythia-1b", folder=tmp_path / "empty")
+
+
+def test_manifests_of_ones_own_lie_beside_and_do_not_stand_in_the_way(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match=r"there are no manifests \(\*.yaml\) in checkpoints; say where they are"):
-        find_manifest("pythia-1b")
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "mine.yaml").write_text(GOOD)
+    assert find_manifest("a-1b")[1] == {"size": "1b"}
+    (tmp_path / "checkpoints" / "hparams.yaml").write_text("lr: 0.1\n")
+    assert find_manifest("tiny")[0].name == "tiny", "what lies there for another purpose is not read"
+    with pytest.raises(ConfigError, match="hparams.yaml: there is no key 'lr'"):
+        find_manifest("a-1b")
 
 
 def test_a_manifest_by_its_path():

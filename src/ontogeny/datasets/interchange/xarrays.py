@@ -106,7 +106,7 @@ def read_netcdf(path: Path) -> Any:
     except (OSError, ValueError, TypeError, KeyError, ImportError) as error:
         raise DataError(
             f"{path} cannot be read as NetCDF ({str(error).splitlines()[0]}); it may be cut short; NetCDF-4 files need "
-            "h5netcdf: pip install 'ontogeny[interchange]'"
+            "h5netcdf: pip install '.[interchange]'"
         ) from error
     found = [value for value in data.data_vars.values() if {"presentation", "neuroid"} <= set(value.dims)]
     if len(found) != 1:

@@ -6,5 +6,6 @@ from ontogeny.replay.sources.files import files
 from ontogeny.replay.sources.hf_trainer import hf_trainer
 from ontogeny.replay.sources.hub import finished, hub, repositories
 from ontogeny.replay.sources.lightning import lightning
+from ontogeny.replay.sources.on_disk import absent, is_place, on_disk
 
-__all__ = ["files", "finished", "hf_trainer", "hub", "lightning", "repositories"]
+__all__ = ["absent", "files", "finished", "hf_trainer", "hub", "is_place", "lightning", "on_disk", "repositories"]

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from ontogeny.errors import CheckpointError
+from ontogeny.errors import CheckpointError, WeightsError
 from ontogeny.replay.folders import defect
 from ontogeny.replay.naming import Naming, known_tokens, named
 from ontogeny.replay.opening import load_folder
 from ontogeny.replay.pretrained import Loading, load_tokenizer, load_transform, own_factory
 from ontogeny.replay.series import CheckpointSeries, Problem, chosen
+from ontogeny.replay.sources.recognised import step_of, unit_of
+from ontogeny.replay.steps import Count, agreed, by_folder
 
-__all__ = ["hf_trainer"]
+__all__ = ["hf_checkpoint", "hf_trainer"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +51,7 @@ class _Folders:
 def hf_trainer(
     folder: str | os.PathLike[str],
     *,
-    names: str | Naming = "checkpoint-{step}",
+    names: str | Sequence[str] | Naming = "checkpoint-{step}",
     tokens_per_step: int | None = None,
     name: str = "",
     **loading: Any,
@@ -97,6 +99,57 @@ def hf_trainer(
         problems=(*problems, *bad, *_gaps(root, at, found)),
         unit=naming.unit,
     )
+
+
+def hf_checkpoint(
+    folder: str | os.PathLike[str],
+    *,
+    naming: Naming | None = None,
+    step: int | None = None,
+    name: str = "",
+    **loading: Any,
+) -> CheckpointSeries:
+    """One folder with weights as a series of one checkpoint: of a Trainer, of accelerate, or of `save_pretrained`.
+
+    Args:
+        folder: with the weights.
+        naming: how many updates an epoch has, where the folder's name says epochs.
+        step: where neither trainer_state.json nor the folder's name says it, or in place of these.
+        name: of the series; the folder's where empty.
+        **loading: see `Loading`.
+
+    Raises:
+        CheckpointError: it cannot be used, or does not say its step.
+        ConfigError: an unknown option.
+    """
+    root, how, known = Path(folder).resolve(), Loading.of(loading), naming or Naming(templates=())
+    if fault := defect(root, config=own_factory(how.model) is None):
+        raise CheckpointError(f"{folder} {fault.reason}")
+    count = _count(root, step, str(folder))
+    at, title = {step_of(count, known): Path(folder)}, name or root.name
+    source = _Folders(name=title, at=at, loading=how)
+    return CheckpointSeries(
+        name=title,
+        steps=tuple(at),
+        load=source.load,
+        where=source.where,
+        tokenizer=source.tokenizer,
+        transform=source.transform,
+        unit=unit_of([count], known),
+        notes=(f"step told by {count.by}",) if step is None else (),
+    )
+
+
+def _count(root: Path, step: int | None, where: str) -> Count:
+    """The step of one folder."""
+    if step is not None:
+        return Count(number=step, unit="updates", by="what was given")
+    told = _state(root).get("global_step")
+    inside = Count(number=told, unit="updates", by="its trainer_state.json") if isinstance(told, int) else None
+    try:
+        return agreed(by_folder(root.name), inside)
+    except WeightsError as error:
+        raise CheckpointError(f"{where}: {error}") from error
 
 
 def _problem(folder: Path, step: int, *, config: bool) -> Problem | None:

@@ -11,6 +11,8 @@ import hashlib
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +23,7 @@ __all__ = [
     "ATTEMPTS",
     "WAIT",
     "Remote",
+    "asking_once",
     "cached_commits",
     "cached_damage",
     "cached_folder",
@@ -44,6 +47,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TRANSPORT = ("httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3")
 _AGAIN = (408, 425, 429)
+_HURRIED: ContextVar[bool] = ContextVar("hurried", default=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +77,16 @@ def offline() -> bool:
     return bool(require("huggingface_hub.constants", "hub").HF_HUB_OFFLINE)
 
 
+@contextmanager
+def asking_once() -> Iterator[None]:
+    """Within it a request that fails is not repeated: for questions whose answer is not worth waiting for."""
+    token = _HURRIED.set(True)
+    try:
+        yield
+    finally:
+        _HURRIED.reset(token)
+
+
 def commits(repo: str) -> dict[str, str]:
     """Branch or tag -> commit, of a repository; a branch where both have the name.
 
@@ -100,6 +114,8 @@ def files(repo: str, commit: str) -> dict[str, Remote]:
     Raises:
         DownloadError: the hub cannot be reached or does not have it.
     """
+    if _HURRIED.get():  # the client repeats a listing by itself, which this one is not
+        head(repo, commit)
     listed = _patiently(lambda: list(_client().HfApi().list_repo_tree(repository(repo), revision=commit)), repo)
     return {
         f.path: Remote(name=f.path, size=int(f.size), sha256=f.lfs.sha256 if f.lfs else None, git=str(f.blob_id))
@@ -222,7 +238,7 @@ def _commit(text: Any, where: str) -> str:
 
 def _patiently(call: Callable[[], T], where: str) -> T:
     """Call until it works, waiting longer each time, as long as what went wrong may pass."""
-    attempt = 0
+    attempt, most = 0, 1 if _HURRIED.get() else ATTEMPTS
     while True:
         attempt += 1
         try:
@@ -231,9 +247,10 @@ def _patiently(call: Callable[[], T], where: str) -> T:
             wait = _wait(error)
             if wait is None:
                 raise DownloadError(f"{where}: {_refusal(error)}") from error
-            if attempt == ATTEMPTS:
+            if attempt == most:
+                tries = f"in {most} attempts " if most > 1 else ""
                 raise DownloadError(
-                    f"{where}: the hub could not be reached in {ATTEMPTS} attempts ({_words(error)}); run it "
+                    f"{where}: the hub could not be reached {tries}({_words(error)}); run it "
                     "again to go on, or set HF_HUB_OFFLINE=1 to use what is on this machine"
                 ) from error
             time.sleep(min(_LONGEST_WAIT, max(wait, WAIT * 2 ** (attempt - 1))))

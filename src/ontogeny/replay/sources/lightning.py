@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from torch import nn
 
 from ontogeny.errors import CheckpointError, ConfigError, WeightsError
 from ontogeny.replay.making import Factory, make, resolve
-from ontogeny.replay.series import CheckpointSeries, Kind, Problem, chosen
-from ontogeny.replay.state import DamagedError, State, load_into, read, stripped
+from ontogeny.replay.series import CheckpointSeries, chosen
+from ontogeny.replay.sources.recognised import recognised, same_state
+from ontogeny.replay.state import State, load_into, read, stripped
+from ontogeny.replay.steps import Count, is_weights_name
 from ontogeny.replay.undisturbed import undisturbed
 
-__all__ = ["Which", "lightning"]
+__all__ = ["Which", "is_lightning", "lightning"]
 
 Which = Literal["raw", "ema"]
 
@@ -53,16 +54,17 @@ def lightning(
     weights: Which = "raw",
     prefix: str = "",
     tokens_per_step: int | None = None,
+    step: int | None = None,
     name: str = "",
     allow: Sequence[Any] = (),
 ) -> CheckpointSeries:
     """Lightning checkpoints in a folder. They are the user's own: nothing is downloaded, nothing deleted.
 
-    The step is the checkpoint's own `global_step`, whatever its file is called. `last.ckpt` is left out where another
-    file has the same weights.
+    The step is the checkpoint's own `global_step`, whatever its file is called; a name that says another step is a
+    problem. `last.ckpt` is left out where another file has the same weights.
 
     Args:
-        folder: with .ckpt files.
+        folder: with .ckpt files, or one such file.
         model: class, function or "module:attr" that makes the module; a class gets the hyperparameters that were saved
             (`save_hyperparameters`). A model is copied. For files that hold an adapter's weights alone it is with its
             base weights and the adapter put on as in training.
@@ -70,6 +72,7 @@ def lightning(
             moves the raw weights to "current_model_state".
         prefix: take only weights that begin with this ("net."), and cut it off.
         tokens_per_step: tokens of one optimizer update.
+        step: of the one file, whatever its name and content say.
         name: of the series; the folder's where empty.
         allow: classes that a checkpoint may hold beside tensors and plain Python (hyperparameters).
 
@@ -80,49 +83,48 @@ def lightning(
     root = Path(folder)
     if weights not in ("raw", "ema"):
         raise ConfigError(f"weights is 'raw' or 'ema', got {weights!r}")
-    if not root.is_dir() or not any(root.glob("*.ckpt")):
+    files = [root] if root.is_file() else _of_folder(root)
+    if not files:
         raise CheckpointError(f"there is no .ckpt file in {root}; give the folder that ModelCheckpoint wrote to")
+    if step is not None and len(files) > 1:
+        raise ConfigError(f"step= is of one checkpoint, and {root} has {len(files)}; give the file")
     resolve(model)
-    at, problems = _listed(root, weights, allow)
-    if not at:
-        raise CheckpointError(f"no checkpoint in {root} can be used: {'; '.join(map(str, problems[:3]))}")
+
+    def look(path: Path) -> tuple[Count, State]:
+        content = read(path, allow=allow)
+        return _step(content, str(path)), _state(content, weights, str(path))
+
+    found = recognised(files, look, step=step, reads_names=False)
+    if not found.at:
+        raise CheckpointError(f"no checkpoint in {root} can be used: {'; '.join(map(str, found.problems[:3]))}")
     title = name or root.resolve().name
-    source = _Files(name=title, at=at, model=model, weights=weights, prefix=prefix, allow=tuple(allow))
+    source = _Files(name=title, at=found.at, model=model, weights=weights, prefix=prefix, allow=tuple(allow))
     return CheckpointSeries(
         name=title,
-        steps=tuple(at),
-        tokens=tuple(step * tokens_per_step for step in at) if tokens_per_step is not None else (),
+        steps=tuple(found.at),
+        tokens=tuple(at * tokens_per_step for at in found.at) if tokens_per_step is not None else (),
         load=source.load,
         where=source.where,
-        problems=tuple(problems),
+        problems=found.problems,
+        notes=found.notes,
     )
 
 
-def _listed(root: Path, weights: Which, allow: Sequence[Any]) -> tuple[dict[int, Path], list[Problem]]:
-    """Step -> file. Files are mapped, not read: only their directories are."""
-    found: dict[int, Path] = {}
-    problems: list[Problem] = []
-    for path in sorted(root.glob("*.ckpt"), key=lambda p: (p.name.startswith("last"), p.name)):
-        try:
-            content = read(path, allow=allow)
-            step, state = _step(content, str(path)), _state(content, weights, str(path))
-        except WeightsError as error:
-            reason = str(error).removeprefix(f"{path}: ").removeprefix(f"{path} ")
-            kind: Kind = "damaged" if isinstance(error, DamagedError) else "unusable"
-            problems.append(Problem(kind=kind, what=str(path), reason=f"{reason}; left out"))
-            continue
-        first = found.setdefault(step, path)
-        if first != path and not _same(state, _state(read(first, allow=allow), weights, str(first))):
-            reason = f"is step {step} with other weights than {first.name}, which is used"
-            problems.append(Problem(kind="twice", what=str(path), step=step, reason=reason))
-    return dict(sorted(found.items())), problems
+def _of_folder(root: Path) -> list[Path]:
+    """The .ckpt files, or where a run has another extension, what may be weights."""
+    return sorted(root.glob("*.ckpt")) or [path for path in sorted(root.glob("*")) if is_weights_name(path.name)]
 
 
-def _step(content: Mapping[str, Any], where: str) -> int:
+def is_lightning(content: Mapping[str, Any]) -> bool:
+    """Whether Lightning wrote a file."""
+    return "pytorch-lightning_version" in content
+
+
+def _step(content: Mapping[str, Any], where: str) -> Count:
     step = content.get("global_step")
     if not isinstance(step, int):
         raise WeightsError(f"{where}: has no global_step; it is no Lightning checkpoint (use files() for plain ones)")
-    return step
+    return Count(number=step, unit="updates", by="its global_step")
 
 
 def _state(content: Mapping[str, Any], weights: Which, where: str) -> State:
@@ -143,13 +145,9 @@ def _state(content: Mapping[str, Any], weights: Which, where: str) -> State:
     if raw is None:
         return averaged
     updates = int((content.get("averaging_state") or {}).get("n_averaged", 0))
-    if updates > 1 and _same(raw, averaged):
+    if updates > 1 and same_state(raw, averaged):
         raise WeightsError(
             f"{where}: has the average ({updates} updates) in place of the raw weights, as when saved after training "
             "ended; ask for weights='ema', or use an earlier file"
         )
     return raw  # type: ignore[no-any-return]
-
-
-def _same(one: State, other: State) -> bool:
-    return set(one) == set(other) and all(torch.equal(value, other[name]) for name, value in one.items())
