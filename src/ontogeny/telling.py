@@ -6,6 +6,7 @@ from models and files are shown without control characters, so that no terminal 
 
 from __future__ import annotations
 
+import inspect
 import logging
 import signal
 import sys
@@ -50,8 +51,9 @@ def say(text: str, *, log: bool = False) -> None:
         text: the line.
         log: give it to the logger "ontogeny" too.
     """
-    with suppress(Exception):
-        tqdm.write(f"ontogeny: {printable(text)}", file=sys.stderr)
+    if sys.stderr is not None:
+        with suppress(Exception):
+            tqdm.write(f"ontogeny: {printable(text)}", file=sys.stderr)
     if log:
         with suppress(Exception):
             _LOG.info(printable(text))
@@ -84,7 +86,13 @@ def has_to_pass(error: BaseException) -> bool:
 
 
 def _code(handler: Any) -> Any:
-    return getattr(handler, "__code__", None) or getattr(type(handler).__call__, "__code__", None)
+    """Of a function, a method or an object that is called; None of the system's own handlers."""
+    if not callable(handler):
+        return None
+    for called in (handler, type(handler).__call__):
+        if (code := getattr(inspect.unwrap(called), "__code__", None)) is not None:
+            return code
+    return None
 
 
 def _codes(trace: TracebackType | None) -> Iterator[Any]:

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,16 +19,18 @@ from ontogeny.errors import RecordError
 from ontogeny.locks import WriteLock
 from ontogeny.scores import Score
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork")
+
 WRITER = """
 import os, sys, time
 from ontogeny.errors import RecordError
 from ontogeny.scores import Score
 from ontogeny.series import Record
 folder, name, start, rows = sys.argv[1:]
-record = Record.open(folder, create=True, run="r")
-while time.time() < float(start): pass
 done = 0
 try:
+    record = Record.open(folder, create=True, run="r")
+    while time.time() < float(start): pass
     for step in range(int(rows)):
         done += len(record.append([Score(run="r", step=step, kind="task", metric=name, value=1.0)]))
 except RecordError as error:
@@ -54,7 +57,7 @@ def test_of_two_processes_that_append_at_once_one_is_refused(tmp_path, there):
     """Both have opened it before either writes."""
     if there:
         Record.open(tmp_path / "r", create=True, run="r")
-    start = time.time() + 3
+    start = time.time() + 1.5
     both = [writer(tmp_path / "r", name, start) for name in ("one", "two")]
     said = [process.communicate(timeout=60) for process in both]
     assert [err for _, err in said] == ["", ""]
@@ -136,8 +139,6 @@ def test_a_file_system_without_locks_is_named_and_what_to_do(tmp_path, monkeypat
 
 
 def test_a_folder_that_was_deleted_and_made_again_is_locked_anew(tmp_path):
-    import shutil
-
     old = Record.open(tmp_path / "r", create=True)
     old.append([row(0)])
     shutil.rmtree(tmp_path / "r")
