@@ -137,15 +137,9 @@ class Monitor:
         self._session = Session(lambda: self._the_writer)
         self._last_step = None
 
-    def another(self, record: str | os.PathLike[str] | None = None) -> Monitor:
-        """A monitor with the same options for another run.
-
-        Args:
-            record: its record; where not given a new folder beside this one's: "runs/a-2".
-        """
-        if record is None and self._folder is not None:
-            record = self._ranks().once(partial(new_folder, self._folder))
-        number = Path(record or "").name.rpartition("-")[2]
+    def another(self, record: str | os.PathLike[str]) -> Monitor:
+        """A monitor with the same options for another run, with a record of its own."""
+        number = Path(record).name.rpartition("-")[2]
         run = f"{self._run}-{number}" if self._run and number.isdigit() else self._run
         return Monitor(self.watched, record=record, run=run, **self._others)
 

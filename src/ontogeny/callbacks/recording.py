@@ -13,7 +13,7 @@ from torch import nn
 from ontogeny.benchmark import Benchmark
 from ontogeny.disk import by_number
 from ontogeny.errors import OntogenyError
-from ontogeny.extraction.ranks import ALONE, these_ranks
+from ontogeny.extraction.ranks import ALONE, Ranks, these_ranks
 from ontogeny.monitor import Monitor, new_folder
 from ontogeny.series import Record
 from ontogeny.session import read_hash
@@ -80,6 +80,7 @@ class Recording:
         self.chosen = record is None and self.monitor is None
         self._make = (benchmark, record, options)
         self._used = False
+        self._first: Path | None = None
 
     @property
     def key(self) -> str:
@@ -118,14 +119,15 @@ class Recording:
                 monitor = monitor.another(folder)
             else:
                 monitor.open(folder)
-        elif again:
-            monitor = monitor.another()
+        elif again and self._first is not None:
+            monitor = monitor.another(_ranks(monitor).once(partial(new_folder, self._first)) or self._first)
+        self._first = self._first or monitor.folder
         self.monitor = monitor
         return monitor
 
     def _choose(self, monitor: Monitor, training: Training) -> Path:
         """Of a resumed run the record that has its weights at this step; else a new one in the trainer's log folder."""
-        ranks = these_ranks() if monitor.distributed else ALONE
+        ranks = _ranks(monitor)
         weights = read_hash(training.model, ranks, training.optimizers) if training.step > 0 else ""
 
         def choose() -> Path:
@@ -138,6 +140,10 @@ class Recording:
         chosen = ranks.once(choose)
         assert chosen is not None  # noqa: S101 - the first rank gave it
         return chosen
+
+
+def _ranks(monitor: Monitor) -> Ranks:
+    return these_ranks() if monitor.distributed else ALONE
 
 
 def _record_of(monitor: Monitor, training: Training, weights: str) -> Path | None:
