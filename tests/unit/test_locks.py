@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -23,14 +22,19 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*fork")
 
 WRITER = """
 import os, sys, time
+from pathlib import Path
 from ontogeny.errors import RecordError
 from ontogeny.scores import Score
 from ontogeny.series import Record
-folder, name, start, rows = sys.argv[1:]
+folder, name, others, rows = sys.argv[1:]
 done = 0
 try:
-    record = Record.open(folder, create=True, run="r")
-    while time.time() < float(start): pass
+    try:
+        record = Record.open(folder, create=True, run="r")
+    finally:
+        Path(f"{folder}.{name}").touch()
+    while not all(Path(f"{folder}.{other}").exists() for other in others.split()):
+        pass
     for step in range(int(rows)):
         done += len(record.append([Score(run="r", step=step, kind="task", metric=name, value=1.0)]))
 except RecordError as error:
@@ -43,8 +47,8 @@ if int(rows) == 1:
 """
 
 
-def writer(folder, name, start=0.0, rows=20):
-    command = [sys.executable, "-c", WRITER, str(folder), name, str(start), str(rows)]
+def writer(folder, name, others="", rows=20):
+    command = [sys.executable, "-c", WRITER, str(folder), name, others, str(rows)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -57,8 +61,7 @@ def test_of_two_processes_that_append_at_once_one_is_refused(tmp_path, there):
     """Both have opened it before either writes."""
     if there:
         Record.open(tmp_path / "r", create=True, run="r")
-    start = time.time() + 1.5
-    both = [writer(tmp_path / "r", name, start) for name in ("one", "two")]
+    both = [writer(tmp_path / "r", name, "one two") for name in ("one", "two")]
     said = [process.communicate(timeout=60) for process in both]
     assert [err for _, err in said] == ["", ""]
     told = sorted((out.strip() for out, _ in said), key=lambda line: "refused" in line)
