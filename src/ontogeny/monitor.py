@@ -29,7 +29,7 @@ from ontogeny.telling import has_to_pass, warn
 from ontogeny.watched import Watched
 from ontogeny.writing import Writer, seconds_row
 
-__all__ = ["Monitor", "OnError", "Weights", "new_folder"]
+__all__ = ["Monitor", "OnError", "Weights"]
 
 OnError = Literal["warn", "raise"]
 Weights = Literal["raw", "ema"]
@@ -107,7 +107,7 @@ class Monitor:
         }
         self._of_writer: dict[str, Any] = {"weights": weights, "budget": budget, "say_every": say_every}
         self._writer: Writer | None = None
-        self._session = Session(lambda: self._the_writer)
+        self._session = Session(self._the_writer)
         self._last_step: int | None = None
         self._background: Background[list[Score]] | None = Background() if background else None
         self._scored_quietly = False
@@ -134,7 +134,7 @@ class Monitor:
 
     def begin(self) -> None:
         """The next call is the first step of a training: its weights are the record's, if that knows the step."""
-        self._session = Session(lambda: self._the_writer)
+        self._session = Session(self._the_writer)
         self._last_step = None
 
     def another(self, record: str | os.PathLike[str]) -> Monitor:
@@ -162,9 +162,7 @@ class Monitor:
             step: optimizer updates done.
             optimizers: of the model.
         """
-        ranks = self._ranks()
-        weights = read_hash(model, ranks, optimizers)
-        return not ranks.once(lambda: self._the_writer.other_run(step, weights))
+        return not self._session.other_run(model, step, self._ranks(), optimizers)
 
     def is_latest(self, model: nn.Module, *, optimizers: Sequence[Any] = ()) -> bool:
         """Whether the numbers in `latest` are of these weights; every rank asks."""
@@ -185,10 +183,7 @@ class Monitor:
         """
 
         def note() -> list[Score]:
-            ranks = self._ranks()
-            if not ranks.once(lambda: self._the_writer.known_weights(step)):
-                weights = read_hash(model, ranks, optimizers)
-                ranks.once(lambda: self._the_writer.saved(step, weights))
+            self._session.saved(model, step, self._ranks(), optimizers)
             return []
 
         self._going_on(note, lambda error: warn(f"the weights saved at step {step} could not be noted: {error}"))
@@ -319,7 +314,7 @@ class Monitor:
         Returns:
             The rows that were new, with those that no model moves at the first probe.
         """
-        written = self._the_writer.write(reading, self._with_constants(rows), seconds)
+        written = self._the_writer().write(reading, self._with_constants(rows), seconds)
         return self._shared(ALONE, reading, written)
 
     def _ranks(self) -> Ranks:
@@ -335,7 +330,7 @@ class Monitor:
     @same_randomness()
     def _visit(self, model: nn.Module, step: int, *, force: bool, optimizers: Sequence[Any]) -> list[Score]:
         ranks = self._ranks()
-        verdict = ranks.once(lambda: self._the_writer.verdict(step, force=force))
+        verdict = ranks.once(lambda: self._the_writer().verdict(step, force=force))
         if verdict == "over the budget":
             return []
         if not self._rehearsed:
@@ -357,7 +352,7 @@ class Monitor:
             if not readable:
                 raise UnreadableError("no layer of this model can be read. " + "\n".join(lines))
             if ranks.first:
-                self._the_writer.rehearsed(lines)
+                self._the_writer().rehearsed(lines)
         self._rehearsed = True
 
     def _wait(self, step: int, error: NotYetError) -> None:
@@ -378,7 +373,7 @@ class Monitor:
             rows, self._scored_quietly = without_random_numbers(partial(self._score, reading))
             if self._background is not None and not self._scored_quietly:
                 warn(_DRAWS)
-            return self._the_writer.write(reading, rows, time.perf_counter() - start)
+            return self._the_writer().write(reading, rows, time.perf_counter() - start)
 
         return self._shared(ranks, reading, ranks.once(score_and_write, spread=False) or [])
 
@@ -389,7 +384,7 @@ class Monitor:
         def write_ready() -> list[Score]:
             assert self._background is not None  # noqa: S101 - the reading was given to it
             rows = self._background.take()
-            return self._the_writer.write(reading, rows, reading.seconds + time.perf_counter() - start)
+            return self._the_writer().write(reading, rows, reading.seconds + time.perf_counter() - start)
 
         return self._shared(ranks, reading, ranks.once(write_ready, spread=False) or [])
 
@@ -414,7 +409,6 @@ class Monitor:
         self.latest, self._latest_weights = (reading.step, metrics), reading.weights
         return written
 
-    @property
     def _the_writer(self) -> Writer:
         """Asked for on the first rank alone; made now where no launcher had said that this is the first."""
         if self._writer is None:
@@ -431,19 +425,6 @@ class Monitor:
             raise error
         if self._writer is not None:
             self._writer.failed(step, error)
-
-
-def new_folder(beside: Path) -> Path:
-    """A folder that was not there, made now: `beside`, or with the first free number, "runs/a-2"."""
-    number = 1
-    while True:
-        folder = beside if number == 1 else beside.with_name(f"{beside.name}-{number}")
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            number += 1
-            continue
-        return folder
 
 
 def _named(error: BaseException) -> str:

@@ -54,15 +54,12 @@ class Session:
         """Compare weights where the record knows this step from before; every rank calls this at every step.
 
         Raises:
-            OtherRunError: at the first step of the session, they differ.
+            OtherRunError: at the first step of the session, they differ, or another process writes into the record.
         """
         if not self._begun:
-            known = ranks.once(lambda: self._writer().known_weights(step))
-            if known:
-                weights = read_hash(model, ranks, optimizers)
-                text = ranks.once(lambda: self._writer().other_run(step, weights))
-                if text:
-                    raise OtherRunError(text)
+            text = ranks.once(lambda: self._writer().taken()) or self.other_run(model, step, ranks, optimizers)
+            if text:
+                raise OtherRunError(text)
             self._ahead = set(ranks.once(lambda: self._writer().begin(step)) or ())
             self._begun = True
         elif step in self._ahead:
@@ -70,3 +67,16 @@ class Session:
             self._ahead.discard(step)
             if ranks.once(lambda: self._writer().meet(step, weights)):
                 self._ahead.clear()
+
+    def other_run(self, model: nn.Module, step: int, ranks: Ranks, optimizers: Sequence[Any]) -> str:
+        """Why these weights are another run's, "" where nothing says so; every rank asks."""
+        if not ranks.once(lambda: self._writer().known_weights(step)):
+            return ""
+        weights = read_hash(model, ranks, optimizers)
+        return ranks.once(lambda: self._writer().other_run(step, weights)) or ""
+
+    def saved(self, model: nn.Module, step: int, ranks: Ranks, optimizers: Sequence[Any]) -> None:
+        """Note the weights of a checkpoint, where the record does not know them yet; every rank calls this."""
+        if not ranks.once(lambda: self._writer().known_weights(step)):
+            weights = read_hash(model, ranks, optimizers)
+            ranks.once(lambda: self._writer().saved(step, weights))

@@ -71,6 +71,15 @@ class Writer:
         self._before = 0
         self._ahead: set[int] = set()
         self._agreed = False
+        self.record.close()
+
+    def taken(self) -> str:
+        """Become the one process that writes here; why that cannot be, nothing where it can."""
+        try:
+            self.record.identify()
+        except RecordError as error:
+            return str(error)
+        return ""
 
     def begin(self, step: int) -> set[int]:
         """A training begins at this step; the later ones that the record knows already, which are to be compared."""

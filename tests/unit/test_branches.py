@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pickle
 import shutil
 import warnings
 
@@ -219,3 +221,45 @@ def test_a_header_that_was_lost_between_runs_is_made_of_the_rows(tmp_path):
     again = Record.open(tmp_path / "r", create=True)
     assert (again.run, again.header["schema"]) == ("r", 3)
     assert again.series(layer="l").values.tolist() == [0, 1, 2, 103, 104]
+
+
+def in_a_child(work):
+    """The text of the error of what is done in another process; "" where it went well."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+            os.write(writing, b" ")
+        except BaseException as error:  # noqa: BLE001 - told to the parent
+            os.write(writing, f"{type(error).__name__}: {error}".encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    os.waitpid(child, 0)
+    with os.fdopen(reading) as answer:
+        return answer.read().strip()
+
+
+@pytest.mark.filterwarnings("ignore:.*fork")
+def test_a_second_process_is_refused_before_it_trains(image_benchmark, tmp_path):
+    first, second = (Run(image_benchmark, tmp_path / "r") for _ in range(2))
+    first.at(0)
+    said = in_a_child(lambda: second.at(0))
+    assert said.startswith("OtherRunError: process ")
+    assert "is writing into" in said
+    first.monitor.close()
+    third = Run(image_benchmark, tmp_path / "r")
+    assert in_a_child(lambda: third.at(2)) == "", "the first has ended"
+
+
+@pytest.mark.filterwarnings("ignore:.*fork")
+def test_a_monitor_made_here_may_train_in_a_process_that_is_forked_or_unpickled(image_benchmark, tmp_path):
+    """As the notebook strategies of Lightning do."""
+    run = Run(image_benchmark, tmp_path / "r")
+    assert in_a_child(lambda: run.at(0)) == ""
+    assert run.steps() == [0]
+    again = pickle.loads(pickle.dumps(Run(image_benchmark, tmp_path / "r").monitor))  # noqa: S301 - our own
+    run.monitor = again
+    run.at(2)
+    assert run.steps() == [0, 2]

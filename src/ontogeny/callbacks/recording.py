@@ -11,10 +11,10 @@ from typing import Any
 from torch import nn
 
 from ontogeny.benchmark import Benchmark
-from ontogeny.disk import by_number
+from ontogeny.disk import by_number, new_folder
 from ontogeny.errors import OntogenyError
 from ontogeny.extraction.ranks import ALONE, Ranks, these_ranks
-from ontogeny.monitor import Monitor, new_folder
+from ontogeny.monitor import Monitor
 from ontogeny.series import Record
 from ontogeny.session import read_hash
 from ontogeny.telling import say
