@@ -233,7 +233,7 @@ class Monitor:
             if self._writer is not None:
                 self._writer.cost.begin()
             if step != self._last_step:
-                self._session.meet(model, step, self._ranks(), optimizers)
+                self._session.meet(model, step, self._ranks, optimizers)
             if step == self._last_step or not (force or self._waits or self._due(step)):
                 return self._take_ready()
             return self._visit(model, step, force=force, optimizers=optimizers)
@@ -241,8 +241,7 @@ class Monitor:
         try:
             return self._going_on(visit, partial(self._failed, step))
         except NotYetError as error:
-            self._wait(step, error)
-            return []
+            return self._going_on(partial(self._wait, step, error), partial(self._failed, step))
 
     @same_randomness(gpu=False)
     def finish(self, model: nn.Module, step: int, *, optimizers: Sequence[Any] = ()) -> list[Score]:
@@ -355,10 +354,11 @@ class Monitor:
                 self._the_writer().rehearsed(lines)
         self._rehearsed = True
 
-    def _wait(self, step: int, error: NotYetError) -> None:
+    def _wait(self, step: int, error: NotYetError) -> list[Score]:
         if not self._waits and self._writer is not None:
             self._writer.waits(step, error)
         self._waits = True
+        return []
 
     def _probe(self, model: nn.Module, step: int, ranks: Ranks, optimizers: Sequence[Any]) -> list[Score]:
         start = time.perf_counter()

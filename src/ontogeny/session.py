@@ -50,19 +50,28 @@ class Session:
         self._begun = False
         self._ahead: set[int] = set()
 
-    def meet(self, model: nn.Module, step: int, ranks: Ranks, optimizers: Sequence[Any]) -> None:
+    def meet(self, model: nn.Module, step: int, asked: Callable[[], Ranks], optimizers: Sequence[Any]) -> None:
         """Compare weights where the record knows this step from before; every rank calls this at every step.
+
+        Args:
+            model: as for a probe.
+            step: optimizer updates done.
+            asked: the ranks, asked for where there is something to compare.
+            optimizers: of the model.
 
         Raises:
             OtherRunError: at the first step of the session, they differ, or another process writes into the record.
         """
+        if self._begun and step not in self._ahead:
+            return
+        ranks = asked()
         if not self._begun:
             text = ranks.once(lambda: self._writer().taken()) or self.other_run(model, step, ranks, optimizers)
             if text:
                 raise OtherRunError(text)
             self._ahead = set(ranks.once(lambda: self._writer().begin(step)) or ())
             self._begun = True
-        elif step in self._ahead:
+        else:
             weights = read_hash(model, ranks, optimizers)
             self._ahead.discard(step)
             if ranks.once(lambda: self._writer().meet(step, weights)):
