@@ -10,12 +10,24 @@ import numpy as np
 import pytest
 import torch
 
+from ontogeny import telling
+
 _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 if "ONTOGENY_DATA" not in os.environ and _BESIDE.is_dir():
     os.environ["ONTOGENY_DATA"] = str(_BESIDE)
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("WANDB_MODE", "offline")
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def warnings_are_errors(monkeypatch):
+    """A user's training outlives a warning that `-W error` made an error; a test does not."""
+
+    def end(error: UserWarning) -> None:
+        raise error
+
+    monkeypatch.setattr(telling, "_as_error", end)
 
 
 @pytest.fixture

@@ -54,6 +54,15 @@ class Cost:
             budget=budget, seconds=seconds, skipped=skipped, earlier=sum(seconds) / shares[-1] if shares else 0.0
         )
 
+    def went_back(self, live: Cost, until: Cost) -> None:
+        """Count on without what was left behind.
+
+        Args:
+            live: of all rows that are still the run's.
+            until: of those up to the step that it went back to.
+        """
+        self.seconds, self.skipped, self.earlier = live.seconds, live.skipped, until.earlier
+
     def begin(self) -> None:
         """Start the clock, at the first call."""
         if self._began is None:

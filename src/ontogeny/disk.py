@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from ontogeny.errors import RecordError
 
-__all__ = ["by_number", "natural_key", "replacing", "unwritable"]
+__all__ = ["by_number", "natural_key", "new_folder", "replacing", "unwritable"]
 
 
 def natural_key(text: str) -> tuple[tuple[str | int, ...], str, str]:
@@ -34,6 +34,19 @@ def by_number(paths: Iterable[Path]) -> list[Path]:
     """Paths of one folder by `natural_key` of their names, the endings last; hidden ones are left out."""
     seen = [path for path in paths if not path.name.startswith(".")]
     return sorted(seen, key=lambda path: (natural_key(path.stem), natural_key(path.suffix)))
+
+
+def new_folder(beside: Path) -> Path:
+    """A folder that was not there, made now: `beside`, or with the first free number, "runs/a-2"."""
+    number = 1
+    while True:
+        folder = beside if number == 1 else beside.with_name(f"{beside.name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+            continue
+        return folder
 
 
 @contextmanager

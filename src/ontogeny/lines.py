@@ -7,9 +7,7 @@ places; the part's manifest says which bytes those are, so that they are read on
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +15,9 @@ from pathlib import Path
 
 from ontogeny.disk import unwritable
 from ontogeny.errors import RecordError
+from ontogeny.json_files import parsed
 from ontogeny.scores import Score, from_row
+from ontogeny.telling import warn
 
 __all__ = ["Lines", "Taken", "read_lines"]
 
@@ -73,7 +73,7 @@ class Lines:
         Raises:
             RecordError: another process wrote there.
         """
-        self._check_size()
+        self.check()
         content = self.path.read_bytes()[: self.whole] if self.whole else b""
         return Taken(size=len(content), sha256=_sha256(content)) if content else Taken()
 
@@ -84,11 +84,16 @@ class Lines:
             self._cut(0)
 
     def _cut(self, size: int) -> None:
-        if self._check_size() > size:
+        if self.check() > size:
             os.truncate(self.path, size)
         self.whole, self.torn, self.taken = size, 0, min(self.taken, size)
 
-    def _check_size(self) -> int:
+    def check(self) -> int:
+        """The file's size; nobody else may have written there.
+
+        Raises:
+            RecordError: another process did.
+        """
         size = self.path.stat().st_size if self.path.exists() else 0
         if size not in (self.whole, self.whole + self.torn):
             raise RecordError(
@@ -123,16 +128,23 @@ def read_lines(path: Path, content: bytes, taken: Taken) -> Lines:
         taken: the head that a part has taken, if the file still has it.
 
     Raises:
-        RecordError: a broken line that is not the last, or a line that is no score.
+        RecordError: a broken line that is not the last, or a line that is no score; the file and the line are named.
     """
     skipped = taken.size if taken.heads(content) else 0
     whole, newline, torn = content[skipped:].rpartition(b"\n")
     if torn:
-        warnings.warn(f"{path}: dropped a torn last line of {len(torn)} bytes", stacklevel=3)
-    scores = []
-    for number, line in enumerate(whole.splitlines(), 1):
-        try:
-            scores.append(from_row(json.loads(line)))
-        except ValueError as error:
-            raise RecordError(f"{path}, line {number} is not JSON ({error}); restore the file from a copy") from error
+        warn(f"{path}: dropped a torn last line of {len(torn)} bytes")
+    lines = whole.split(b"\n") if newline else []
+    scores = [_score(path, number, line) for number, line in enumerate(lines, 1)]
     return Lines(path=path, scores=scores, taken=skipped, whole=skipped + len(whole) + len(newline), torn=len(torn))
+
+
+def _score(path: Path, number: int, line: bytes) -> Score:
+    try:
+        row = parsed(line)
+    except ValueError as error:
+        raise RecordError(f"{path}, line {number} is not JSON ({error}); restore the file from a copy") from error
+    try:
+        return from_row(row)
+    except RecordError as error:
+        raise RecordError(f"{path}, line {number}: {error}; restore the file from a copy") from error

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -15,17 +14,18 @@ from torch import nn
 from ontogeny.background import Background, without_random_numbers
 from ontogeny.cost import Cost
 from ontogeny.doctor import examine
-from ontogeny.errors import ConfigError, ProbeError, RecordError
+from ontogeny.errors import ConfigError, RecordError
 from ontogeny.extraction.isolation import NotYetError
 from ontogeny.extraction.randomness import same_randomness
 from ontogeny.extraction.ranks import ALONE, Ranks, is_first, refuse_unreadable, these_ranks
-from ontogeny.extraction.weights import deployed_weights, weights_hash
 from ontogeny.reading import Reading, constants, read, rehearse, score
 from ontogeny.schedule import Schedule, parse_schedule
 from ontogeny.scores import Score
 from ontogeny.series import Record
+from ontogeny.session import BeforeTrainingError, Session, UnreadableError, read_hash
 from ontogeny.sinks import Sink, short_names
 from ontogeny.task import NO_TASK, Task
+from ontogeny.telling import has_to_pass, warn
 from ontogeny.watched import Watched
 from ontogeny.writing import Writer, seconds_row
 
@@ -39,18 +39,6 @@ _DRAWS = (
 )
 
 
-class _BeforeTrainingError(Exception):
-    """Said whatever `on_error` is, before anything is trained."""
-
-
-class _OtherRunError(RecordError, _BeforeTrainingError):
-    """Step 0 of the record belongs to another run."""
-
-
-class _UnreadableError(ProbeError, _BeforeTrainingError):
-    """No row could come of this model, or not without a trace."""
-
-
 class Monitor:
     """Watches one model: `monitor(model, step)` after every optimizer update, `monitor.finish(model, step)` at the end.
 
@@ -58,7 +46,8 @@ class Monitor:
 
     Args:
         watched: benchmarks with their probes.
-        record: folder of the record; made when missing, continued when there.
+        record: folder of the record; made when missing, continued when there. None: a trainer's callback chooses it,
+            and gives it by `open`.
         schedule: "log", "every:100", "at:0,10,100" or a schedule object. Step 0 and the last step are always probed.
         task: what the model is trained for, measured on held-out data at the probed weights. None: a callback takes the
             trainer's own held-out data, if there are any, and a line says which or what is missing; False: none.
@@ -82,7 +71,7 @@ class Monitor:
         self,
         watched: Sequence[Watched],
         *,
-        record: str | os.PathLike[str],
+        record: str | os.PathLike[str] | None,
         schedule: str | Schedule = "log",
         task: Task | Literal[False] | None = None,
         sinks: Sequence[Sink] = (),
@@ -110,43 +99,96 @@ class Monitor:
         self.distributed = distributed
         self.rehearsal = rehearsal
         self.latest: tuple[int, Mapping[str, float]] = (-1, {})
-        self._folder = Path(record)
+        self._latest_weights = ""
+        self._folder: Path | None = None
         self._run = run
         self._others: dict[str, Any] = {
             **{"schedule": schedule, "task": task, "sinks": list(sinks), "budget": budget, "say_every": say_every},
             **{"background": background, "on_error": on_error, "weights": weights, "distributed": distributed},
             "rehearsal": rehearsal,
         }
-        self._open = partial(
-            Writer,
-            self.watched,
-            record,
-            sinks=self.sinks,
-            run=run,
-            weights=weights,
-            budget=budget,
-            say_every=say_every,
-        )
-        self._writer = self._open() if is_first() or not distributed else None
+        self._of_writer: dict[str, Any] = {"weights": weights, "budget": budget, "say_every": say_every}
+        self._writer: Writer | None = None
+        self._session = Session(self._the_writer)
+        self._last_step: int | None = None
         self._background: Background[list[Score]] | None = Background() if background else None
         self._scored_quietly = False
         self._pending: Reading | None = None
-        self._last_step: int | None = None
         self._rehearsed = False
         self._waits = False
+        if record is not None:
+            self.open(record)
 
-    def another(self) -> Monitor:
-        """A monitor with the same options for another run, with a record of its own beside this one's: "runs/a-2"."""
-        number = 2
-        while (folder := self._folder.with_name(f"{self._folder.name}-{number}")).exists():
-            number += 1
-        run = f"{self._run}-{number}" if self._run else ""
-        return Monitor(self.watched, record=folder, run=run, **self._others)
+    def open(self, record: str | os.PathLike[str]) -> None:
+        """Write into this folder; a training begins there.
+
+        Raises:
+            RecordError: see `Monitor`; or another process writes there.
+        """
+        self._folder = Path(record)
+        self._writer = self._opened() if is_first() or not self.distributed else None
+        self.begin()
+
+    @property
+    def folder(self) -> Path | None:
+        """Of the record; None where it is not chosen yet."""
+        return self._folder
+
+    def begin(self) -> None:
+        """The next call is the first step of a training: its weights are the record's, if that knows the step."""
+        self._session = Session(self._the_writer)
+        self._last_step = None
+
+    def another(self, record: str | os.PathLike[str]) -> Monitor:
+        """A monitor with the same options for another run, with a record of its own."""
+        number = Path(record).name.rpartition("-")[2]
+        run = f"{self._run}-{number}" if self._run and number.isdigit() else self._run
+        return Monitor(self.watched, record=record, run=run, **self._others)
 
     @property
     def record(self) -> Record:
-        """The record; on other ranks than the first, as it lies on disk by now."""
+        """The record; on other ranks than the first, as it lies on disk by now.
+
+        Raises:
+            RecordError: it is not chosen yet.
+        """
+        if self._folder is None:
+            raise RecordError("this monitor has no record yet: it is chosen when training starts")
         return self._writer.record if self._writer is not None else Record.open(self._folder)
+
+    def belongs(self, model: nn.Module, step: int, *, optimizers: Sequence[Any] = ()) -> bool:
+        """Whether the record has these weights at this step, or nothing that says otherwise; every rank asks.
+
+        Args:
+            model: as for a probe.
+            step: optimizer updates done.
+            optimizers: of the model.
+        """
+        return not self._session.other_run(model, step, self._ranks(), optimizers)
+
+    def is_latest(self, model: nn.Module, *, optimizers: Sequence[Any] = ()) -> bool:
+        """Whether the numbers in `latest` are of these weights; every rank asks."""
+        ranks = self._ranks()
+        weights = read_hash(model, ranks, optimizers)
+        return bool(ranks.once(lambda: weights == self._latest_weights))
+
+    @same_randomness(gpu=False)
+    def saved(self, model: nn.Module, step: int, *, optimizers: Sequence[Any] = ()) -> None:
+        """Note that a checkpoint of these weights was saved, so that a run resumed from it is known to be this one.
+
+        The trainers' callbacks call it; a step that was probed needs no note. Every rank calls it.
+
+        Args:
+            model: as for a probe.
+            step: optimizer updates done.
+            optimizers: of the model.
+        """
+
+        def note() -> list[Score]:
+            self._session.saved(model, step, self._ranks(), optimizers)
+            return []
+
+        self._going_on(note, lambda error: warn(f"the weights saved at step {step} could not be noted: {error}"))
 
     @property
     def cost(self) -> Cost:
@@ -201,23 +243,24 @@ class Monitor:
             ranks than the first, none. `latest` has the numbers on every rank.
 
         Raises:
-            RecordError: step 0 of the record belongs to other weights (another run wrote into this folder).
+            RecordError: at the first step of a training alone, the record has it of other weights (another run wrote
+                into this folder).
             ProbeError: at the first probe alone, the rehearsal found that no row could come of this model.
         """
-        try:
+
+        def visit() -> list[Score]:
             if self._writer is not None:
                 self._writer.cost.begin()
+            if step != self._last_step:
+                self._session.meet(model, step, self._ranks, optimizers)
             if step == self._last_step or not (force or self._waits or self._due(step)):
                 return self._take_ready()
             return self._visit(model, step, force=force, optimizers=optimizers)
-        except _BeforeTrainingError:
-            raise
+
+        try:
+            return self._going_on(visit, partial(self._failed, step))
         except NotYetError as error:
-            self._wait(step, error)
-            return []
-        except Exception as error:  # noqa: BLE001 - whatever it is, training goes on, unless asked otherwise
-            self._failed(step, error)
-            return []
+            return self._going_on(partial(self._wait, step, error), partial(self._failed, step))
 
     @same_randomness(gpu=False)
     def finish(self, model: nn.Module, step: int, *, optimizers: Sequence[Any] = ()) -> list[Score]:
@@ -235,11 +278,8 @@ class Monitor:
         reading, self._pending = self._pending, None
         if reading is None:
             return []
-        try:
-            return self._take(reading, self._ranks() if together else ALONE)
-        except Exception as error:  # noqa: BLE001 - as above
-            self._failed(reading.step, error)
-            return []
+        ranks = self._ranks() if together else ALONE
+        return self._going_on(lambda: self._take(reading, ranks), partial(self._failed, reading.step))
 
     @same_randomness()
     def close(self) -> list[Score]:
@@ -247,9 +287,25 @@ class Monitor:
         rows = self.flush()
         if self._background is not None:
             self._background.close()
+        self._going_on(self._finish, lambda error: warn(f"watching could not be closed: {_named(error)}"))
+        return rows
+
+    def _finish(self) -> list[Score]:
         if self._writer is not None:
             self._writer.finish()
-        return rows
+        return []
+
+    def _going_on(self, work: Callable[[], list[Score]], failed: Callable[[BaseException], None]) -> list[Score]:
+        """Whatever happens in `work`, training goes on, unless asked otherwise; Ctrl-C and signals pass."""
+        try:
+            return work()
+        except (BeforeTrainingError, NotYetError):
+            raise
+        except BaseException as error:
+            if has_to_pass(error):
+                raise
+            failed(error)
+            return []
 
     def doctor(self, model: nn.Module) -> str:
         """Probe once without writing anything; say what was read, how long it took, what stands in the way."""
@@ -276,8 +332,8 @@ class Monitor:
         Returns:
             The rows that were new, with those that no model moves at the first probe.
         """
-        written = self._the_writer.write(reading, self._with_constants(rows), seconds)
-        return self._shared(ALONE, reading.step, written)
+        written = self._the_writer().write(reading, self._with_constants(rows), seconds)
+        return self._shared(ALONE, reading, written)
 
     def _ranks(self) -> Ranks:
         return these_ranks() if self.distributed else ALONE
@@ -285,21 +341,20 @@ class Monitor:
     def _due(self, step: int) -> bool:
         try:
             return bool(self.schedule.due(step))
-        except Exception:
+        except BaseException:
             self.schedule = parse_schedule("at:0")
             raise
 
     @same_randomness()
     def _visit(self, model: nn.Module, step: int, *, force: bool, optimizers: Sequence[Any]) -> list[Score]:
-        ranks, first = self._ranks(), self._last_step is None
-        verdict = ranks.once(lambda: self._the_writer.verdict(step, force=force))
+        ranks = self._ranks()
+        verdict = ranks.once(lambda: self._the_writer().verdict(step, force=force))
         if verdict == "over the budget":
             return []
         if not self._rehearsed:
             self._rehearse(model, ranks)
         self._last_step, self._waits = step, False
         if verdict == "known":
-            self._compare(model, step, ranks, optimizers, first=first)
             return []
         return [*self.flush(), *self._probe(model, step, ranks, optimizers)]
 
@@ -308,32 +363,23 @@ class Monitor:
 
         Raises:
             NotYetError: the first batch has to come first.
-            _UnreadableError: no benchmark can be read.
+            UnreadableError: no benchmark can be read.
         """
         if self.rehearsal:
             lines, readable = rehearse(self.watched, model, ranks)
             if not readable:
-                raise _UnreadableError("no layer of this model can be read. " + "\n".join(lines))
+                raise UnreadableError("no layer of this model can be read. " + "\n".join(lines))
             if ranks.first:
-                self._the_writer.rehearsed(lines)
+                self._the_writer().rehearsed(lines)
         if self._about_task and ranks.first:
-            self._the_writer.said(self._about_task)
+            self._the_writer().said(self._about_task)
         self._rehearsed = True
 
-    def _wait(self, step: int, error: NotYetError) -> None:
+    def _wait(self, step: int, error: NotYetError) -> list[Score]:
         if not self._waits and self._writer is not None:
             self._writer.waits(step, error)
         self._waits = True
-
-    def _compare(self, model: nn.Module, step: int, ranks: Ranks, optimizers: Sequence[Any], *, first: bool) -> None:
-        """Warn where the record holds this step of other weights; refuse to go on where that is step 0."""
-        with deployed_weights(optimizers):
-            hashes = ranks.each(lambda: weights_hash(model))
-        text = ranks.once(lambda: self._the_writer.other_weights(step, hashes[0]))
-        if text and first and step == 0:
-            raise _OtherRunError(f"{text}: another run wrote there. Choose another record folder")
-        if text and ranks.first:
-            warnings.warn(f"{text}; its rows are kept", stacklevel=7)
+        return []
 
     def _probe(self, model: nn.Module, step: int, ranks: Ranks, optimizers: Sequence[Any]) -> list[Score]:
         start = time.perf_counter()
@@ -347,10 +393,10 @@ class Monitor:
         def score_and_write() -> list[Score]:
             rows, self._scored_quietly = without_random_numbers(partial(self._score, reading))
             if self._background is not None and not self._scored_quietly:
-                warnings.warn(_DRAWS, stacklevel=8)
-            return self._the_writer.write(reading, rows, time.perf_counter() - start)
+                warn(_DRAWS)
+            return self._the_writer().write(reading, rows, time.perf_counter() - start)
 
-        return self._shared(ranks, step, ranks.once(score_and_write, spread=False) or [])
+        return self._shared(ranks, reading, ranks.once(score_and_write, spread=False) or [])
 
     def _take(self, reading: Reading, ranks: Ranks) -> list[Score]:
         """Wait for the thread, and write; on every rank."""
@@ -359,9 +405,9 @@ class Monitor:
         def write_ready() -> list[Score]:
             assert self._background is not None  # noqa: S101 - the reading was given to it
             rows = self._background.take()
-            return self._the_writer.write(reading, rows, reading.seconds + time.perf_counter() - start)
+            return self._the_writer().write(reading, rows, reading.seconds + time.perf_counter() - start)
 
-        return self._shared(ranks, reading.step, ranks.once(write_ready, spread=False) or [])
+        return self._shared(ranks, reading, ranks.once(write_ready, spread=False) or [])
 
     def _take_ready(self) -> list[Score]:
         """Write what is ready, between two probes; with several ranks this waits for the next one."""
@@ -376,23 +422,31 @@ class Monitor:
         done = {s.benchmark for s in (*look(kind="control", layer="random features"), *look(kind="baseline"))}
         return [*rows, *constants(rows, self.watched, self.record.run, done=done)]
 
-    def _shared(self, ranks: Ranks, step: int, written: list[Score]) -> list[Score]:
+    def _shared(self, ranks: Ranks, reading: Reading, written: list[Score]) -> list[Score]:
         """What every rank has to know of a probe."""
         shared = ranks.once(lambda: (short_names(written, self.weights), self._scored_quietly))
         assert shared is not None  # noqa: S101 - the first rank gave it
         metrics, self._scored_quietly = shared
-        self.latest = (step, metrics)
+        self.latest, self._latest_weights = (reading.step, metrics), reading.weights
         return written
 
-    @property
     def _the_writer(self) -> Writer:
         """Asked for on the first rank alone; made now where no launcher had said that this is the first."""
         if self._writer is None:
-            self._writer = self._open()
+            self._writer = self._opened()
         return self._writer
 
-    def _failed(self, step: int, error: Exception) -> None:
+    def _opened(self) -> Writer:
+        if self._folder is None:
+            raise RecordError("this monitor has no record yet: give it one by open(folder)")
+        return Writer(self.watched, self._folder, run=self._run, sinks=self.sinks, **self._of_writer)
+
+    def _failed(self, step: int, error: BaseException) -> None:
         if self.on_error == "raise":
             raise error
         if self._writer is not None:
             self._writer.failed(step, error)
+
+
+def _named(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -10,28 +10,25 @@ move. Parts are only added, so that a reader may go on while a run writes.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from numbers import Integral
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ontogeny.columns import arrow, from_table, to_list, to_table
+from ontogeny.branches import WRITTEN, Branch, without
+from ontogeny.columns import arrow, from_table, to_list
 from ontogeny.disk import replacing
 from ontogeny.errors import RecordError
+from ontogeny.json_files import parsed
 from ontogeny.lines import Taken
+from ontogeny.parquet import Wanted, groups_of, with_order, write_by_kind
 from ontogeny.scores import ABOUT, COLUMNS, COUNTS, KEY, TEXT, Score
 
-__all__ = ["Part", "Parts", "as_wanted", "snapshot", "with_order", "write_parquet"]
+__all__ = ["Part", "Parts", "as_wanted", "snapshot"]
 
-_WRITTEN = "written"
-_ROW_GROUP = 1 << 18
-_PLAIN = {_WRITTEN: "DELTA_BINARY_PACKED", "value": "BYTE_STREAM_SPLIT"}
 _TRIES = 20
-
-_Wanted = Mapping[str, Collection[Any]]
+_LEAST = {"file": (str, "text"), "rows": (int, "a whole number"), "size": (int, "a whole number")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +63,8 @@ class Parts:
     def __init__(self, folder: Path, manifest: str) -> None:
         self.folder = folder
         self._manifest = manifest
-        known = _parsed(folder / "parts.json", manifest)
-        self.parts = tuple(Part(**{**part, "steps": tuple(part["steps"])}) for part in known["parts"])
-        self.taken = Taken(**known["taken"])
+        self.parts, self.taken = _parsed(folder / "parts.json", manifest)
+        self.branches: tuple[Branch, ...] = ()
         self._about: dict[str, list[Score]] = {}
         for part, path in zip(self.parts, self.paths, strict=True):
             size = path.stat().st_size if path.exists() else 0
@@ -77,9 +73,21 @@ class Parts:
         if self.parts:
             arrow()
 
+    def leave_behind(self, branches: Sequence[Branch]) -> None:
+        """Rows of these branches are not among those that are read from now on."""
+        self.branches = tuple(branches)
+        self._about.clear()
+
+    def behind(self, columns: Sequence[str]) -> Iterator[Any]:
+        """A table a part, of the rows that were left behind."""
+        for part in self.parts if self.branches else ():
+            table = self._read(part, {}, columns, behind=True)
+            if table is not None:
+                yield table
+
     @property
     def rows(self) -> int:
-        """Scores in all parts."""
+        """Scores in all parts, those that were left behind among them."""
         return sum(part.rows for part in self.parts)
 
     @property
@@ -117,7 +125,7 @@ class Parts:
         self.folder.mkdir(exist_ok=True)
         path = self.folder / f"part-{len(self.parts):05d}.parquet"
         with replacing(path) as handle:
-            _write(handle, with_order(table, self.rows))
+            write_by_kind(handle, with_order(table, self.rows))
         steps = arrow("pyarrow.compute").min_max(table.column("step")).as_py()
         size = path.stat().st_size
         part = Part(file=path.name, rows=table.num_rows, size=size, steps=(steps["min"], steps["max"]))
@@ -138,7 +146,7 @@ class Parts:
             found.update(asked.intersection(zip(*(to_list(table.column(name)) for name in KEY), strict=True)))
         return found
 
-    def select(self, wanted: _Wanted) -> Iterator[Score]:
+    def select(self, wanted: Wanted) -> Iterator[Score]:
         """Scores whose columns have one of the values wanted, in the order of writing; see `tables`."""
         if not set(wanted.get("kind", ("",))) <= set(ABOUT):
             for table in self.tables(wanted, COLUMNS):
@@ -147,7 +155,7 @@ class Parts:
         for part in self.parts:
             yield from (s for s in self._told(part) if all(getattr(s, n) in want for n, want in wanted.items()))
 
-    def tables(self, wanted: _Wanted, columns: Sequence[str]) -> Iterator[Any]:
+    def tables(self, wanted: Wanted, columns: Sequence[str]) -> Iterator[Any]:
         """A table a part, of the rows whose columns have one of the values wanted; no more than one part in memory.
 
         Args:
@@ -171,20 +179,17 @@ class Parts:
             self._about[part.file] = [] if table is None else from_table(table)
         return self._about[part.file]
 
-    def _read(self, part: Part, wanted: _Wanted, columns: Sequence[str]) -> Any:
+    def _read(self, part: Part, wanted: Wanted, columns: Sequence[str], *, behind: bool = False) -> Any:
         if not any(part.steps[0] <= step <= part.steps[1] for step in wanted.get("step", part.steps)):
             return None
-        pa, path = arrow(), self.folder / part.file
-        needed = list(dict.fromkeys([_WRITTEN, *columns, *wanted]))
-        try:
-            with arrow("pyarrow.parquet").ParquetFile(path, read_dictionary=list(TEXT)) as file:
-                groups = [i for i in range(file.num_row_groups) if _may_hold(file.metadata.row_group(i), wanted)]
-                found = [_matching(file.read_row_group(i, columns=needed), wanted) for i in groups]
-        except (pa.ArrowException, OSError) as error:
-            raise RecordError(f"{path} cannot be read ({error}); restore the file from a copy") from error
+        told = [WRITTEN, "step", "kind"] if self.branches else [WRITTEN]
+        found = groups_of(self.folder / part.file, wanted, list(dict.fromkeys([*told, *columns, *wanted])))
+        if self.branches:
+            found = [without(table, self.branches, behind=behind) for table in found]
         if not sum(table.num_rows for table in found):
             return None
-        return pa.concat_tables(found).sort_by(_WRITTEN).select(list(columns)).unify_dictionaries().combine_chunks()
+        joined = arrow().concat_tables(found).sort_by(WRITTEN)
+        return joined.select(list(columns)).unify_dictionaries().combine_chunks()
 
 
 def as_wanted(columns: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
@@ -216,72 +221,33 @@ def snapshot(folder: Path) -> tuple[Parts, bytes]:
 
 def _manifest_text(folder: Path) -> str:
     path = folder / "parts.json"
-    return path.read_text(encoding="utf-8") if path.exists() else ""
-
-
-def _parsed(path: Path, text: str) -> dict[str, Any]:
-    if not text:
-        return {"parts": [], "taken": {}}
     try:
-        known = json.loads(text)
-        return {"parts": list(known["parts"]), "taken": dict(known["taken"])}
-    except (ValueError, KeyError, TypeError) as error:
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+    except ValueError as error:
         raise RecordError(f"{path} is not a list of parts ({error}); restore the file from a copy") from error
 
 
-def with_order(table: Any, start: int) -> Any:
-    """The table with a column `written` before its own, counted from `start`."""
-    return table.add_column(0, _WRITTEN, arrow().array(np.arange(start, start + table.num_rows)))
+def _parsed(path: Path, text: str) -> tuple[tuple[Part, ...], Taken]:
+    if not text:
+        return (), Taken()
+    try:
+        known = parsed(text)
+        parts = tuple(_part(one) for one in known["parts"])
+        size, sha256 = known["taken"].get("size", 0), known["taken"].get("sha256", "")
+        if not (type(size) is int and size >= 0 and isinstance(sha256, str)):
+            raise ValueError(f"'taken' is a size and a hash, got {known['taken']}")
+        return parts, Taken(size=size, sha256=sha256)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RecordError(f"{path} is not a list of parts ({error}); restore the file from a copy") from error
 
 
-def write_parquet(path: Path, tables: Iterable[Any]) -> None:
-    """Write tables of scores one below the other, as they are.
-
-    Raises:
-        RecordError: the disk is full or the file cannot be written; `path` is as it was.
-    """
-    with replacing(path) as handle, _writer(handle, to_table([])) as writer:
-        for table in tables:
-            writer.write_table(table, row_group_size=_ROW_GROUP)
-
-
-def _write(handle: Any, table: Any) -> None:
-    """Rows of each kind in row groups of their own, so that a question about one kind reads no other."""
-    kinds = sorted(set(to_list(table.column("kind"))) - set(ABOUT))
-    with _writer(handle, table) as writer:
-        for group in [*([kind] for kind in kinds), list(ABOUT)]:
-            rows = _matching(table, {"kind": group})
-            if rows.num_rows:
-                writer.write_table(rows, row_group_size=_ROW_GROUP)
-
-
-def _writer(handle: Any, like: Any) -> Any:
-    plain = {name: how for name, how in _PLAIN.items() if name in like.column_names}
-    coded = [name for name in like.column_names if name not in plain]
-    options = {"compression": "zstd", "use_dictionary": coded, "column_encoding": plain, "store_schema": False}
-    return arrow("pyarrow.parquet").ParquetWriter(handle, like.schema, **options)
-
-
-def _may_hold(group: Any, wanted: _Wanted) -> bool:
-    """Whether a row group's smallest and largest values leave room for what is wanted."""
-    for name, values in wanted.items():
-        known = group.column(1 + COLUMNS.index(name)).statistics
-        if known is None or not known.has_min_max:
-            continue
-        if not any(known.min <= value <= known.max for value in values):
-            return False
-    return True
-
-
-def _matching(table: Any, wanted: _Wanted) -> Any:
-    pa, compute = arrow(), arrow("pyarrow.compute")
-    for name, values in wanted.items():
-        column = table.column(name)
-        if name in TEXT:
-            column = table.select([name]).unify_dictionaries().column(0).combine_chunks()
-            among = compute.is_in(column.dictionary, value_set=pa.array(list(values), pa.string()))
-            mask = among.take(column.indices)
-        else:
-            mask = compute.is_in(column, value_set=pa.array(list(values), column.type))
-        table = table.filter(mask)
-    return table
+def _part(about: Any) -> Part:
+    for name, (kind, what) in _LEAST.items():
+        if type(about[name]) is not kind:
+            raise ValueError(f"{name!r} of a part is {what}, got {about[name]!r}")
+    low, high = about["steps"]
+    if not (type(low) is int and type(high) is int):
+        raise ValueError(f"'steps' of a part are whole numbers, got {about['steps']!r}")
+    if Path(about["file"]).name != about["file"] or not about["file"].endswith(".parquet"):
+        raise ValueError(f"'file' of a part is the name of a Parquet file in its own folder, got {about['file']!r}")
+    return Part(file=about["file"], rows=about["rows"], size=about["size"], steps=(low, high))

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from ontogeny.errors import RecordError, nearest, require
@@ -17,16 +18,23 @@ Ask = Callable[[str, Sequence[Any]], Any]
 
 
 @contextmanager
-def asking(parts: Sequence[Path], lines: Any, memory: str) -> Iterator[Ask]:
+def asking(
+    parts: Sequence[Path], lines: Any, memory: str, *, where: str = "TRUE", files: bool = False
+) -> Iterator[Ask]:
     """A function from a statement about the view `scores`, and the values of its `?`, to a `pandas.DataFrame`.
+
+    A statement is one question, and reads no file but the parts; what would write, attach, install or change a setting
+    is refused.
 
     Args:
         parts: Parquet files.
         lines: pyarrow table of the rows that are in no part, of the same columns.
         memory: most that DuckDB may take, "4GB"; what goes beyond it lies in a temporary folder for the while.
+        where: condition that rows of the view meet.
+        files: statements of any kind, which may read and write files as this process may.
 
     Raises:
-        RecordError: a statement is wrong.
+        RecordError: a statement is wrong, or reaches beyond the record.
         MissingExtraError: duckdb or pandas is not installed.
     """
     duckdb = require("duckdb", "query")
@@ -34,21 +42,58 @@ def asking(parts: Sequence[Path], lines: Any, memory: str) -> Iterator[Ask]:
 
     def ask(sql: str, values: Sequence[Any] = ()) -> Any:
         try:
+            if not files:
+                _refuse_all_but_one_question(duckdb.extract_statements(sql), duckdb)
             return connection.execute(sql, list(values)).df()
         except duckdb.Error as error:
-            raise RecordError(
-                f"the question cannot be answered: {error}\nThe table is called scores; its columns are "
-                f"{', '.join(COLUMNS)}, and written, the order of writing"
-            ) from error
+            raise RecordError(_said(error)) from error
 
-    with duckdb.connect(config={"autoinstall_known_extensions": "false"}) as connection:
-        ask(f'SET memory_limit = "{memory}"')
-        connection.register("lines", lines)
-        if parts:
-            connection.read_parquet([_literally(path) for path in parts]).create_view("parts")
-        both = "SELECT * FROM parts UNION ALL BY NAME SELECT * FROM lines" if parts else "SELECT * FROM lines"
-        connection.execute(f"CREATE VIEW scores AS {both}")
-        yield ask
+    with TemporaryDirectory(prefix="ontogeny-") as scratch:
+        connection = _connected(duckdb, memory, scratch)
+        with connection:
+            connection.register("lines", lines)
+            if parts:
+                connection.read_parquet([_literally(path) for path in parts]).create_view("parts")
+            both = "SELECT * FROM parts UNION ALL BY NAME SELECT * FROM lines" if parts else "SELECT * FROM lines"
+            connection.execute(f"CREATE VIEW scores AS SELECT * FROM ({both}) WHERE {where}")
+            if not files:
+                paths = ", ".join(_quoted(text) for path in parts for text in (str(path.resolve()), _literally(path)))
+                connection.execute(f"SET allowed_paths = [{paths}]")
+                connection.execute("SET enable_external_access = false")
+                connection.execute("SET lock_configuration = true")
+            yield ask
+
+
+def _connected(duckdb: Any, memory: str, scratch: str) -> Any:
+    """A database in memory, in which names of tables are never those of Python's variables."""
+    settings = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+    settings |= {"python_enable_replacements": "false", "temp_directory": scratch, "memory_limit": memory}
+    try:
+        return duckdb.connect(config=settings)
+    except duckdb.Error as error:
+        raise RecordError(_said(error)) from error
+
+
+def _refuse_all_but_one_question(statements: Sequence[Any], duckdb: Any) -> None:
+    kinds = [statement.type for statement in statements]
+    if len(kinds) != 1 or kinds[0] not in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN):
+        named = ", ".join(kind.name for kind in kinds) or "nothing"
+        raise RecordError(
+            f"a question to a record is one SELECT, got {named}: it neither writes nor changes settings. To let a "
+            "statement read and write files, ask with files=True (--files)"
+        )
+
+
+def _said(error: Exception) -> str:
+    files = (
+        ""
+        if "disabled by configuration" not in str(error)
+        else ("\nIt reaches beyond the record: to let it read and write files, ask with files=True (--files)")
+    )
+    return (
+        f"the question cannot be answered: {error}{files}\nThe table is called scores; its columns are "
+        f"{', '.join(COLUMNS)}, and written, the order of writing"
+    )
 
 
 def best(ask: Ask, of: str, by: Sequence[str], where: Mapping[str, Any]) -> Any:
@@ -94,3 +139,7 @@ def _listed(names: Sequence[str]) -> str:
 def _literally(path: Path) -> str:
     """The path as a pattern that matches it alone."""
     return re.sub(r"([*?\[])", r"[\1]", str(path.resolve()))
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -21,6 +21,7 @@ from ontogeny.extraction.ranks import Ranks, is_sharded
 from ontogeny.extraction.weights import deployed_weights, weights_hash
 from ontogeny.scores import Score
 from ontogeny.task import Measured, Task
+from ontogeny.telling import has_to_pass
 from ontogeny.watched import Watched
 
 __all__ = ["Keeper", "Reading", "constants", "read", "rehearse", "score"]
@@ -149,7 +150,9 @@ def _measure(model: nn.Module, task: Task | None, ranks: Ranks) -> tuple[tuple[M
         return ranks.once(measure, spread=False) or (), ""
     except LeftBehindError:
         raise
-    except Exception as error:  # noqa: BLE001 - the user's own code: the alignment of these weights is not lost with it
+    except BaseException as error:  # the user's own code: the alignment of these weights is not lost with it
+        if has_to_pass(error):
+            raise
         return (), f"{type(error).__name__}: {error}"
 
 

@@ -2,32 +2,35 @@
 
 A record is a folder:
 
-    record.json     schema version, run, benchmarks with their fingerprints, library versions
+    record.json     schema version, identity, run, benchmarks with their fingerprints, library versions
     scores.jsonl    one JSON object a line, one line a score, only ever appended to
     scores/         Parquet files, once there are more rows than `MOST_LINES` (pyarrow); see `parts`
 
 One probe's rows are written in one piece and flushed to disk before the probe counts as done. A process killed at
-any byte leaves at most one torn last line, which is dropped with a warning when the record is opened again.
+any byte leaves at most one torn last line, which is dropped with a warning when the record is opened again. Rows of
+weights that the run was rolled back from stay on disk and are in no answer (`branches`). One process writes at a time
+(`locks`).
 """
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from ontogeny.columns import arrow, decoded, from_table, new_keys, to_list, to_table, typed
+from ontogeny.branches import Branch, as_sql
+from ontogeny.columns import to_list, to_table
 from ontogeny.curves import Series, curve
 from ontogeny.errors import RecordError, nearest, require
-from ontogeny.header import SCHEMA, SCHEMA_OF_PARTS, read_header, write_header
-from ontogeny.lines import Lines, read_lines
-from ontogeny.parts import Parts, as_wanted, snapshot, with_order, write_parquet
-from ontogeny.questions import asking, best
-from ontogeny.scores import COLUMNS, COUNTS, KEY, NUMBERS, Score, check, to_row
+from ontogeny.header import has_header
+from ontogeny.parquet import write_parquet
+from ontogeny.parts import as_wanted
+from ontogeny.questions import Ask, asking, best
+from ontogeny.scores import COLUMNS, COUNTS, KEY, NUMBERS, Score, to_row
+from ontogeny.store import Store, begin, new_identity
 
 __all__ = ["MOST_LINES", "Record", "Series"]
 
@@ -41,14 +44,9 @@ class Record:
     in JSON lines are held in memory, those in Parquet parts are read when they are asked for.
     """
 
-    def __init__(self, folder: Path, header: dict[str, Any], file: Lines, parts: Parts) -> None:
-        self.folder = folder
-        self.header = header
-        self._file = file
-        self._parts = parts
-        self._recent: dict[tuple[Any, ...], Score] = {}
-        for score in file.scores:
-            self._recent.setdefault(score.key, score)
+    def __init__(self, store: Store) -> None:
+        self.folder = store.folder
+        self._store = store
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, create: bool = False, run: str = "") -> Record:
@@ -64,88 +62,119 @@ class Record:
             MissingExtraError: it has Parquet parts, and pyarrow is not installed.
         """
         folder = Path(path)
-        if not (folder / "record.json").exists():
+        if not has_header(folder):
             if not create:
                 raise RecordError(f"there is no record at {folder} (no record.json); a probe makes one")
-            folder.mkdir(parents=True, exist_ok=True)
-            named = run or folder.resolve().name
-            write_header(folder, {"schema": SCHEMA, "run": named, "benchmarks": {}, "versions": {}})
-        header = read_header(folder)
-        parts, content = snapshot(folder)
-        return cls(folder, header, read_lines(folder / "scores.jsonl", content, parts.taken), parts)
+            begin(folder, run)
+        return cls(Store(folder, MOST_LINES))
+
+    def close(self) -> None:
+        """Let other processes write here; the next row that this one writes asks for the right to do so again."""
+        self._store.lock.release()
+
+    @property
+    def header(self) -> Mapping[str, Any]:
+        """What record.json says."""
+        return self._store.header
 
     @property
     def run(self) -> str:
         """Name of the run."""
-        return str(self.header["run"])
+        return self._store.run
+
+    @property
+    def identity(self) -> str:
+        """What tells this run from all others: made once, at random."""
+        return str(self.header["identity"])
 
     @property
     def scores(self) -> Sequence[Score]:
         """All scores, in the order of writing. Reads all parts into memory; `select` and `query` need not."""
-        return (*self._parts.select({}), *self._recent.values())
+        return tuple(self._store.select({}))
 
     def __len__(self) -> int:
         """Number of scores."""
-        return self._parts.rows + len(self._recent)
+        return self._store.rows
+
+    @property
+    def written(self) -> int:
+        """How many rows were ever written, those that were left behind among them."""
+        return self._store.recent.written
+
+    @property
+    def branches(self) -> tuple[Branch, ...]:
+        """What was left behind when the run was rolled back and went on differently."""
+        return self._store.branches
 
     def describe(self, name: str, about: Mapping[str, Any]) -> None:
         """Write what a benchmark is into record.json; another fingerprint under the same name is refused.
 
         Raises:
-            RecordError: the record holds scores of another benchmark of this name.
+            RecordError: the record holds scores of another benchmark of this name; or see `append`.
         """
-        known = self.header["benchmarks"].get(name)
+        self._store.hold()
+        benchmarks = self.header["benchmarks"]
+        known = benchmarks.get(name)
         if known is not None and known["fingerprint"] != about["fingerprint"]:
             raise RecordError(
                 f"record {self.folder} holds scores of benchmark {name!r} with fingerprint {known['fingerprint']}, "
                 f"this one has {about['fingerprint']}: stimuli, responses, folds or metrics differ. "
                 "Write to another folder, or give the benchmark another name"
             )
-        self.header["benchmarks"][name] = dict(about)
-        write_header(self.folder, self.header)
+        self._store.note({"benchmarks": {**benchmarks, name: dict(about)}})
 
     def note(self, key: str, value: Any) -> None:
         """Write one fact about the run (library versions, schedule) into record.json."""
-        self.header[key] = value
-        write_header(self.folder, self.header)
+        self._store.note({key: value})
+
+    def identify(self) -> None:
+        """Give a record of an older ontogeny its identity, and be the one process that writes there."""
+        self._store.hold()
+        if not self.identity:
+            self.note("identity", new_identity())
+
+    def leave_behind(self, after: int, *, before: int, note: str, weights: str = "") -> Branch:
+        """Mark rows as a branch that the run has left: they stay on disk, and are in no answer any more.
+
+        Args:
+            after: the step that the run was rolled back to; rows of later steps are left behind.
+            before: only those among the first so many rows that were written, see `written`.
+            note: a sentence that says why.
+            weights: hash of the first weights that differed.
+
+        Raises:
+            RecordError: see `append`.
+        """
+        branch = Branch(name=f"branch {len(self.branches) + 1}", after=after, before=before, note=note)
+        self._store.leave_behind(branch, weights)
+        return branch
+
+    def left_behind(self, branch: Branch) -> list[Score]:
+        """The rows of a branch, in the order of writing."""
+        return self._store.left_behind(branch)
 
     def get(self, key: tuple[Any, ...]) -> Score | None:
         """The row of this key."""
-        if key in self._recent:
-            return self._recent[key]
-        found = self._parts.select(as_wanted(dict(zip(KEY, key, strict=True))))
+        if (recent := self._store.recent.by_key.get(key)) is not None:
+            return recent
+        found = self._store.parts.select(as_wanted(dict(zip(KEY, key, strict=True))))
         return next((score for score in found if score.key == key), None)
 
     def append(self, scores: Iterable[Score]) -> list[Score]:
         """Write the scores whose keys are new, in one piece, and flush them to disk.
 
         Once there would be more than `MOST_LINES` JSON lines, these and the new rows become a Parquet part together,
-        if pyarrow is installed.
+        if pyarrow is installed. From the first row on no other process may write here, until this one ends or calls
+        `close`.
 
         Returns:
             The scores that were written.
 
         Raises:
-            RecordError: the disk is full (nothing is half-written then), another process wrote there since the record
-                was opened, or a field is of the wrong type.
+            RecordError: the disk is full (nothing is half-written then), another process writes there or did since the
+                record was opened, the file system has no locks, or a field is of the wrong type.
         """
-        new: dict[tuple[Any, ...], Score] = {}
-        for score in scores:
-            key = check(score).key
-            if key not in self._recent:
-                new.setdefault(key, score)
-        for key in self._parts.known(new):
-            del new[key]
-        if not new:
-            return []
-        if len(self._recent) + len(new) > MOST_LINES and importlib.util.find_spec("pyarrow"):
-            self._move(to_table([*self._recent.values(), *new.values()]))
-            return list(new.values())
-        self._parts.check()
-        text = "".join(json.dumps(to_row(s), allow_nan=False, ensure_ascii=False) + "\n" for s in new.values())
-        self._file.append(text)
-        self._recent.update(new)
-        return list(new.values())
+        return self._store.append(scores)
 
     def append_table(self, table: Any) -> int:
         """Write the rows of a `pyarrow.Table` whose keys are new, in one piece: for scorers with many rows a probe.
@@ -161,19 +190,12 @@ class Record:
             RecordError: see `append`; or a column that no score has.
             MissingExtraError: pyarrow is not installed.
         """
-        table, recent = typed(table), to_table(list(self._recent.values()))
-        if len(self._recent) + table.num_rows <= MOST_LINES:
-            return len(self.append(from_table(table)))
-        old = [recent.select(list(KEY)), *self._parts.tables({"step": table.column("step").unique().to_pylist()}, KEY)]
-        new = table.filter(new_keys(arrow().concat_tables(old), table))
-        if new.num_rows:
-            self._move(arrow().concat_tables([recent, new]).unify_dictionaries().combine_chunks())
-        return int(new.num_rows)
+        return self._store.append_table(table)
 
     def compact(self) -> int:
         """Move the rows in JSON lines into a Parquet part; a kill at any byte loses and doubles nothing.
 
-        `append` does so by itself. Not to be called while another process writes: it would refuse to go on.
+        `append` does so by itself. Refused while another process writes.
 
         Returns:
             How many rows were moved.
@@ -182,24 +204,7 @@ class Record:
             RecordError: see `append`.
             MissingExtraError: pyarrow is not installed.
         """
-        moved = len(self._recent)
-        if moved:
-            self._move(to_table(list(self._recent.values())))
-        return moved
-
-    def _move(self, table: Any) -> None:
-        """Make a part of the rows in JSON lines and those that follow them."""
-        self._parts.check()
-        head = self._file.head()
-        if self.header["schema"] != SCHEMA_OF_PARTS:
-            self.note("schema", SCHEMA_OF_PARTS)
-        self._parts.add(table, head)
-        self._recent.clear()
-        self._file.empty()
-
-    def _in_lines(self) -> Any:
-        """The rows that are in no part, as a table like those of the parts."""
-        return with_order(decoded(to_table(list(self._recent.values()))), self._parts.rows)
+        return self._store.compact()
 
     def rows(self) -> list[dict[str, Any]]:
         """All scores as plain dicts."""
@@ -216,7 +221,7 @@ class Record:
         for name in columns:
             if name not in COLUMNS:
                 raise RecordError(f"a record has no column {name!r}. {nearest(name, COLUMNS)}")
-        found = (*self._parts.select(as_wanted(columns)), *self._recent.values())
+        found = self._store.select(as_wanted(columns))
         wanted = {name: want if isinstance(want, list | tuple) else (want,) for name, want in columns.items()}
         return [s for s in found if all(getattr(s, name) in want for name, want in wanted.items())]
 
@@ -244,27 +249,34 @@ class Record:
     def hint(self, columns: Mapping[str, Any]) -> str:
         """Which of these values, of those that `select` found nothing with, does not occur, and what does."""
         for name, wanted in columns.items():
-            have = sorted(self._parts.words(name) | {str(getattr(s, name)) for s in self._recent.values()})
+            recent = {str(getattr(s, name)) for s in self._store.recent.by_key.values()}
+            have = sorted(self._store.parts.words(name) | recent)
             for want in wanted if isinstance(wanted, list | tuple) else (wanted,):
                 if str(want) not in have:
                     return f"{name}: {nearest(str(want), have)}"
         return "Each value occurs, but not together."
 
-    def query(self, sql: str, *, memory: str = "4GB") -> Any:
+    def _asking(self, memory: str, *, files: bool = False) -> AbstractContextManager[Ask]:
+        store = self._store
+        return asking(store.parts.paths, store.lines_table(), memory, where=as_sql(self.branches), files=files)
+
+    def query(self, sql: str, *, memory: str = "4GB", files: bool = False) -> Any:
         """What an SQL statement about the table `scores` yields, as a `pandas.DataFrame` (DuckDB).
 
         Args:
             sql: columns are a score's fields, and `written`, the order of writing.
             memory: most that DuckDB may take.
+            files: let the statement read and write files, and load extensions, as this process may. Without, it is one
+                question that reads the record alone.
 
         Example:
             record.query("SELECT step, avg(value) AS value FROM scores WHERE kind = 'task' GROUP BY step ORDER BY step")
 
         Raises:
-            RecordError: the statement is wrong.
+            RecordError: the statement is wrong, or reaches beyond the record.
             MissingExtraError: duckdb, pyarrow or pandas is not installed.
         """
-        with asking(self._parts.paths, self._in_lines(), memory) as ask:
+        with self._asking(memory, files=files) as ask:
             return ask(sql, ())
 
     def best(self, of: str, *, by: Sequence[str] = ("roi", "step"), memory: str = "4GB", **columns: Any) -> Any:
@@ -285,19 +297,20 @@ class Record:
             MissingExtraError: see `query`.
         """
         where = columns if "kind" in (*by, of) else {"kind": "alignment", **columns}
-        with asking(self._parts.paths, self._in_lines(), memory) as ask:
+        with self._asking(memory) as ask:
             return best(ask, of, by, where)
 
     def to_pandas(self) -> Any:
         """All scores as a `pandas.DataFrame`, one row a score; all in memory."""
         pandas, types = require("pandas", "tables"), dict.fromkeys(COUNTS, "int64") | dict.fromkeys(NUMBERS, "float64")
-        rows = [[to_row(score) for score in self._recent.values()]] if self._recent or not self._parts.rows else []
-        parts = ({n: to_list(table.column(n)) for n in COLUMNS} for table in self._parts.tables({}, COLUMNS))
+        recent = [to_row(score) for score in self._store.recent.by_key.values()]
+        rows = [recent] if recent or not self._store.parts.rows else []
+        parts = ({n: to_list(table.column(n)) for n in COLUMNS} for table in self._store.parts.tables({}, COLUMNS))
         frames = [pandas.DataFrame(one, columns=list(COLUMNS)).astype(types) for one in chain(parts, rows)]
         return pandas.concat(frames, ignore_index=True)
 
     def to_parquet(self, path: str | os.PathLike[str]) -> Path:
         """Write all scores as one Parquet file."""
-        lines = to_table(list(self._recent.values()))
-        write_parquet(Path(path), chain(self._parts.tables({}, COLUMNS), [lines]))
+        lines = to_table(list(self._store.recent.by_key.values()))
+        write_parquet(Path(path), chain(self._store.parts.tables({}, COLUMNS), [lines]))
         return Path(path)

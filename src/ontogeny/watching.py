@@ -92,14 +92,14 @@ _OF_PROBES = ("layers", "pooling", "batch_size", "controls", "module", "call", "
 def watch(
     benchmark: str | os.PathLike[str] | Benchmark | Sequence[str | os.PathLike[str] | Benchmark],
     *,
-    record: str | os.PathLike[str],
+    record: str | os.PathLike[str] | None,
     **options: Unpack[Options],
 ) -> Monitor:
     """A monitor in one line.
 
     Args:
         benchmark: name (`ontogeny data list`), path of a benchmark folder, object, or several.
-        record: folder of the record.
+        record: folder of the record; None where a trainer's callback chooses it.
         **options: see `Options`.
 
     Returns:

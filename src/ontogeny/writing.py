@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import importlib.metadata
-import logging
 import os
-import sys
-import warnings
+import time
 from collections.abc import Sequence
 from dataclasses import replace
-
-from tqdm import tqdm
 
 from ontogeny.cost import Cost
 from ontogeny.errors import RecordError
@@ -19,11 +15,11 @@ from ontogeny.saying import plain_line
 from ontogeny.scores import Score
 from ontogeny.series import Record
 from ontogeny.sinks import Sink, finish, short_names, write
+from ontogeny.telling import has_to_pass, say, warn
 from ontogeny.watched import Watched
 
 __all__ = ["Writer", "seconds_row"]
 
-_LOG = logging.getLogger("ontogeny")
 _LIBRARIES = ("ontogeny", "torch", "numpy", "scipy", "transformers", "lightning")
 
 
@@ -55,6 +51,7 @@ class Writer:
         say_every: int,
     ) -> None:
         self.record = Record.open(record, create=True, run=run)
+        self.record.identify()
         known = self.record.header.get("weights", weights)
         if known != weights:
             raise RecordError(
@@ -65,12 +62,78 @@ class Writer:
             self.record.describe(name, w.benchmark.benchmark.describe(w.benchmark.fingerprint))
         self.record.note("versions", _versions())
         self.record.note("weights", weights)
-        self.cost = Cost.continued(budget, [*self.record.select(kind="probe"), *self.record.select(kind="cost")])
+        self.cost = Cost.continued(budget, self._told())
         self.weights = weights
         self.sinks = sinks
         self.say_every = say_every
         self._finished = False
         self._task_refused = False
+        self._start = 0
+        self._before = 0
+        self._ahead: set[int] = set()
+        self._agreed = False
+        self.record.close()
+
+    def taken(self) -> str:
+        """Become the one process that writes here; why that cannot be, nothing where it can."""
+        try:
+            self.record.identify()
+        except RecordError as error:
+            return str(error)
+        return ""
+
+    def begin(self, step: int) -> set[int]:
+        """A training begins at this step; the later ones that the record knows already, which are to be compared."""
+        self._start, self._before, self._agreed = step, self.record.written, False
+        known = [*self.record.select(kind="probe"), *self.record.select(kind="checkpoint")]
+        self._ahead = {score.step for score in known if score.step > step and score.weights}
+        return set(self._ahead)
+
+    def known_weights(self, step: int) -> str:
+        """Hash of the weights that the record has of this step, probed or saved; "" where it has none."""
+        found = [*self.record.select(kind="probe", step=step), *self.record.select(kind="checkpoint", step=step)]
+        return next((score.weights for score in found if score.weights), "")
+
+    def other_run(self, step: int, weights: str) -> str:
+        """Why a training whose weights have this hash cannot begin here; nothing where it can."""
+        known = self.known_weights(step)
+        if known in ("", weights):
+            return ""
+        return (
+            f"record {self.record.folder} holds step {step}, of other weights ({known}, now {weights}): another run "
+            "wrote there. Choose another record folder for this run, or resume a checkpoint of the record's own run"
+        )
+
+    def meet(self, step: int, weights: str) -> bool:
+        """Compare a step that the record knew when the training began; whether it goes on differently from there on."""
+        known = self.known_weights(step)
+        if known in ("", weights):
+            self._agreed = True
+            return False
+        self._leave_behind(f"step {step} has other weights now ({known}, now {weights})", weights)
+        return True
+
+    def saved(self, step: int, weights: str) -> None:
+        """Note the weights of a checkpoint at a step that is not probed, so that a run resumed from it is known."""
+        if not self.known_weights(step):
+            blank = Score(run=self.record.run, step=step, kind="checkpoint")
+            self.record.append([replace(blank, metric="weights", weights=weights)])
+
+    def _leave_behind(self, why: str, weights: str) -> None:
+        when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+        note = f"the run was resumed at step {self._start} and went on differently: {why}; {when}"
+        branch = self.record.leave_behind(self._start, before=self._before, note=note, weights=weights)
+        self._ahead = set()
+        rows = self._told()
+        until = Cost.continued(self.cost.budget, [row for row in rows if row.step <= self._start])
+        self.cost.went_back(Cost.continued(self.cost.budget, rows), until)
+        warn(
+            f"record {self.record.folder}: {note}. What it had of later steps stays on disk as {branch.name} and is in "
+            "no curve any more; `ontogeny record show` lists it"
+        )
+
+    def _told(self) -> list[Score]:
+        return [*self.record.select(kind="probe"), *self.record.select(kind="cost")]
 
     def verdict(self, step: int, *, force: bool) -> str:
         """What to do at a due step: "probe", "known" or "over the budget".
@@ -90,15 +153,6 @@ class Writer:
         self.cost.pending = None
         return "probe"
 
-    def other_weights(self, step: int, weights: str) -> str:
-        """A sentence where the record holds this step of other weights than those of this hash; else nothing."""
-        known = self._known(step)
-        if known is None or known.weights == weights:
-            return ""
-        return (
-            f"record {self.record.folder} already holds step {step}, of other weights ({known.weights}, now {weights})"
-        )
-
     def write(self, reading: Reading, rows: Sequence[Score], seconds: float) -> list[Score]:
         """The rows on disk, in one piece; then the line, then the sinks.
 
@@ -112,52 +166,64 @@ class Writer:
         """
         self.cost.seconds.append(seconds)
         if reading.task_failed and not self._task_refused:
-            tqdm.write(f"ontogeny: the task is refused at step {reading.step}: {reading.task_failed}", file=sys.stderr)
+            say(f"the task is refused at step {reading.step}: {reading.task_failed}")
         self._task_refused = bool(reading.task_failed)
         blank = Score(run=self.record.run, step=reading.step, kind="cost", metric="share of wall time", unit="share")
         share = [replace(blank, value=self.cost.share)] if self.cost.running else []
         closing = seconds_row(reading, seconds, run=self.record.run, weights=self.weights)
         written = self.record.append([*share, *rows, closing])
         if self.say_every and len(self.cost.seconds) % self.say_every == 0:
-            line = plain_line(written)
-            tqdm.write(f"ontogeny: {line}", file=sys.stderr)
-            _LOG.info(line)
+            say(plain_line(written), log=True)
         write(self.sinks, reading.step, short_names(written, self.weights))
         return written
 
     def rehearsed(self, lines: Sequence[str]) -> None:
         """Report what a rehearsal found, before training, and keep it in record.json."""
         for line in lines:
-            tqdm.write(f"ontogeny: {line}", file=sys.stderr)
+            say(line)
         self.record.note("rehearsal", list(lines))
 
     def said(self, line: str) -> None:
         """Say a line about the task, and keep it in record.json."""
-        tqdm.write(f"ontogeny: {line}", file=sys.stderr)
+        say(line)
         self.record.note("task", line)
 
     def waits(self, step: int, why: Exception) -> None:
         """Say that this step cannot be read, and record it."""
-        tqdm.write(f"ontogeny: step {step} is not read: {why}", file=sys.stderr)
+        say(f"step {step} is not read: {why}")
         self.record.append([Score(run=self.record.run, step=step, kind="cost", metric="left out", note=str(why))])
 
-    def failed(self, step: int, error: Exception) -> None:
-        """Warn of a probe that failed, and record it."""
+    def failed(self, step: int, error: BaseException) -> None:
+        """Warn of a probe that failed, and record it; of one whose rows are stored, say what failed after that."""
         reason = f"{type(error).__name__}: {error}"
-        warnings.warn(f"the probe at step {step} failed and training goes on: {reason}", stacklevel=4)
-        row = Score(run=self.record.run, step=step, kind="refusal", layer="(whole probe)", note=reason)
         try:
+            if self._known(step) is not None:
+                warn(f"the probe at step {step} is recorded; what failed after that, and training goes on: {reason}")
+                return
+            warn(f"the probe at step {step} failed and training goes on: {reason}")
+            row = Score(run=self.record.run, step=step, kind="refusal", layer="(whole probe)", note=reason)
             self.record.append([row])
-        except Exception as second:  # noqa: BLE001 - the record of a failure must not end training either
-            warnings.warn(f"nor could that be recorded: {second}", stacklevel=4)
+        except BaseException as second:  # the record of a failure must not end training either
+            if has_to_pass(second):
+                raise
+            warn(f"nor could that be recorded: {second}")
 
     def finish(self) -> None:
-        """Let the sinks finish, and say in a line what watching cost; once."""
-        if self._finished or not self.cost.seconds:
-            return
-        self._finished = True
-        finish(self.sinks, self.record)
-        tqdm.write(f"ontogeny: {self.cost.line()}; record {self.record.folder}", file=sys.stderr)
+        """Let the sinks finish, and say in a line what watching cost, once; others may write there from now on."""
+        try:
+            self._settle()
+            if not self._finished and self.cost.seconds:
+                self._finished = True
+                finish(self.sinks, self.record)
+                say(f"{self.cost.line()}; record {self.record.folder}")
+        finally:
+            self.record.close()
+
+    def _settle(self) -> None:
+        """Where the training went past its start and never met what the record had of later steps, that is a branch."""
+        beyond = {score.step for score in self.record.select(kind="probe")} - self._ahead
+        if self._ahead and not self._agreed and any(step > self._start for step in beyond):
+            self._leave_behind(f"it ended at step {max(beyond)} without passing steps that were probed before", "")
 
     def _known(self, step: int) -> Score | None:
         return self.record.get(Score(run=self.record.run, step=step, kind="probe", metric="seconds").key)

@@ -130,6 +130,19 @@ def test_a_failing_probe_ends_training_on_every_rank_if_asked_to(tmp_path):
     assert "ran out of memory, say" in second["error"]
 
 
+def test_what_exits_on_one_rank_ends_training_on_none(tmp_path):
+    first, second = torchrun("plain_run", tmp_path, "exits")
+    assert len(first["losses"]) == len(second["losses"]) == 5
+    record = Record.open(tmp_path / "record")
+    assert [s.step for s in record.select(kind="probe")] == [0, 2, 5]
+    refused = [(s.step, s.layer, s.note) for s in record.select(kind="refusal")]
+    task = [(step, "(task)", "SystemExit: the task has had enough") for step in (0, 2, 5)]
+    assert [row for row in refused if row[1] == "(task)"] == task
+    ((step, layer, note),) = [row for row in refused if row[1] != "(task)"]
+    assert (step, layer) == (4, "(whole probe)")
+    assert "rank 1 of 2: SystemExit: the model has had enough" in note
+
+
 def test_ranks_that_train_models_of_their_own_are_watched_apart(tmp_path):
     first, second = torchrun("plain_run", tmp_path, "alone")
     assert first["latest"] != second["latest"]

@@ -1,7 +1,8 @@
 """Two processes of a plain loop on the CPU: `torchrun --nproc-per-node 2 -m tests.distributed.plain_run FOLDER KIND`.
 
 KIND is "ddp", "fsdp2" (sharded weights), "raise" (a probe fails on rank 1 and on_error asks to stop), "alone" (each
-process trains its own model) or "background".
+process trains its own model), "background" or "exits" (task and sink end by SystemExit on the first rank, and a forward
+pass of step 4 on the second one).
 """
 
 from __future__ import annotations
@@ -28,6 +29,23 @@ def breaks(module, args):
         raise RuntimeError("this rank ran out of memory, say")
 
 
+class Exits:
+    """What calls `sys.exit`: as a task, as a sink, and in the forward pass of one step on rank 1."""
+
+    def __init__(self):
+        self.step = 0
+
+    def __call__(self, *args):
+        sys.exit("the task has had enough")
+
+    def write(self, step, metrics):
+        sys.exit("the sink has had enough")
+
+    def forward(self, module, args):
+        if dist.get_rank() == 1 and not module.training and self.step == 4:
+            sys.exit("the model has had enough")
+
+
 def shard(model, rank):
     mesh = init_device_mesh("cpu", (2,))
     for block in model.transformer.h:
@@ -45,6 +63,9 @@ def main(folder: str, kind: str) -> None:
     model = tiny_gpt(dropout=0.0)
     if kind == "raise":
         model.transformer.h[0].register_forward_pre_hook(breaks)
+    exits = Exits()
+    if kind == "exits":
+        model.transformer.h[0].register_forward_pre_hook(exits.forward)
     trained = {"fsdp2": lambda: shard(model, rank), "alone": lambda: model}.get(
         kind, lambda: DistributedDataParallel(model)
     )()
@@ -56,7 +77,8 @@ def main(folder: str, kind: str) -> None:
         pooling="mean",
         schedule="every:2",
         batch_size=7,
-        task=HeldOutLoss(batches=[{"input_ids": held_out}]),
+        task=exits if kind == "exits" else HeldOutLoss(batches=[{"input_ids": held_out}]),
+        sinks=[exits] if kind == "exits" else [],
         on_error="raise" if kind == "raise" else "warn",
         distributed=kind != "alone",
         background=kind == "background",
@@ -68,6 +90,7 @@ def main(folder: str, kind: str) -> None:
     try:
         monitor(trained, 0)
         for step in range(1, 6):
+            exits.step = step
             batch = rows[8 * step : 8 * step + 8]
             loss = trained(input_ids=batch, labels=batch).loss
             loss.backward()

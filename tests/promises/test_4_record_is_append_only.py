@@ -108,16 +108,18 @@ def test_another_run_in_the_same_folder_is_refused(image_benchmark, tmp_path):
         other(TinyCNN(), 0)
 
 
-def test_other_weights_at_a_later_step_warn_and_keep_the_rows(image_benchmark, tmp_path):
+def test_other_weights_at_a_later_step_supersede_and_nothing_is_deleted(image_benchmark, tmp_path):
     model = TinyCNN()
     first = watch(image_benchmark, record=tmp_path / "r", transform=transform, schedule="every:1")
     first(model, 0)
     first(model, 1)
+    before = (tmp_path / "r" / "scores.jsonl").read_text()
     second = watch(image_benchmark, record=tmp_path / "r", transform=transform, schedule="every:1")
     second(model, 0)
     model.head.weight.data.add_(1)
-    with pytest.warns(UserWarning, match="already holds step 1, of other weights"):
-        assert second(model, 1) == []
+    with pytest.warns(UserWarning, match="went on differently: step 1 has other weights now"):
+        assert second(model, 1)
+    assert (tmp_path / "r" / "scores.jsonl").read_text().startswith(before)
 
 
 def test_a_newer_schema_is_refused(tmp_path):

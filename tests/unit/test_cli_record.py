@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 import pandas as pd
 import pytest
@@ -10,6 +11,7 @@ from tests.unit.test_parts import make, some
 
 from ontogeny import Record
 from ontogeny.cli import main
+from ontogeny.scores import Score
 
 
 @pytest.fixture
@@ -66,6 +68,68 @@ def test_a_question_that_is_wrong_is_one_clear_line(folder, capsys):
     code, _, err = told(capsys, "best", folder)
     assert code == 2
     assert "choose metric from ['cka', 'rsa'], or group by it" in err
+
+
+REACHING = [
+    "COPY scores TO 'there.csv'",
+    "COPY (SELECT 1) TO '{part}'",
+    "ATTACH 'there.db'",
+    "CREATE TABLE mine AS SELECT 1",
+    "INSTALL httpfs",
+    "SET enable_external_access = true",
+    "EXPORT DATABASE 'there'",
+    "DROP VIEW scores",
+    "SELECT 1; SELECT 2",
+    "",
+]
+READING = [
+    "SELECT * FROM read_text('/etc/hostname')",
+    "SELECT * FROM '{outside}'",
+    "SELECT * FROM glob('/etc/*')",
+    "SELECT * FROM read_csv('{outside}')",
+    "SELECT * FROM sys",
+    "SELECT count(*) FROM scores, read_parquet('{outside}')",
+]
+
+
+@pytest.mark.parametrize("sql", REACHING + READING)
+def test_a_question_reaches_nothing_but_the_record(folder, tmp_path, capsys, monkeypatch, sql):
+    pytest.importorskip("duckdb")
+    monkeypatch.chdir(tmp_path)
+    outside = tmp_path / "outside.parquet"
+    pd.DataFrame({"a": [1]}).to_parquet(outside)
+    part = folder / "scores" / "part-00000.parquet"
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    code, out, err = told(capsys, "query", folder, sql.format(outside=outside, part=part))
+    assert (code, out) == (2, "")
+    assert ("is one SELECT, got" if sql in REACHING else "the question cannot be answered") in err
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_question_may_read_and_write_files_when_it_is_asked_to(folder, tmp_path, capsys):
+    pytest.importorskip("duckdb")
+    assert told(capsys, "query", folder, f"COPY scores TO '{tmp_path}/there.csv'", "--files")[0] == 0
+    assert len(pd.read_csv(tmp_path / "there.csv")) == 140
+    assert "140" in told(capsys, "query", folder, f"SELECT count(*) FROM '{tmp_path}/there.csv'", "--files")[1]
+
+
+def test_names_in_a_record_are_no_commands_to_the_terminal(tmp_path, capsys):
+    pytest.importorskip("duckdb")
+    odd = "IT\x1b[2J\x1b]0;title\x07\r\x9b31m\u202e\x00"
+    record = Record.open(tmp_path / "r", create=True, run=f"run {odd}\nprobes      9")
+    record.append([Score(run="r", step=0, kind="alignment", roi=odd, layer=odd, metric=odd, value=0.5)])
+    record.append([Score(run="r", step=0, kind="task", metric=odd, value=0.5)])
+    record.describe(odd, {"fingerprint": odd})
+    printed = [
+        told(capsys, "show", tmp_path / "r"),
+        told(capsys, "best", tmp_path / "r"),
+        told(capsys, "query", tmp_path / "r", "SELECT roi, layer FROM scores"),
+        told(capsys, "best", tmp_path / "r", "--metric", odd, "--of", odd),
+    ]
+    for _, out, err in printed:
+        assert {c for c in out + err if unicodedata.category(c) in ("Cc", "Cf")} <= {"\n"}
+    assert printed[0][1].count("\nprobes ") == 1
+    assert "IT?[2J" in printed[2][1]
 
 
 @pytest.mark.parametrize("verb", ["show", "best", "query", "compact", ""])

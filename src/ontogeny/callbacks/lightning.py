@@ -6,9 +6,9 @@ trainer = L.Trainer(callbacks=[AlignmentCallback("kriegeskorte2008", transform=t
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
@@ -20,6 +20,7 @@ from typing_extensions import Unpack, override
 
 from ontogeny.benchmark import Benchmark
 from ontogeny.callbacks.held_out import HeldOut, first_of, offer_held_out
+from ontogeny.callbacks.recording import Recording, Training
 from ontogeny.errors import ConfigError
 from ontogeny.extraction.randomness import same_randomness
 from ontogeny.extraction.ranks import refuse_unreadable
@@ -27,7 +28,8 @@ from ontogeny.lag import record_shares
 from ontogeny.monitor import Monitor
 from ontogeny.sinks import Sink
 from ontogeny.sinks.wandb import WandbSink
-from ontogeny.watching import Options, watch
+from ontogeny.telling import warn
+from ontogeny.watching import Options
 
 __all__ = ["AlignmentCallback"]
 
@@ -48,8 +50,9 @@ class AlignmentCallback(pl.Callback):
 
     Args:
         benchmark: name, object, several, or a `Monitor` built by hand.
-        record: folder of the record. A second fit with the same callback, which does not resume the first, gets a
-            record of its own beside it: "runs/a-2".
+        record: folder of the record. Where not given: "alignment" in the trainer's `log_dir`, or with the first free
+            number; a run resumed from a checkpoint goes on in the record that has its weights at that step. A second
+            fit with the same callback, which does not resume the first, gets a record of its own: "runs/a-2".
         **options: see `ontogeny.watching.Options`: tokenizer, transform, layers, pooling, schedule, task, budget, ...
 
     Raises:
@@ -60,46 +63,45 @@ class AlignmentCallback(pl.Callback):
         self,
         benchmark: str | list[str] | Benchmark | list[Benchmark] | Monitor,
         *,
-        record: str | os.PathLike[str] = "runs/alignment",
+        record: str | os.PathLike[str] | None = None,
         **options: Unpack[Options],
     ) -> None:
         super().__init__()
-        if isinstance(benchmark, Monitor) and options:
-            raise TypeError(f"a Monitor brings its own options; got {sorted(options)} beside it")
-        self._make = (benchmark, record, options)
-        self._monitor = benchmark if isinstance(benchmark, Monitor) else None
+        self._recording = Recording(benchmark, record, dict(options))
+        self._saved: dict[str, Any] = {}
         self._sinks: list[Sink] = []
         self._seen = -1
-        self._used = False
         self._shown: tuple[int, Mapping[str, float]] | None = None
 
     @property
     def monitor(self) -> Monitor:
         """The monitor; made when first asked for."""
-        if self._monitor is None:
-            benchmark, record, options = self._make
-            assert not isinstance(benchmark, Monitor)  # noqa: S101 - set in __init__
-            self._monitor = watch(benchmark, record=record, **options)
-        return self._monitor
+        return self._recording.made()
 
     @property
     @override
     def state_key(self) -> str:
-        return str(self._generate_state_key(record=str(self._make[1])))
+        return str(self._generate_state_key(record=self._recording.key))
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        step = self._monitor.latest[0] if self._monitor is not None else -1
-        return {"record": str(self._make[1]), "last_probe": step}
+        monitor = self._recording.monitor
+        if monitor is None or monitor.folder is None:
+            return {"record": "", "last_probe": -1}
+        return {"record": str(monitor.folder), "last_probe": monitor.latest[0]}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        last = int(state_dict.get("last_probe", -1))
+        self._saved = dict(state_dict)
+        if not self._recording.chosen:
+            self._look_for_a_gap()
+
+    def _look_for_a_gap(self) -> None:
+        last, self._saved = int(self._saved.get("last_probe", -1)), {}
         if last >= 0 and not any(s.step >= last for s in self.monitor.record.select(kind="probe")):
-            warnings.warn(
+            warn(
                 f"the checkpoint was saved after a probe at step {last}, which record {self.monitor.record.folder} "
-                "does not hold: its curve will have a gap. Was the record moved or deleted?",
-                stacklevel=2,
+                "does not hold: its curve will have a gap. Was the record moved or deleted?"
             )
 
     @override
@@ -115,14 +117,26 @@ class AlignmentCallback(pl.Callback):
             if isinstance(model, nn.Module):
                 refuse_unreadable(model)
         self._shown = None
-        if self._used and trainer.global_step == 0:
-            self._monitor, self._seen = self.monitor.another(), -1
-        self._used = True
+        self._seen = -1
+        self._recording.begin(self._training(trainer, pl_module))
+        self._look_for_a_gap()
         offer_held_out(self.monitor, partial(_validation, trainer))
         if trainer.is_global_zero:
             self._sinks = [_sink(logger) for logger in trainer.loggers]
             self.monitor.sinks.extend(self._sinks)
         self._probe(trainer, pl_module)
+
+    def _training(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> Training:
+        model = self._average(trainer) or pl_module
+        checkpoint = Path(str(trainer.ckpt_path)).absolute() if trainer.ckpt_path else None
+        return Training(
+            model,
+            trainer.global_step,
+            optimizers=trainer.optimizers,
+            base=trainer.log_dir or trainer.default_root_dir,
+            near=[] if checkpoint is None else [checkpoint.parent, checkpoint.parent.parent],
+            named=str(self._saved.get("record", "")),
+        )
 
     @override
     def on_train_batch_end(
@@ -143,6 +157,9 @@ class AlignmentCallback(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         self.monitor.flush()
+        if trainer.training and not trainer.interrupted and self.monitor.folder is not None:
+            model = self._average(trainer) or pl_module
+            self.monitor.saved(model, trainer.global_step, optimizers=trainer.optimizers)
 
     @override
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -153,8 +170,8 @@ class AlignmentCallback(pl.Callback):
 
     @override
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        if self._monitor is not None:
-            self._monitor.flush(together=False)
+        if self._recording.monitor is not None:
+            self._recording.monitor.flush(together=False)
         self._detach()
 
     def _probe(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *, force: bool = False) -> None:
@@ -201,10 +218,9 @@ class AlignmentCallback(pl.Callback):
         self.monitor.flush()
         gone = average and self.monitor.weights == "raw" and self.monitor.latest[0] != trainer.global_step
         if gone and trainer.is_global_zero:
-            warnings.warn(
+            warn(
                 f"the raw weights of the last step ({trainer.global_step}) were not read: weight averaging had "
-                "replaced them. Put AlignmentCallback before it in the trainer's callbacks",
-                stacklevel=2,
+                "replaced them. Put AlignmentCallback before it in the trainer's callbacks"
             )
         return gone
 

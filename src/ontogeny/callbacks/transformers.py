@@ -17,12 +17,13 @@ from typing_extensions import Unpack, override
 
 from ontogeny.benchmark import Benchmark
 from ontogeny.callbacks.held_out import HeldOut, offer_held_out
+from ontogeny.callbacks.recording import Recording, Training
 from ontogeny.extraction.randomness import same_randomness
 from ontogeny.lag import record_shares
 from ontogeny.monitor import Monitor
 from ontogeny.sinks import Sink
 from ontogeny.sinks.wandb import WandbSink
-from ontogeny.watching import Options, watch
+from ontogeny.watching import Options
 
 __all__ = ["AlignmentCallback"]
 
@@ -44,8 +45,10 @@ class AlignmentCallback(TrainerCallback):
 
     Args:
         benchmark: name, object, several, or a `Monitor` built by hand.
-        record: folder of the record. A second training with the same callback, which does not resume the first, gets a
-            record of its own beside it: "runs/a-2".
+        record: folder of the record. Where not given: "alignment" in `args.output_dir`, or with the first free number;
+            a run resumed from a checkpoint goes on in the record that has its weights at that step. A second training
+            with the same callback (a hyperparameter search), which does not resume the first, gets a record of its own:
+            "runs/a-2".
         **options: see `ontogeny.watching.Options`: tokenizer, transform, layers, pooling, schedule, task, budget, ...
 
     Raises:
@@ -56,16 +59,18 @@ class AlignmentCallback(TrainerCallback):
         self,
         benchmark: str | list[str] | Benchmark | list[Benchmark] | Monitor,
         *,
-        record: str | os.PathLike[str] = "runs/alignment",
+        record: str | os.PathLike[str] | None = None,
         **options: Unpack[Options],
     ) -> None:
-        if isinstance(benchmark, Monitor) and options:
-            raise TypeError(f"a Monitor brings its own options; got {sorted(options)} beside it")
-        self._make = (benchmark, record, options)
-        self.monitor = benchmark if isinstance(benchmark, Monitor) else None
+        self._recording = Recording(benchmark, record, dict(options))
         self._trainer: Any = None
         self._sinks: list[Sink] = []
-        self._used = False
+        self._training = False
+
+    @property
+    def monitor(self) -> Monitor | None:
+        """The monitor; None before the first training, unless it was given."""
+        return self._recording.monitor
 
     def bind(self, trainer: Any) -> AlignmentCallback:
         """Let the numbers go through `trainer.log` too; returns the callback."""
@@ -75,21 +80,17 @@ class AlignmentCallback(TrainerCallback):
     @override
     @same_randomness()
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if self.monitor is None:
-            benchmark, record, options = self._make
-            assert not isinstance(benchmark, Monitor)  # noqa: S101 - set in __init__
-            options["tokenizer"] = options.get("tokenizer") or kwargs.get("processing_class")
-            self.monitor = watch(benchmark, record=record, **options)
+        model, optimizer = kwargs["model"], kwargs.get("optimizer")
+        self._recording.made(tokenizer=kwargs.get("processing_class")).check(model)
         self._detach()
-        if self._used and state.global_step == 0:
-            self.monitor = self.monitor.another()
-        self._used = True
+        optimizers = [] if optimizer is None else [optimizer]
+        monitor = self._recording.begin(Training(model, state.global_step, optimizers=optimizers, base=args.output_dir))
+        self._training = True
         if state.is_world_process_zero:
             wandb = WandbSink(leads=record_shares, also=["train/global_step"])
             self._sinks = [wandb, *([_TrainerLog(self._trainer)] if self._trainer is not None else [])]
-            self.monitor.sinks.extend(self._sinks)
-        offer_held_out(self.monitor, partial(_evaluation, self._trainer or _running(self)))
-        self.monitor.check(kwargs["model"])
+            monitor.sinks.extend(self._sinks)
+        offer_held_out(monitor, partial(_evaluation, self._trainer or _running(self)))
         self._probe(state, kwargs)
 
     @override
@@ -101,21 +102,31 @@ class AlignmentCallback(TrainerCallback):
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self.monitor is None:
             return
-        judged = (args.metric_for_best_model or "").removeprefix("eval_").partition("/")[0]
-        if judged in ("alignment", "task"):
+        judged = (args.metric_for_best_model or "").removeprefix("eval_")
+        if self._training and judged.partition("/")[0] in ("alignment", "task"):
             self._probe(state, kwargs, force=True)
         step, numbers = self.monitor.latest
         metrics: dict[str, float] | None = kwargs.get("metrics")
-        if metrics is None or step != state.global_step:
+        if metrics is None or step != state.global_step or not self._is_of(kwargs):
             return
-        metrics.update({f"eval_{name}": value for name, value in numbers.items()})
+        named = {f"eval_{name}": value for name, value in numbers.items()}
         if "alignment/mean" in numbers:
-            metrics["eval_alignment"] = numbers["alignment/mean"]
+            named["eval_alignment"] = numbers["alignment/mean"]
+        if state.is_hyper_param_search:  # its objective is by default the sum of all numbers beside the loss
+            named = {name: value for name, value in named.items() if name == f"eval_{judged}"}
+        metrics.update(named)
+
+    def _is_of(self, kwargs: Mapping[str, Any]) -> bool:
+        """Whether the newest numbers are of the model that was evaluated: outside of training it may be any."""
+        return self._training or (self.monitor is not None and self.monitor.is_latest(kwargs["model"]))
 
     @override
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self.monitor is not None:
             self.monitor.flush()
+            optimizer = kwargs.get("optimizer")
+            optimizers = [] if optimizer is None else [optimizer]
+            self.monitor.saved(kwargs["model"], state.global_step, optimizers=optimizers)
 
     @override
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -124,6 +135,7 @@ class AlignmentCallback(TrainerCallback):
             self._probe(state, kwargs, force=True)
         if self.monitor is not None:
             self.monitor.close()
+        self._training = False
         self._detach()
 
     def _probe(self, state: Any, kwargs: Mapping[str, Any], *, force: bool = False) -> None:

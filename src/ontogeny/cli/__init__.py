@@ -19,10 +19,14 @@ import os
 import select
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
+from typing import Any, cast
 
 from ontogeny import __version__
 from ontogeny.cli import brain_map, data, demo, doctor, findings, lag, record, replay, report, wandb
+from ontogeny.cli.plain_output import PlainOutput
 from ontogeny.errors import OntogenyError
+from ontogeny.telling import printable
 
 __all__ = ["main"]
 
@@ -86,7 +90,8 @@ def _run(argv: Sequence[str] | None) -> int:
         verb.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:
-        return int(arguments.run(arguments) or 0)
+        with redirect_stdout(cast("Any", PlainOutput(sys.stdout))):
+            return int(arguments.run(arguments) or 0)
     except OntogenyError as error:
-        sys.stderr.write(f"ontogeny {arguments.command}: {error}\n")
+        sys.stderr.write(f"ontogeny {arguments.command}: {printable(str(error))}\n")
         return 2

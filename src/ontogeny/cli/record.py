@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ A record is a folder. New rows are lines of scores.jsonl; beyond 200 000 lines t
 by themselves (with pyarrow: pip install '.[tables]'). Questions (pip install '.[query]') read both.
 """
 _SHOW = """\
-Rows, bytes on disk, steps, probes, tasks and benchmarks of a record. Reads no more than the rows about probes.
+Identity, rows, bytes on disk, steps, probes, tasks and benchmarks of a record, and its branches: rows that the run left
+behind when it was rolled back and went on differently. Reads no more than the rows about probes, and those.
 
   ontogeny record show runs/a
 """
@@ -39,13 +41,14 @@ Scores of different metrics or benchmarks do not compare: name one, or group by 
 high as an estimate.
 """
 _QUERY = """\
-Any question in SQL (DuckDB) about the table scores. Memory stays within --memory.
+Any question in SQL (DuckDB) about the table scores: one SELECT, which reads the record alone and writes nothing. With
+--files a statement of any kind may read and write files, as you may. Memory stays within --memory.
 
 columns:
   what is scored    run, step, kind, benchmark, fingerprint, subject, roi, layer, pooling, metric    (one row each)
   the score         value, unit, ceiling, ceiling_lower, chance, n_stimuli, n_voxels, n_features
   more              weights, source, note; written (0, 1, 2, ...: order of writing)
-kinds: alignment, baseline, control, task, confound, refusal, probe, cost
+kinds: alignment, baseline, control, task, confound, refusal, probe, cost, checkpoint, branch
 
   ontogeny record query runs/a "SELECT kind, count(*) FROM scores GROUP BY kind"
   ontogeny record query runs/a "SELECT layer, avg(value / ceiling) AS share FROM scores
@@ -54,7 +57,7 @@ kinds: alignment, baseline, control, task, confound, refusal, probe, cost
 """
 _COMPACT = """\
 Move the rows in scores.jsonl into a Parquet file: some 50 times smaller, and read only when asked for. No answer
-changes. Killed at any byte it loses and doubles nothing. Not while a run writes there: the run would stop writing.
+changes. Killed at any byte it loses and doubles nothing. Refused while a run writes there.
 
   ontogeny record compact runs/a
 """
@@ -78,6 +81,7 @@ def add_parser(subparsers: Any) -> None:
         made[name].add_argument("record", type=Path, metavar="RECORD", help="a record's folder")
         made[name].set_defaults(run=run)
     made["query"].add_argument("sql", metavar="SQL", help="one statement about the table scores")
+    made["query"].add_argument("--files", action="store_true", help="let it read and write files, too")
     made["best"].add_argument("--of", default="layer", metavar="COLUMN", help="what is compared (default: %(default)s)")
     made["best"].add_argument(
         "--by", nargs="+", default=["roi", "step"], metavar="COLUMN", help="what makes a group (default: roi step)"
@@ -107,6 +111,7 @@ def _show(arguments: argparse.Namespace) -> int:
     known = [f"{name} (fingerprint {about['fingerprint']})" for name, about in record.header["benchmarks"].items()]
     facts = {
         "run": record.run,
+        "identity": record.identity or "none (made by an older ontogeny)",
         "rows": f"{len(record):,}",
         "bytes": f"{total:,}{each}: {lines[1]:,} in JSON lines, {parts[1]:,} in {parts[0]} Parquet files",
         "probes": f"{len(steps)}, steps {steps[0]} to {steps[-1]}" if steps else "none",
@@ -115,8 +120,15 @@ def _show(arguments: argparse.Namespace) -> int:
         "refusals": f"{refused}",
         "weights": str(record.header.get("weights", "not said")),
     }
-    sys.stdout.write("".join(f"{name:<12}{fact}\n" for name, fact in facts.items()))
+    facts |= {branch.name: _left(record.left_behind(branch), branch.note) for branch in record.branches}
+    sys.stdout.write("".join(f"{name:<12}{' '.join(fact.split())}\n" for name, fact in facts.items()))
     return 0
+
+
+def _left(rows: Sequence[Any], note: str) -> str:
+    steps = sorted({row.step for row in rows})
+    where = f", steps {steps[0]} to {steps[-1]}" if steps else ""
+    return f"{len(rows):,} rows left behind{where}: {note}"
 
 
 def _files(folder: Path, pattern: str) -> tuple[int, int]:
@@ -132,7 +144,8 @@ def _best(arguments: argparse.Namespace) -> int:
 
 
 def _query(arguments: argparse.Namespace) -> int:
-    return _write(_open(arguments).query(arguments.sql, memory=arguments.memory), arguments.out)
+    found = _open(arguments).query(arguments.sql, memory=arguments.memory, files=arguments.files)
+    return _write(found, arguments.out)
 
 
 def _write(found: Any, out: Path | None) -> int:

@@ -17,6 +17,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from ontogeny.errors import ConfigError, ProbeError
+from ontogeny.telling import has_to_pass
 
 __all__ = ["ALONE", "Ranks", "is_first", "is_sharded", "refuse_unreadable", "these_ranks"]
 
@@ -94,7 +95,7 @@ class Ranks:
         found: dict[str, Tensor] = self._from_first(mine)
         return found
 
-    def _raise_together(self, why: str, own: Exception | None) -> None:
+    def _raise_together(self, why: str, own: BaseException | None) -> None:
         why = self._from_first(why)
         if own is not None:
             raise own
@@ -171,12 +172,14 @@ def refuse_unreadable(model: nn.Module) -> None:
         )
 
 
-def _tried(work: Callable[[], T]) -> tuple[T | None, Exception | None]:
+def _tried(work: Callable[[], T]) -> tuple[T | None, BaseException | None]:
     try:
         return work(), None
-    except Exception as error:  # noqa: BLE001 - carried to the first rank, raised on all
+    except BaseException as error:  # SystemExit too: carried to the first rank, raised on all
+        if has_to_pass(error):
+            raise
         return None, error
 
 
-def _said(error: Exception | None) -> str:
+def _said(error: BaseException | None) -> str:
     return "" if error is None else f"{type(error).__name__}: {error}"

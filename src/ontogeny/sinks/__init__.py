@@ -8,7 +8,6 @@ loggers are sinks that their callbacks make. A broken sink warns and never stops
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from ontogeny.scores import Score
 from ontogeny.series import Record
+from ontogeny.telling import has_to_pass, warn
 
 __all__ = ["FinishingSink", "Sink", "finish", "short_names", "write"]
 
@@ -43,8 +43,10 @@ def write(sinks: Sequence[Sink], step: int, metrics: Mapping[str, float]) -> Non
     for sink in sinks:
         try:
             sink.write(step, metrics)
-        except Exception as error:  # noqa: BLE001 - a broken logger stops neither training nor other loggers
-            warnings.warn(f"{sink_name(sink)} could not log step {step}: {error}", stacklevel=4)
+        except BaseException as error:  # a broken logger stops neither training nor other loggers
+            if has_to_pass(error):
+                raise
+            warn(f"{sink_name(sink)} could not log step {step}: {_told(error)}")
 
 
 def finish(sinks: Sequence[Sink], record: Record) -> None:
@@ -53,8 +55,14 @@ def finish(sinks: Sequence[Sink], record: Record) -> None:
         try:
             if isinstance(sink, FinishingSink):
                 sink.finish(record)
-        except Exception as error:  # noqa: BLE001 - as above
-            warnings.warn(f"{sink_name(sink)} could not finish: {error}", stacklevel=4)
+        except BaseException as error:  # as above
+            if has_to_pass(error):
+                raise
+            warn(f"{sink_name(sink)} could not finish: {_told(error)}")
+
+
+def _told(error: BaseException) -> str:
+    return str(error) if isinstance(error, Exception) and str(error) else f"{type(error).__name__}: {error}"
 
 
 def sink_name(sink: Sink) -> str:

@@ -18,14 +18,13 @@ from dataclasses import fields
 from functools import partial
 from typing import Any
 
-from tqdm import tqdm
-
 from ontogeny.errors import MissingExtraError, require
 from ontogeny.panels import Panel, curve_names, panels
 from ontogeny.scores import Score, to_row
 from ontogeny.series import Record
 from ontogeny.sinks.charts import Chart, as_lines, png
 from ontogeny.sinks.drawing import HalfWay, band_chart, lag_chart
+from ontogeny.telling import say
 
 __all__ = ["AXIS", "MOST_ROWS", "PICTURES", "SCORES", "WandbSink", "newest_probes"]
 
@@ -170,7 +169,7 @@ class WandbSink:
         """Once."""
         if about not in self._said:
             self._said.add(about)
-            tqdm.write(f"ontogeny: {text}", file=sys.stderr)
+            say(text)
 
     def _table(self, scores: Sequence[Score]) -> Any:
         kept, left_out = newest_probes(scores)
