@@ -16,6 +16,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from ontogeny._arrays import digest_of
 from ontogeny.errors import AlignmentIdError, DataError
+from ontogeny.memory import require_memory, square
 
 __all__ = [
     "Modality",
@@ -183,7 +184,12 @@ def position_features(stimuli: StimulusSet, *, width: float = 1.0) -> Float[np.n
     Args:
         stimuli: in the order in which they were measured.
         width: standard deviation of the Gaussian, in stimuli.
+
+    Raises:
+        TooLargeError: no memory for stimuli x stimuli.
     """
+    n, instead = len(stimuli), "ask for the split leak of fewer stimuli, or leave it out"
+    require_memory(3 * square(n), f"the positions of {n:,} stimuli", instead=instead)
     labels = np.asarray(stimuli.groups if stimuli.groups is not None else [""] * len(stimuli))
     out = np.zeros((len(stimuli), len(stimuli)))
     for block in np.unique(labels):

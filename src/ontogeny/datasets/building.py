@@ -23,6 +23,7 @@ from ontogeny.datasets.plain import StimulusTable, has_ids, read_responses, read
 from ontogeny.datasets.subjects import Order, Subject, read_subject
 from ontogeny.disk import natural_key
 from ontogeny.errors import AlignmentIdError, DataError, nearest
+from ontogeny.memory import require_memory, square
 from ontogeny.metrics import Folds, Metric, make_folds
 from ontogeny.metrics.cka import CKA
 from ontogeny.metrics.encoding import Ridge
@@ -288,5 +289,6 @@ def _geometry(name: str, key: tuple[str, str], path: Path, order: Order) -> Geom
     if read.ids is not None and read.voxels != read.ids:
         raise AlignmentIdError(f"{path}: an RDM's columns should be named by its rows' stimulus_id, in the same order")
     rows = order.places(path, read.ids, len(read.values))
+    require_memory(2 * square(len(rows)), f"{path}, an RDM of {len(rows):,} stimuli,", instead="take fewer stimuli")
     rdm = read.values[np.ix_(rows, rows)].astype(np.float32)
     return Geometry(name=name, subject=subject, roi=roi, stimulus_ids=order.of(order.table), rdm=rdm)
