@@ -28,7 +28,7 @@ from ontogeny.metrics import Folds, Metric, make_folds
 from ontogeny.metrics.cka import CKA
 from ontogeny.metrics.encoding import Ridge
 from ontogeny.metrics.rsa import RSA
-from ontogeny.stimuli import StimulusSet, check_ids
+from ontogeny.stimuli import Chosen, StimulusSet, check_ids
 
 __all__ = ["About", "Built", "Images", "Split", "build"]
 
@@ -203,7 +203,7 @@ def _shared(table: StimulusTable, responses: Mapping[str, Path | Images]) -> Sti
     if not rows:
         raise DataError(f"no stimulus was seen by all {len(sets)} subjects; build one folder a subject")
     columns = {name: tuple(values[row] for row in rows) for name, values in table.columns.items()}
-    ids, inputs = (tuple(values[row] for row in rows) for values in (table.ids, table.inputs))
+    ids, inputs = tuple(table.ids[row] for row in rows), Chosen(table.inputs, rows)
     files = tuple(table.files[row] for row in rows) if table.files else ()
     return replace(table, ids=ids, inputs=inputs, columns=columns, files=files)
 
@@ -260,7 +260,7 @@ def _stimuli(path: Path, about: About, table: StimulusTable, order: Order, split
         name=about.name,
         modality=table.modality,
         ids=order.of(table.ids),
-        inputs=order.of(table.inputs),
+        inputs=Chosen(table.inputs, order.rows),
         groups=groups,
         contiguous=contiguous,
     )
