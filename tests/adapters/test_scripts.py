@@ -15,7 +15,7 @@ from tests.scripts import NAMES
 from ontogeny import Record
 
 pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
-PROBED = list(range(0, 13, 2))
+PROBED = [0, 2, 4, 6, 8]
 ROOT = Path(__file__).parents[2]
 
 
@@ -58,7 +58,7 @@ def script(request, tmp_path_factory):
 
 def test_losses_and_final_weights_are_those_of_the_script_alone(script):
     _, (losses, model, out), (watched_losses, watched_model, watched_out) = script
-    assert len(losses) >= 12
+    assert len(losses) >= 8
     assert losses == watched_losses
     assert same(dict(model.state_dict()), dict(watched_model.state_dict()))
     assert not written(out)
@@ -79,9 +79,9 @@ def test_killed_after_a_checkpoint_it_resumes_and_its_record_is_that_of_the_run_
     module, _, (losses, model, out) = script
     mine = killed / module.__name__.rpartition(".")[2]
     for record in written(mine):
-        assert {key[0] for key in rows(record, "alignment")} == {0, 2, 4, 6, 8}
+        assert {key[0] for key in rows(record, "alignment")} == {0, 2, 4, 6}
     again, resumed = module.main(mine, watched=True, resume=True)
-    assert again[-6:] == losses[-6:]
+    assert again[-4:] == losses[-4:]
     assert same(dict(resumed.state_dict()), dict(model.state_dict()))
     assert [record.name for record in written(mine)] == [record.name for record in written(out)]
     for whole, one in zip(written(out), written(mine), strict=True):
@@ -96,7 +96,7 @@ def test_its_own_checkpoints_replayed_are_the_rows_that_were_written_live(script
         walked = module.replayed(out, again, **averaged)
         assert walked.whole, walked.lines()
         live, read = rows(record, "alignment", "task"), rows(again, "alignment", "task")
-        assert {6, 12} <= {step for step, *_ in read} == {visit.step for visit in walked.visits}
+        assert {4, 8} <= {step for step, *_ in read} == {visit.step for visit in walked.visits}
         assert read == {key: pytest.approx(live[key], abs=1e-6) for key in read}
 
 

@@ -1,4 +1,4 @@
-"""Each script, killed (SIGKILL) in its ninth update, after its checkpoint of the sixth: python -m tests.scripts FOLDER.
+"""Each script, killed (SIGKILL) in its seventh update, after its checkpoint at four: python -m tests.scripts FOLDER.
 
 Every run is a forked child, so that the imports are paid once.
 """
@@ -18,7 +18,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from tests.scripts import NAMES
 
-UPDATE = 9
+UPDATE = 7
 
 
 def killed(name: str, out: Path) -> None:

@@ -22,7 +22,7 @@ def main(out: Path, *, watched: bool, resume: bool = False):
     set_seed(42)
     arguments = TrainingArguments(
         output_dir=str(out / "checkpoints"),
-        max_steps=12,
+        max_steps=8,
         per_device_train_batch_size=4,
         gradient_accumulation_steps=2,
         learning_rate=1e-2,
@@ -30,7 +30,7 @@ def main(out: Path, *, watched: bool, resume: bool = False):
         bf16=True,
         eval_strategy="steps",
         eval_steps=4,
-        save_steps=6,
+        save_steps=4,
         logging_steps=1,
         report_to="none",
         disable_tqdm=True,

@@ -15,7 +15,7 @@ from ontogeny.replay import Naming, files, replay
 from tests.benchmarks import image_benchmark
 from tests.models import TinyCNN, image_data, transform
 
-UPDATES = 3  # in an epoch
+UPDATES = 2  # in an epoch
 
 
 def make_model() -> TinyCNN:
@@ -68,7 +68,7 @@ def main(out: Path, *, watched: bool, resume: bool = False):
     ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True)
     optimizer = torch.optim.SGD(model.parameters(), lr=args.lr, momentum=0.9, nesterov=True, weight_decay=1e-4)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, args.epochs)
-    loader = DataLoader(image_data(24), batch_size=8)
+    loader = DataLoader(image_data(16), batch_size=8)
     if args.resume:
         with torch.serialization.safe_globals([argparse.Namespace]):
             found = torch.load(args.resume, weights_only=True)

@@ -14,7 +14,7 @@ from ontogeny.replay import files, replay
 from tests.benchmarks import text_benchmark
 from tests.models import WORDS, tokenizer
 
-BLOCK, BATCH, ACCUMULATION, MAX_ITERS, WARMUP, SAVE_EVERY, RATE = 8, 4, 2, 12, 3, 6, 1e-2
+BLOCK, BATCH, ACCUMULATION, MAX_ITERS, WARMUP, SAVE_EVERY, RATE = 8, 4, 2, 8, 3, 4, 1e-2
 
 
 class Block(nn.Module):

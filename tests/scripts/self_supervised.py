@@ -80,7 +80,7 @@ def spread_of_features(model):
 
 def main(out: Path, *, watched: bool, resume: bool = False):
     module = make_module()
-    callbacks = [ModelCheckpoint(out / "checkpoints", filename="{step}", every_n_train_steps=6, save_top_k=-1)]
+    callbacks = [ModelCheckpoint(out / "checkpoints", filename="{step}", every_n_train_steps=4, save_top_k=-1)]
     if watched:
         watching = AlignmentCallback(  # ontogeny
             image_benchmark(),
@@ -92,7 +92,7 @@ def main(out: Path, *, watched: bool, resume: bool = False):
         )
         callbacks.append(watching)  # ontogeny
     trainer = pl.Trainer(
-        max_steps=12,
+        max_steps=8,
         accelerator="cpu",
         logger=False,
         enable_progress_bar=False,

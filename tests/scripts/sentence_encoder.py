@@ -15,7 +15,7 @@ from ontogeny.task import Measured
 from tests.benchmarks import text_benchmark
 from tests.models import WORDS, fast_tokenizer
 
-STEPS, SAVE_EVERY, BATCH = 12, 6, 8
+STEPS, SAVE_EVERY, BATCH = 8, 4, 8
 
 
 class SentenceEncoder(nn.Module):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import pickle
 import random
 import subprocess
 import sys
 import tracemalloc
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -416,3 +418,18 @@ def test_pictures_of_a_folder_stay_in_their_files(tmp_path):
     assert peak < 30 * 2**20
     assert digests[0] != digests[1]
     np.testing.assert_array_equal(half.stimuli.inputs[0], read_picture(tmp_path / f"{half.stimuli.ids[0]}.png"))
+
+
+def test_a_folder_of_many_pictures_is_written_and_read_in_pieces(tmp_path, image_benchmark, monkeypatch):
+    """Arrow counts the bytes of one chunk in 31 bits; small folders stay as they were, to the byte."""
+    whole, parted = write_benchmark(image_benchmark, tmp_path / "whole"), tmp_path / "parted"
+    monkeypatch.setattr("ontogeny.datasets.folder.tables._CHUNK", 2000)
+    write_benchmark(image_benchmark, parted)
+    kinds = [pq.ParquetFile(folder / "stimuli.parquet").num_row_groups for folder in (whole, parted)]
+    assert kinds[0] == 1
+    assert kinds[1] > 3
+    read = read_benchmark(parted)
+    assert read.fingerprint() == read_benchmark(whole).fingerprint() == image_benchmark.fingerprint()
+    pictures = pickle.loads(pickle.dumps(read.stimuli.inputs))[-3:]  # noqa: S301 - our own
+    for mine, theirs in zip(pictures, image_benchmark.stimuli.inputs[-3:], strict=True):
+        np.testing.assert_array_equal(mine, theirs)
