@@ -266,8 +266,7 @@ def design(
         cuts: where each fold lies.
 
     Raises:
-        MetricError: another number of stimuli than the folds have.
-        TooLargeError: no memory for the Gram matrix and its factors, where the features are about as many as stimuli.
+        MetricError: another number of stimuli than the folds have; as TooLargeError, no memory for the Gram matrix.
     """
     n = len(cuts.order)
     if shape[0] != n:
