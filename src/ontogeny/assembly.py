@@ -13,9 +13,13 @@ from jaxtyping import Float, Int
 
 from ontogeny._arrays import PerVoxel, Responses, Square, digest
 from ontogeny.errors import AlignmentIdError, DataError
+from ontogeny.memory import require_memory
 from ontogeny.stimuli import check_ids
 
 __all__ = ["Assembly", "Geometry", "Target", "some_voxels", "spread", "targets", "usable_voxels"]
+
+
+_ROWS = 256
 
 
 def usable_voxels(responses: Float[np.ndarray, "stimuli voxels"]) -> np.ndarray:
@@ -127,19 +131,30 @@ class Geometry:
         n = len(self.stimulus_ids)
         if self.rdm.shape != (n, n):
             raise DataError(f"{owner}: the RDM should be {n} x {n}, one row and column an id, got {self.rdm.shape}")
-        if not np.isfinite(self.rdm).all():
+        parts = [slice(start, start + _ROWS) for start in range(0, n, _ROWS)]
+        if not all(np.isfinite(self.rdm[part]).all() for part in parts):
             raise DataError(f"{owner}: the RDM holds NaN; leave these stimuli out")
-        if not np.allclose(self.rdm, self.rdm.T, atol=1e-5) or not np.allclose(np.diag(self.rdm), 0, atol=1e-5):
+        symmetric = all(np.allclose(self.rdm[part], self.rdm[:, part].T, atol=1e-5) for part in parts)
+        if not symmetric or not np.allclose(np.diag(self.rdm), 0, atol=1e-5):
             raise DataError(f"{owner}: an RDM is symmetric with a zero diagonal; this one is not")
-        if n > 2 and np.ptp(self.rdm[np.triu_indices(n, 1)]) == 0:
+        if n > 2 and all((row[i + 1 :] == self.rdm[0, 1]).all() for i, row in enumerate(self.rdm)):
             raise DataError(f"{owner}: all dissimilarities are equal; there is no geometry to compare with")
 
     def _owner(self) -> str:
         return f"geometry {self.name!r}, subject {self.subject!r}, ROI {self.roi!r}"
 
     def align(self, ids: Sequence[str]) -> Geometry:
-        """Rows and columns put into the order of `ids`, matched by id."""
+        """Rows and columns put into the order of `ids`, matched by id.
+
+        Raises:
+            AlignmentIdError: an id without a row.
+            TooLargeError: no memory for the RDM in another order.
+        """
+        if self.stimulus_ids == tuple(ids):
+            return self
         rows = _rows(self.stimulus_ids, ids, self._owner())
+        whole = f"{self._owner()}: the RDM of {len(rows):,} stimuli in another order"
+        require_memory(self.rdm.itemsize * len(rows) ** 2, whole, instead="take fewer stimuli")
         return replace(self, stimulus_ids=tuple(ids), rdm=self.rdm[np.ix_(rows, rows)])
 
     def fingerprint(self) -> str:

@@ -16,6 +16,7 @@ from ontogeny.benchmark.pairing import pairings
 from ontogeny.benchmark.visible import Visible, effective_stimuli, least_correlation, visible
 from ontogeny.ceilings import LOWEST
 from ontogeny.diagnosis import ANYTHING, Diagnosis, Obstacle, failure, obstacle, ways
+from ontogeny.errors import TooLargeError
 from ontogeny.extraction.features import Site
 from ontogeny.extraction.probe import Probe
 from ontogeny.extraction.ranks import ALONE
@@ -40,9 +41,7 @@ def describe_benchmark(prepared: PreparedBenchmark) -> list[str]:
     if benchmark.pieces is not None:
         lines.insert(2, f"  read       {benchmark.pieces.how}")
     lines += [f"  pairing    {pairing.line()}" for pairing in pairings(cut, benchmark.surface()[1])]
-    leak = split_leak(benchmark.stimuli, cut, benchmark.folds)
-    if leak is not None:
-        lines.append(f"  split      {leak.line()}")
+    lines += [f"  split      {said}" for said in _leak(prepared)]
     n = effective_stimuli(benchmark.stimuli, cut)
     lines.append(
         f"  worth      {n:.0f} independent stimuli; in one voxel an r of {least_correlation(n):.3f} can be seen "
@@ -54,6 +53,16 @@ def describe_benchmark(prepared: PreparedBenchmark) -> list[str]:
         lines.append(f"  ROI        {about}")
         lines += [f"             {_describe_visible(one)}" for one in seen if one.roi == roi]
     return lines
+
+
+def _leak(prepared: PreparedBenchmark) -> list[str]:
+    """What position alone scores; nothing where there is no split."""
+    benchmark = prepared.benchmark
+    try:
+        found = split_leak(benchmark.stimuli, prepared.targets, benchmark.folds)
+    except TooLargeError as error:
+        return [f"not examined: {error}"]
+    return [] if found is None else [found.line()]
 
 
 def _describe_visible(one: Visible) -> str:

@@ -9,6 +9,7 @@
     │   ├── LayerNotFoundError           no layer of that name
     │   └── FeatureError                 a layer gave something that is not stimuli x features, or NaN
     ├── MetricError (ValueError)         a metric cannot use these responses or options
+    │   └── TooLargeError                what it needs does not fit in memory
     ├── RecordError (RuntimeError)       a record cannot be opened or continued
     ├── CheckpointError (RuntimeError)   a checkpoint cannot be found or listed
     │   ├── DownloadError                it cannot be downloaded, or what came is not what was announced
@@ -43,6 +44,7 @@ __all__ = [
     "OntogenyError",
     "ProbeError",
     "RecordError",
+    "TooLargeError",
     "WeightsError",
     "nearest",
     "require",
@@ -83,6 +85,10 @@ class FeatureError(ProbeError):
 
 class MetricError(OntogenyError, ValueError):
     """A metric cannot use these responses or options."""
+
+
+class TooLargeError(MetricError):
+    """What is asked for does not fit in memory."""
 
 
 class RecordError(OntogenyError, RuntimeError):

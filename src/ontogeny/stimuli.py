@@ -13,11 +13,14 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float, Shaped, UInt8
 from scipy.ndimage import gaussian_filter1d
+from typing_extensions import override
 
 from ontogeny._arrays import digest_of
 from ontogeny.errors import AlignmentIdError, DataError
+from ontogeny.memory import require_memory, square
 
 __all__ = [
+    "Chosen",
     "Modality",
     "StimulusSet",
     "as_rgb",
@@ -49,6 +52,27 @@ def check_ids(ids: Sequence[str], owner: str) -> None:
             f"{owner}: stimulus ids must be unique, but {len(doubled)} appear more than once, e.g. {doubled[:3]}; "
             "average the repeats or give each presentation its own id"
         )
+
+
+class Chosen(Sequence[Any]):
+    """Some of a sequence's items in another order, each read when it is asked for: pictures stay where they are.
+
+    Args:
+        whole: the sequence.
+        rows: places in it.
+    """
+
+    def __init__(self, whole: Sequence[Any], rows: Sequence[int]) -> None:
+        self._whole, self._rows = whole, tuple(rows)
+
+    @override
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @override
+    def __getitem__(self, index: Any) -> Any:
+        """One item; of a slice, those chosen there."""
+        return Chosen(self._whole, self._rows[index]) if isinstance(index, slice) else self._whole[self._rows[index]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +124,8 @@ class StimulusSet:
     def only(self, rows: Sequence[int] | np.ndarray) -> StimulusSet:
         """Some of the stimuli, by row number."""
         groups = None if self.groups is None else tuple(self.groups[i] for i in rows)
-        inputs = [self.inputs[int(i)] for i in rows]
-        return replace(self, ids=tuple(self.ids[i] for i in rows), inputs=inputs, groups=groups)
+        ids = tuple(self.ids[i] for i in rows)
+        return replace(self, ids=ids, inputs=Chosen(self.inputs, [int(i) for i in rows]), groups=groups)
 
     def fingerprint(self) -> str:
         """Sixteen hex digits over ids, groups and the stimuli themselves."""
@@ -183,7 +207,12 @@ def position_features(stimuli: StimulusSet, *, width: float = 1.0) -> Float[np.n
     Args:
         stimuli: in the order in which they were measured.
         width: standard deviation of the Gaussian, in stimuli.
+
+    Raises:
+        TooLargeError: no memory for stimuli x stimuli.
     """
+    n, instead = len(stimuli), "ask for the split leak of fewer stimuli, or leave it out"
+    require_memory(3 * square(n), f"the positions of {n:,} stimuli", instead=instead)
     labels = np.asarray(stimuli.groups if stimuli.groups is not None else [""] * len(stimuli))
     out = np.zeros((len(stimuli), len(stimuli)))
     for block in np.unique(labels):

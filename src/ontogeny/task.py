@@ -143,7 +143,11 @@ def _copied(value: Any, device: torch.device) -> Any:
 
 
 def participation_ratio(gram: Float[Tensor, "stimuli stimuli"]) -> float:
-    """Effective number of dimensions, tr(K)^2 / |K|^2 of the centred Gram matrix: 1 to min(stimuli - 1, features)."""
+    """Effective number of dimensions, tr(K)^2 / |K|^2 of the centred Gram matrix: 1 to min(stimuli - 1, features).
+
+    Args:
+        gram: or any matrix with its eigenvalues, the products of the centred features among themselves for instance.
+    """
     return float(gram.trace() ** 2 / (gram**2).sum())
 
 

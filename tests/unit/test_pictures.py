@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import pickle
 import random
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -15,9 +18,10 @@ from tests.models import transform
 from transformers import ViTImageProcessorPil
 
 from ontogeny import StimulusSet
+from ontogeny.datasets.building import About, build
 from ontogeny.datasets.folder import read_benchmark, write_benchmark
 from ontogeny.datasets.folder.tables import Pictures
-from ontogeny.datasets.plain import read_picture
+from ontogeny.datasets.photos import read_picture
 from ontogeny.errors import DataError, ProbeError
 from ontogeny.extraction.inputs import make_reader
 from ontogeny.extraction.pictures import is_random, transform_pictures
@@ -124,12 +128,13 @@ def test_arrays_are_given_where_they_are_asked_for(colour):
         return torch.as_tensor(image).permute(2, 0, 1)
 
     stimuli = pictures(colour, Image.fromarray(colour))
-    got = transform_pictures(stimuli, look, image_type="array")
+    got = transform_pictures(stimuli, look, image_type="array").read(range(2))
     assert all(isinstance(image, np.ndarray) and image.dtype == np.uint8 for image in seen)
     np.testing.assert_array_equal(got, np.stack([colour.transpose(2, 0, 1)] * 2))
     deep = pictures(colour / 255, colour / 128)
     np.testing.assert_allclose(
-        transform_pictures(deep, look, image_type="array"), np.stack([colour / 255, colour / 128]).transpose(0, 3, 1, 2)
+        transform_pictures(deep, look, image_type="array").read(range(2)),
+        np.stack([colour / 255, colour / 128]).transpose(0, 3, 1, 2),
     )
     with pytest.raises(DataError, match='say image_type="array" where a transform takes it'):
         transform_pictures(deep, look)
@@ -343,11 +348,11 @@ def test_random_states_are_as_before(unchecked, colour):
         np.random.seed(3)
         random.seed(3)
         if how is transform:
-            transform_pictures(stimuli, how)
+            transform_pictures(stimuli, how).read([0])
         elif how is not None:
             assert is_random(how, [colour])
             with pytest.warns(UserWarning, match="two answers"):
-                transform_pictures(stimuli, how)
+                transform_pictures(stimuli, how).read([0])
         states.append((torch.rand(2).tolist(), np.random.uniform(size=2).tolist(), random.random()))
     assert states[0] == states[1] == states[2]
 
@@ -365,3 +370,66 @@ def test_another_process_reads_the_same_tensors(colour, tmp_path):
         for seed in "12"
     }
     assert len(seen) == 1
+
+
+def test_tensors_that_would_fill_the_memory_are_made_batch_by_batch_and_are_the_same(monkeypatch, unchecked):
+    made, n = [], 10
+    rng = np.random.default_rng(0)
+    stimuli = pictures(*(rng.integers(0, 255, (6, 5, 3), dtype=np.uint8) for _ in range(n)))
+
+    def noisy(image):
+        made.append(image)
+        return torch.as_tensor(np.array(image)).permute(2, 0, 1) + torch.rand(1)
+
+    with pytest.warns(UserWarning, match="two answers"):
+        kept = list(make_reader(stimuli, noisy).batches(4))
+    monkeypatch.setattr("ontogeny.extraction.inputs.available", lambda: 8 * n * 6 * 5 * 3 - 1)
+    with pytest.warns(UserWarning, match="two answers"):
+        reader = make_reader(stimuli, noisy)
+    made.clear()
+    batches = list(reader.batches(4))
+    assert made == []
+    assert [batch.rows for batch in batches] == [batch.rows for batch in kept]
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    for now, whole in zip(batches, kept, strict=True):
+        assert torch.equal(now.inputs["pixels"], whole.inputs["pixels"])
+        assert torch.equal(now.to(torch.device("cpu")).inputs["pixels"], whole.inputs["pixels"])
+        assert torch.equal(now.only([1]).inputs["pixels"], whole.only([1]).inputs["pixels"])
+        assert now.inputs.get("attention_mask") is None
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_pictures_of_a_folder_stay_in_their_files(tmp_path):
+    """Thousands of pictures take no more memory than a few: of 60 of 1 MB each, never half are there."""
+    rng = np.random.default_rng(0)
+    for number in range(60):
+        Image.fromarray(rng.integers(0, 255, (590, 590, 3), dtype=np.uint8) // 64 * 64).save(tmp_path / f"{number}.png")
+    responses = tmp_path / "responses.npy"
+    np.save(responses, rng.standard_normal((60, 3)))
+    about = About(name="n", citation="c", licence="l", about="a")
+    tracemalloc.start()
+    made = build(tmp_path, about=about, responses={"s1": responses}).benchmark
+    half = made.halves()[0]
+    digests = made.stimuli.fingerprint(), half.stimuli.fingerprint()
+    surface_features(made.stimuli)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 30 * 2**20
+    assert digests[0] != digests[1]
+    np.testing.assert_array_equal(half.stimuli.inputs[0], read_picture(tmp_path / f"{half.stimuli.ids[0]}.png"))
+
+
+def test_a_folder_of_many_pictures_is_written_and_read_in_pieces(tmp_path, image_benchmark, monkeypatch):
+    """Arrow counts the bytes of one chunk in 31 bits; small folders stay as they were, to the byte."""
+    whole, parted = write_benchmark(image_benchmark, tmp_path / "whole"), tmp_path / "parted"
+    monkeypatch.setattr("ontogeny.datasets.folder.tables._CHUNK", 2000)
+    write_benchmark(image_benchmark, parted)
+    kinds = [pq.ParquetFile(folder / "stimuli.parquet").num_row_groups for folder in (whole, parted)]
+    assert kinds[0] == 1
+    assert kinds[1] > 3
+    read = read_benchmark(parted)
+    assert read.fingerprint() == read_benchmark(whole).fingerprint() == image_benchmark.fingerprint()
+    pictures = pickle.loads(pickle.dumps(read.stimuli.inputs))[-3:]  # noqa: S301 - our own
+    for mine, theirs in zip(pictures, image_benchmark.stimuli.inputs[-3:], strict=True):
+        np.testing.assert_array_equal(mine, theirs)

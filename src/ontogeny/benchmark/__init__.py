@@ -21,7 +21,7 @@ from jaxtyping import Float
 
 from ontogeny._arrays import digest
 from ontogeny.assembly import Assembly, Geometry, targets
-from ontogeny.benchmark.controls import SEED, orders, permuted, within_groups
+from ontogeny.benchmark.controls import SEED, check_copies, orders, permuted, within_groups
 from ontogeny.benchmark.pieces import Pieces
 from ontogeny.benchmark.prepared import PreparedBenchmark
 from ontogeny.errors import DataError
@@ -124,11 +124,13 @@ class Benchmark:
 
         Raises:
             MetricError: a metric cannot use these responses; says which and why.
+            TooLargeError: no memory for what a metric keeps, or for the permuted copies.
             DataError: there are no groups, or too few stimuli for halves.
         """
         cut = targets(self.assemblies, self.stimuli.ids)
         anywhere = orders(len(self.stimuli), permutations)
         grouped = within_groups(self.stimuli.groups, within, owner=f"benchmark {self.name!r}") if within else []
+        check_copies(cut, len(anywhere) + len(grouped))
         copies = [("permuted stimuli", o) for o in anywhere] + [("permuted within groups", o) for o in grouped]
         every = [*cut, *(permuted(t, order, f"copy {i}") for i, (_, order) in enumerate(copies) for t in cut)]
         return PreparedBenchmark(

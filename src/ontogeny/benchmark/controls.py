@@ -22,9 +22,20 @@ import numpy as np
 
 from ontogeny.assembly import Target
 from ontogeny.errors import ConfigError, DataError, nearest
+from ontogeny.memory import require_memory
 from ontogeny.scores import Score
 
-__all__ = ["CONTROLS", "DEFAULT", "averaged", "held_out_layer", "orders", "parse_controls", "permuted", "within_groups"]
+__all__ = [
+    "CONTROLS",
+    "DEFAULT",
+    "averaged",
+    "check_copies",
+    "held_out_layer",
+    "orders",
+    "parse_controls",
+    "permuted",
+    "within_groups",
+]
 
 DEFAULT = ("random features", "permuted stimuli", "surface")
 CONTROLS = (*DEFAULT, "permuted within groups", "random tokens", "split leak", "held-out layer")
@@ -79,6 +90,17 @@ def within_groups(groups: Sequence[str] | None, n: int, *, owner: str) -> list[n
             order[rows] = rng.permutation(rows)
         out.append(order)
     return out
+
+
+def check_copies(targets: Sequence[Target], n: int) -> None:
+    """Refuse so many permuted copies of all responses where there is no memory for them.
+
+    Raises:
+        TooLargeError: says how much they need.
+    """
+    given = (target.responses if target.rdm is None else target.rdm for target in targets)
+    one = sum(values.nbytes for values in given if values is not None)
+    require_memory(n * one, f"{n} permuted copies of the responses", instead="leave them out: controls=False, or names")
 
 
 def permuted(target: Target, order: np.ndarray, name: str) -> Target:

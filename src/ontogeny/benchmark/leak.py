@@ -12,6 +12,7 @@ from ontogeny.assembly import Target, some_voxels
 from ontogeny.benchmark.controls import SEED
 from ontogeny.metrics import Folds
 from ontogeny.metrics.encoding import ridge_cv
+from ontogeny.metrics.room import check_squares
 from ontogeny.stimuli import StimulusSet, position_features
 
 __all__ = ["SplitLeak", "split_leak"]
@@ -66,10 +67,14 @@ def split_leak(stimuli: StimulusSet, targets: Sequence[Target], folds: Folds) ->
 
     Returns:
         None where no target has voxels: a geometry has no split.
+
+    Raises:
+        TooLargeError: no memory for stimuli x stimuli.
     """
     voxels = some_voxels(targets, _VOXELS)
     if voxels is None:
         return None
+    check_squares("the split leak", len(stimuli), 10 + len(folds) / 2)
     x = position_features(stimuli)
     if not any((x[test] @ x[train].T).any() for train, test in folds):
         return SplitLeak(value=0.0, p=1.0, n_voxels=voxels.shape[1])

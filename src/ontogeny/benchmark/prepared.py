@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -12,10 +12,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ontogeny.assembly import Target
+from ontogeny.assembly import Target, spread
 from ontogeny.benchmark.controls import DEFAULT, SEED, averaged, held_out_layer
 from ontogeny.benchmark.pieces import Pieces
-from ontogeny.errors import AlignmentIdError, FeatureError
+from ontogeny.errors import AlignmentIdError, FeatureError, TooLargeError
 from ontogeny.extraction.features import Features, Site
 from ontogeny.metrics import LayerView, Value
 from ontogeny.metrics.together import Outcome, PreparedAll
@@ -30,6 +30,7 @@ __all__ = ["PreparedBenchmark"]
 
 _LAYERS_AT_ONCE = 8
 _PAIRS_AT_ONCE = 8_000_000
+_MOST = 5000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,16 +196,28 @@ def _with_value(blank: Score, target: Target, value: Value) -> Score:
 
 
 def _confounds(view: LayerView, blank: Score) -> list[Score]:
-    """What grows during training with no true alignment: effective dimensions and the size of the features."""
+    """What grows during training with no true alignment: effective dimensions and the size of the features.
+
+    The intrinsic dimension is that of at most 5,000 stimuli, evenly spread.
+    """
     common = replace(blank, kind="confound")
-    ratio, norm = participation_ratio(view.gram), mean_norm(view.near) * view.scale
-    surface = replace(common, metric="intrinsic dimension", unit="dimensions")
-    try:
-        surface = replace(surface, value=intrinsic_dimension(view.squared_distances))
-    except FeatureError as error:
-        surface = replace(surface, kind="refusal", note=str(error))
+    ratio = replace(common, metric="participation ratio", unit="dimensions")
+    surface = replace(common, metric="intrinsic dimension", unit="dimensions", n_stimuli=min(view.n_stimuli, _MOST))
+    norm = mean_norm(view.near) * view.scale
     return [
-        replace(common, metric="participation ratio", unit="dimensions", value=ratio),
-        surface,
+        _measured(ratio, lambda: participation_ratio(view.spread)),
+        _measured(surface, lambda: intrinsic_dimension(_some(view).squared_distances)),
         replace(common, metric="feature norm", unit="features' unit", value=norm),
     ]
+
+
+def _some(view: LayerView) -> LayerView:
+    return view if view.n_stimuli <= _MOST else LayerView(view.near[spread(view.n_stimuli, _MOST)])
+
+
+def _measured(row: Score, measure: Callable[[], float]) -> Score:
+    """The row with its value, or why there is none."""
+    try:
+        return replace(row, value=measure())
+    except (FeatureError, TooLargeError) as error:
+        return replace(row, kind="refusal", note=str(error))

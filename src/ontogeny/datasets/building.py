@@ -32,7 +32,7 @@ from ontogeny.metrics import Metric
 from ontogeny.metrics.cka import CKA
 from ontogeny.metrics.encoding import Ridge
 from ontogeny.metrics.rsa import RSA
-from ontogeny.stimuli import check_ids
+from ontogeny.stimuli import Chosen, check_ids
 
 __all__ = ["About", "Built", "Images", "Split", "build"]
 
@@ -200,7 +200,7 @@ def _shared(table: StimulusTable, responses: Mapping[str, Path | Images]) -> Sti
     if not rows:
         raise DataError(f"no stimulus was seen by all {len(sets)} subjects; build one folder a subject")
     columns = {name: tuple(values[row] for row in rows) for name, values in table.columns.items()}
-    ids, inputs = (tuple(values[row] for row in rows) for values in (table.ids, table.inputs))
+    ids, inputs = tuple(table.ids[row] for row in rows), Chosen(table.inputs, rows)
     files = tuple(table.files[row] for row in rows) if table.files else ()
     return replace(table, ids=ids, inputs=inputs, columns=columns, files=files)
 

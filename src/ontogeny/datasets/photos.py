@@ -10,10 +10,12 @@ import numpy as np
 from jaxtyping import Shaped
 from typing_extensions import override
 
-from ontogeny.datasets.plain import read_picture
 from ontogeny.errors import DataError
+from ontogeny.stimuli import as_rgb
 
-__all__ = ["PictureFiles"]
+__all__ = ["KINDS", "PictureFiles", "read_picture"]
+
+KINDS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
 
 class PictureFiles(Sequence[Any]):
@@ -23,13 +25,15 @@ class PictureFiles(Sequence[Any]):
         paths: one a picture.
 
     Raises:
-        DataError: files that are not there; says how many and names the first.
+        DataError: files that are not there, or of another kind; says how many and names the first.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
         missing = [path for path in paths if not path.is_file()]
         if missing:
             raise DataError(f"{len(missing)} of {len(paths)} pictures are not there, e.g. {missing[0]}")
+        if other := [path for path in paths if path.suffix.lower() not in KINDS]:
+            raise DataError(f"{other[0]}: expected a file of kind {', '.join(KINDS)}, got {other[0].suffix!r}")
         self._paths = tuple(paths)
 
     @override
@@ -46,3 +50,20 @@ class PictureFiles(Sequence[Any]):
         if isinstance(index, slice):
             return PictureFiles(self._paths[index])
         return read_picture(self._paths[index])
+
+
+def read_picture(path: Path) -> Shaped[np.ndarray, "height width 3"]:
+    """Pixels as uint8 RGB, turned as EXIF says: what every viewer shows.
+
+    Raises:
+        DataError: no such file, not a picture, or one with transparent parts or more than 8 bits.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return as_rgb(image, str(path))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path} cannot be decoded as a picture ({error})") from error

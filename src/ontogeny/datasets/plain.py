@@ -16,24 +16,22 @@ from jaxtyping import Float, Shaped
 
 from ontogeny.datasets.folder.arrays import safe_tensors
 from ontogeny.datasets.folder.tables import read_parquet
+from ontogeny.datasets.photos import KINDS, PictureFiles
 from ontogeny.disk import by_number
 from ontogeny.errors import DataError, nearest
 from ontogeny.imaging.bids import COLUMNS
 from ontogeny.imaging.sheets import Sheet, read_sheet
-from ontogeny.stimuli import as_rgb
 
 __all__ = [
     "ResponseTable",
     "StimulusTable",
     "has_ids",
     "read_array",
-    "read_picture",
     "read_responses",
     "read_stimulus_table",
     "read_table",
 ]
 
-_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 _TABLES = (".csv", ".tsv", ".parquet")
 # Columns that stand beside voxels in tables of responses, as pandas, BIDS and labs call them.
 _NO_VOXELS = frozenset(
@@ -57,14 +55,14 @@ class StimulusTable:
     Args:
         modality: "text" or "image".
         ids: one a stimulus.
-        inputs: text, or pictures (uint8, height x width x 3).
+        inputs: text, or pictures, decoded one by one when they are read (uint8, height x width x 3).
         columns: all other columns.
         files: names of the pictures of a folder, which has no other order than theirs; of a table none.
     """
 
     modality: Literal["text", "image"]
     ids: tuple[str, ...]
-    inputs: tuple[Any, ...]
+    inputs: Sequence[Any]
     columns: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     files: tuple[str, ...] = ()
 
@@ -124,20 +122,21 @@ def read_stimulus_table(path: Path) -> StimulusTable:
     """A table with `stimulus_id` and `text` or `image` (a path beside the table); or a folder of pictures.
 
     Pictures of a folder are called by their file names without the ending, and ordered by `ontogeny.disk.by_number`:
-    2.png before 10.png. Hidden files are none of them. They are kept as `read_picture` reads them.
+    2.png before 10.png. Hidden files are none of them. They stay in their files; one that cannot be
+    decoded is named when it is read.
 
     Raises:
         DataError: no such file or folder, no pictures, a column that is missing, an empty cell, a path that leads out
-            of the table's folder, or a picture that cannot be decoded.
+            of the table's folder, or a picture that is not there or of another kind.
     """
     if path.is_dir():
-        files = by_number(p for p in path.iterdir() if p.suffix.lower() in _PICTURES and not p.is_dir())
+        files = by_number(p for p in path.iterdir() if p.suffix.lower() in KINDS and not p.is_dir())
         if not files:
-            raise DataError(f"{path} has no pictures ({', '.join(_PICTURES)})")
+            raise DataError(f"{path} has no pictures ({', '.join(KINDS)})")
         return StimulusTable(
             modality="image",
             ids=tuple(unicodedata.normalize("NFC", file.stem) for file in files),
-            inputs=tuple(map(read_picture, files)),
+            inputs=PictureFiles(files),
             files=tuple(file.name for file in files),
         )
     sheet = read_table(path)
@@ -149,7 +148,7 @@ def read_stimulus_table(path: Path) -> StimulusTable:
     more = {name: tuple(values) for name, values in sheet.columns.items() if name not in ("stimulus_id", kinds[0])}
     if kinds[0] == "text":
         return StimulusTable(modality="text", ids=ids, inputs=cells, columns=more)
-    pictures = tuple(read_picture(_beside(path, cell)) for cell in cells)
+    pictures = PictureFiles([_beside(path, cell) for cell in cells])
     return StimulusTable(modality="image", ids=ids, inputs=pictures, columns=more)
 
 
@@ -159,24 +158,6 @@ def _beside(table: Path, name: str) -> Path:
     if not path.resolve().is_relative_to(table.parent.resolve()):
         raise DataError(f"{table}: picture {name!r} leads out of the table's folder; put the pictures beside the table")
     return path
-
-
-def read_picture(path: Path) -> Shaped[np.ndarray, "height width 3"]:
-    """Pixels as uint8 RGB, turned as EXIF says: what every viewer shows.
-
-    Raises:
-        DataError: no such file, not a picture, or one with transparent parts or more than 8 bits.
-    """
-    _there(path, _PICTURES)
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            return as_rgb(image, str(path))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path} cannot be decoded as a picture ({error})") from error
 
 
 def has_ids(path: Path) -> bool:

@@ -15,6 +15,7 @@ from ontogeny.datasets.folder.writing import check_labels
 from ontogeny.datasets.order import Order
 from ontogeny.datasets.plain import has_ids, read_array, read_responses
 from ontogeny.errors import AlignmentIdError, DataError
+from ontogeny.memory import require_memory, square
 
 __all__ = ["read_geometry"]
 
@@ -40,6 +41,8 @@ def read_geometry(name: str, key: tuple[str, str], path: Path, order: Order) -> 
     """
     subject, roi = key
     check_labels([roi], str(path))
+    n = len(order.table)
+    require_memory(2 * square(n), f"{path}, an RDM of {n:,} stimuli,", instead="take fewer stimuli")
     sessions, ids = _matrices(path, order)
     rows = order.places(path, ids, sessions.shape[-1])
     cleared = [_cleared(path, matrix[np.ix_(rows, rows)]) for matrix in sessions]

@@ -14,7 +14,7 @@ from ontogeny.imaging.bids import COLUMNS
 from ontogeny.imaging.pairing import first_fall
 from ontogeny.imaging.sheets import Sheet
 from ontogeny.metrics import Folds, make_folds
-from ontogeny.stimuli import StimulusSet
+from ontogeny.stimuli import Chosen, StimulusSet
 
 __all__ = ["Split", "split_stimuli"]
 
@@ -62,7 +62,7 @@ def split_stimuli(path: Path, name: str, table: StimulusTable, order: Order, spl
         name=name,
         modality=table.modality,
         ids=order.of(table.ids),
-        inputs=order.of(table.inputs),
+        inputs=Chosen(table.inputs, order.rows),
         groups=groups,
         contiguous=contiguous,
     )

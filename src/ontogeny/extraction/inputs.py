@@ -1,5 +1,8 @@
 """Model inputs: stimuli -> batches that a model takes. Texts are tokenized and pictures transformed once.
 
+Pictures whose tensors would fill more than half of the available memory are transformed anew at each reading, batch by
+batch, to the same tensors.
+
 Texts are never padded: a batch holds texts of one length, so that no mask, pad token or position rule of a model can
 change what it makes of a text.
 """
@@ -13,9 +16,11 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from ontogeny.errors import ProbeError
-from ontogeny.extraction.pictures import ImageType, transform_pictures
+from ontogeny.extraction.pictures import ImageType, Transformed, transform_pictures
+from ontogeny.memory import available
 from ontogeny.stimuli import StimulusSet
 
 __all__ = ["Batch", "ImageType", "Reader", "make_reader", "random_tokens"]
@@ -162,6 +167,40 @@ class _Pixels:
             yield Batch(inputs={"pixels": part}, size=len(part), rows=tuple(range(start, start + len(part))))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pictures:
+    """Images that are transformed when a batch of them is used, and not kept."""
+
+    pictures: Transformed
+
+    def batches(self, batch_size: int) -> Iterator[Batch]:
+        n = len(self.pictures.stimuli)
+        for start in range(0, n, batch_size):
+            rows = tuple(range(start, min(start + batch_size, n)))
+            yield Batch(inputs=_Later(self.pictures, rows), size=len(rows), rows=rows)
+
+
+class _Later(Mapping[str, Tensor]):
+    """The "pixels" of some images, made each time they are asked for."""
+
+    def __init__(self, pictures: Transformed, rows: tuple[int, ...]) -> None:
+        self._pictures, self._rows = pictures, rows
+
+    @override
+    def __getitem__(self, name: str) -> Tensor:
+        if name != "pixels":
+            raise KeyError(name)
+        return self._pictures.read(self._rows)
+
+    @override
+    def __iter__(self) -> Iterator[str]:
+        return iter(("pixels",))
+
+    @override
+    def __len__(self) -> int:
+        return 1
+
+
 def _tokenized(stimuli: StimulusSet, tokenizer: Any, truncation: int | None) -> _Tokens:
     if not callable(tokenizer):
         raise ProbeError(
@@ -252,5 +291,8 @@ def _unpadded(mask: Any, stimulus: str) -> list[int]:
     return [int(place) for place in places]
 
 
-def _transformed(stimuli: StimulusSet, transform: Any, image_type: ImageType) -> _Pixels:
-    return _Pixels(pixels=transform_pictures(stimuli, transform, image_type=image_type))
+def _transformed(stimuli: StimulusSet, transform: Any, image_type: ImageType) -> Reader:
+    pictures = transform_pictures(stimuli, transform, image_type=image_type)
+    if 2 * pictures.n_bytes > available():
+        return _Pictures(pictures=pictures)
+    return _Pixels(pixels=pictures.read(range(len(stimuli))))

@@ -5,9 +5,11 @@ A transform of arrays is told by trying one picture. One that draws at random is
 
 from __future__ import annotations
 
+import math
 import warnings
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal, TypeAlias
 
@@ -20,7 +22,7 @@ from ontogeny.extraction.preserved import preserved
 from ontogeny.extraction.randomness import same_randomness, seed_everything
 from ontogeny.stimuli import StimulusSet, as_rgb
 
-__all__ = ["ImageType", "is_random", "transform_pictures"]
+__all__ = ["ImageType", "Transformed", "is_random", "transform_pictures"]
 
 ImageType: TypeAlias = Literal["pil", "array"]
 
@@ -29,7 +31,39 @@ _TRIED = 3
 _SEEDS = range(4)
 
 
-def transform_pictures(stimuli: StimulusSet, transform: Any, *, image_type: ImageType = "pil") -> Tensor:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transformed:
+    """Pictures through a transform, some at a time and as often as asked for: each is the same every time.
+
+    Args:
+        stimuli: images.
+        transform: image -> tensor.
+        taken: what the transform is given.
+        shape: of one picture's tensor.
+    """
+
+    stimuli: StimulusSet
+    transform: Any
+    taken: ImageType
+    shape: tuple[int, ...]
+
+    @property
+    def n_bytes(self) -> int:
+        """Of all pictures' tensors (float32)."""
+        return 4 * len(self.stimuli) * math.prod(self.shape)
+
+    def read(self, rows: Sequence[int]) -> Tensor:
+        """Some pictures' tensors, decoded and transformed one by one.
+
+        Raises:
+            ProbeError: the transform fails, or gives something else than tensors of one shape; names the stimulus.
+        """
+        with preserved(self.transform) as kept, same_randomness():
+            kept.seed()
+            return _stacked(self, rows)
+
+
+def transform_pictures(stimuli: StimulusSet, transform: Any, *, image_type: ImageType = "pil") -> Transformed:
     """Each picture through the transform, under a seed of its own: any process gets the same tensors.
 
     Random states of Python, numpy and torch are as before afterwards. A transform that gives two answers for one of the
@@ -43,7 +77,8 @@ def transform_pictures(stimuli: StimulusSet, transform: Any, *, image_type: Imag
             for all. "array": uint8, height x width x 3; arrays of other kinds as they are.
 
     Returns:
-        Stimuli x channels x height x width, or whatever shape the transform gives; float32, on the CPU.
+        Its `read` gives some stimuli x channels x height x width, or whatever shape the transform gives; float32, on
+        the CPU.
 
     Raises:
         ProbeError: no transform, one that fails, or gives something else than tensors of one shape; names the stimulus.
@@ -63,7 +98,8 @@ def transform_pictures(stimuli: StimulusSet, transform: Any, *, image_type: Imag
         found = next((one for one in first if _differs(transform, one, taken)), None)
         if found is not None:
             warnings.warn(_said(transform, found, taken), UserWarning, stacklevel=2)
-        return _stacked(transform, stimuli, taken)
+        shape = tuple(_answer(transform, first[0], taken).shape)
+        return Transformed(stimuli=stimuli, transform=transform, taken=taken, shape=shape)
 
 
 def is_random(transform: Any, pictures: Sequence[Any], *, image_type: ImageType = "pil") -> bool:
@@ -202,17 +238,16 @@ def _said(transform: Any, one: _Named, taken: ImageType) -> str:
     )
 
 
-def _stacked(transform: Any, stimuli: StimulusSet, taken: ImageType) -> Tensor:
-    """All answers in one tensor, filled one by one: a transform may use its memory again."""
-    whole = torch.empty(0)
-    for row, one in enumerate(_named(stimuli)):
-        tensor = _answer(transform, one, taken)
-        if not row:
-            whole = torch.empty((len(stimuli), *tensor.shape))
-        if tensor.shape != whole.shape[1:]:
+def _stacked(pictures: Transformed, rows: Sequence[int]) -> Tensor:
+    """Answers in one tensor, filled one by one: a transform may use its memory again."""
+    whole = torch.empty((len(rows), *pictures.shape))
+    for place, row in enumerate(rows):
+        one = pictures.stimuli.ids[row], pictures.stimuli.inputs[row]
+        tensor = _answer(pictures.transform, one, pictures.taken)
+        if tensor.shape != pictures.shape:
             raise ProbeError(
                 f"the transform should give tensors of one shape, got {tuple(tensor.shape)} for stimulus {one[0]!r} "
-                f"after {tuple(whole.shape[1:])}"
+                f"after {pictures.shape}"
             )
-        whole[row] = tensor
+        whole[place] = tensor
     return whole

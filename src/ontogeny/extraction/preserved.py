@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from ontogeny.extraction.interrupts import HeldInterrupts
 from ontogeny.extraction.layers import plain_model
 from ontogeny.extraction.per_model import PerModel
 from ontogeny.extraction.state import SavedState
+from ontogeny.memory import available
 
 __all__ = ["SEED", "LeftBehindError", "preserved", "what_reading_changes"]
 
@@ -147,7 +147,7 @@ def _which_are_copied(roots: tuple[Any, ...]) -> Callable[[Tensor], bool]:
         known = _KNOWN.get(root)
         tensors = [t for p in root.parameters() for t in (p, p.grad) if t is not None]
         size = sum(t.numel() * t.element_size() for t in tensors if not torch.nn.parameter.is_lazy(t))
-        if size > (_SMALL if known is not None else _free_memory()):
+        if size > (_SMALL if known is not None else available()):
             wanted = (known.tensors if known is not None else set()) | _renormalised(root)
             left_out.update(id(t) for t in tensors if id(t) not in wanted)
         if known is None:
@@ -159,12 +159,3 @@ def _renormalised(model: nn.Module) -> set[int]:
     """Embeddings whose rows a forward pass scales down once they have grown."""
     kinds = (nn.Embedding, nn.EmbeddingBag)
     return {id(m.weight) for m in model.modules() if isinstance(m, kinds) and m.max_norm is not None}
-
-
-def _free_memory() -> float:
-    """Bytes of host memory that can be had, where the system tells."""
-    table = Path("/proc/meminfo")
-    if not table.is_file():
-        return float("inf")
-    lines = dict(line.split(":", 1) for line in table.read_text().splitlines() if ":" in line)
-    return float(lines["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in lines else float("inf")

@@ -25,6 +25,7 @@ from ontogeny._arrays import digest
 from ontogeny.benchmark.pieces import Pieces
 from ontogeny.errors import DataError
 from ontogeny.imaging.stories import How, convolve_glover, fir_delays, to_volumes, trimmed
+from ontogeny.memory import require_memory
 from ontogeny.stimuli import StimulusSet
 
 __all__ = ["SILENT", "Story", "story_pieces"]
@@ -195,6 +196,12 @@ def _of_kept(story: Story) -> list[tuple[int, str]]:
 def _delayed(story: Story, *, how: How, window: int, response: Sequence[int] | str) -> csr_array:
     """(Volumes left * delays) x words: what words to volumes and the response do to the unit vectors of words."""
     n_words, labels = len(story.words), [story.name] * len(story.volume_times)
+    delays = 1 if isinstance(response, str) else len(response)
+    require_memory(
+        8 * n_words * (n_words + len(labels) * (2 + 2 * delays)),
+        f"story {story.name!r}: {n_words:,} words x {len(labels):,} volumes",
+        instead="cut it into its sections or runs",
+    )
     whole = to_volumes(story.times, np.eye(n_words), story.volume_times, how=how, window=window)
     if isinstance(response, str):
         delayed = convolve_glover(whole, stories=labels, tr=float(np.diff(story.volume_times).mean()))

@@ -14,6 +14,7 @@
     ceiling.py      what one subject's responses say about another's
     view.py         LayerView: one Gram matrix a layer, shared by all metrics
     together.py     metrics of one family prepared and scored together
+    room.py         what needs stimuli x stimuli is refused before it is allocated, where it does not fit
     rdms.py                                              inside RSA: distances, ranks, what is compared
     kernels.py, kernel_grid.py                           inside CKA: any number of kernels in one pass
     nearest.py, local_kernels.py, neighbour_grid.py      inside the neighbour metrics: all k from one sort

@@ -123,9 +123,8 @@ class UniqueVariance:
             )
         responses, edges = side_by_side("UniqueVariance", targets)
         voxels, nuisance = arrange(responses, folds), self.nuisance.scaled()
-        gram = nuisance @ nuisance.T
         alone = fits(
-            design(nuisance.shape, lambda: nuisance, lambda: gram, voxels.cuts),
+            design(nuisance.shape, lambda: nuisance, lambda: nuisance @ nuisance.T, voxels.cuts),
             "gcv",
             np.asarray(self.alphas),
             offsets=True,
@@ -137,7 +136,6 @@ class UniqueVariance:
             metric=self,
             voxels=voxels,
             nuisance=nuisance,
-            gram=gram,
             errors=errors,
             held_out=held_out,
             edges=edges,
@@ -172,7 +170,6 @@ class PreparedUniqueVariance:
     metric: UniqueVariance
     voxels: Voxels
     nuisance: Float[np.ndarray, "stimuli nuisance"]
-    gram: Float[np.ndarray, "stimuli stimuli"]
     errors: PerFold
     held_out: PerFold
     edges: np.ndarray
@@ -190,7 +187,7 @@ class PreparedUniqueVariance:
     def gains(self, view: LayerView) -> PerVoxel:
         """R^2 that the layer adds, one a voxel."""
         errors, held_out = self.errors.copy(), self.held_out.copy()
-        size = float(view.gram.trace()) / view.n_stimuli
+        size = float(view.centred.square().sum()) / view.n_stimuli
         for ratio in self.metric.ratios:
             weights = (1 / (1 + ratio), ratio / (1 + ratio) / size)
             fitted = fits(self._joined(view, weights), "gcv", np.asarray(self.metric.alphas), offsets=True)
@@ -209,7 +206,7 @@ class PreparedUniqueVariance:
         return design(
             (n, d + view.n_features),
             lambda: np.concatenate([self.nuisance * ours**0.5, view.centred.numpy() * theirs**0.5], axis=1),
-            lambda: self.gram * ours + view.gram.numpy() * theirs,
+            lambda: self.nuisance @ self.nuisance.T * ours + view.gram.numpy() * theirs,
             self.voxels.cuts,
         )
 

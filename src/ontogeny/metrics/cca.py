@@ -29,11 +29,13 @@ from ontogeny.metrics import Value
 from ontogeny.metrics.ceiling import Bounds, subject_bounds
 from ontogeny.metrics.folds import Folds
 from ontogeny.metrics.kernels import centre
+from ontogeny.metrics.room import check_room
 from ontogeny.metrics.view import LayerView
 
 __all__ = ["CCA", "PreparedCCA", "held_out_cca"]
 
 _ROUNDING = 1e-12
+_SQUARES = 6  # one fold of one side, with its eigenvectors
 
 
 def held_out_cca(
@@ -110,7 +112,13 @@ class CCA:
         return "held-out canonical r"
 
     def prepare(self, targets: Sequence[Target], folds: Folds) -> PreparedCCA:
-        """Find every target's principal components, fold by fold, once."""
+        """Find every target's principal components, fold by fold, once.
+
+        Raises:
+            MetricError: a target without responses.
+            TooLargeError: no memory for their Gram matrices and principal components.
+        """
+        check_room([self.name], targets, _SQUARES + 2 * len(targets))
         grams = [_target_gram(target, len(folds.held_out)) for target in targets]
         halves = [_halves(gram, folds, self) for gram in grams]
         own = {id(gram): half for gram, half in zip(grams, halves, strict=True)}

@@ -9,6 +9,7 @@ For every subject and ROI (Nili et al. 2014, PLoS Comput Biol 10:e1003553, appli
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 
 import numpy as np
 from jaxtyping import Float
@@ -49,7 +50,7 @@ def subject_bounds(
     for group in same_roi(targets):
         if len(group) < 2:
             continue
-        total = np.sum([summaries[i] for i in group], axis=0)
+        total = reduce(np.add, (summaries[i] for i in group))
         for index in group:
             others = (total - summaries[index]) / (len(group) - 1)
             out[index] = compare(others, summaries[index]), compare(total / len(group), summaries[index])

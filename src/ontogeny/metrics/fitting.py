@@ -25,6 +25,7 @@ from ontogeny.metrics.penalties import (
     squared_errors,
 )
 from ontogeny.metrics.ridge import Design, Voxels, blocks, with_moments
+from ontogeny.metrics.room import check_squares
 
 __all__ = ["Fits", "Regions", "by_region", "by_voxel", "fits", "projections", "regions"]
 
@@ -210,6 +211,7 @@ def regions(voxels: Voxels, edges: np.ndarray) -> Regions:
 
 
 def _root(y: Float[np.ndarray, "voxels stimuli"]) -> Float[np.ndarray, "rows stimuli"]:
+    check_squares("one penalty for a ROI with more voxels than stimuli", y.shape[1], 6)
     square = np.zeros((y.shape[1], y.shape[1]))
     for some in blocks(len(y)):
         part = y[some].astype(np.float64)

@@ -22,13 +22,13 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from ontogeny._arrays import Square
+from ontogeny._arrays import Square, upper
 from ontogeny.assembly import Target
 from ontogeny.errors import MetricError
 from ontogeny.metrics import Value
 from ontogeny.metrics.ceiling import Bounds, bounds_of_cosines, same_roi
 from ontogeny.metrics.kernels import Kind, direction, kernel_of_squares, variance
-from ontogeny.metrics.rdms import upper
+from ontogeny.metrics.room import check_room
 from ontogeny.metrics.together import Outcome
 from ontogeny.metrics.view import LayerView
 
@@ -204,13 +204,21 @@ def prepare_kernels(metrics: Sequence[CKA], targets: Sequence[Target]) -> Prepar
 
     Raises:
         MetricError: a target without responses, a geometry where voxels are needed, or a kernel without structure.
+        TooLargeError: no memory for so many kernels.
     """
+    check_room([metric.name for metric in metrics], targets, _squares_needed(len(metrics), targets))
     spaces = []
     for standardise in (False, True):
         here = [(place, metric) for place, metric in enumerate(metrics) if metric.standardise == standardise]
         if here:
             spaces.append(_prepare_space(here, targets))
     return PreparedKernels(spaces=spaces)
+
+
+def _squares_needed(n_metrics: int, targets: Sequence[Target]) -> float:
+    """Stimuli x stimuli matrices at the highest, as measured: all subjects of one region at a time, for ceilings."""
+    subjects = max(map(len, same_roi(targets)), default=0)
+    return (4 + (n_metrics > 1)) * subjects + 2 + len(targets) / 2 + n_metrics / 4
 
 
 def _prepare_space(metrics: Sequence[tuple[int, CKA]], targets: Sequence[Target]) -> _Space:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ontogeny._arrays import Square
+from ontogeny._arrays import Square, upper
 from ontogeny.errors import MetricError
 from ontogeny.metrics.view import LayerView
 
@@ -57,7 +57,7 @@ def variance(squared: Square, width: float | None) -> float:
     Raises:
         MetricError: the width is None and the median 0.
     """
-    found = float(np.median(squared[np.triu_indices(len(squared), 1)])) if width is None else width**2
+    found = float(np.median(upper(squared), overwrite_input=True)) if width is None else width**2
     if found <= 0:
         raise MetricError("more than half of the stimuli pairs have distance 0, so the median width is 0; set a width")
     return found

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ontogeny._arrays import Square
 from ontogeny.errors import MetricError
+from ontogeny.metrics.room import check_squares
 from ontogeny.metrics.view import LayerView
 
 __all__ = ["Bits", "Likeness", "Nearest", "in_common", "likeness_of", "neighbours", "packed", "touching", "view_of"]
@@ -60,8 +61,13 @@ class Nearest:
 
     @classmethod
     def of(cls, likeness: Square) -> Nearest:
-        """Sort each row once, for any number of k."""
+        """Sort each row once, for any number of k.
+
+        Raises:
+            TooLargeError: no memory for two numbers a pair more.
+        """
         n = len(likeness)
+        check_squares("sorted neighbours", n, 3)
         others = likeness.copy()
         np.fill_diagonal(others, 0.0)
         most = np.abs(others).max(axis=1)

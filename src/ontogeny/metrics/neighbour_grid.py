@@ -22,6 +22,7 @@ from ontogeny.metrics import Value
 from ontogeny.metrics.ceiling import Bounds, same_roi
 from ontogeny.metrics.local_kernels import Edges, Sums, chance_hsic, hsic_over
 from ontogeny.metrics.nearest import Likeness, Nearest, in_common, likeness_of, packed, touching, view_of
+from ontogeny.metrics.room import check_room, n_stimuli_of
 from ontogeny.metrics.together import Outcome
 from ontogeny.metrics.view import LayerView
 
@@ -172,7 +173,9 @@ def prepare_neighbours(metrics: Sequence[Measure], targets: Sequence[Target]) ->
 
     Raises:
         MetricError: a target without responses, a geometry where voxels are needed, a k that is not 1 to stimuli - 1.
+        TooLargeError: no memory for so many likenesses.
     """
+    check_room([metric.name for metric in metrics], targets, _squares_needed(metrics, targets))
     bounds: list[list[Bounds]] = [[(None, None)] * len(targets) for _ in metrics]
     stores = {}
     for key in dict.fromkeys(map(_key, metrics)):
@@ -181,10 +184,15 @@ def prepare_neighbours(metrics: Sequence[Measure], targets: Sequence[Target]) ->
     return PreparedNeighbours(metrics=metrics, stores=stores, bounds=bounds)
 
 
+def _squares_needed(metrics: Sequence[Measure], targets: Sequence[Target]) -> float:
+    """Stimuli x stimuli matrices at the highest, as measured: all subjects of one region at a time, and the bits."""
+    subjects, sets = max(map(len, same_roi(targets)), default=0), len({(_key(m), m.k) for m in metrics})
+    return (7 * subjects + 6 if subjects > 1 else 5) + sets * len(targets) / 64
+
+
 def _prepare_store(metrics: Sequence[tuple[Measure, list[Bounds]]], targets: Sequence[Target]) -> _Store:
     measures = [metric for metric, _ in metrics]
-    n = len(_target_likeness(targets[0], measures))
-    store = _Store.room(measures, len(targets), n)
+    store = _Store.room(measures, len(targets), n_stimuli_of(targets))
     for group in same_roi(targets):
         sides = [_Side.of(_target_likeness(targets[i], measures)) for i in group]
         for i, side in zip(group, sides, strict=True):

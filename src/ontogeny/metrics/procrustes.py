@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from ontogeny.metrics import Value
 from ontogeny.metrics.ceiling import Bounds, same_roi
 from ontogeny.metrics.folds import Folds
 from ontogeny.metrics.kernels import centre
+from ontogeny.metrics.room import check_room, check_squares
 from ontogeny.metrics.view import LayerView
 
 __all__ = ["PreparedProcrustes", "Procrustes", "shape_cosine"]
@@ -34,6 +36,7 @@ Factor = Float[np.ndarray, "stimuli rank"]
 
 _SEED = 2110
 _NEGATIVE = 1e-6
+_EIGEN = 6  # matrices that an eigenvalue decomposition holds, its input too
 
 
 def shape_cosine(x: Rows, y: Others) -> float:
@@ -66,6 +69,7 @@ def _factor_of(view: LayerView) -> Factor:
 
 def _factor(gram: Square) -> Factor:
     """U sqrt(S) of a centred Gram matrix with trace 1, without what is 0."""
+    check_squares("the eigenvectors", len(gram), _EIGEN - 1)
     power, vectors = np.linalg.eigh(gram)
     if power[0] < -_NEGATIVE * power[-1]:
         raise MetricError(
@@ -112,12 +116,25 @@ class Procrustes:
         return "cosine of shape angle"
 
     def prepare(self, targets: Sequence[Target], folds: Folds) -> PreparedProcrustes:
-        """Find every target's factor once."""
+        """Find every target's factor once.
+
+        Raises:
+            MetricError: a target without responses, or a geometry that is none of points in space.
+            TooLargeError: no memory for their Gram matrices.
+        """
         del folds
+        check_room([self.name], targets, _squares_needed(targets))
         factors = [_target_factor(target) for target in targets]
         n, rng = len(factors[0]), np.random.default_rng(_SEED)
         orders = np.stack([np.arange(n), *(rng.permutation(n) for _ in range(self.permutations))])
         return PreparedProcrustes(factors=factors, orders=orders, bounds=_bounds(targets, factors))
+
+
+def _squares_needed(targets: Sequence[Target]) -> int:
+    """Gram matrices at the highest: factors of wide targets are as large, and ceilings add one a subject up."""
+    wide = sum(int(t.responses is None or t.responses.shape[1] > len(t.responses)) for t in targets)
+    shared = max(map(len, same_roi(targets)), default=0) > 1
+    return wide + (_EIGEN if wide else 0) + (3 if shared else 0)
 
 
 def _target_factor(target: Target) -> Factor:
@@ -138,7 +155,7 @@ def _bounds(targets: Sequence[Target], factors: Sequence[Factor]) -> list[Bounds
     for group in same_roi(targets):
         if len(group) < 2:
             continue
-        total = np.sum([factors[i] @ factors[i].T for i in group], axis=0)
+        total = reduce(np.add, (factors[i] @ factors[i].T for i in group))
         for index in group:
             own = factors[index]
             every, alone = own.T @ total @ own, np.linalg.matrix_power(own.T @ own, 2)

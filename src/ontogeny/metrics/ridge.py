@@ -28,6 +28,7 @@ from scipy.linalg import solve_triangular
 from ontogeny._arrays import PerVoxel, Responses
 from ontogeny.errors import MetricError
 from ontogeny.metrics.folds import Folds
+from ontogeny.metrics.room import check_squares
 
 __all__ = ["Cuts", "Design", "Factors", "Voxels", "arrange", "blocks", "design", "with_moments"]
 
@@ -265,12 +266,13 @@ def design(
         cuts: where each fold lies.
 
     Raises:
-        MetricError: another number of stimuli than the folds have.
+        MetricError: another number of stimuli than the folds have; as TooLargeError, no memory for the Gram matrix.
     """
     n = len(cuts.order)
     if shape[0] != n:
         raise MetricError(f"the features have {shape[0]} stimuli, the responses {n}")
     if shape[1] >= _DUAL * n * (1 - 1 / cuts.n_folds):
+        check_squares(f"ridge on {shape[1]:,} features", n, 8 + cuts.n_folds / 2)
         return Design(cuts=cuts, side=gram()[np.ix_(cuts.order, cuts.order)])
     x = features()[cuts.order]
     tests = [cuts.test(fold) for fold in range(cuts.n_folds)]

@@ -9,14 +9,15 @@ from typing import ClassVar, get_args
 import numpy as np
 from jaxtyping import Float
 
-from ontogeny._arrays import Pairs
+from ontogeny._arrays import Pairs, upper
 from ontogeny.assembly import Target
 from ontogeny.errors import FeatureError, MetricError
 from ontogeny.metrics import Value
 from ontogeny.metrics.ceiling import Bounds, bounds_of_cosines, same_roi, subject_bounds
 from ontogeny.metrics.folds import Folds
 from ontogeny.metrics.kernel_grid import DOUBLE_UP_TO
-from ontogeny.metrics.rdms import Comparison, Distance, compare_rdms, lean, pairs_of, rdm, summary, tau_a, upper
+from ontogeny.metrics.rdms import Comparison, Distance, compare_rdms, lean, pairs_of, rdm, summary, tau_a
+from ontogeny.metrics.room import check_room
 from ontogeny.metrics.together import One, Outcome
 from ontogeny.metrics.view import LayerView
 
@@ -24,6 +25,7 @@ __all__ = ["KENDALL_UP_TO", "RSA", "PreparedRSA", "compare_rdms", "prepare_rsa",
 
 KENDALL_UP_TO = 300
 _CHUNK = 32768
+_SQUARES = 5.5  # measured: one side from its responses or features to its ranks
 _UNITS: dict[Comparison, str] = {
     "spearman": "Spearman rho",
     "rho-a": "rho-a",
@@ -42,7 +44,9 @@ def prepare_rsa(metrics: Sequence[RSA], targets: Sequence[Target]) -> PreparedRS
 
     Raises:
         MetricError: a target without responses, with too few voxels, or with too many stimuli for "kendall".
+        TooLargeError: no memory for so many dissimilarities.
     """
+    check_room([metric.name for metric in metrics], targets, _SQUARES + len(metrics) * len(targets) / 2)
     spaces = []
     for distance in dict.fromkeys(metric.distance for metric in metrics):
         users = [(place, metric.comparison) for place, metric in enumerate(metrics) if metric.distance == distance]

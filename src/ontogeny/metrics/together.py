@@ -27,7 +27,11 @@ class Family(Protocol):
     """Several metrics with the brain side done."""
 
     def score_all(self, views: Sequence[LayerView]) -> list[list[Outcome]]:
-        """One outcome a layer and metric, in their order."""
+        """One outcome a layer and metric, in their order.
+
+        Raises:
+            MetricError: none of these metrics can use a layer, or there is no memory for it.
+        """
         ...
 
 
@@ -80,10 +84,20 @@ class PreparedAll:
         n_metrics = sum(len(places) for places, _ in self.families)
         out: list[list[Any]] = [[None] * n_metrics for _ in views]
         for places, family in self.families if views else ():
-            for row, outcomes in zip(out, family.score_all(views), strict=True):
+            for row, outcomes in zip(out, _scored(family, views, len(places)), strict=True):
                 for place, outcome in zip(places, outcomes, strict=True):
                     row[place] = outcome
         return out
+
+
+def _scored(family: Family, views: Sequence[LayerView], n_metrics: int) -> list[list[Outcome]]:
+    """A layer that a whole family cannot use costs its own values alone."""
+    try:
+        return family.score_all(views)
+    except (FeatureError, MetricError) as error:
+        if len(views) == 1:
+            return [[error] * n_metrics]
+        return [row for view in views for row in _scored(family, [view], n_metrics)]
 
 
 def prepare_all(metrics: Sequence[Metric], targets: Sequence[Target], folds: Folds) -> PreparedAll:

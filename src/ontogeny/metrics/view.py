@@ -9,10 +9,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ontogeny.errors import FeatureError
+from ontogeny.metrics.room import check_squares
 
 __all__ = ["LayerView", "refusal", "z_scored"]
 
 _CANCELLED = 1e-4
+_MANY = 5000
 _SINGLE = ("mps",)  # devices without float64
 
 
@@ -50,6 +52,8 @@ class LayerView:
 
     Raises:
         FeatureError: NaN, infinity, or the same features for every stimulus.
+
+    What is stimuli x stimuli raises TooLargeError where there is no memory for it, before it is made.
     """
 
     def __init__(self, x: Float[Tensor, "stimuli features"]) -> None:
@@ -86,6 +90,13 @@ class LayerView:
         return _products(self._centred)
 
     @property
+    def spread(self) -> Float[Tensor, "rows rows"]:
+        """A matrix with the Gram matrix's eigenvalues: itself, or the features' products where it is large."""
+        if self.n_stimuli <= self.n_features or self.n_stimuli <= _MANY:
+            return self.gram
+        return _products(self._centred.T)
+
+    @property
     def inner(self) -> Float[Tensor, "stimuli stimuli"]:
         """Inner products of the features as they are."""
         return _products(self.near)
@@ -93,6 +104,7 @@ class LayerView:
     @cached_property
     def squared_distances(self) -> Float[Tensor, "stimuli stimuli"]:
         """Squared Euclidean distances between stimuli; the diagonal is exactly zero."""
+        check_squares("squared distances", self.n_stimuli, 4)
         norms = self.gram.diagonal()
         out: Tensor = (norms[:, None] + norms[None, :] - 2 * self.gram).clamp_min(0)
         out.fill_diagonal_(0)
@@ -138,6 +150,7 @@ class LayerView:
 
     def _around(self, common: Float[Tensor, " features"]) -> Float[Tensor, "stimuli stimuli"]:
         """Inner products of the centred features with `common` added to each stimulus, by way of the Gram matrix."""
+        check_squares("likenesses", self.n_stimuli, 4)
         along = (self._centred @ common + common @ common / 2).cpu()
         return self.gram + along[:, None] + along[None, :]
 
@@ -165,6 +178,7 @@ def _row_cosines(
 
 def _products(rows: Float[Tensor, "stimuli features"]) -> Float[Tensor, "stimuli stimuli"]:
     """Inner products of the rows, made where the rows are and brought to the CPU (numpy's is twice as fast there)."""
+    check_squares("inner products", len(rows), 1)
     if rows.device.type != "cpu":
         return (rows @ rows.T).cpu()
     host = rows.numpy()

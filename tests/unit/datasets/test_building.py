@@ -504,7 +504,7 @@ def stimuli(lab: Path, **columns: list[object]) -> None:
         (
             lambda lab: stimuli(lab, stimulus_id=IDS, image=["x.png"] * N),
             (),
-            "x.png is not there; expected a file of kind",
+            "24 of 24 pictures are not there, e.g. x.png",
         ),
         (lambda lab: Path("stimuli.csv").write_text("stimulus_id,text\n1,a,b\n"), (), "line 2: expected 2 cells"),
         (lambda lab: Path("stimuli.csv").write_text("stimulus_id,text\n"), (), "stimuli.csv has no rows"),
@@ -591,17 +591,24 @@ def test_pictures_that_are_not_8_bit_colour_are_refused(lab, capsys):
     (lab / "pictures").mkdir()
     assert main(["data", "build", "out", "--stimuli", "pictures", *ABOUT]) == 2
     assert "pictures has no pictures" in capsys.readouterr().err
-    path = lab / "pictures" / "a.png"
+    for number in range(N):
+        Image.new("RGB", (9, 9), (number, 2, 3)).save(lab / "pictures" / f"{number}.png")
+    path, given = lab / "pictures" / "7.png", ["--stimuli", "pictures", *ABOUT, "--responses", "s1=s1.npy"]
     for image, text in (
-        (Image.new("RGBA", (4, 4), (1, 2, 3, 100)), "a.png has transparent parts; save it as 8-bit RGB"),
-        (Image.new("I;16", (4, 4), 1000), "a.png has mode I;16; save it as 8-bit RGB"),
+        (Image.new("RGBA", (9, 9), (1, 2, 3, 100)), "7.png has transparent parts; save it as 8-bit RGB"),
+        (Image.new("I;16", (9, 9), 1000), "7.png has mode I;16; save it as 8-bit RGB"),
     ):
         image.save(path)
-        assert main(["data", "build", "out", "--stimuli", "pictures", *ABOUT]) == 2
+        assert main(["data", "build", "out", *given]) == 2
         assert text in capsys.readouterr().err
     path.write_bytes(path.read_bytes()[:40])
-    assert main(["data", "build", "out", "--stimuli", "pictures", *ABOUT]) == 2
-    assert "a.png cannot be decoded as a picture" in capsys.readouterr().err
+    assert main(["data", "build", "out", *given]) == 2
+    assert "7.png cannot be decoded as a picture" in capsys.readouterr().err
+    path.unlink()
+    path.with_suffix(".gif").touch()
+    assert main(["data", "build", "out", *given]) == 2
+    assert "s1.npy has 24 rows and no ids, the stimulus table has 23" in capsys.readouterr().err
+    assert not (lab / "out").exists()
 
 
 def test_verify_and_show_take_a_folder(lab, capsys):

@@ -13,12 +13,11 @@ from jaxtyping import Shaped
 
 from ontogeny.assembly import Assembly, Geometry
 from ontogeny.benchmark import Benchmark
-from ontogeny.columns import arrow
 from ontogeny.datasets.folder.arrays import Arrays, read_arrays
 from ontogeny.datasets.folder.extras import Extras, Space, space_from_json
 from ontogeny.datasets.folder.layout import MANIFEST, Manifest, fact, read_manifest
 from ontogeny.datasets.folder.metrics import metric_from_json
-from ontogeny.datasets.folder.tables import Pictures, column, read_parquet, strings
+from ontogeny.datasets.folder.tables import column, pictures_of, read_parquet, strings
 from ontogeny.datasets.folder.writing import STIMULUS_COLUMNS, VOXEL_COLUMNS, check_labels
 from ontogeny.errors import DataError
 from ontogeny.metrics import Folds, Metric
@@ -102,19 +101,11 @@ def read_stimuli(manifest: Manifest, *, check: bool) -> tuple[StimulusSet, Folds
         name=fact(facts, "name", str, owner),
         modality="text" if modality == "text" else "image",
         ids=ids,
-        inputs=strings(path, table, "text") if modality == "text" else _pictures(path, table, ids),
+        inputs=strings(path, table, "text") if modality == "text" else pictures_of(path, table, ids),
         groups=strings(path, table, "group") if "group" in table.column_names else None,
         contiguous=fact(facts, "contiguous", bool, owner),
     )
     return stimuli, Folds(held_out=_folds(path, table), how=manifest.facts["folds"])
-
-
-def _pictures(path: Path, table: Any, ids: tuple[str, ...]) -> Pictures:
-    column(path, table, "image")
-    pa, cells = arrow(), table.column("image").combine_chunks()
-    if not pa.types.is_struct(cells.type) or cells.type.get_field_index("bytes") < 0:
-        raise DataError(f"{path}: column 'image' should be {{bytes, path}}, got {cells.type}")
-    return Pictures(ids, cells.field("bytes").to_pylist())
 
 
 def _folds(path: Path, table: Any) -> tuple[int, ...]:

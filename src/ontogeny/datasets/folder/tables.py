@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -16,7 +16,18 @@ from ontogeny.columns import arrow
 from ontogeny.errors import DataError
 from ontogeny.stimuli import pixels_of
 
-__all__ = ["Pictures", "as_png", "column", "picture_column", "read_parquet", "strings", "write_parquet"]
+__all__ = [
+    "Pictures",
+    "as_png",
+    "column",
+    "picture_column",
+    "pictures_of",
+    "read_parquet",
+    "strings",
+    "write_parquet",
+]
+
+_CHUNK = 2**29  # bytes of pictures in one row group; Arrow counts those of one chunk in 31 bits
 
 
 class Pictures(Sequence[Any]):
@@ -24,12 +35,12 @@ class Pictures(Sequence[Any]):
 
     Args:
         names: one a picture, for errors.
-        encoded: PNG bytes.
+        encoded: PNG bytes, or a column of them as Arrow has it.
     """
 
-    def __init__(self, names: Sequence[str], encoded: Sequence[bytes]) -> None:
+    def __init__(self, names: Sequence[str], encoded: Sequence[bytes] | Any) -> None:
         self._names = tuple(names)
-        self._encoded = tuple(encoded)
+        self._encoded = encoded
 
     @override
     def __len__(self) -> int:
@@ -46,8 +57,10 @@ class Pictures(Sequence[Any]):
             return Pictures(self._names[index], self._encoded[index])
         from PIL import Image
 
+        cell = self._encoded[index]
+        png = cell if isinstance(cell, bytes) else cell.as_py()
         try:
-            with Image.open(io.BytesIO(self._encoded[index]), formats=("PNG",)) as image:
+            with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
                 return pixels_of(image)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise DataError(f"the picture of stimulus {self._names[index]!r} cannot be decoded ({error})") from error
@@ -76,15 +89,48 @@ def as_png(image: Any, owner: str) -> bytes:
     return out.getvalue()
 
 
-def picture_column(encoded: Sequence[bytes], names: Sequence[str]) -> Any:
-    """PNG bytes as Hugging Face `datasets` keeps images: {bytes, path}."""
+def picture_column(encoded: Iterable[bytes], names: Sequence[str]) -> Any:
+    """PNG bytes as Hugging Face `datasets` keeps images: {bytes, path}; in chunks, taken as they come.
+
+    Args:
+        encoded: one a picture, made when it is asked for.
+        names: one a picture.
+    """
     pa = arrow()
-    cells = [{"bytes": png, "path": f"{name}.png"} for name, png in zip(names, encoded, strict=True)]
-    return pa.array(cells, pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    chunks: list[Any] = []
+    cells: list[dict[str, Any]] = []
+    size = 0
+    for name, png in zip(names, encoded, strict=True):
+        if cells and size + len(png) > _CHUNK:
+            chunks.append(pa.array(cells, kind))
+            cells, size = [], 0
+        cells.append({"bytes": png, "path": f"{name}.png"})
+        size += len(png)
+    return pa.chunked_array([*chunks, pa.array(cells, kind)])
+
+
+def pictures_of(path: Path, table: Any, names: Sequence[str]) -> Pictures:
+    """The column `image` of a table.
+
+    Args:
+        path: of the table, for errors.
+        table: that was read.
+        names: one a picture.
+
+    Raises:
+        DataError: it is missing, has empty cells, or holds something else than {bytes, path}.
+    """
+    column(path, table, "image")
+    pa, cells = arrow(), table.column("image")
+    if not pa.types.is_struct(cells.type) or cells.type.get_field_index("bytes") < 0:
+        raise DataError(f"{path}: column 'image' should be {{bytes, path}}, got {cells.type}")
+    parts = [chunk.field("bytes") for chunk in cells.chunks]
+    return Pictures(names, pa.chunked_array(parts, cells.type.field("bytes").type))
 
 
 def write_parquet(path: Path, columns: Mapping[str, Any], *, metadata: Mapping[str, str] | None = None) -> None:
-    """Arrow arrays, numpy arrays or lists, the same bytes each time.
+    """Arrow arrays (chunked ones: a row group a chunk at most), numpy arrays or lists, the same bytes each time.
 
     Raises:
         DataError: a column that is neither numbers, booleans nor text; or of another length.
@@ -93,7 +139,7 @@ def write_parquet(path: Path, columns: Mapping[str, Any], *, metadata: Mapping[s
     arrays = {}
     for name, values in columns.items():
         try:
-            arrays[name] = values if isinstance(values, pa.Array) else pa.array(values)
+            arrays[name] = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)
         except (pa.ArrowException, TypeError) as error:
             raise DataError(f"{path.name}: column {name!r} should be numbers, booleans or text ({error})") from error
     lengths = {name: len(array) for name, array in arrays.items()}
@@ -104,7 +150,10 @@ def write_parquet(path: Path, columns: Mapping[str, Any], *, metadata: Mapping[s
     if any(pa.types.is_struct(field.type) for field in table.schema):
         notes["huggingface"] = json.dumps({"info": {"features": _features(table.schema)}}, sort_keys=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    arrow("pyarrow.parquet").write_table(table.replace_schema_metadata(notes or None), path, compression="zstd")
+    rows = min(len(chunk) for array in table.columns for chunk in array.chunks) if table.num_rows else None
+    arrow("pyarrow.parquet").write_table(
+        table.replace_schema_metadata(notes or None), path, compression="zstd", row_group_size=rows
+    )
 
 
 def _features(schema: Any) -> dict[str, Any]:

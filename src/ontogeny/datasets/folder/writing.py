@@ -143,7 +143,7 @@ def _write_stimuli(benchmark: Benchmark, path: Path, more: Mapping[str, Any]) ->
         columns["text"] = pa.array(list(stimuli.inputs), pa.string())
     else:
         named = zip(stimuli.ids, stimuli.inputs, strict=True)
-        columns["image"] = picture_column([as_png(image, f"stimulus {name!r}") for name, image in named], stimuli.ids)
+        columns["image"] = picture_column((as_png(image, f"stimulus {name!r}") for name, image in named), stimuli.ids)
     columns["fold"] = pa.array(benchmark.folds.held_out, pa.int64())
     if stimuli.groups is not None:
         columns["group"] = pa.array(stimuli.groups, pa.string())

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from scipy.spatial.distance import squareform
 
+from ontogeny._arrays import upper
 from ontogeny.assembly import Assembly, Geometry
 from ontogeny.errors import DataError, nearest, require
 from ontogeny.imaging.sheets import is_missing
+from ontogeny.memory import require_memory, square
 
 __all__ = ["dataset_from_rsatoolbox", "dataset_to_rsatoolbox", "rdms_from_rsatoolbox", "rdms_to_rsatoolbox"]
 
@@ -79,7 +81,9 @@ def rdms_to_rsatoolbox(geometries: Sequence[Geometry]) -> Any:
         raise DataError("there is no geometry to convert; give at least one")
     ids = geometries[0].stimulus_ids
     aligned = [geometry.align(ids) for geometry in geometries]
-    pairs = [np.asarray(g.rdm)[np.triu_indices(len(ids), 1)] for g in aligned]
+    whole = f"{len(geometries)} RDMs of {len(ids):,} stimuli"
+    require_memory(len(geometries) * square(len(ids)), whole, instead="convert some geometries at a time")
+    pairs = [upper(np.asarray(g.rdm)) for g in aligned]
     return require("rsatoolbox.rdm", "interchange").RDMs(
         dissimilarities=np.stack(pairs),
         rdm_descriptors={
@@ -109,6 +113,9 @@ def rdms_from_rsatoolbox(
     ids = _texts(_one(rdms.pattern_descriptors, stimulus, "the patterns"))
     subjects = _texts(_one(rdms.rdm_descriptors, subject, "the RDMs"))
     rois = _texts(_one(rdms.rdm_descriptors, roi, "the RDMs"))
+    require_memory(
+        len(rois) * square(len(ids)), f"{len(rois)} RDMs of {len(ids):,} stimuli", instead="convert some at a time"
+    )
     names = _texts(rdms.rdm_descriptors.get("name", ["rsatoolbox RDM"] * len(rois)))
     counts = [int(n) for n in rdms.rdm_descriptors.get("n_voxels", [0] * len(rois))]
     return tuple(
