@@ -228,14 +228,16 @@ class _Text:
         """
         try:
             encoded = _encoded(tokenizer, text, truncation)
-            ids = [int(i) for i in np.asarray(_part(encoded, "input_ids", "ids")).ravel()]
         except Exception as error:
             raise ProbeError(
                 f"the tokenizer should give token ids for stimulus {stimulus!r} ({text[:60]!r}), but it raised "
                 f"{type(error).__name__}: {error}"
-                if not isinstance(error, TypeError | ValueError)
-                else f"the tokenizer should give token ids for stimulus {stimulus!r}, got {_kind(encoded)}"
             ) from error
+        try:
+            ids = [int(i) for i in np.asarray(_part(encoded, "input_ids", "ids")).ravel()]
+        except Exception as error:
+            kind = type(encoded).__name__
+            raise ProbeError(f"the tokenizer should give token ids for stimulus {stimulus!r}, got {kind}") from error
         mask = _part(encoded, "attention_mask")
         kept = _unpadded(np.ones(len(ids)) if mask is None else np.asarray(mask).ravel(), stimulus)[:truncation]
         marks = _special(encoded, len(ids))
@@ -245,10 +247,6 @@ class _Text:
         if special is not None and all(special):
             raise ProbeError(f"the tokenizer gives no token but its own special ones for stimulus {stimulus!r}")
         return cls(tuple(ids[i] for i in kept), special)
-
-
-def _kind(encoded: Any) -> str:
-    return type(encoded).__name__
 
 
 def _encoded(tokenizer: Callable[..., Any], text: str, truncation: int | None) -> Any:

@@ -5,6 +5,7 @@ A probe is a measurement, not a trained linear head.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ontogeny._arrays import digest
+from ontogeny._arrays import digest_of
 from ontogeny.addresses import object_at
 from ontogeny.errors import FeatureError, ProbeError
 from ontogeny.extraction.calling import Call
@@ -118,8 +119,9 @@ class Probe:
             LayerNotFoundError: no such layer or submodule.
         """
         bare = plain_model(model)
-        known = self._plans.get(bare)
-        return known if known is not None else self._plans.set(bare, rehearse(bare, self._reader, self._way(), ranks))
+        if (known := self._plans.get(bare)) is not None:
+            return known
+        return self._plans.set(bare, rehearse(bare, self._reader, self._way(), ranks, batch_size=self.batch_size))
 
     def fingerprint(self, model: nn.Module) -> str | None:
         """Sixteen hex digits over all that features depend on beside the weights: inputs, layers, poolings.
@@ -128,14 +130,11 @@ class Probe:
         """
         if any(callable(pooling) for pooling in self.poolings) or self.call is not None:
             return None
-        inputs = [
-            (name, tensor.numpy())
-            for batch in self._reader.batches(self.batch_size)
-            for name, tensor in sorted(batch.inputs.items())
-        ]
-        flat = [part for pair in inputs for part in pair]
         kind = type(plain_model(model)).__qualname__
-        return digest(kind, self.module, self.stimuli.ids, self.layers, self.poolings, *flat)
+        first = (kind, self.module, self.stimuli.ids, self.layers, self.poolings)
+        inputs = (sorted(batch.inputs.items()) for batch in self._reader.batches(self.batch_size))
+        flat = (part for pairs in inputs for name, tensor in pairs for part in (name, tensor.numpy()))
+        return digest_of(itertools.chain(first, flat))
 
     def __call__(self, model: nn.Module, ranks: Ranks = ALONE) -> Features:
         """Read the stimulus set.

@@ -54,7 +54,7 @@ class _Outputs:
         self.caught[name, number] = output.clone() if isinstance(output, Tensor) else output
 
 
-def rehearse(model: nn.Module, reader: Reader, way: Way, ranks: Ranks = ALONE) -> Plan:
+def rehearse(model: nn.Module, reader: Reader, way: Way, ranks: Ranks = ALONE, *, batch_size: int = 8) -> Plan:
     """Find out how a model is read.
 
     Args:
@@ -62,6 +62,7 @@ def rehearse(model: nn.Module, reader: Reader, way: Way, ranks: Ranks = ALONE) -
         reader: the stimuli as batches.
         way: how the user wants it to be read.
         ranks: who read together.
+        batch_size: stimuli that the model takes at once; 1: each is read alone.
 
     Raises:
         ProbeError: the model cannot be read at all.
@@ -69,9 +70,9 @@ def rehearse(model: nn.Module, reader: Reader, way: Way, ranks: Ranks = ALONE) -
         LeftBehindError: reading changes what cannot be put back; it is named.
     """
     bare = plain_model(model)
-    base = sample(reader)
+    base = sample(reader, batch_size)
     before = SavedState(bare, copied=lambda _: False)
-    call, autocast, alone, counts = first_that_runs(bare, base, way, ranks)
+    call, autocast, alone, counts = first_that_runs(bare, base, way, ranks, alone=batch_size == 1)
     one = _Rehearsal(way, call, several(base) if not alone else base.only([0]))
     with observing(bare, ranks, autocast=autocast) as seen:
         plan = one.plan(seen, counts, alone=alone)

@@ -12,17 +12,25 @@ __all__ = ["sample", "several", "texts", "varied"]
 _STIMULI = 8
 
 
-def sample(reader: Reader) -> Batch:
-    """About eight stimuli of one length: the longest texts, cut to the shortest of these; the first pictures."""
-    batches = list(reader.batches(_STIMULI))
-    if batches[-1].n_tokens is None:
+def sample(reader: Reader, most: int = _STIMULI) -> Batch:
+    """Up to eight stimuli of one length: the longest texts, cut to the shortest of these; the first pictures.
+
+    Args:
+        reader: the stimuli as batches.
+        most: that the model takes at once.
+    """
+    most = min(most, _STIMULI)
+    coming = iter(reader.batches(most))
+    batches = [next(coming)]
+    if batches[0].n_tokens is None:
         return batches[0]
+    batches += coming
     found: list[tuple[int, Tensor]] = []
     for batch in reversed(sorted(batches, key=lambda b: b.n_tokens or 0)):
         found += [(row, ids) for row, ids in zip(batch.rows, batch.inputs["input_ids"], strict=True)]
-        if len(found) >= _STIMULI:
+        if len(found) >= most:
             break
-    found = found[:_STIMULI]
+    found = found[:most]
     length = min(len(ids) for _, ids in found)
     return texts(torch.stack([ids[:length] for _, ids in found]), tuple(row for row, _ in found))
 

@@ -22,9 +22,16 @@ _HALF = (torch.bfloat16, torch.float16)
 
 
 def first_that_runs(
-    model: nn.Module, base: Batch, way: Way, ranks: Ranks
+    model: nn.Module, base: Batch, way: Way, ranks: Ranks, *, alone: bool = False
 ) -> tuple[Call, torch.dtype | None, bool, dict[str, int]]:
     """The first way of calling that gives no error.
+
+    Args:
+        model: the bare model.
+        base: a few stimuli.
+        way: how the user wants it to be read.
+        ranks: who read together.
+        alone: whether two stimuli together are not tried.
 
     Returns:
         The call, its precision, whether for single stimuli alone, and how often it ran each module.
@@ -32,7 +39,8 @@ def first_that_runs(
     part = way.part(model)
     calls = [way.call] if way.call is not None else list(ways_to_call(part, base))
     failed: list[ProbeError] = []
-    for batch, alone in ((base.only([0, min(1, base.size - 1)]), False), (base.only([0]), True)):
+    two = base.only([0, min(1, base.size - 1)])
+    for batch, single in ((base.only([0]), True),) if alone else ((two, False), (base.only([0]), True)):
         for autocast in (None, *_half_types(model)):
             for call in calls:
                 counts: dict[str, int] = {}
@@ -51,7 +59,7 @@ def first_that_runs(
                     failed.append(error)
                 else:
                     failed.clear()
-                    return call, autocast, alone, counts
+                    return call, autocast, single, counts
     try:
         raise failed[0]
     finally:

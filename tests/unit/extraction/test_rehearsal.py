@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -307,3 +309,43 @@ def test_a_task_that_fails_is_refused_alone(image_benchmark, tmp_path):
     assert [(s.layer, s.note) for s in monitor.record.select(kind="refusal")] == [
         ("(task)", "AssertionError: no such batch")
     ]
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_no_more_stimuli_than_a_batch_are_read_together(size):
+    """Three at least, where it is not one: fewer do not show which axis is the batch."""
+    seen = []
+
+    class Counts(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(12, 3)
+
+        def forward(self, x):
+            seen_outside(len(x))
+            return self.layer(x.flatten(1)[:, :12])
+
+    def seen_outside(n):
+        os.write(w, bytes([n]))
+
+    r, w = os.pipe()
+    pixels = np.random.default_rng(0).integers(0, 256, (10, 4, 4, 3), dtype=np.uint8)
+    stimuli = StimulusSet(name="t", modality="image", ids=tuple(f"p{i}" for i in range(10)), inputs=list(pixels))
+    probe = Probe(
+        stimuli=stimuli, reader=lambda x: torch.tensor(np.asarray(x)) / 255, layers=["layer"], batch_size=size
+    )
+    probe(Counts())
+    os.close(w)
+    seen = list(os.read(r, 1000))
+    os.close(r)
+    assert max(seen) == {1: 1, 2: 3, 4: 4}[size]
+
+
+def test_a_tokenizer_that_raises_is_quoted():
+    stimuli = StimulusSet(name="t", modality="text", ids=("a", "b"), inputs=["one", "two"])
+
+    def tokenizer(text):
+        raise ValueError(f"no {text}")
+
+    with pytest.raises(ProbeError, match=r"'[ab]'.*ValueError: no (one|two)"):
+        Probe(stimuli=stimuli, reader=tokenizer, layers=["0"])(nn.Sequential(nn.Embedding(5, 3)))
