@@ -12,13 +12,17 @@ export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: demo test lint bench lowest constraints-lowest clean
+.PHONY: demo test long lint bench lowest constraints-lowest clean
 
 demo: .venv/.ready
 	OMP_NUM_THREADS=2 $(BIN)/ontogeny demo --out runs/demo
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
+
+# What takes minutes and has shorter relatives in `make test`: before a release.
+long: .venv/.ready
+	ONTOGENY_LONG=1 ONTOGENY_ZOO=all ONTOGENY_SETUPS=2000 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: .venv/.ready
 	$(BIN)/ruff format --check .

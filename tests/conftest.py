@@ -30,6 +30,15 @@ def warnings_are_errors(monkeypatch):
     monkeypatch.setattr(telling, "_as_error", end)
 
 
+def pytest_collection_modifyitems(items):
+    """What takes minutes, and of whose family shorter tests are run at each change, is run before a release."""
+    if "ONTOGENY_LONG" in os.environ:
+        return
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.skip(reason="long: make long"))
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)

@@ -13,6 +13,7 @@
     ├── RecordError (RuntimeError)       a record cannot be opened or continued
     ├── CheckpointError (RuntimeError)   a checkpoint cannot be found or listed
     │   ├── DownloadError                it cannot be downloaded, or what came is not what was announced
+    │   │   └── UnreachableError         no answer came
     │   └── WeightsError                 its weights cannot be read, do not fit the model, or are not finite
     ├── LagError (ValueError)            series that cannot be analysed at all (as opposed to `Untestable`)
     ├── ConfigError (ValueError)         a file or argument that does not describe an object
@@ -45,6 +46,7 @@ __all__ = [
     "ProbeError",
     "RecordError",
     "TooLargeError",
+    "UnreachableError",
     "WeightsError",
     "nearest",
     "require",
@@ -101,6 +103,10 @@ class CheckpointError(OntogenyError, RuntimeError):
 
 class DownloadError(CheckpointError):
     """A checkpoint cannot be downloaded, or what came is not what was announced."""
+
+
+class UnreachableError(DownloadError):
+    """No answer came: without a network, or in HF_HUB_OFFLINE."""
 
 
 class WeightsError(CheckpointError):

@@ -110,7 +110,7 @@ def test_the_hugging_face_trainer_under_torchrun(tmp_path):
     same_as_one_process(record, tmp_path / "a", tiny_gpt(), monitor, [0, 2, 3, 4, 6])
 
 
-@pytest.mark.parametrize("kind", ["ddp", "fsdp2", "background"])
+@pytest.mark.parametrize("kind", ["ddp", "fsdp2", pytest.param("background", marks=pytest.mark.long)])
 def test_a_plain_loop_on_two_ranks(kind, tmp_path):
     first, second = torchrun("plain_run", tmp_path, kind)
     assert first["error"] == second["error"] == ""
@@ -123,6 +123,7 @@ def test_a_plain_loop_on_two_ranks(kind, tmp_path):
     same_as_one_process(Record.open(tmp_path / "record"), tmp_path, tiny_gpt(), monitor, [0, 2, 4, 5])
 
 
+@pytest.mark.long
 def test_a_failing_probe_ends_training_on_every_rank_if_asked_to(tmp_path):
     first, second = torchrun("plain_run", tmp_path, "raise")
     assert "rank 1 of 2" in first["error"]
@@ -143,6 +144,7 @@ def test_what_exits_on_one_rank_ends_training_on_none(tmp_path):
     assert "rank 1 of 2: SystemExit: the model has had enough" in note
 
 
+@pytest.mark.long
 def test_ranks_that_train_models_of_their_own_are_watched_apart(tmp_path):
     first, second = torchrun("plain_run", tmp_path, "alone")
     assert first["latest"] != second["latest"]

@@ -155,7 +155,7 @@ def test_an_interrupted_fetch_goes_on_with_the_files_that_are_missing(server, tm
     monkeypatch.setattr(hub_client, "ATTEMPTS", 1)
     server.faults[:] = [("GET .*model.safetensors", "500")]
     series = hub(REPO, cache_dir=tmp_path / "ours")
-    with pytest.raises(DownloadError, match=r"could not be reached in 1 attempts \(HfHubHTTPError.*500"):
+    with pytest.raises(DownloadError, match=r"could not be reached \(HfHubHTTPError.*500"):
         series.fetch(1)
     before = len(server.bodies("tokenizer.json"))
     assert series.size(1) > 0

@@ -96,7 +96,7 @@ NULLS = ("null_ar", "null_common_a_smooth", "null_overshoot", "null_dip", "null_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n", [30, 60])
+@pytest.mark.parametrize("n", [30, pytest.param(60, marks=pytest.mark.long)])
 def test_nothing_leads_in_worlds_where_nothing_leads(n):
     """The reduced form of analysis/01_calibration.py."""
     hits = {"trend": 0, "fluctuation": 0, "usual": 0}

@@ -23,7 +23,10 @@ def seen(how, folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("how", "kills", "stages"), [("operations", 90, 8), ("bytes", 50, 3), ("moments", 10, 3)])
+@pytest.mark.parametrize(
+    ("how", "kills", "stages"),
+    [pytest.param("operations", 90, 8, marks=pytest.mark.long), ("bytes", 50, 3), ("moments", 10, 3)],
+)
 def test_killed_while_rows_move_nothing_is_lost_and_nothing_doubled(how, kills, stages, tmp_path):
     looks = seen(how, tmp_path)
     assert [look for look in looks if look["lost"] or look["wrong"] or look["doubled"] or not look["alike"]] == []

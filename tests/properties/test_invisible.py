@@ -3,6 +3,7 @@ states, order of the data and losses are bit-identical, also when the probe rais
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import warnings
@@ -53,6 +54,7 @@ PLACES = [
     "ontogeny.cost.Cost.affords_another",
     "ontogeny.monitor.these_ranks",
 ]
+STORED = ("ontogeny.writing.plain_line", "ontogeny.writing.short_names", "ontogeny.sinks._best")
 
 
 class Module(pl.LightningModule):
@@ -262,7 +264,7 @@ def raising_later(place):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["lightning", "transformers"])
-@settings(deadline=None, max_examples=9)
+@settings(deadline=None, max_examples=9 if "ONTOGENY_LONG" in os.environ else 3)
 @given(how=combinations)
 def test_any_combination_is_bit_identical(kind, how, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
@@ -299,5 +301,8 @@ def test_a_probe_that_raises_anywhere_is_not_felt(place, tmp_path):
     kind = "transformers" if "Tokens" in place or "Ridge" in place else "lightning"
     monitor = check(kind, PLAIN, tmp_path, place)
     refused = monitor.record.select(kind="refusal")
-    if "Record.append" not in place and "_append_or_undo" not in place:  # there the record itself could not be written
+    if place in STORED:  # what failed came after the rows were stored
+        assert not any(row.layer == "(whole probe)" for row in refused)
+        assert {row.step for row in monitor.record.select(kind="probe")} == set(range(0, 13, 2))
+    elif "Record.append" not in place and "_append_or_undo" not in place:  # the record itself could not be written
         assert any("broke" in row.note for row in refused)

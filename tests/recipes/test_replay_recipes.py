@@ -197,6 +197,7 @@ def rays(folder: str) -> list[str]:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
 def test_the_slurm_script_starts_ray_on_every_node_runs_the_command_there_and_stops_it(tmp_path, two_nodes):

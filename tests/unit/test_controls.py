@@ -283,6 +283,7 @@ def noise_layers(rng, n, *, layers=12, width=6):
     return {f"layer {i}": rng.standard_normal((n, width)) for i in range(layers)}
 
 
+@pytest.mark.long
 def test_the_best_of_many_layers_of_noise_is_too_high_and_the_held_out_layer_is_not():
     best, held = [], []
     for seed in range(40):

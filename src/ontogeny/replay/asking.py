@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ontogeny.errors import OntogenyError
+from ontogeny.errors import UnreachableError
 from ontogeny.replay.series import CheckpointSeries
 from ontogeny.replay.sources.hub_client import asking_once
 from ontogeny.series import Record
@@ -60,7 +60,7 @@ def _sizes(series: CheckpointSeries, steps: Sequence[int]) -> tuple[list[int | N
     try:
         with asking_once():
             return [series.size(step) for step in sorted({*steps[:1], *steps[-1:]})], ""
-    except OntogenyError as error:
+    except UnreachableError as error:
         return [None], str(error)
 
 

@@ -53,7 +53,8 @@ def test_the_command_leaves_two_records_and_a_page(tmp_path, capsys):
     assert {s.pooling for s in language.select(kind="alignment")} == {"last", "mean"}
     surprisal = language.select(kind="alignment", layer="surprisal")
     assert {s.n_features for s in surprisal} == {1}
-    assert main(command) == 0  # again: its own records are replaced
+    run_demo(tmp_path, data="planted", vision_steps=1, language_steps=1, say=print)  # its own records are replaced
+    assert {s.step for s in Record.open(tmp_path / "vision").select(kind="probe")} == {0, 1}
 
 
 def test_the_command_removes_nothing_that_is_not_its_record(tmp_path, capsys):
@@ -85,6 +86,7 @@ def test_a_cnn_comes_to_resemble_what_was_planted(tmp_path):
     assert abs(np.mean(permuted)) < 0.01
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_gpt_comes_to_know_what_was_planted(tmp_path):
     """Surface form from the start; meaning of held-out words only after training."""
@@ -114,6 +116,7 @@ def test_pixels_takes_arrays_of_any_size():
     assert float(pixels(np.full((32, 32, 3), 255, dtype=np.uint8)).max()) == pytest.approx(2.0)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.real
 def test_the_demo_runs_on_real_data_where_they_are(tmp_path):

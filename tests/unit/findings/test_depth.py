@@ -37,6 +37,7 @@ def test_planted_convergence_is_found():
     assert rates("converge")[0]["profile"][0] > 0.95
 
 
+@pytest.mark.long
 def test_nothing_is_called_a_trend_no_more_often_than_it_may():
     for options in ({}, {"bumps": 0.02, "noise": 0.005}):
         said, alone = rates("none", **options)
@@ -44,6 +45,7 @@ def test_nothing_is_called_a_trend_no_more_often_than_it_may():
     assert alone > 0.4, "irregular depths that subjects share pass for a trend by the interval alone"
 
 
+@pytest.mark.long
 def test_values_that_only_approach_one_level_are_not_called_convergence_of_profiles():
     for options in ({}, {"noise": 0.005}):
         said, _ = rates("shrink", **options)

@@ -51,6 +51,7 @@ def test_a_difference_of_chance_levels_alone_is_none():
     assert finding.headline.value == pytest.approx(0, abs=1e-12)
 
 
+@pytest.mark.long
 def test_the_interval_covers_and_the_flips_reject_as_often_as_they_say():
     found = [modality_difference(cells(0.03, seed=s)).headline for s in range(200)]
     none = [modality_difference(cells(0.0, seed=s)).headline for s in range(200)]

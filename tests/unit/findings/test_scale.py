@@ -42,12 +42,14 @@ def test_a_planted_shift_is_found_where_it_was_planted():
     assert swapped.headline.value == pytest.approx(-finding.headline.value)
 
 
+@pytest.mark.long
 def test_no_shift_is_claimed_no_more_often_than_it_may():
     found = rates("none")
     assert found["claimed"] <= 0.08
     assert found["z"] <= 0.1
 
 
+@pytest.mark.long
 def test_another_shape_of_the_distribution_is_no_shift():
     found = rates("shape")
     assert found["z"] > 0.8, "z alone calls it a shift"
@@ -56,6 +58,7 @@ def test_another_shape_of_the_distribution_is_no_shift():
     assert "z moves, but not in the form ranks" in scale(cells, groups=groups).answer
 
 
+@pytest.mark.long
 def test_less_noise_at_one_scale_is_no_shift():
     found = rates("noisier")
     assert found["z"] > 0.15, "z alone calls it a shift too often"

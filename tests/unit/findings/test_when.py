@@ -54,6 +54,7 @@ def test_a_region_whose_late_layers_are_refused_is_not_early_for_that():
     assert any("plateaus not both observed" in line for line in found.cannot_tell)
 
 
+@pytest.mark.long
 def test_where_all_rise_together_an_order_is_rarely_claimed():
     """20 worlds at nominal 5 %: more than 3 claims would have a probability of .016."""
     found = [when(rising(np.full((1, 7), 2.5), seed=seed, noise=0.05), draws=199) for seed in range(20)]

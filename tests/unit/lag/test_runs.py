@@ -122,6 +122,7 @@ def test_runs_without_a_trend_are_named():
     assert "1 of 4 runs have no testable trend and are left out of it (flat)" in found.warnings[0]
 
 
+@pytest.mark.long
 def test_seeds_that_all_do_the_same_odd_thing_do_not_lead_each_other():
     """One wiggle in every run: shared, so the mean over runs takes it away."""
     wiggle = np.convolve(np.random.default_rng(3).standard_normal(40), np.ones(4) / 4)[4:34]
@@ -197,6 +198,7 @@ def test_a_map_names_its_refusals_and_wants_one_grid(tmp_path):
         map_of_runs([*runs, runs_of("lead_trend", 1)[0]], [("V1", "one"), ("V1", "two")], task="loss")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_placebo_reports_rates_and_only_makes_an_answer_stricter():
     world = planted_lead("lead_trend", 30, seed=3, lead=2)

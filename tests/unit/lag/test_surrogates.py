@@ -74,6 +74,7 @@ def test_granger_refuses_what_it_cannot_test():
         granger(world.steps, world.alignment, world.performance, lags="hqic")
 
 
+@pytest.mark.long
 def test_flips_hold_the_level_under_one_drive_seen_with_unequal_noise():
     """Where Granger's own p is wrong in almost every case (see tests/oracles)."""
     hits = []

@@ -66,6 +66,7 @@ def test_workers_and_engines_go_together(folder, capsys, options, said):
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_several_series_share_the_workers_and_have_a_record_each(folder, capsys):
     other = folder / "other"
     other.mkdir()

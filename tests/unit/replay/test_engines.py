@@ -71,7 +71,9 @@ def test_a_worker_is_killed_and_the_record_is_complete_and_identical(series, tex
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", [Local(workers=1), Ray(workers=1)], ids=lambda e: type(e).__name__)
+@pytest.mark.parametrize(
+    "engine", [pytest.param(Local(workers=1), marks=pytest.mark.long), Ray(workers=1)], ids=lambda e: type(e).__name__
+)
 def test_a_checkpoint_that_kills_every_worker_fails_alone(series, text_benchmark, tmp_path, ray, engine):
     task = Killing(str(tmp_path / "calls"), 3 if isinstance(engine, Local) else 4)
     walk, record = walked(series, text_benchmark, tmp_path / "r", task, engine=engine)
@@ -127,6 +129,7 @@ def test_a_benchmark_that_is_added_later_is_measured_at_known_steps(series, text
     assert rows(record) == rows(fresh)
 
 
+@pytest.mark.long
 def test_many_series_each_into_its_own_record(series, text_benchmark, tmp_path):
     monitors = [watch(text_benchmark, record=tmp_path / name, tokenizer=tokenizer, run="r") for name in "abc"]
     walks = replay_many(((series.only([k]), m) for k, m in enumerate(monitors)), engine=Local(workers=2))

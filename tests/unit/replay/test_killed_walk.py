@@ -87,6 +87,7 @@ def attempt(walker, folder: Path, *, more: int | None, wait: float = 0.0) -> int
     return int(walker.stdout.readline())
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_walk_that_is_killed_again_and_again_ends_as_one_that_was_left_alone(tmp_path, monkeypatch, capsys, walker):
     monkeypatch.chdir(ROOT)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ontogeny.errors import CheckpointError, DownloadError, require
+from ontogeny.errors import CheckpointError, DownloadError, UnreachableError, require
 
 __all__ = [
     "ATTEMPTS",
@@ -249,7 +249,7 @@ def _patiently(call: Callable[[], T], where: str) -> T:
                 raise DownloadError(f"{where}: {_refusal(error)}") from error
             if attempt == most:
                 tries = f"in {most} attempts " if most > 1 else ""
-                raise DownloadError(
+                raise UnreachableError(
                     f"{where}: the hub could not be reached {tries}({_words(error)}); run it "
                     "again to go on, or set HF_HUB_OFFLINE=1 to use what is on this machine"
                 ) from error

@@ -18,7 +18,7 @@ from typing import Any
 import platformdirs
 from torch import nn
 
-from ontogeny.errors import DownloadError
+from ontogeny.errors import DownloadError, UnreachableError
 from ontogeny.replay.folders import defect, side_files, weight_files
 from ontogeny.replay.opening import load_folder
 from ontogeny.replay.pretrained import Loading, load_tokenizer, load_transform
@@ -74,7 +74,9 @@ class Shelf:
         if self._on_disk(repo, commit) is not None:
             return
         if client.offline():
-            raise DownloadError(f"{self.where(step)} is not on this machine, and HF_HUB_OFFLINE keeps off the network")
+            raise UnreachableError(
+                f"{self.where(step)} is not on this machine, and HF_HUB_OFFLINE keeps off the network"
+            )
         wanted = self._wanted(step, repo, commit)
         client.download(repo, commit, wanted, own)
         write_json(own / _CHECKED, {name: about.size for name, about in wanted.items()})
@@ -115,7 +117,9 @@ class Shelf:
             yield found
             return
         if client.offline():
-            raise DownloadError(f"{self.where(step)} is not on this machine, and HF_HUB_OFFLINE keeps off the network")
+            raise UnreachableError(
+                f"{self.where(step)} is not on this machine, and HF_HUB_OFFLINE keeps off the network"
+            )
         there = client.files(repo, commit)
         code = [name for name in there if name.endswith(".py")] if self.loading.trust_remote_code else []
         with tempfile.TemporaryDirectory(prefix="ontogeny-") as folder:
