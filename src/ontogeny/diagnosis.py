@@ -138,11 +138,6 @@ class _Reads:
             return error
         return None
 
-    def fits_alone(self) -> bool:
-        """Whether the last and longest stimulus can be read by itself."""
-        *_, rows = self.groups().values()
-        return self.error(rows[-1:]) is None
-
 
 def _of_memory(probe: Probe, reads: _Reads, error: BaseException) -> Obstacle:
     size, everything = probe.batch_size, range(len(probe.stimuli))
@@ -151,10 +146,7 @@ def _of_memory(probe: Probe, reads: _Reads, error: BaseException) -> Obstacle:
         if reads.error(everything, batch_size=size) is None:
             what = f"{failure(error)}. With batch_size={size} (--batch-size {size}) all of them are read"
             return Obstacle(what=what, options={"batch_size": size})
-    alone = (
-        "can be read, eight together cannot, and so many a rehearsal takes" if reads.fits_alone() else "has none either"
-    )
-    return Obstacle(what=f"{failure(error)}. A single stimulus {alone}")
+    return Obstacle(what=f"{failure(error)}. Nor has it for each of them alone (--batch-size 1)")
 
 
 def _too_long(

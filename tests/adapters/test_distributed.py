@@ -110,7 +110,9 @@ def test_the_hugging_face_trainer_under_torchrun(tmp_path):
     same_as_one_process(record, tmp_path / "a", tiny_gpt(), monitor, [0, 2, 3, 4, 6])
 
 
-@pytest.mark.parametrize("kind", ["ddp", "fsdp2", pytest.param("background", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "kind", ["fsdp2", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("ddp", "background"))]
+)
 def test_a_plain_loop_on_two_ranks(kind, tmp_path):
     first, second = torchrun("plain_run", tmp_path, kind)
     assert first["error"] == second["error"] == ""

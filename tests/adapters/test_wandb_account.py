@@ -60,6 +60,7 @@ def test_register_sends_both_specifications(tmp_path, given, owner):
     assert f"export ONTOGENY_WANDB_CHARTS={owner}" in done.stdout
 
 
+@pytest.mark.long
 def test_without_a_key_register_says_what_to_do(tmp_path):
     done = command("wandb", "register", folder=tmp_path)
     assert done.returncode == 2
@@ -84,6 +85,7 @@ def test_what_the_server_refuses_is_said_in_its_words(tmp_path):
     assert "a chart of this name exists" in done.stderr
 
 
+@pytest.mark.long
 def test_an_account_without_an_entity_has_to_name_one(tmp_path):
     nobody = "import wandb; wandb.Api.default_entity = None"
     with serving() as server:
@@ -145,6 +147,7 @@ def test_an_empty_record_is_refused(tmp_path):
     assert not (tmp_path / "wandb").exists()
 
 
+@pytest.mark.long
 def test_spec_prints_what_is_shipped_and_an_unknown_name_says_which_there_are(tmp_path):
     done = command("wandb", "spec", "ontogeny-lag", folder=tmp_path)
     assert done.stdout == spec_text("ontogeny-lag")

@@ -30,7 +30,7 @@ def rows(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["lightning", "transformers"])
+@pytest.mark.parametrize("kind", [pytest.param("lightning", marks=pytest.mark.long), "transformers"])
 def test_a_killed_run_loses_nothing_doubles_nothing_and_ends_alike(kind, tmp_path):
     killed = run(kind, tmp_path / "killed", KILLS)
     run(kind, tmp_path / "whole", 0)

@@ -145,6 +145,7 @@ def test_without_their_tables_regions_and_when_say_where_they_go(script, name, t
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 def test_regions_of_the_published_tables(script, tmp_path, monkeypatch, capsys):
     module = script("06_regions")
     monkeypatch.setattr(module, "HERE", tmp_path)
@@ -165,6 +166,7 @@ def test_regions_of_the_published_tables(script, tmp_path, monkeypatch, capsys):
     assert len(list((tmp_path / "figures").glob("*.png"))) == 8
 
 
+@pytest.mark.long
 def test_half_points_of_the_published_layers(script, tmp_path, monkeypatch, capsys):
     module = script("07_when")
     monkeypatch.setattr(module, "HERE", tmp_path)

@@ -29,6 +29,8 @@ TINY = {
 }
 
 
+# Of the kind of another recipe.
+LONG = {"accelerate_loop", "ddp_loop", "many_seeds", "own_stories", "wandb_run"}
 # test_configs.py, test_tiny_series.py, test_replay_recipes.py
 ELSEWHERE = {"lightning_cli", "transformers_arguments", "tiny_series"}
 ELSEWHERE |= {"replay_pythia", "replay_hf_run", "replay_lightning_run"}
@@ -41,7 +43,7 @@ def test_every_recipe_is_tested_and_short():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.long) if n in LONG else n for n in TINY])
 def test_the_recipe_runs(name, tmp_path):
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command = [*(launcher if name in ("ddp_loop", "accelerate_loop") else []), str(RECIPES / f"{name}.py")]

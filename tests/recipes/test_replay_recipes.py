@@ -73,6 +73,7 @@ def evaluations(folder, steps):
     return folder
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_pythias_recipe_runs_from_a_hub_to_the_report_and_the_lag(tmp_path):
     steps = (0, 1, 8, 64)

@@ -173,6 +173,7 @@ def test_the_group_of_tuckute_is_paired_by_sentence_length():
     assert "paired" in pairing.line()
 
 
+@pytest.mark.long
 @needs("tuckute2024")
 def test_a_shuffled_group_of_tuckute_is_pointed_at():
     benchmark = load("tuckute2024")

@@ -53,7 +53,13 @@ def test_the_command_leaves_two_records_and_a_page(tmp_path, capsys):
     assert {s.pooling for s in language.select(kind="alignment")} == {"last", "mean"}
     surprisal = language.select(kind="alignment", layer="surprisal")
     assert {s.n_features for s in surprisal} == {1}
-    run_demo(tmp_path, data="planted", vision_steps=1, language_steps=1, say=print)  # its own records are replaced
+
+
+@pytest.mark.long
+def test_the_command_replaces_its_own_records(tmp_path):
+    for steps in ("3", "1"):
+        command = ["demo", "--data", "planted", "--vision-steps", steps, "--language-steps", steps]
+        assert main([*command, "--out", str(tmp_path)]) == 0
     assert {s.step for s in Record.open(tmp_path / "vision").select(kind="probe")} == {0, 1}
 
 
@@ -65,6 +71,7 @@ def test_the_command_removes_nothing_that_is_not_its_record(tmp_path, capsys):
     assert (tmp_path / "vision" / "thesis.txt").exists()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_cnn_comes_to_resemble_what_was_planted(tmp_path):
     """Contrast energy in the middle, category at the end, neither before training."""

@@ -41,6 +41,7 @@ def test_counts_are_said_to_be_no_updates_until_it_is_told_how_many_they_are(fol
     assert "optimizer updates" not in said
 
 
+@pytest.mark.long
 def test_averaged_weights_of_plain_files_have_to_be_named(folder, capsys):
     assert run(folder, "r", "--weights", "ema") == 2
     assert "for plain files say with --key where the averaged ones are (timm: --key state_dict_ema)" in (

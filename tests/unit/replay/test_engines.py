@@ -146,6 +146,7 @@ def test_what_cannot_travel_is_said(series, text_benchmark, tmp_path):
         replay(series, monitor, engine=Local(workers=1))
 
 
+@pytest.mark.long
 def test_an_engine_that_is_left_early_ends_its_processes(series, text_benchmark, tmp_path):
     monitor = watch(text_benchmark, record=tmp_path / "r", tokenizer=tokenizer)
     job = Job(series=series, watched=monitor.watched, task=None, run="r")

@@ -130,6 +130,7 @@ def test_two_records_that_answer_nothing_together_leave_no_heading(tmp_path):
     assert "All runs: the study" not in text
 
 
+@pytest.mark.long
 def test_of_very_many_regions_the_page_does_not_ask_when(tmp_path, monkeypatch):
     monkeypatch.setattr("ontogeny.report.findings._MOST_ROIS", 3)
     asked_record(tmp_path / "run", loss=1.0)
@@ -137,6 +138,7 @@ def test_of_very_many_regions_the_page_does_not_ask_when(tmp_path, monkeypatch):
     assert "image, rsa, when: more than 3 regions; ask `ontogeny findings when RECORD --rois ...` of some" in text
 
 
+@pytest.mark.long
 def test_questions_of_several_records_stand_first(tmp_path):
     for number in range(6):
         asked_record(tmp_path / f"model-{number}", loss=3.0 - 0.3 * number, lift=0.05 * number)
