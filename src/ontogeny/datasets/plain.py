@@ -16,7 +16,7 @@ from jaxtyping import Float, Shaped
 
 from ontogeny.datasets.folder.arrays import safe_tensors
 from ontogeny.datasets.folder.tables import read_parquet
-from ontogeny.datasets.photos import KINDS, PictureFiles
+from ontogeny.datasets.photos import KINDS, PictureFiles, read_picture
 from ontogeny.disk import by_number
 from ontogeny.errors import DataError, nearest
 from ontogeny.imaging.bids import COLUMNS
@@ -27,6 +27,7 @@ __all__ = [
     "StimulusTable",
     "has_ids",
     "read_array",
+    "read_picture",
     "read_responses",
     "read_stimulus_table",
     "read_table",
