@@ -80,11 +80,11 @@ class AlignmentCallback(TrainerCallback):
     @override
     @same_randomness()
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        model, optimizer = kwargs["model"], kwargs.get("optimizer")
+        model = kwargs["model"]
         self._recording.made(tokenizer=kwargs.get("processing_class")).check(model)
         self._detach()
-        optimizers = [] if optimizer is None else [optimizer]
-        monitor = self._recording.begin(Training(model, state.global_step, optimizers=optimizers, base=args.output_dir))
+        training = Training(model, state.global_step, optimizers=_optimizers(kwargs), base=args.output_dir)
+        monitor = self._recording.begin(training)
         self._training = True
         if state.is_world_process_zero:
             wandb = WandbSink(leads=record_shares, also=["train/global_step"])
@@ -124,9 +124,7 @@ class AlignmentCallback(TrainerCallback):
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self.monitor is not None:
             self.monitor.flush()
-            optimizer = kwargs.get("optimizer")
-            optimizers = [] if optimizer is None else [optimizer]
-            self.monitor.saved(kwargs["model"], state.global_step, optimizers=optimizers)
+            self.monitor.saved(kwargs["model"], state.global_step, optimizers=_optimizers(kwargs))
 
     @override
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -140,14 +138,18 @@ class AlignmentCallback(TrainerCallback):
 
     def _probe(self, state: Any, kwargs: Mapping[str, Any], *, force: bool = False) -> None:
         if self.monitor is not None:
-            optimizer = kwargs.get("optimizer")
-            optimizers = [] if optimizer is None else [optimizer]
-            self.monitor(kwargs["model"], state.global_step, force=force, optimizers=optimizers)
+            self.monitor(kwargs["model"], state.global_step, force=force, optimizers=_optimizers(kwargs))
 
     def _detach(self) -> None:
         if self.monitor is not None:
             self.monitor.sinks[:] = [sink for sink in self.monitor.sinks if sink not in self._sinks]
         self._sinks = []
+
+
+def _optimizers(kwargs: Mapping[str, Any]) -> list[Any]:
+    """What the trainer gives its callbacks."""
+    optimizer = kwargs.get("optimizer")
+    return [] if optimizer is None else [optimizer]
 
 
 def _running(callback: TrainerCallback) -> Any:
