@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from ontogeny.lag import Run, Untestable, leads, leads_over_runs, rise_time
 from ontogeny.lag.words import pair_lines, runs_lines
 
+LONG = "ONTOGENY_LONG" in os.environ
 SHAPES = {
     "noise": lambda rng, u: rng.standard_normal(len(u)),
     "walk": lambda rng, u: np.cumsum(rng.standard_normal(len(u))),
@@ -47,7 +49,7 @@ def test_every_pair_has_an_answer_or_a_reason(seed, n, a, p, higher):
         assert found.trend.ci_log10[0] <= found.trend.log10 <= found.trend.ci_log10[1]
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=30 if LONG else 4)  # ten seconds each
 @given(seed=st.integers(0, 10_000), a=shapes, p=shapes, count=st.integers(1, 7), n=st.integers(10, 40))
 def test_every_set_of_runs_has_an_answer_or_a_reason(seed, a, p, count, n):
     runs = []

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from statistics import median
 
 import numpy as np
 import torch
@@ -48,19 +50,23 @@ def rows() -> Iterator[Row]:
         ),
     ]
     for name, model, probe in worlds:
-        start = time.perf_counter()
-        probe.rehearse(model)
-        yield f"rehearsal: {name}", time.perf_counter() - start, "once, before training"
-        start = time.perf_counter()
-        probe(model)
-        whole = time.perf_counter() - start
-        start = time.perf_counter()
-        with observing(model):
-            pass
-        alone = time.perf_counter() - start
+        yield f"rehearsal: {name}", _seconds(partial(probe.rehearse, model)), "once, before training"
+        whole = min(_seconds(partial(probe, model)) for _ in range(2))
+        alone = median(_seconds(partial(_nothing, model)) for _ in range(5))
         size = sum(p.numel() * p.element_size() for p in model.parameters()) / 2**20
         yield (
             f"isolation: {name}",
             alone,
             f"{alone / whole:.2%} of a probe of {N} stimuli ({whole:.1f} s); {size:.0f} MB",
         )
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def _nothing(model: nn.Module) -> None:
+    with observing(model) as seen:
+        seen.again()
