@@ -50,7 +50,7 @@ def test_a_list_of_models_becomes_one_table(server, tmp_path):
         walked = replay(series, watched)
         if walked.whole:
             watched.record.note("parameters", sum(p.numel() for p in series.load(1).parameters()))
-        outcomes.append(walked.visits[0].outcome)
+        outcomes.append(walked.results[0].outcome)
     assert outcomes == ["scored", "scored", "scored", "failed"]
     table = model_table(runs, models)
     assert list(dict.fromkeys(table.model)) == ["tiny/gpt", "neox at v1", "neox at main", "tiny/gone"]

@@ -109,7 +109,7 @@ def test_a_step_replayed_is_the_step_probed_live(run, tmp_path, given):
     before = weights_hash(model) if given == "model" else ""
     walk, again = walked(tmp_path, hf_trainer(folder / "out", model=model), text_benchmark())
     assert walk.whole, walk.lines()
-    assert [v.outcome for v in walk.visits] == ["scored", "scored"]
+    assert [v.outcome for v in walk.results] == ["scored", "scored"]
     for step in (1, 2):
         now, then = values(again, step), values(live, step)
         assert set(now) == set(then)

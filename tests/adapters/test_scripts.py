@@ -96,7 +96,7 @@ def test_its_own_checkpoints_replayed_are_the_rows_that_were_written_live(script
         walked = module.replayed(out, again, **averaged)
         assert walked.whole, walked.lines()
         live, read = rows(record, "alignment", "task"), rows(again, "alignment", "task")
-        assert {4, 8} <= {step for step, *_ in read} == {visit.step for visit in walked.visits}
+        assert {4, 8} <= {step for step, *_ in read} == {visit.step for visit in walked.results}
         assert read == {key: pytest.approx(live[key], abs=1e-6) for key in read}
 
 

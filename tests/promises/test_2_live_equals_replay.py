@@ -97,7 +97,7 @@ def test_lightning_raw_and_averaged(image_benchmark, tmp_path, which):
     assert series.steps == (2, 4, 6)
     monitor = images(image_benchmark, tmp_path / "again", weights=which)
     walked = replay(series, monitor)
-    assert [v.outcome for v in walked.visits] == ["scored"] * 3
+    assert [v.outcome for v in walked.results] == ["scored"] * 3
     assert walked.whole
     same(live, monitor.record)
 
@@ -115,14 +115,14 @@ def test_a_live_record_is_continued_and_a_second_walk_does_nothing(text_benchmar
     series = hf_trainer(tmp_path / "out")
     before = (tmp_path / "live" / "scores.jsonl").read_text()
     monitor = texts(text_benchmark, tmp_path / "live")
-    assert [v.outcome for v in replay(series, monitor).visits] == ["known"] * 3
+    assert [v.outcome for v in replay(series, monitor).results] == ["known"] * 3
     assert (tmp_path / "live" / "scores.jsonl").read_text() == before
     fresh = texts(text_benchmark, tmp_path / "again")
     planned = plan(series, fresh.record, ["tiny-text"])
     assert (planned.steps, planned.bytes, planned.seconds) == ((2, 4, 6), 0, None)
     assert plan(series, None, ["tiny-text"]) == planned
     assert replay(series.only([4]), fresh).whole
-    assert [v.outcome for v in replay(series, texts(text_benchmark, tmp_path / "again")).visits] == [
+    assert [v.outcome for v in replay(series, texts(text_benchmark, tmp_path / "again")).results] == [
         "scored",
         "known",
         "scored",
@@ -142,7 +142,7 @@ def test_what_is_wrong_is_named_in_the_record_and_the_rest_goes_on(text_benchmar
     weights.write_bytes(weights.read_bytes()[:-100])
     monitor = texts(text_benchmark, tmp_path / "again")
     walked = replay(hf_trainer(out), monitor)
-    assert [(v.step, v.outcome) for v in walked.visits] == [(2, "scored"), (6, "scored")]
+    assert [(v.step, v.outcome) for v in walked.results] == [(2, "scored"), (6, "scored")]
     assert not walked.whole
     assert any("checkpoint-4" in line for line in walked.lines())
     assert any("checkpoint-4" in s.layer for s in monitor.record.select(kind="refusal", step=4))
@@ -154,7 +154,7 @@ def test_a_checkpoint_changed_under_its_old_name_is_noticed(text_benchmark, tmp_
     out = tmp_path / "out"
     shutil.copy(out / "checkpoint-6" / "model.safetensors", out / "checkpoint-2" / "model.safetensors")
     walked = replay(hf_trainer(out), texts(text_benchmark, tmp_path / "live"))
-    assert [v.outcome for v in walked.visits] == ["changed", "known", "known"]
+    assert [v.outcome for v in walked.results] == ["changed", "known", "known"]
     assert "changed since; the record's rows are kept" in walked.lines()[1]
 
 
@@ -162,8 +162,8 @@ def test_a_model_that_cannot_be_read_fails_alone(text_benchmark, tmp_path):
     train_transformers(text_benchmark, tmp_path)
     monitor = watch(text_benchmark, record=tmp_path / "r", tokenizer=lambda text: [10**6], run="mine")
     walked = replay(hf_trainer(tmp_path / "out"), monitor)
-    assert [v.outcome for v in walked.visits] == ["failed"] * 3
-    assert "'transformer.wte' has 16 rows, and row 1000000 was asked for" in walked.visits[0].reason
+    assert [v.outcome for v in walked.results] == ["failed"] * 3
+    assert "'transformer.wte' has 16 rows, and row 1000000 was asked for" in walked.results[0].reason
     assert walked.lines()[0] == "3 checkpoints: 3 failed"
 
 
@@ -173,8 +173,8 @@ def test_another_models_tokenizer_is_named(text_benchmark, tmp_path):
     train_transformers(text_benchmark, tmp_path)
     other = train_tokenizer(["dog cat tree river stone runs"] * 3, vocabulary=300)
     walked = replay(hf_trainer(tmp_path / "out"), watch(text_benchmark, record=tmp_path / "r", tokenizer=other))
-    assert [v.outcome for v in walked.visits] == ["failed"] * 3
-    assert "the model's embedding 16 rows; it is another model's tokenizer" in walked.visits[0].reason
+    assert [v.outcome for v in walked.results] == ["failed"] * 3
+    assert "the model's embedding 16 rows; it is another model's tokenizer" in walked.results[0].reason
 
 
 def test_the_command(tmp_path, capsys):

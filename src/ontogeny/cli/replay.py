@@ -129,10 +129,10 @@ def _run_series(arguments: argparse.Namespace) -> int:
     for log in arguments.task_log:
         rows = monitors[0].record.append(read_task_log(log, run=monitors[0].record.run))
         sys.stdout.write(f"{len(rows)} task values from {log}\n")
-    walks = replay_many(zip(several, monitors, strict=True), **_how(arguments))
-    for walk, record in zip(walks, records, strict=True):
-        sys.stdout.write("\n".join([*walk.lines(), f"record {record}"]) + "\n")
-    return 0 if all(walk.whole for walk in walks) else 1
+    reports = replay_many(zip(several, monitors, strict=True), **_how(arguments))
+    for done, record in zip(reports, records, strict=True):
+        sys.stdout.write("\n".join([*done.lines(), f"record {record}"]) + "\n")
+    return 0 if all(done.whole for done in reports) else 1
 
 
 def _several(arguments: argparse.Namespace) -> list[Any]:
@@ -204,15 +204,15 @@ def _run_models(arguments: argparse.Namespace) -> int:
             begun.append(model.name)
             yield series, monitor
 
-    walks = replay_many(pairs(), **_how(arguments))
-    told += [f"{name}: {v.reason}" for name, walk in zip(begun, walks, strict=True) for v in walk.visits if v.reason]
+    reports = replay_many(pairs(), **_how(arguments))
+    told += [f"{name}: {r.reason}" for name, done in zip(begun, reports, strict=True) for r in done.results if r.reason]
     lost = missing_records(folder, models)
     model_table(folder, models).to_csv(folder / "scores.csv", index=False)
     performance_and_alignment(folder, models).to_csv(folder / "models.csv", index=False)
     closing = f"{len(models) - len(lost)} of {len(models)} models have scores"
     tables = f"{folder / 'models.csv'}: one row a model; {folder / 'scores.csv'}: one row a score"
     sys.stdout.write("\n".join([closing, *(f"  {line}" for line in told), tables]) + "\n")
-    return 0 if not lost and all(walk.whole for walk in walks) else 1
+    return 0 if not lost and all(done.whole for done in reports) else 1
 
 
 def _plan_models(arguments: argparse.Namespace, models: Any, folder: Path) -> int:

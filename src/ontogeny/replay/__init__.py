@@ -12,15 +12,17 @@ from ontogeny.replay.asking import Plan, plan
 from ontogeny.replay.engines import Engine, Here, Local, Ray
 from ontogeny.replay.kept import KeptFeatures
 from ontogeny.replay.manifests import Manifest, find_manifest, load_manifest, read_manifest
+from ontogeny.replay.measuring import CheckpointResult
 from ontogeny.replay.model_tables import missing_records, model_table, performance_and_alignment
 from ontogeny.replay.models import Model, ModelList, read_models
 from ontogeny.replay.naming import Naming
 from ontogeny.replay.pretrained import Loading, check_vocabulary
 from ontogeny.replay.series import CheckpointSeries, Problem
 from ontogeny.replay.sources import files, finished, hf_trainer, hub, lightning, on_disk, repositories
-from ontogeny.replay.walk import Visit, Walk, replay, replay_many
+from ontogeny.replay.walk import ReplayReport, replay, replay_many
 
 __all__ = [
+    "CheckpointResult",
     "CheckpointSeries",
     "Engine",
     "Here",
@@ -34,8 +36,7 @@ __all__ = [
     "Plan",
     "Problem",
     "Ray",
-    "Visit",
-    "Walk",
+    "ReplayReport",
     "check_vocabulary",
     "files",
     "find_manifest",

@@ -49,11 +49,12 @@ class _Fetch:
 
     def __init__(self, order: Order) -> None:
         self.order = order
-        self._series, self._step, self._keep = order.job.series, order.unit.step, order.job.keep
+        job, item = order
+        self._series, self._step, self._keep = job.series, item.step, job.keep
         self._error: Exception | None = None
         self._lock = threading.Lock()
         self._done = self._abandoned = False
-        self._thread = threading.Thread(target=self._run, name=f"ontogeny fetch {order.unit.step}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"ontogeny fetch {item.step}", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
@@ -73,7 +74,8 @@ class _Fetch:
 
     def is_for(self, other: Order) -> bool:
         """Whether it brings the checkpoint of another order."""
-        return (self._series, self._step) == (other.job.series, other.unit.step)
+        job, item = other
+        return (self._series, self._step) == (job.series, item.step)
 
     def abandon(self) -> None:
         """Nobody wants it any more."""

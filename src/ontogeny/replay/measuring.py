@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import torch
 from torch import nn
@@ -22,12 +22,25 @@ from ontogeny.scores import Score
 from ontogeny.task import Task
 from ontogeny.watched import Watched
 
-__all__ = ["Job", "Measurement", "Order", "Unit", "device_of", "measure", "measure_fetched", "says"]
+__all__ = [
+    "CheckpointResult",
+    "Order",
+    "Outcome",
+    "SeriesJob",
+    "WorkItem",
+    "device_of",
+    "failed",
+    "measure",
+    "measure_fetched",
+    "one_line",
+]
+
+Outcome = Literal["scored", "known", "changed", "failed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Job:
-    """All that measuring any checkpoint of one series needs; travels to workers once.
+class SeriesJob:
+    """All that reading any checkpoint of one series needs; it travels to workers once.
 
     Args:
         series: where the weights are.
@@ -49,12 +62,13 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unit:
-    """What is to be measured at once, of one checkpoint.
+class WorkItem:
+    """What is to be read at once, of one checkpoint.
 
     Args:
         step: which checkpoint.
-        places: of the benchmarks that are wanted, in `Job.watched`; none: the hash of the weights is compared, no more.
+        places: of the benchmarks that are wanted, in `SeriesJob.watched`; none: the hash of the weights is compared, no
+            more.
         task: whether the task is wanted.
         known: hash of the weights that the record has of this step; "" where it has none.
         dtype: type in which those were read; "" where the record does not say.
@@ -67,75 +81,82 @@ class Unit:
     dtype: str = ""
 
 
-class Order(NamedTuple):
-    """A unit of a job."""
-
-    job: Job
-    unit: Unit
+Order = tuple[SeriesJob, WorkItem]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
-    """What came of an unit.
+class CheckpointResult:
+    """What became of one checkpoint, or of a part of it.
 
     Args:
-        reading: hash of the weights, seconds; without the features.
-        rows: scores.
-        seconds: for fetching, loading, reading and scoring, where it was done.
-        parameters: of the model.
-        changed: in words, how the weights are others than those that the record has of this step, of which nothing was
-            scored then; "" where they are not.
-        dtype: floating types in which the weights were read, "float32".
+        step: optimizer updates.
+        outcome: "scored"; "known": the record had it already; "changed": the record has this step of other weights, and
+            keeps them; "failed": it could not be fetched, loaded or read.
+        where: the checkpoint.
+        seconds: for loading, reading and scoring, where it was done.
+        reason: why, where it failed or changed.
+        dtype: floating types in which its weights were read, "float32"; "" where they were not.
         stored: those in which they lay in the file.
-        reason: why it failed; "" where it did not.
+        parameters: of the model.
+        reading: how the weights were read, without the features; None where they were not.
+        rows: the scores, on their way to the record.
     """
 
-    reading: Reading
-    rows: tuple[Score, ...] = ()
+    step: int
+    outcome: Outcome
+    where: str = ""
     seconds: float = 0.0
-    parameters: int = 0
-    changed: str = ""
+    reason: str = ""
     dtype: str = ""
     stored: str = ""
-    reason: str = ""
+    parameters: int = 0
+    reading: Reading | None = field(default=None, repr=False)
+    rows: tuple[Score, ...] = field(default=(), repr=False)
 
 
-def measure_fetched(job: Job, unit: Unit) -> Measurement:
+def failed(order: Order, reason: str) -> CheckpointResult:
+    """A checkpoint of which nothing came, and why."""
+    job, item = order
+    return CheckpointResult(step=item.step, outcome="failed", where=job.series.where(item.step), reason=reason)
+
+
+def measure_fetched(job: SeriesJob, item: WorkItem) -> CheckpointResult:
     """Fetch, measure, and delete what was downloaded: all of it in one place, as a worker does."""
     try:
-        job.series.fetch(unit.step)
-        return measure(job, unit)
+        job.series.fetch(item.step)
+        return measure(job, item)
     except Exception as error:  # noqa: BLE001 - the other checkpoints go on
-        return Measurement(reading=Reading(step=unit.step), reason=says(error))
+        return failed((job, item), one_line(error))
     finally:
         if not job.keep:
-            _forget(job.series, unit.step)
+            _forget(job.series, item.step)
 
 
-def measure(job: Job, unit: Unit) -> Measurement:
-    """Load, read and score a checkpoint that is on this machine; whatever fails is told, nothing is raised."""
-    step, start = unit.step, time.perf_counter()
-    blank = Measurement(reading=Reading(step=step))
+def measure(job: SeriesJob, item: WorkItem) -> CheckpointResult:
+    """Load, read and score a checkpoint that is on this machine; an error becomes the result's reason."""
+    start = time.perf_counter()
+    found = CheckpointResult(step=item.step, outcome="known", where=job.series.where(item.step))
     try:
         with undisturbed():
-            model = _placed(job.series.load(step), device_of(job.device))
+            model = _placed(job.series.load(item.step), device_of(job.device))
         for reader in (w.probe.reader for w in job.watched):
             if hasattr(reader, "__len__"):  # a Hugging Face tokenizer, not a function
-                check_vocabulary(reader, model, job.series.where(step))
-        blank = replace(blank, dtype=read_as(model), stored=stored_as(model))
-        if unit.known and (now := weights_hash(model)) != unit.known:
-            told = difference(model, now, unit.known, unit.dtype)
-            return replace(blank, reading=Reading(step=step, weights=now), changed=told)
-        if not unit.places:
-            return replace(blank, reading=Reading(step=step, weights=unit.known))
-        watched = [job.watched[place] for place in unit.places]
-        task = job.task if unit.task else None
-        reading = read(model, step, watched, task, ranks=ALONE, kept=job.kept)
+                check_vocabulary(reader, model, found.where)
+        found = replace(found, dtype=read_as(model), stored=stored_as(model))
+        if item.known and (now := weights_hash(model)) != item.known:
+            how = difference(model, now, item.known, item.dtype)
+            return replace(found, outcome="changed", reason=f"{found.where}: {how}")
+        if not item.places:
+            return found
+        watched = [job.watched[place] for place in item.places]
+        task = job.task if item.task else None
+        reading = read(model, item.step, watched, task, ranks=ALONE, kept=job.kept)
         rows = score(reading, watched, job.run)
     except Exception as error:  # noqa: BLE001 - the other checkpoints go on
-        return replace(blank, reason=says(error))
+        return replace(found, outcome="failed", reason=one_line(error))
     return replace(
-        blank,
+        found,
+        outcome="scored",
         reading=replace(reading, features=()),
         rows=tuple(rows),
         seconds=time.perf_counter() - start,
@@ -167,6 +188,6 @@ def _forget(series: CheckpointSeries, step: int) -> None:
         series.forget(step)
 
 
-def says(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     """An error in one line; ours need no class name."""
     return str(error) if isinstance(error, OntogenyError) else f"{type(error).__name__}: {error}"

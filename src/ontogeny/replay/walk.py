@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from tqdm import tqdm
 
@@ -15,64 +15,45 @@ from ontogeny.reading import Keeper
 from ontogeny.replay.asking import known_weights, missing
 from ontogeny.replay.dtypes import known_types, note_types, type_lines
 from ontogeny.replay.engines import Engine, Here
-from ontogeny.replay.measuring import Job, Measurement, Order, Unit
+from ontogeny.replay.measuring import CheckpointResult, Order, Outcome, SeriesJob, WorkItem
 from ontogeny.replay.series import CheckpointSeries, Problem
 from ontogeny.scores import Score
 
-__all__ = ["Visit", "Walk", "replay", "replay_many"]
+__all__ = ["ReplayReport", "replay", "replay_many"]
 
-Outcome = Literal["scored", "known", "changed", "failed"]
 _OUTCOMES: tuple[Outcome, ...] = ("scored", "known", "changed", "failed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Visit:
-    """What became of one checkpoint.
+class ReplayReport:
+    """What became of a series of checkpoints.
 
     Args:
-        step: optimizer updates.
-        outcome: "scored"; "known": the record had it already; "changed": the record has this step of other weights, and
-            keeps them; "failed": it could not be fetched, loaded or read.
-        where: the checkpoint.
-        seconds: for loading and scoring.
-        reason: why, where it failed or changed.
-        dtype: floating types in which its weights were read, "" where they were not.
-        stored: those in which they lay in the file.
-    """
-
-    step: int
-    outcome: Outcome
-    where: str
-    seconds: float = 0.0
-    reason: str = ""
-    dtype: str = ""
-    stored: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Walk:
-    """A walk through a series.
-
-    Args:
-        visits: one a checkpoint, in the order of the series.
+        results: one per checkpoint, in the order of the series.
         problems: what was wrong with the series when it was listed.
     """
 
-    visits: tuple[Visit, ...]
+    results: tuple[CheckpointResult, ...]
     problems: tuple[Problem, ...]
 
     @property
     def whole(self) -> bool:
         """Whether every checkpoint that was asked for is in the record now, and none was lost or changed."""
-        return not self.problems and all(v.outcome in ("scored", "known") for v in self.visits)
+        return not self.problems and all(r.outcome in ("scored", "known") for r in self.results)
+
+    @property
+    def visits(self) -> tuple[CheckpointResult, ...]:
+        """The old name of `results`, for one release."""
+        warnings.warn("ReplayReport.visits is now called results", DeprecationWarning, stacklevel=2)
+        return self.results
 
     def lines(self) -> list[str]:
         """The closing table: how many of each outcome, then what went wrong."""
-        counts = Counter(v.outcome for v in self.visits)
-        told = ", ".join(f"{counts[name]} {name}" for name in _OUTCOMES if counts[name]) or "nothing to do"
-        bad = [f"  step {v.step:>8}  {v.outcome:<8} {v.reason}" for v in self.visits if v.reason]
-        types = type_lines((v.step, v.stored, v.dtype) for v in self.visits if v.outcome == "scored")
-        head = f"{len(self.visits)} checkpoints: {told}"
+        counts = Counter(r.outcome for r in self.results)
+        outcomes = ", ".join(f"{counts[name]} {name}" for name in _OUTCOMES if counts[name]) or "nothing to do"
+        bad = [f"  step {r.step:>8}  {r.outcome:<8} {r.reason}" for r in self.results if r.reason]
+        types = type_lines((r.step, r.stored, r.dtype) for r in self.results if r.outcome == "scored")
+        head = f"{len(self.results)} checkpoints: {outcomes}"
         return [head, *bad, *(f"  {line}" for line in types), *(f"  {problem}" for problem in self.problems)]
 
 
@@ -86,7 +67,7 @@ def replay(
     device: str = "auto",
     kept: Keeper | None = None,
     progress: bool = False,
-) -> Walk:
+) -> ReplayReport:
     """Read every checkpoint of a series that the record does not hold yet.
 
     The rows are those that a live run would have written at these weights, in the same record format: a record of the
@@ -123,7 +104,7 @@ def replay_many(
     device: str = "auto",
     kept: Keeper | None = None,
     progress: bool = False,
-) -> list[Walk]:
+) -> list[ReplayReport]:
     """Several series, each into a record of its own; the workers of an engine are shared out among all.
 
     Args:
@@ -136,28 +117,38 @@ def replay_many(
         progress: show a bar.
 
     Returns:
-        One walk a pair, in their order.
+        One report per pair, in their order.
     """
     using = engine if engine is not None else Here()
-    tours: dict[int, _Tour] = {}
+    jobs: list[SeriesJob] = []
+    records: dict[int, Callable[[WorkItem, CheckpointResult], int]] = {}
+    done: dict[int, dict[int, CheckpointResult]] = {}
     with tqdm(total=0, disable=not progress, unit="checkpoint") as bar:
 
         def orders() -> Iterator[Order]:
             for series, monitor in pairs:
                 job = _job(series, monitor, device=device, keep=keep, kept=kept)
-                tour = tours[id(job)] = _Tour(job, monitor, _asked(job, monitor, using, verify=verify))
-                bar.total = (bar.total or 0) + len(tour.asked)
+                items = _items(job, monitor, using, verify=verify)
+                jobs.append(job)
+                done[id(job)] = {}
+                records[id(job)] = _recording(job, monitor, Counter(item.step for item in items), done[id(job)])
+                bar.total = (bar.total or 0) + len({item.step for item in items})
                 bar.set_description(series.name)
-                yield from [order for several in tour.asked.values() for order in several]
+                yield from ((job, item) for item in items)
 
         with contextlib.closing(using.run(orders())) as arriving:  # type: ignore[type-var]
-            for order, measured in arriving:
-                bar.update(tours[id(order.job)].take(order.unit, measured))
-    return [tour.walk() for tour in tours.values()]
+            for (job, item), result in arriving:
+                bar.update(records[id(job)](item, result))
+    return [_report(job.series, done[id(job)]) for job in jobs]
 
 
-def _job(series: CheckpointSeries, monitor: Monitor, *, device: str, keep: bool, kept: Keeper | None) -> Job:
-    return Job(
+def _report(series: CheckpointSeries, done: Mapping[int, CheckpointResult]) -> ReplayReport:
+    known = {s: CheckpointResult(step=s, outcome="known", where=series.where(s)) for s in series.steps}
+    return ReplayReport(results=tuple((known | {**done})[step] for step in series.steps), problems=series.problems)
+
+
+def _job(series: CheckpointSeries, monitor: Monitor, *, device: str, keep: bool, kept: Keeper | None) -> SeriesJob:
+    return SeriesJob(
         series=series,
         watched=monitor.watched,
         task=monitor.task,
@@ -168,87 +159,80 @@ def _job(series: CheckpointSeries, monitor: Monitor, *, device: str, keep: bool,
     )
 
 
-def _asked(job: Job, monitor: Monitor, engine: Engine, *, verify: bool) -> dict[int, list[Order]]:
-    """Step -> what is to be measured there; steps that are left alone are not in it.
+def _items(job: SeriesJob, monitor: Monitor, engine: Engine, *, verify: bool) -> list[WorkItem]:
+    """What is to be measured; steps that are left alone are not in it.
 
-    A step is one order, but where there are more places than steps and nothing to download: then one a benchmark.
+    A step is one item, but where there are more places than steps and nothing to download: then one per benchmark.
     """
     series, names = job.series, [w.benchmark.benchmark.name for w in monitor.watched]
     lacking, hashes = missing(monitor.record, series.steps, names), known_weights(monitor.record)
     types = known_types(monitor.record)
     steps = [step for step in series.steps if lacking[step] or verify or not series.downloads]
     apart = not series.downloads and len(steps) < engine.places()
-    asked: dict[int, list[Order]] = {}
-    for step in steps:
-        several = [(place,) for place in lacking[step]] if apart and lacking[step] else [lacking[step]]
-        known = hashes.get(step, "")
-        dtype = types.get(step, "")
-        units = [Unit(step=step, places=part, task=n == 0, known=known, dtype=dtype) for n, part in enumerate(several)]
-        asked[step] = [Order(job, unit) for unit in units]
-    return asked
+    return [
+        WorkItem(step=step, places=places, task=n == 0, known=hashes.get(step, ""), dtype=types.get(step, ""))
+        for step in steps
+        for n, places in enumerate([(p,) for p in lacking[step]] if apart and lacking[step] else [lacking[step]])
+    ]
 
 
-@dataclass(slots=True, eq=False)
-class _Tour:
-    """One series on its way into its record.
+def _recording(
+    job: SeriesJob, monitor: Monitor, parts: Mapping[int, int], done: dict[int, CheckpointResult]
+) -> Callable[[WorkItem, CheckpointResult], int]:
+    """What takes the results of one series as they come, and writes a checkpoint when all of it is there.
 
     Args:
         job: of the series.
         monitor: writes.
-        asked: step -> orders.
-        came: step -> what came so far.
-        visits: step -> what became of it.
+        parts: step -> in how many parts it is measured.
+        done: step -> what became of it, filled in.
+
+    Returns:
+        A function of an item and its result, which says how many checkpoints are done by that, 0 or 1.
     """
+    waiting: dict[int, list[tuple[tuple[int, ...], CheckpointResult]]] = {}
+    for problem in job.series.problems:
+        _refuse(monitor, problem.step or 0, problem.what, f"{problem.kind}: {problem.reason}")
+    if not parts:
+        monitor.close()
 
-    job: Job
-    monitor: Monitor
-    asked: dict[int, list[Order]]
-    came: dict[int, list[tuple[tuple[int, ...], Measurement]]] = field(default_factory=dict)
-    visits: dict[int, Visit] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for problem in self.job.series.problems:
-            self._refuse(problem.step or 0, problem.what, f"{problem.kind}: {problem.reason}")
-        if not self.asked:
-            self.monitor.close()
-
-    def take(self, unit: Unit, measured: Measurement) -> int:
-        """Write a step when all of it is there; how many steps are done by that, 0 or 1."""
-        parts = self.came.setdefault(unit.step, [])
-        parts.append((unit.places, measured))
-        if len(parts) < len(self.asked[unit.step]):
+    def take(item: WorkItem, result: CheckpointResult) -> int:
+        there = waiting.setdefault(item.step, [])
+        there.append((item.places, result))
+        if len(there) < parts[item.step]:
             return 0
-        ordered = [part for _, part in sorted(self.came.pop(unit.step), key=lambda part: part[0])]
-        self.visits[unit.step] = self._visit(unit, ordered)
-        if len(self.visits) == len(self.asked):
-            self.monitor.close()
+        whole = _joined([part for _, part in sorted(waiting.pop(item.step), key=lambda part: part[0])])
+        _write(monitor, whole)
+        done[item.step] = replace(whole, reading=None, rows=())
+        if len(done) == len(parts):
+            monitor.close()
         return 1
 
-    def walk(self) -> Walk:
-        series = self.job.series
-        met = {step: Visit(step=step, outcome="known", where=series.where(step)) for step in series.steps}
-        return Walk(visits=tuple((met | self.visits)[step] for step in series.steps), problems=series.problems)
+    return take
 
-    def _visit(self, unit: Unit, parts: Sequence[Measurement]) -> Visit:
-        step, where, first = unit.step, self.job.series.where(unit.step), parts[0]
-        reason = next((part.reason for part in parts if part.reason), "")
-        if not reason and len({part.reading.weights for part in parts}) > 1:
-            reason = "its weights changed while it was measured"
-        if reason:
-            self._refuse(step, where, reason)
-            return Visit(step=step, outcome="failed", where=where, reason=reason)
-        if first.changed:
-            return Visit(step=step, outcome="changed", where=where, reason=f"{where}: {first.changed}")
-        if not unit.places:
-            return Visit(step=step, outcome="known", where=where)
-        seconds = sum(part.seconds for part in parts)
-        if "parameters" not in self.monitor.record.header:
-            self.monitor.record.note("parameters", first.parameters)
-        self.monitor.write(first.reading, [row for part in parts for row in part.rows], seconds)
-        note_types(self.monitor.record, step, first.dtype)
-        types = {"dtype": first.dtype, "stored": first.stored}
-        return Visit(step=step, outcome="scored", where=where, seconds=seconds, **types)
 
-    def _refuse(self, step: int, where: str, reason: str) -> None:
-        record, layer = self.monitor.record, f"(checkpoint {where})"
-        record.append([Score(run=record.run, step=step, kind="refusal", layer=layer, note=reason)])
+def _joined(parts: Sequence[CheckpointResult]) -> CheckpointResult:
+    """One result of a checkpoint's parts."""
+    if (lost := next((part for part in parts if part.outcome == "failed"), None)) is not None:
+        return lost
+    first = parts[0]
+    if len({(part.outcome, part.reading.weights if part.reading else "") for part in parts}) > 1:
+        return replace(first, outcome="failed", reason="its weights changed while it was measured")
+    rows = tuple(row for part in parts for row in part.rows)
+    return replace(first, rows=rows, seconds=sum(part.seconds for part in parts))
+
+
+def _write(monitor: Monitor, result: CheckpointResult) -> None:
+    if result.outcome == "failed":
+        _refuse(monitor, result.step, result.where, result.reason)
+    if result.outcome != "scored" or result.reading is None:
+        return
+    if "parameters" not in monitor.record.header:
+        monitor.record.note("parameters", result.parameters)
+    monitor.write(result.reading, result.rows, result.seconds)
+    note_types(monitor.record, result.step, result.dtype)
+
+
+def _refuse(monitor: Monitor, step: int, where: str, reason: str) -> None:
+    record, layer = monitor.record, f"(checkpoint {where})"
+    record.append([Score(run=record.run, step=step, kind="refusal", layer=layer, note=reason)])

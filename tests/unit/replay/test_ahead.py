@@ -67,10 +67,10 @@ def test_each_step_is_whole_when_it_arrives_the_next_one_comes_meanwhile_and_two
     disk = Disk(tmp_path)
     for order, error in prefetched(orders(disk.series)):
         assert error is None
-        assert disk.path(order.unit.step).read_text() == "whole"
-        if order.unit.step < 5:
+        assert disk.path(order[1].step).read_text() == "whole"
+        if order[1].step < 5:
             time.sleep(3 * disk.seconds)
-            assert ("end", order.unit.step + 1) in disk.log
+            assert ("end", order[1].step + 1) in disk.log
     assert disk.most == 2
     assert disk.there() == []
     assert [step for what, step in disk.log if what == "begin"] == list(range(6))
@@ -78,7 +78,7 @@ def test_each_step_is_whole_when_it_arrives_the_next_one_comes_meanwhile_and_two
 
 def test_an_error_arrives_at_its_step_and_the_rest_goes_on(tmp_path):
     disk = Disk(tmp_path, missing=(0, 3, 5))
-    arrived = [(o.unit.step, None if error is None else str(error)) for o, error in prefetched(orders(disk.series))]
+    arrived = [(o[1].step, None if error is None else str(error)) for o, error in prefetched(orders(disk.series))]
     assert arrived == [
         (0, "disk@0 is gone"),
         (1, None),
@@ -92,7 +92,7 @@ def test_an_error_arrives_at_its_step_and_the_rest_goes_on(tmp_path):
 
 def test_chosen_steps_in_their_order_and_one_twice(tmp_path):
     disk = Disk(tmp_path)
-    assert [o.unit.step for o, _ in prefetched(orders(disk.series, [4, 1, 1, 4]))] == [4, 1, 1, 4]
+    assert [o[1].step for o, _ in prefetched(orders(disk.series, [4, 1, 1, 4]))] == [4, 1, 1, 4]
     assert disk.there() == []
     assert list(prefetched([])) == []
 
@@ -109,7 +109,7 @@ def test_a_caller_that_raises_leaves_nothing_on_disk_and_no_thread(tmp_path):
     def score():
         with closing(prefetched(orders(disk.series))) as arrivals:
             for order, _ in arrivals:
-                if order.unit.step == 2:
+                if order[1].step == 2:
                     raise RuntimeError("scoring failed")
 
     with pytest.raises(RuntimeError, match="scoring failed"):
@@ -122,7 +122,7 @@ def test_a_caller_that_raises_leaves_nothing_on_disk_and_no_thread(tmp_path):
 def test_a_loop_that_is_left_early_leaves_nothing_either(tmp_path):
     disk = Disk(tmp_path)
     for order, _ in prefetched(orders(disk.series)):
-        if order.unit.step == 1:
+        if order[1].step == 1:
             break
     settled()
     assert disk.there() == []
@@ -133,7 +133,7 @@ def test_a_download_that_hangs_is_not_waited_for_and_deletes_itself_later(tmp_pa
     disk = Disk(tmp_path, stuck=threading.Event())
     before = time.monotonic()
     with closing(prefetched(orders(disk.series))) as arrivals:
-        assert next(arrivals)[0].unit.step == 0
+        assert next(arrivals)[0][1].step == 0
     assert time.monotonic() - before < 5
     disk.stuck.set()
     settled()
@@ -143,5 +143,5 @@ def test_a_download_that_hangs_is_not_waited_for_and_deletes_itself_later(tmp_pa
 def test_what_cannot_be_deleted_is_said_and_the_rest_goes_on(tmp_path):
     disk = Disk(tmp_path, undeletable=(1,))
     with pytest.warns(UserWarning, match="disk@1 could not be deleted: read-only"):
-        assert [o.unit.step for o, _ in prefetched(orders(disk.series))] == list(range(6))
+        assert [o[1].step for o, _ in prefetched(orders(disk.series))] == list(range(6))
     assert disk.there() == [1]

@@ -19,8 +19,8 @@ from ontogeny import Record, watch
 from ontogeny.errors import ConfigError
 from ontogeny.metrics.cka import CKA
 from ontogeny.replay import Here, KeptFeatures, Local, Ray, files, replay, replay_many
-from ontogeny.replay.measuring import Job, Order, Unit, device_of
-from ontogeny.replay.walk import _asked
+from ontogeny.replay.measuring import SeriesJob, WorkItem, device_of
+from ontogeny.replay.walk import _items
 
 STEPS = (0, 1, 2, 5)
 
@@ -35,7 +35,7 @@ def series(tmp_path):
 
 
 def rows(record: Record):
-    """All but what a clock says."""
+    """All but what a clock one_line."""
     timed = ("cost", "probe")
     return {s.key[1:]: (s.value, s.chance, s.weights, s.note) for s in record.scores if s.kind not in timed}
 
@@ -61,13 +61,13 @@ def test_a_worker_is_killed_and_the_record_is_complete_and_identical(series, tex
     for engine in (Local(workers=2), Ray(workers=2)):
         calls = tmp_path / f"calls of {type(engine).__name__}"
         walk, record = walked(series, text_benchmark, tmp_path / repr(engine), Killing(str(calls), 1), engine=engine)
-        assert [v.outcome for v in walk.visits] == ["scored"] * 4, walk.lines()
+        assert [v.outcome for v in walk.results] == ["scored"] * 4, walk.lines()
         assert rows(record) == expected
         processes = [path.name.partition("-")[2] for path in calls.iterdir()]
         assert len(processes) == 5, "one checkpoint was measured twice"
         assert len(set(processes)) >= 2
         again, _ = walked(series, text_benchmark, tmp_path / repr(engine), engine=engine)
-        assert [v.outcome for v in again.visits] == ["known"] * 4
+        assert [v.outcome for v in again.results] == ["known"] * 4
 
 
 @pytest.mark.slow
@@ -77,8 +77,8 @@ def test_a_worker_is_killed_and_the_record_is_complete_and_identical(series, tex
 def test_a_checkpoint_that_kills_every_worker_fails_alone(series, text_benchmark, tmp_path, ray, engine):
     task = Killing(str(tmp_path / "calls"), 3 if isinstance(engine, Local) else 4)
     walk, record = walked(series, text_benchmark, tmp_path / "r", task, engine=engine)
-    assert [v.outcome for v in walk.visits] == ["failed", "scored", "scored", "scored"]
-    assert ("died 3 times" if isinstance(engine, Local) else "its Ray worker failed") in walk.visits[0].reason
+    assert [v.outcome for v in walk.results] == ["failed", "scored", "scored", "scored"]
+    assert ("died 3 times" if isinstance(engine, Local) else "its Ray worker failed") in walk.results[0].reason
     assert [s.step for s in record.select(kind="probe")] == [1, 2, 5]
 
 
@@ -96,7 +96,7 @@ def test_gpus_are_given_out_by_resources(series, text_benchmark, tmp_path, ray):
 
 
 class Wide:
-    """An engine of a user's own: as `Here`, but it says that it has many places."""
+    """An engine of a user's own: as `Here`, but it one_line that it has many places."""
 
     def places(self):
         return 100
@@ -123,7 +123,7 @@ def test_a_benchmark_that_is_added_later_is_measured_at_known_steps(series, text
     walked(series.only([0, 1]), text_benchmark, tmp_path / "r")
     other = dataclasses.replace(text_benchmark, name="other")
     walk, record = walked(series, [text_benchmark, other], tmp_path / "r")
-    assert [v.outcome for v in walk.visits] == ["scored"] * 4
+    assert [v.outcome for v in walk.results] == ["scored"] * 4
     assert sorted({s.step for s in record.select(kind="alignment", benchmark="other")}) == list(STEPS)
     _, fresh = walked(series, [text_benchmark, other], tmp_path / "fresh")
     assert rows(record) == rows(fresh)
@@ -133,7 +133,7 @@ def test_a_benchmark_that_is_added_later_is_measured_at_known_steps(series, text
 def test_many_series_each_into_its_own_record(series, text_benchmark, tmp_path):
     monitors = [watch(text_benchmark, record=tmp_path / name, tokenizer=tokenizer, run="r") for name in "abc"]
     walks = replay_many(((series.only([k]), m) for k, m in enumerate(monitors)), engine=Local(workers=2))
-    assert [w.visits[0].step for w in walks] == [0, 1, 2]
+    assert [w.results[0].step for w in walks] == [0, 1, 2]
     assert [w.whole for w in walks] == [True] * 3
     for step, monitor in enumerate(monitors):
         assert [s.step for s in monitor.record.select(kind="probe")] == [step]
@@ -149,8 +149,8 @@ def test_what_cannot_travel_is_said(series, text_benchmark, tmp_path):
 @pytest.mark.long
 def test_an_engine_that_is_left_early_ends_its_processes(series, text_benchmark, tmp_path):
     monitor = watch(text_benchmark, record=tmp_path / "r", tokenizer=tokenizer)
-    job = Job(series=series, watched=monitor.watched, task=None, run="r")
-    with contextlib.closing(Local(workers=2).run(Order(job, Unit(step=s, places=(0,))) for s in STEPS)) as arriving:
+    job = SeriesJob(series=series, watched=monitor.watched, task=None, run="r")
+    with contextlib.closing(Local(workers=2).run((job, WorkItem(step=s, places=(0,))) for s in STEPS)) as arriving:
         assert next(arriving)[1].reason == ""
         assert multiprocessing.active_children()
     deadline = time.monotonic() + 20
@@ -227,7 +227,7 @@ def test_a_folder_of_features_that_cannot_be_written_fails_the_checkpoint_by_nam
     monitor = watch(image_benchmark, record=tmp_path / "r", transform=transform)
     kept = KeptFeatures(folder=tmp_path / "file" / "kept")
     walk = replay(files(tmp_path / "step{step}.pt", model=TinyCNN), monitor, kept=kept)
-    assert "features cannot be kept in" in walk.visits[0].reason
+    assert "features cannot be kept in" in walk.results[0].reason
 
 
 def test_known_steps_of_a_local_series_are_compared_and_those_of_a_remote_one_left_alone(
@@ -236,13 +236,12 @@ def test_known_steps_of_a_local_series_are_compared_and_those_of_a_remote_one_le
     _, record = walked(series, text_benchmark, tmp_path / "r")
     monitor = watch(text_benchmark, record=tmp_path / "r", tokenizer=tokenizer, run="r")
     remote = dataclasses.replace(series, fetch=lambda step: None)
-    jobs = [Job(series=s, watched=monitor.watched, task=None, run="r") for s in (series, remote)]
-    asked = [_asked(job, monitor, Here(), verify=False) for job in jobs]
-    assert [list(a) for a in asked] == [list(STEPS), []]
-    assert {unit.known for several in asked[0].values() for _, unit in several} == {
-        s.weights for s in record.select(kind="probe")
-    }
-    assert list(_asked(jobs[1], monitor, Here(), verify=True)) == list(STEPS)
+    jobs = [SeriesJob(series=s, watched=monitor.watched, task=None, run="r") for s in (series, remote)]
+    items, downloaded = (_items(job, monitor, Here(), verify=False) for job in jobs)
+    assert [item.step for item in items] == list(STEPS)
+    assert not downloaded
+    assert {item.known for item in items} == {s.weights for s in record.select(kind="probe")}
+    assert [item.step for item in _items(jobs[1], monitor, Here(), verify=True)] == list(STEPS)
 
 
 def test_a_worker_that_cannot_import_what_it_was_sent_says_so(series, text_benchmark, tmp_path, monkeypatch):
@@ -251,5 +250,5 @@ def test_a_worker_that_cannot_import_what_it_was_sent_says_so(series, text_bench
     task = importlib.import_module("only_here").task
     monkeypatch.undo()
     walk, _ = walked(series.only([0, 1]), text_benchmark, tmp_path / "r", task, engine=Local(workers=1))
-    assert [v.outcome for v in walk.visits] == ["failed"] * 2
-    assert "No module named 'only_here'; can it be imported in another process?" in walk.visits[1].reason
+    assert [v.outcome for v in walk.results] == ["failed"] * 2
+    assert "No module named 'only_here'; can it be imported in another process?" in walk.results[1].reason

@@ -45,10 +45,10 @@ def test_a_checkpoint_in_another_type_than_the_live_rows_is_said_to_be(text_benc
     assert "damaged" not in told
     assert [s for s in again.scores if s.step == 1] == before
     if ran == kept:
-        assert walked.visits[0].outcome == "known"
+        assert walked.results[0].outcome == "known"
         assert "1 known" in told
     else:
-        assert walked.visits[0].outcome == "changed"
+        assert walked.results[0].outcome == "changed"
         assert not walked.whole
         assert "changed since; the record's" not in told or "rounded" in told
     if (ran, kept) == ("bfloat16", "float32"):
@@ -63,7 +63,7 @@ def test_a_checkpoint_in_another_type_than_the_live_rows_is_said_to_be(text_benc
 def test_weights_that_changed_in_the_same_type_are_changed(text_benchmark, tmp_path):
     live(tmp_path, text_benchmark, torch.float32)
     saved(tmp_path, torch.float32, seed=5)
-    (visit,) = walk(tmp_path, text_benchmark)[0].visits
+    (visit,) = walk(tmp_path, text_benchmark)[0].results
     assert visit.outcome == "changed"
     assert "in float32, the record's" in visit.reason
     assert "changed since; the record's rows are kept" in visit.reason
@@ -74,7 +74,7 @@ def test_a_walk_says_which_types_it_read_and_notes_them(text_benchmark, tmp_path
         saved(tmp_path, dtype, step=step)
     walked, record = walk(tmp_path, text_benchmark)
     assert record.header["dtypes"] == {"bfloat16": [2], "float16": [3], "float32": [1]}
-    assert [(v.dtype, v.stored) for v in walked.visits] == [(name, name) for name in TYPES]
+    assert [(v.dtype, v.stored) for v in walked.results] == [(name, name) for name in TYPES]
     lines = walked.lines()
     assert lines[0] == "3 checkpoints: 3 scored"
     assert lines[1] == (
@@ -89,7 +89,7 @@ def test_types_that_a_walk_noted_are_compared(text_benchmark, tmp_path):
     saved(tmp_path, torch.float32)
     walk(tmp_path, text_benchmark)
     saved(tmp_path, torch.bfloat16)
-    told = walk(tmp_path, text_benchmark)[0].visits[0]
+    told = walk(tmp_path, text_benchmark)[0].results[0]
     assert told.outcome == "changed"
     assert "in float32: another type, whose rows differ by rounding" in told.reason
 

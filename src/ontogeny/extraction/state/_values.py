@@ -112,6 +112,7 @@ def is_parameter(entry: Saved) -> TypeGuard[SavedTensor]:
 def bits(tensor: Tensor) -> Tensor:
     """The tensor as integers in a row, so that NaN equals NaN and -0 is not 0."""
     flat = tensor.detach().resolve_conj().resolve_neg().contiguous().reshape(-1)
+    flat = flat.as_strided(flat.shape, (1,))  # one number may have any stride
     size = flat.element_size()
     return flat.view(_INTEGERS.get(size, torch.int64)) if size in _INTEGERS or size % 8 == 0 else flat.view(torch.uint8)
 
@@ -121,8 +122,9 @@ def _total(alias: Tensor) -> Tensor:
     values = alias if alias.layout is torch.strided else alias.to_dense()
     flat = bits(_dense(values))
     per_word = 8 // flat.element_size()
-    words = flat.numel() // per_word * per_word if flat.storage_offset() % per_word == 0 else 0
-    return flat[:words].view(torch.int64).sum() + flat[words:].sum(dtype=torch.int64)
+    rest = flat.numel() % per_word if flat.storage_offset() % per_word == 0 else flat.numel()
+    total = flat[flat.numel() - rest :].sum(dtype=torch.int64)
+    return total if rest == flat.numel() else total + flat[: flat.numel() - rest].view(torch.int64).sum()
 
 
 def _storage_bytes(tensor: Tensor) -> int | None:

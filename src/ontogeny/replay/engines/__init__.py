@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 from ontogeny.replay.engines.cluster import Ray
 from ontogeny.replay.engines.here import Here
 from ontogeny.replay.engines.local import Local
-from ontogeny.replay.measuring import Measurement, Order
+from ontogeny.replay.measuring import CheckpointResult, Order
 
 __all__ = ["Engine", "Here", "Local", "Ray"]
 
@@ -28,6 +28,6 @@ class Engine(Protocol):
         """How many checkpoints can be measured at once."""
         ...
 
-    def run(self, orders: Iterable[Order]) -> Iterator[tuple[Order, Measurement]]:
+    def run(self, orders: Iterable[Order]) -> Iterator[tuple[Order, CheckpointResult]]:
         """Every order with what came of it, in any order. Orders are taken when there is a free place for them."""
         ...

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ontogeny.errors import ConfigError, require
-from ontogeny.reading import Reading
-from ontogeny.replay.measuring import Job, Measurement, Order, measure_fetched
+from ontogeny.replay.measuring import CheckpointResult, Order, SeriesJob, failed, measure_fetched
 
 __all__ = ["Ray"]
 
@@ -52,7 +51,7 @@ class Ray:
             raise ConfigError(f"no machine of this Ray cluster has room for a worker: it has {has}, wanted {wanted}")
         return room if self.workers is None else min(room, self.workers)
 
-    def run(self, orders: Iterable[Order]) -> Iterator[tuple[Order, Measurement]]:
+    def run(self, orders: Iterable[Order]) -> Iterator[tuple[Order, CheckpointResult]]:
         """Every order with what came of it, as they come."""
         ray, source, jobs = self._ray(), iter(orders), _Jobs()
         task = ray.remote(num_cpus=self.cpus, num_gpus=self.gpus, max_retries=_RETRIES)(measure_fetched)
@@ -60,12 +59,13 @@ class Ray:
         try:
             while True:
                 while len(running) < self.places() and (order := next(source, None)) is not None:
-                    running[task.remote(jobs.sent(ray, order.job), order.unit)] = order
+                    job, item = order
+                    running[task.remote(jobs.sent(ray, job), item)] = order
                 if not running:
                     return
                 for reference in ray.wait(list(running), timeout=_PATIENCE)[0]:
                     done = running.pop(reference)
-                    yield done, _came(ray, reference, done.unit.step)
+                    yield done, _came(ray, reference, done)
         finally:
             for reference in running:
                 ray.cancel(reference, force=True)
@@ -83,21 +83,21 @@ class _Jobs:
     """A job goes to the cluster once."""
 
     def __init__(self) -> None:
-        self._job: Job | None = None
+        self._job: SeriesJob | None = None
         self._reference: Any = None
 
-    def sent(self, ray: Any, job: Job) -> Any:
+    def sent(self, ray: Any, job: SeriesJob) -> Any:
         if job is not self._job:
             self._job, self._reference = job, ray.put(job)
         return self._reference
 
 
-def _came(ray: Any, reference: Any, step: int) -> Measurement:
+def _came(ray: Any, reference: Any, order: Order) -> CheckpointResult:
     try:
-        found: Measurement = ray.get(reference)
+        found: CheckpointResult = ray.get(reference)
     except ray.exceptions.RayError as error:
         inner = getattr(error, "cause", None) or error
         lines = [line for line in str(inner).strip().splitlines() if line] or [repr(inner)]
         reason = f"its Ray worker failed: {type(inner).__name__}: {lines[-1] if inner is not error else lines[0]}"
-        return Measurement(reading=Reading(step=step), reason=reason)
+        return failed(order, reason)
     return found

@@ -6,9 +6,8 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from ontogeny.reading import Reading
 from ontogeny.replay.ahead import prefetched
-from ontogeny.replay.measuring import Measurement, Order, measure, says
+from ontogeny.replay.measuring import CheckpointResult, Order, failed, measure, one_line
 
 __all__ = ["Here"]
 
@@ -21,11 +20,11 @@ class Here:
         """One."""
         return 1
 
-    def run(self, orders: Iterable[Order]) -> Iterator[tuple[Order, Measurement]]:
+    def run(self, orders: Iterable[Order]) -> Iterator[tuple[Order, CheckpointResult]]:
         """Every order with what came of it, in their order."""
         with contextlib.closing(prefetched(orders)) as arrivals:
             for order, error in arrivals:
                 if error is not None:
-                    yield order, Measurement(reading=Reading(step=order.unit.step), reason=says(error))
+                    yield order, failed(order, one_line(error))
                 else:
                     yield order, measure(*order)

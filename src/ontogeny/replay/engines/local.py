@@ -20,8 +20,7 @@ from typing import Any
 import torch
 
 from ontogeny.errors import ConfigError
-from ontogeny.reading import Reading
-from ontogeny.replay.measuring import Job, Measurement, Order, measure_fetched, says
+from ontogeny.replay.measuring import CheckpointResult, Order, SeriesJob, failed, measure_fetched, one_line
 
 __all__ = ["ATTEMPTS", "Local"]
 
@@ -53,7 +52,7 @@ class Local:
         """As many as there are workers."""
         return self.workers
 
-    def run(self, orders: Iterable[Order]) -> Iterator[tuple[Order, Measurement]]:
+    def run(self, orders: Iterable[Order]) -> Iterator[tuple[Order, CheckpointResult]]:
         """Every order with what came of it, as they come."""
         source, taking = iter(orders), threading.Lock()
         results: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -87,7 +86,7 @@ class Local:
                 thread.join(_PATIENCE)
 
 
-def _results(results: queue.SimpleQueue[Any], serving: int) -> Iterator[tuple[Order, Measurement]]:
+def _results(results: queue.SimpleQueue[Any], serving: int) -> Iterator[tuple[Order, CheckpointResult]]:
     while serving:
         found = results.get()
         if isinstance(found, BaseException):
@@ -105,9 +104,9 @@ class _Worker:
         self._number, self._of, self._ended = number, of, ended
         self._process: Any = None
         self._pipe: Connection | None = None
-        self._knows: Job | None = None
+        self._knows: SeriesJob | None = None
 
-    def measure(self, order: Order) -> Measurement:
+    def measure(self, order: Order) -> CheckpointResult:
         for _ in range(ATTEMPTS):
             try:
                 return self._ask(order)
@@ -116,17 +115,18 @@ class _Worker:
                 if self._ended.is_set():
                     break
         reason = f"the process that measured it died {ATTEMPTS} times (exit code {code}): killed, or out of memory?"
-        return Measurement(reading=Reading(step=order.unit.step), reason=reason)
+        return failed(order, reason)
 
-    def _ask(self, order: Order) -> Measurement:
+    def _ask(self, order: Order) -> CheckpointResult:
         if self._pipe is None:
             self._begin()
         assert self._pipe is not None  # noqa: S101 - begun
-        new = order.job if order.job is not self._knows else None
-        self._pipe.send_bytes(_packed((new, order.unit)))
-        found: Measurement = self._pipe.recv()
-        if not found.reason:
-            self._knows = order.job
+        job, item = order
+        self._pipe.send_bytes(_packed((job if job is not self._knows else None, item)))
+        found: CheckpointResult | str = self._pipe.recv()
+        if isinstance(found, str):
+            return failed(order, found)
+        self._knows = job
         return found
 
     def _begin(self) -> None:
@@ -181,21 +181,21 @@ def _threads(share: int) -> Iterator[None]:
 
 
 def _work(pipe: Connection, number: int, threads: int) -> None:
-    """The process: one unit after the other, until nobody asks any more."""
+    """The process: one item after the other, until nobody asks any more."""
     sys.path.insert(0, "")  # as addresses are looked up: in the current folder too
     torch.set_num_threads(min(threads, torch.get_num_threads()))
     gpus = torch.cuda.device_count()
-    job: Job | None = None
+    job: SeriesJob | None = None
     with suppress(EOFError, KeyboardInterrupt, BrokenPipeError):
         while True:
             try:
-                new, unit = pipe.recv()
+                new, item = pipe.recv()
             except (ImportError, AttributeError, TypeError, ValueError) as error:
-                reason = f"a worker cannot take what it was sent: {says(error)}; can it be imported in another process?"
-                pipe.send(Measurement(reading=Reading(step=-1), reason=reason))
+                why = one_line(error)
+                pipe.send(f"a worker cannot take what it was sent: {why}; can it be imported in another process?")
                 continue
             if new is not None:
                 mine = f"cuda:{number % gpus}" if gpus and new.device == "auto" else new.device
                 job = replace(new, device=mine)
-            assert job is not None  # noqa: S101 - the first unit comes with its job
-            pipe.send(measure_fetched(job, unit))
+            assert job is not None  # noqa: S101 - the first item comes with its job
+            pipe.send(measure_fetched(job, item))
