@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import ontogeny
+from tests.helpers.processes import run_python
 
 KEY = "k" * 40
 SOURCE = Path(ontogeny.__file__).parents[1]
@@ -118,12 +118,4 @@ def command(*arguments: str, folder: Path, first: str = "pass", **environment: s
     clean = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_") and k != "ONTOGENY_WANDB_CHARTS"}
     home = {"HOME": str(folder), "NETRC": str(folder / "none"), "WANDB_SILENT": "true", "PYTHONPATH": str(SOURCE)}
     code = f"import sys; from ontogeny.cli import main; {first}; sys.exit(main())"
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        cwd=folder,
-        env={**clean, **home, **environment},
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        timeout=120,
-    )
+    return run_python(["-c", code, *arguments], cwd=folder, env={**clean, **home, **environment}, timeout=120)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import os
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 import torch
+from tests.helpers.processes import run_python
 from tests.sameness import same
 from tests.scripts import NAMES
 
@@ -39,9 +39,7 @@ def written(out: Path) -> list[Path]:
 def killed(tmp_path_factory) -> Path:
     """All scripts, killed after a checkpoint; one process for all."""
     folder = tmp_path_factory.mktemp("killed")
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.scripts", str(folder)], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    done = run_python(["-m", "tests.scripts", folder], cwd=ROOT, env=os.environ)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
+from tests.helpers.processes import run_python
 
 from ontogeny import Record
 
@@ -49,15 +48,7 @@ def test_the_recipe_runs(name, tmp_path):
     command = [*(launcher if name in ("ddp_loop", "accelerate_loop") else []), str(RECIPES / f"{name}.py")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline", "WANDB_SILENT": "true"}
     environment.pop("WANDB_SERVICE", None)  # of a run that another test made in this process
-    done = subprocess.run(
-        [sys.executable, *command, *TINY[name], "--record", str(tmp_path / "record")],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    done = run_python([*command, *TINY[name], "--record", tmp_path / "record"], cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout
     record = Record.open(tmp_path / "record" / ("seed1" if name == "many_seeds" else ""))

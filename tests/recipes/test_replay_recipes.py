@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.helpers.processes import run_python
 from tests.hub_server import serving
 from tests.models import saved
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
@@ -29,15 +30,7 @@ RECIPES = ROOT / "recipes"
 
 def run(command, folder, **environment):
     own = {"OMP_NUM_THREADS": "1", "no_proxy": "127.0.0.1", **environment}
-    done = subprocess.run(
-        [sys.executable, *map(str, command)],
-        cwd=folder,
-        env={**os.environ, **own},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    done = run_python(command, cwd=folder, env={**os.environ, **own})
     return done.returncode, done.stdout, done.stderr
 
 
