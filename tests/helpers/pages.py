@@ -59,13 +59,13 @@ class Block:
 
 
 def pages() -> list[Path]:
-    """Every README that git knows of or would take."""
+    """Every README that git knows of or would take, and CONTRIBUTING.md."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True
     )
     names = listed.stdout.splitlines() if listed.returncode == 0 else []
-    found = {ROOT / name for name in names if name.rpartition("/")[2] == "README.md"}
-    return sorted(path for path in found or set(ROOT.glob("**/README.md")) if path.exists())
+    found = {ROOT / name for name in names if name.rpartition("/")[2] == "README.md"} or set(ROOT.glob("*/README.md"))
+    return sorted(path for path in found | {ROOT / "README.md", ROOT / "CONTRIBUTING.md"} if path.exists())
 
 
 def blocks(text: str, page: str) -> list[Block]:

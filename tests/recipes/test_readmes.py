@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -83,6 +84,23 @@ def test_messages_in_troubleshooting_are_those_of_the_code():
     assert len(quoted) >= 15
     parts = [part.strip() for message in quoted for part in message.split("...") if part.strip()]
     assert [part for part in parts if part not in source] == []
+
+
+def test_every_decision_has_one_number_and_one_room_and_those_that_are_named_are_there():
+    text = (ROOT / "DECISIONS.md").read_text(encoding="utf-8")
+    numbers = [int(n) for n in re.findall(r"^### (\d+)\. ", text, re.MULTILINE)]
+    rooms = [int(n) for row in re.findall(r"^\| [^|]+ \| ([\d, ]+) \|$", text, re.MULTILINE) for n in row.split(",")]
+    assert sorted(numbers) == list(range(1, len(numbers) + 1))
+    assert rooms == numbers
+    named = [int(n) for n in re.findall(r"[Ss]uperseded[^.:\n]* by (\d+)|DECISIONS (\d+)", text) for n in n if n]
+    assert named
+    assert set(named) <= set(numbers)
+
+
+def test_every_release_says_which_scores_changed():
+    releases = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").split("\n## ")[1:]
+    assert len(releases) >= 2
+    assert [text.partition("\n")[0] for text in releases if "### Scores changed" not in text] == []
 
 
 @pytest.mark.parametrize(
