@@ -64,7 +64,8 @@ def pages() -> list[Path]:
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True
     )
     names = listed.stdout.splitlines() if listed.returncode == 0 else []
-    found = {ROOT / name for name in names if name.rpartition("/")[2] == "README.md"} or set(ROOT.glob("*/README.md"))
+    found = {ROOT / name for name in names if name.rpartition("/")[2] == "README.md"}
+    found = found or {*ROOT.glob("*/README.md"), *ROOT.glob("tests/*/README.md")}
     return sorted(path for path in found | {ROOT / "README.md", ROOT / "CONTRIBUTING.md"} if path.exists())
 
 
