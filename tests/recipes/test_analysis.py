@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from ontogeny import load_published
+from ontogeny.datasets import find_source, is_here
 from ontogeny.datasets.store import data_folders
 from ontogeny.errors import DatasetNotFoundError
 
@@ -241,3 +242,27 @@ def test_the_tiny_series_is_replayed_and_drawn(script, tmp_path, monkeypatch, ca
     module.main()
     assert "12 checkpoints: 12 scored" in capsys.readouterr().out
     assert 20_000 < (tmp_path / "replay-tiny.png").stat().st_size < 150_000
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_the_picture_of_real_data_is_drawn(script, tmp_path, monkeypatch, capsys):
+    if not all(is_here(find_source(name)) for name in ("kriegeskorte2008", "cifar10-sample")):
+        pytest.skip("kriegeskorte2008 or cifar10-sample is not on this machine (set ONTOGENY_DATA)")
+    module = script("10_human_it")
+    monkeypatch.setattr(module, "HERE", tmp_path)
+    module.main(["--steps", "2"])
+    text = capsys.readouterr().out
+    assert text.count("net.") == 5
+    assert "ceiling: 0.37 to 0.67, 4 subjects, 92 photographs" in text
+    assert 15_000 < (tmp_path / "figures" / "human-it.png").stat().st_size < 150_000
+
+
+def test_without_real_data_that_picture_is_not_drawn(script, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ONTOGENY_DATA", str(tmp_path / "none"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "none"))
+    module = script("10_human_it")
+    monkeypatch.setattr(module, "HERE", tmp_path)
+    module.main([])
+    assert capsys.readouterr().out.startswith("skipped: kriegeskorte2008: ")
+    assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""The commands of README's section on findings run, each on records of sets that `ontogeny data list` offers."""
+"""The commands on findings in recipes/README.md run, each on records of sets that `ontogeny data list` offers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ontogeny.cli import main
 from ontogeny.datasets import find_source, is_here, load
 from ontogeny.metrics.cka import CKA
 
-README = Path(__file__).parents[2] / "README.md"
+README = Path(__file__).parents[2] / "recipes" / "README.md"
 
 
 def commands() -> list[list[str]]:
