@@ -13,6 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ontogeny.errors import FeatureError, ProbeError
+from ontogeny.extraction.preserved import preserved
+from ontogeny.extraction.randomness import same_randomness
 from ontogeny.heldout.calling import described
 from ontogeny.heldout.judge import Judge
 from ontogeny.heldout.judged import NATS, Judged, Tally
@@ -98,7 +100,7 @@ class HeldOutLoss:
         batches, tally = tuple(self.batches), Tally()
         if self.loss is None:
             batches = tuple(mapped(batch, as_tensor) for batch in batches)
-        with torch.no_grad(), _evaluating(model):
+        with torch.no_grad(), same_randomness(), preserved(model), _evaluating(model):
             judge = Judge(model, batches) if self.loss is None else partial(self._given, model)
             for batch in batches:
                 tally.add(judge(mapped(batch, partial(_copied, device=device))))

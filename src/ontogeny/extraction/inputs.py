@@ -20,6 +20,8 @@ from typing_extensions import override
 
 from ontogeny.errors import ProbeError
 from ontogeny.extraction.pictures import ImageType, Transformed, transform_pictures
+from ontogeny.extraction.preserved import preserved
+from ontogeny.extraction.randomness import same_randomness
 from ontogeny.memory import available
 from ontogeny.stimuli import StimulusSet
 
@@ -207,7 +209,8 @@ def _tokenized(stimuli: StimulusSet, tokenizer: Any, truncation: int | None) -> 
             f"stimulus set {stimuli.name!r} is text, so a probe needs a tokenizer: pass tokenizer=..., a Hugging Face "
             "tokenizer or a function text -> token ids"
         )
-    rows = [_Text.of(tokenizer, i, text, truncation) for i, text in zip(stimuli.ids, stimuli.inputs, strict=True)]
+    with preserved(tokenizer), same_randomness():
+        rows = [_Text.of(tokenizer, i, text, truncation) for i, text in zip(stimuli.ids, stimuli.inputs, strict=True)]
     told = [row.special for row in rows if row.special is not None]
     return _Tokens(ids=[row.ids for row in rows], special=told if len(told) == len(rows) else None)
 

@@ -34,7 +34,7 @@ class _Known:
     """What earlier readings of a model have shown.
 
     Args:
-        tensors: ids of the parameters that reading changes.
+        tensors: ids of the parameters, other tensors and arrays that reading changes.
         names: what reading changes beside the modes.
     """
 
@@ -133,26 +133,44 @@ class preserved:  # noqa: N801 - a context manager, used like a function
             self.state.stand_in(self._below)
         for one in known:
             one.names.update(name for name in changed if name.rpartition(".")[2] not in _MODES)
-            one.tensors.update(self.state.changed_parameters)
+            one.tensors.update(self.state.changed)
 
 
-def _which_are_copied(roots: tuple[Any, ...]) -> Callable[[Tensor], bool]:
-    """Which tensors are copied: all at the first reading of a model; later its large parameters only if need be."""
-    left_out: set[int] = set()
-    if not any(isinstance(root, nn.Module) for root in roots):
-        return lambda tensor: tensor.numel() * tensor.element_size() <= _SMALL
-    for root in roots:
-        if not isinstance(root, nn.Module):
-            continue
-        known = _KNOWN.get(root)
-        tensors = [t for p in root.parameters() for t in (p, p.grad) if t is not None]
-        size = sum(t.numel() * t.element_size() for t in tensors if not torch.nn.parameter.is_lazy(t))
-        if size > (_SMALL if known is not None else available()):
-            wanted = (known.tensors if known is not None else set()) | _renormalised(root)
-            left_out.update(id(t) for t in tensors if id(t) not in wanted)
-        if known is None:
-            _KNOWN.set(root, _Known())
-    return lambda tensor: id(tensor) not in left_out
+def _which_are_copied(roots: tuple[Any, ...]) -> Callable[[Any], bool]:
+    """Which tensors and arrays are copied: at the first reading of a model all that memory has room for.
+
+    Later buffers, what readings were seen to change, and of parameters and of all else 256 MB each.
+    """
+    models = [root for root in roots if isinstance(root, nn.Module)]
+    if not models:
+        return lambda item: _bytes_of(item) <= _SMALL
+    known = [_KNOWN.get(model) for model in models]
+    room = available() if None in known else _SMALL
+    changed = {one for seen in known if seen is not None for one in seen.tensors}
+    wanted = changed.union(*({id(b) for b in model.buffers()} | _renormalised(model) for model in models))
+    parameters = {id(t): t for model in models for p in model.parameters() for t in (p, p.grad) if t is not None}
+    whole = sum(map(_bytes_of, parameters.values())) <= room
+    left = room
+    for model, seen in zip(models, known, strict=True):
+        if seen is None:
+            _KNOWN.set(model, _Known())
+
+    def copied(item: Any) -> bool:
+        nonlocal left
+        if id(item) in wanted:
+            return True
+        if id(item) in parameters:
+            return whole
+        left -= _bytes_of(item)
+        return left >= 0
+
+    return copied
+
+
+def _bytes_of(item: Any) -> int:
+    if isinstance(item, Tensor):
+        return 0 if torch.nn.parameter.is_lazy(item) else item.numel() * item.element_size()
+    return int(item.nbytes)
 
 
 def _renormalised(model: nn.Module) -> set[int]:

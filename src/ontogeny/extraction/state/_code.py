@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 import functools
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ontogeny.extraction.state._entry import ITSELF, MISSING, CannotRestoreError
@@ -75,18 +75,27 @@ class SavedCache:
 
 
 class SavedVariables:
-    """Some of the global variables of a program's own module."""
+    """Some of the global variables of a program's own module.
 
-    __slots__ = ("live", "values")
+    Args:
+        live: all of them.
+        names: those that are put back.
+        absent: those that are not there, and are deleted again.
+    """
 
-    def __init__(self, live: dict[str, Any], names: list[str]) -> None:
-        self.live, self.values = live, {name: live[name] for name in names}
+    __slots__ = ("absent", "live", "values")
+
+    def __init__(self, live: dict[str, Any], names: Iterable[str], absent: Iterable[str]) -> None:
+        self.live, self.values, self.absent = live, {name: live[name] for name in names}, tuple(absent)
 
     def restore(self) -> tuple[Any, ...]:
         """See `Saved`."""
         different = [name for name, value in self.values.items() if self.live.get(name, MISSING) is not value]
         self.live.update({name: self.values[name] for name in different})
-        return tuple(different)
+        new = [name for name in self.absent if name in self.live]
+        for name in new:
+            del self.live[name]
+        return (*different, *new)
 
 
 class SavedContext:

@@ -5,26 +5,30 @@ from __future__ import annotations
 import _thread
 import array
 import collections
+import mmap
 from typing import Any
 
 from typing_extensions import override
 
 from ontogeny.extraction.state._entry import ITSELF, MISSING
 
-__all__ = ["SavedAttributes", "SavedBytes", "SavedDict", "SavedSequence", "SavedSet", "SavedSlots"]
+__all__ = ["SavedAttributes", "SavedBytes", "SavedDict", "SavedMemory", "SavedSequence", "SavedSet", "SavedSlots"]
+
+_LARGEST = 256 * 2**20
 
 
 class SavedDict:
     """A dictionary of any class, by content and order."""
 
-    __slots__ = ("items", "live")
+    __slots__ = ("items", "kind", "live")
 
     def __init__(self, live: dict[Any, Any]) -> None:
-        self.live, self.items = live, list(dict.items(live))
+        self.kind: Any = collections.OrderedDict if isinstance(live, collections.OrderedDict) else dict
+        self.live, self.items = live, list(self.kind.items(live))
 
     def restore(self) -> tuple[Any, ...]:
         """See `Saved`."""
-        now = list(dict.items(self.live))
+        now = list(self.kind.items(self.live))
         same = len(now) == len(self.items) and all(
             a is c and b is d for (a, b), (c, d) in zip(now, self.items, strict=True)
         )
@@ -32,10 +36,9 @@ class SavedDict:
             return ()
         before = dict(self.items)
         different = [k for k in {**before, **dict(now)} if before.get(k, MISSING) is not dict(now).get(k, MISSING)]
-        kind: Any = collections.OrderedDict if isinstance(self.live, collections.OrderedDict) else dict
-        kind.clear(self.live)
+        self.kind.clear(self.live)
         for key, value in self.items:
-            kind.__setitem__(self.live, key, value)
+            self.kind.__setitem__(self.live, key, value)
         return tuple(different) or ITSELF
 
 
@@ -134,6 +137,29 @@ class SavedBytes:
         if bytes(self.live) == bytes(self.items):
             return ()
         self.live[:] = self.items
+        return ITSELF
+
+
+class SavedMemory:
+    """Memory that others may see too: `mmap.mmap`, or a `memoryview` that can be written."""
+
+    __slots__ = ("content", "live")
+
+    def __init__(self, live: mmap.mmap | memoryview) -> None:
+        self.live: Any = live
+        self.content = b"" if len(live) > _LARGEST else self._now()
+
+    def _now(self) -> bytes:
+        return self.live.tobytes() if isinstance(self.live, memoryview) else bytes(self.live[:])
+
+    def restore(self) -> tuple[Any, ...]:
+        """See `Saved`."""
+        if not self.content or self._now() == self.content:
+            return ()
+        if isinstance(self.live, memoryview):
+            self.live.cast("B")[:] = self.content
+        else:
+            self.live[:] = self.content
         return ITSELF
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ontogeny.extraction.state._entry import ITSELF
 
-__all__ = ["SavedRandom"]
+__all__ = ["SavedRandom", "SavedSeeds"]
 
 
 class SavedRandom:
@@ -57,6 +57,24 @@ class SavedRandom:
             self.live.set_state(self.state)
         else:
             self.live.state = self.state
+        return ITSELF
+
+
+class SavedSeeds:
+    """How many children a seed sequence has given; a generator of numpy spawns its own from one."""
+
+    __slots__ = ("live", "spawned", "state")
+
+    def __init__(self, live: np.random.SeedSequence) -> None:
+        self.live: Any = live
+        self.spawned = live.n_children_spawned
+        self.state: Any = self.live.__reduce__()[2]
+
+    def restore(self) -> tuple[Any, ...]:
+        """See `Saved`."""
+        if self.live.n_children_spawned == self.spawned:
+            return ()
+        self.live.__setstate__(self.state)
         return ITSELF
 
 

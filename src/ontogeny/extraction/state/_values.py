@@ -13,25 +13,29 @@ from ontogeny.extraction.state._entry import ITSELF, CannotRestoreError, Saved
 
 __all__ = ["SavedArray", "SavedTensor", "bits", "is_parameter"]
 
-_LARGE = 256 * 2**20
 _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 class SavedArray:
-    """A numpy array that can be written; of a very large one only a checksum."""
+    """A numpy array that can be written.
+
+    Args:
+        live: the array.
+        copy: whether its values are copied; else a checksum is kept, which shows a change.
+    """
 
     __slots__ = ("copy", "live", "total")
 
-    def __init__(self, live: np.ndarray) -> None:
+    def __init__(self, live: np.ndarray, *, copy: bool) -> None:
         self.live: Any = live
-        self.copy = np.array(live, copy=True, subok=False) if live.nbytes <= _LARGE else live[:0]
-        self.total = zlib.crc32(np.ascontiguousarray(live).data) if live.nbytes > _LARGE else None
+        self.copy = np.array(live, copy=True, subok=False) if copy else live[:0]
+        self.total = None if copy else zlib.adler32(np.ascontiguousarray(live).data)
 
     def restore(self) -> tuple[Any, ...]:
         """See `Saved`."""
         live, copy = self.live, self.copy
         if self.total is not None:
-            if zlib.crc32(np.ascontiguousarray(live).data) != self.total:
+            if zlib.adler32(np.ascontiguousarray(live).data) != self.total:
                 raise CannotRestoreError("its values were changed, and there was no copy of so large an array")
             return ()
         if live.shape == copy.shape and live.dtype == copy.dtype and live.tobytes() == copy.tobytes():
@@ -58,7 +62,7 @@ class SavedTensor:
 
     def __init__(self, live: Tensor, *, copy: bool) -> None:
         self.live = live
-        self.alias = live.detach()
+        self.alias = live.detach() if not live.is_nested else _memory(live)
         self.flags = live.requires_grad if live.is_leaf else None
         self.grad = live.grad if live.is_leaf else None
         self.hooks = (getattr(live, "_backward_hooks", None), getattr(live, "_post_accumulate_grad_hooks", None))
@@ -88,7 +92,7 @@ class SavedTensor:
         if self.nbytes is not None and _storage_bytes(self.alias) != self.nbytes:
             self.alias.untyped_storage().resize_(self.nbytes)
             changed = True
-        if not _same_place(live, self.alias):
+        if not live.is_nested and not _same_place(live, self.alias):
             live.data = self.alias
             changed = True
         if self.flags is not None and live.is_leaf and live.requires_grad != self.flags:
@@ -125,6 +129,11 @@ def _total(alias: Tensor) -> Tensor:
     rest = flat.numel() % per_word if flat.storage_offset() % per_word == 0 else flat.numel()
     total = flat[flat.numel() - rest :].sum(dtype=torch.int64)
     return total if rest == flat.numel() else total + flat[: flat.numel() - rest].view(torch.int64).sum()
+
+
+def _memory(tensor: Tensor) -> Tensor:
+    """All bytes of a tensor's storage: of a nested one, which has no one shape."""
+    return torch.empty(0, dtype=torch.uint8, device=tensor.device).set_(tensor.untyped_storage())
 
 
 def _storage_bytes(tensor: Tensor) -> int | None:
