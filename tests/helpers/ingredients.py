@@ -12,6 +12,6 @@ from tests.helpers.habits import INGREDIENTS, Ingredient, seeded
 
 __all__ = ["INGREDIENTS", "Ingredient", "seeded"]
 
-_FILES = "weights parametrized buffers layouts statistics memories python objects hooks scripted random caches"
+_FILES = "weights parametrized buffers layouts statistics memories python objects hooks scripted random caches program"
 for _file in _FILES.split():
     importlib.import_module(f"tests.helpers.habits_{_file}")

@@ -9,9 +9,12 @@ import functools
 import gc
 import io
 import itertools
+import mmap
+import multiprocessing.heap
 import os
 import queue
 import random
+import sqlite3
 import threading
 import types
 import warnings
@@ -188,7 +191,7 @@ def of_iterator(value: Any) -> Described:
         try:
             state = frozen(value.__reduce__()[1:])
         except (TypeError, AttributeError):
-            state = repr(value)
+            state = plain_repr(value)
     if isinstance(value, enumerate | zip):  # without the tuple that they give again where nobody else holds it
         held = list(value.__reduce__()[1])
     else:
@@ -268,12 +271,20 @@ KINDS: list[tuple[Any, Any]] = [
     (types.FunctionType, _function),
     (types.CellType, _cell),
     (types.MethodType, _method),
+    (types.BuiltinMethodType | types.MethodWrapperType, lambda v: ("bound", (), [(".__self__", v.__self__)])),
+    (multiprocessing.heap.BufferWrapper, lambda v: ("a place in shared memory", (), [])),
+    (mmap.mmap, lambda v: (bytes(v[:]), (), [])),
+    (sqlite3.Connection, lambda v: (tuple(v.iterdump()), (), [])),
+    (np.random.SeedSequence, lambda v: (v.n_children_spawned, (), [])),
     (property | functools.cached_property | staticmethod | classmethod, _accessor),
     (functools.partial, _partial),
     (types.GeneratorType, _generator),
     (weakref.ReferenceType, _weakref),
     (torch.Generator, lambda v: (tensor_bytes(v.get_state()), (), [])),
-    (np.random.Generator, lambda v: ("generator", (), [(".bit_generator", v.bit_generator)])),
+    (
+        np.random.Generator,
+        lambda v: ("generator", (), [(".bit_generator", v.bit_generator), (".seeds", v.bit_generator.seed_seq)]),
+    ),
     (np.random.BitGenerator, lambda v: (frozen(v.state), (), [])),
     (np.random.RandomState, lambda v: (frozen(v.get_state(legacy=False)), (), [])),
     (random.Random, lambda v: (frozen(v.getstate()), (), [])),

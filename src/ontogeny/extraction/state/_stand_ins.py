@@ -10,6 +10,7 @@ import itertools
 import queue
 import types
 import warnings
+import weakref
 from typing import Any
 
 from ontogeny.extraction.state._entry import CannotRestoreError
@@ -30,6 +31,8 @@ _SHARING: tuple[type, ...] = (
 
 def is_fragile(item: Any) -> bool:
     """Whether something can at best be copied, but not wound back: iterators, caches, queues, files, connections."""
+    if type(item) in weakref.ProxyTypes:
+        return False
     if isinstance(item, io.IOBase):
         return not is_read(item)
     if isinstance(item, _MADE_ANEW) or type(item).__module__ in _CONNECTIONS:

@@ -271,11 +271,12 @@ class SavedState:
 
     def _classes(self, several: Iterable[type]) -> None:
         for cls in several:
-            if not is_library(cls.__module__) and id(cls) not in self._seen_classes:
-                self._class(cls)
+            if id(cls) not in self._seen_classes:
+                self._seen_classes.add(id(cls))
+                if not is_library(cls.__module__):
+                    self._class(cls)
 
     def _class(self, cls: type) -> None:
-        self._seen_classes.add(id(cls))
         self._seen[id(cls)] = cls
         self._classes(type(cls).mro(type(cls)))
         self._entries.append((cls.__qualname__, SavedClass(cls, is_data)))
