@@ -95,7 +95,7 @@ def describe(value: Any) -> tuple[Any, tuple[Any, ...], list[tuple[str, Any]]]:
     for kind, function in kinds.KINDS:
         if isinstance(value, kind):
             own, who, parts = function(value)
-            whole = kind in (kinds.RemovableHandle,)
+            whole = kind in (kinds.RemovableHandle, kinds.BufferWrapper)
             return own, who, parts if whole else parts + kinds.attributes(value)
     if isinstance(value, functools._lru_cache_wrapper):
         return kinds.of_lru_cache(value)

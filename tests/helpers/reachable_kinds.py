@@ -10,7 +10,6 @@ import gc
 import io
 import itertools
 import mmap
-import multiprocessing.heap
 import os
 import queue
 import random
@@ -20,6 +19,7 @@ import types
 import warnings
 import weakref
 from collections import OrderedDict, defaultdict, deque
+from multiprocessing.heap import BufferWrapper
 from typing import Any
 
 import numpy as np
@@ -272,7 +272,7 @@ KINDS: list[tuple[Any, Any]] = [
     (types.CellType, _cell),
     (types.MethodType, _method),
     (types.BuiltinMethodType | types.MethodWrapperType, lambda v: ("bound", (), [(".__self__", v.__self__)])),
-    (multiprocessing.heap.BufferWrapper, lambda v: ("a place in shared memory", (), [])),
+    (BufferWrapper, lambda v: ("a place in shared memory", (), [])),
     (mmap.mmap, lambda v: (bytes(v[:]), (), [])),
     (sqlite3.Connection, lambda v: (tuple(v.iterdump()), (), [])),
     (np.random.SeedSequence, lambda v: (v.n_children_spawned, (), [])),
