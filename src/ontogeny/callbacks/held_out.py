@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,10 @@ __all__ = ["HeldOut", "first_of", "offer_held_out"]
 
 _MOST_VALUES = 1_000_000
 _MOST_BYTES = 2 * 10**9
+_INSTEAD = (
+    "Say how it is measured: task=HeldOutLoss(batches, loss=f) where f(model, batch) gives the loss of each case; or "
+    "task=g where g(model) gives a list of ontogeny.task.Measured; or task=False"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -26,10 +30,12 @@ class HeldOut:
     Args:
         about: whose and which of them, or why there are none.
         batches: a loader that nobody else reads now; None where there is none.
+        own: what computes the trainer's own loss, where it is not the model's.
     """
 
     about: str
     batches: Any = None
+    own: str = ""
 
 
 def offer_held_out(monitor: Monitor, find: Callable[[], HeldOut]) -> None:
@@ -46,7 +52,7 @@ def offer_held_out(monitor: Monitor, find: Callable[[], HeldOut]) -> None:
         monitor.take_task(*_task_of(find))
 
 
-def _task_of(find: Callable[[], HeldOut]) -> tuple[HeldOutLoss | _Unread | None, str]:
+def _task_of(find: Callable[[], HeldOut]) -> tuple[_Offered | _Unread | None, str]:
     try:
         held = find()
         if held.batches is None:
@@ -59,7 +65,8 @@ def _task_of(find: Callable[[], HeldOut]) -> tuple[HeldOutLoss | _Unread | None,
         reason = f"the trainer's held-out data cannot be read ({type(error).__name__}: {error})"
         return _Unread(reason), f"{reason}; pass task=HeldOutLoss(batches), or task=False"
     many = "its only batch" if len(tuple(task.batches)) == 1 else f"its first {len(tuple(task.batches))} batches"
-    return task, f"task: loss on {held.about}, {many}, read once; task= takes another, task=False none"
+    by = f", by HeldOutLoss and not by {held.own}" if held.own else ""
+    return _Offered(task), f"task: loss on {held.about}, {many}, read once{by}; task= takes another, task=False none"
 
 
 def _refuse_large(batches: Any) -> None:
@@ -74,6 +81,19 @@ def _refuse_large(batches: Any) -> None:
             f"its data set holds {values:,} values or more and {size / 1e9:.1f} GB in memory, which would have to be "
             "kept while a batch is read; list(itertools.islice(loader, 16)) is short enough"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Offered:
+    """The loss on data that nobody named; where they are of no form that it knows, the refusal says what to pass."""
+
+    loss: HeldOutLoss
+
+    def __call__(self, model: nn.Module) -> Sequence[Measured]:
+        try:
+            return self.loss(model)
+        except ProbeError as error:
+            raise ProbeError(f"{error}. {_INSTEAD}") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,7 +175,17 @@ def _evaluation(trainer: Any) -> HeldOut:
     alone.accelerator = _Alone(trainer.accelerator)
     alone.__dict__.pop("_eval_dataloaders", None)
     several = f" {name!r}, the first of {len(data)}" if name and len(data) > 1 else ""
-    return HeldOut(about=f"the trainer's eval_dataset{several}", batches=alone.get_eval_dataloader(given))
+    batches = alone.get_eval_dataloader(given)
+    return HeldOut(about=f"the trainer's eval_dataset{several}", batches=batches, own=_own_loss(trainer))
+
+
+def _own_loss(trainer: Any) -> str:
+    """What computes the trainer's loss, where it is not the model: its class, a function it was given, smoothing."""
+    if type(trainer).compute_loss is not Trainer.compute_loss:
+        return f"{type(trainer).__name__}.compute_loss"
+    if getattr(trainer, "compute_loss_func", None) is not None:
+        return "the trainer's compute_loss_func"
+    return "the trainer's label smoothing" if trainer.label_smoother is not None else ""
 
 
 class _Alone:
