@@ -9,10 +9,11 @@ import pytest
 import torch
 from tests.models import TinyModule, image_data, image_loader, tiny_gpt, token_rows, tokenizer, transform
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from ontogeny import HeldOutLoss, Record, watch
+from ontogeny.callbacks.held_out import of_one_process
 from ontogeny.callbacks.lightning import AlignmentCallback as LightningCallback
 from ontogeny.callbacks.transformers import AlignmentCallback as TransformersCallback
 
@@ -296,6 +297,17 @@ def test_of_several_validation_loaders_the_first_is_the_task(image_benchmark, tm
     values = [c.monitor.record.series(kind="task", metric="loss").values.tolist() for c in (one, several)]
     assert values[0] == values[1]
     assert "validation loader, the first of 2, its first 2 batches" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("how", [{"batch_size": 4}, {"batch_size": None}, {"batch_size": 4, "drop_last": True}])
+def test_a_loader_that_is_shared_out_among_ranks_is_read_whole(how):
+    shared = DistributedSampler(image_data(30, seed=5), num_replicas=2, rank=1, shuffle=False)
+    loader = DataLoader(image_data(30, seed=5), sampler=shared, **how)
+    mine, whole = list(loader), list(DataLoader(image_data(30, seed=5), **how))
+    read = list(of_one_process(loader))
+    assert len(mine) < len(read) == len(whole)
+    assert all(torch.equal(a, b) for one, two in zip(read, whole, strict=True) for a, b in zip(one, two, strict=True))
+    assert len(list(loader)) == len(mine)
 
 
 def test_without_validation_one_line_says_so(image_benchmark, tmp_path, capfd):

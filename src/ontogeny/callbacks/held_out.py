@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
+from torch.utils.data import DataLoader, DistributedSampler
 
 from ontogeny.errors import ProbeError
 from ontogeny.heldout.plain import in_memory
 from ontogeny.monitor import Monitor
 from ontogeny.task import HeldOutLoss, Measured
 
-__all__ = ["HeldOut", "first_of", "offer_held_out"]
+__all__ = ["HeldOut", "first_of", "of_one_process", "offer_held_out"]
 
 _MOST_VALUES = 1_000_000
 _MOST_BYTES = 2 * 10**9
@@ -104,6 +106,20 @@ class _Unread:
 
     def __call__(self, model: nn.Module) -> tuple[Measured, ...]:  # noqa: ARG002 - it cannot be measured
         raise ProbeError(self.reason)
+
+
+def of_one_process(loader: Any) -> Any:
+    """A loader that gives all of its data, in the order of one process, where a sampler shares them out among ranks."""
+    sampler = getattr(loader, "sampler", None)
+    if not isinstance(loader, DataLoader) or not isinstance(sampler, DistributedSampler):
+        return loader
+    whole, n = copy.copy(sampler), len(sampler.dataset)  # type: ignore[arg-type]
+    whole.num_replicas, whole.rank, whole.num_samples, whole.total_size = 1, 0, n, n
+    alone, batches = copy.copy(loader), copy.copy(loader.batch_sampler)
+    if getattr(batches, "sampler", None) is sampler:
+        batches.sampler = whole  # type: ignore[union-attr]
+    alone.__dict__.update(sampler=whole, batch_sampler=batches)  # a loader refuses to be given another sampler
+    return alone
 
 
 def first_of(loaders: Any) -> tuple[Any, int]:

@@ -19,7 +19,7 @@ from torch import nn
 from typing_extensions import Unpack, override
 
 from ontogeny.benchmark import Benchmark
-from ontogeny.callbacks.held_out import HeldOut, first_of, offer_held_out
+from ontogeny.callbacks.held_out import HeldOut, first_of, of_one_process, offer_held_out
 from ontogeny.callbacks.recording import Recording, Training
 from ontogeny.errors import ConfigError
 from ontogeny.extraction.randomness import same_randomness
@@ -239,7 +239,7 @@ def _validation(trainer: pl.Trainer) -> HeldOut:
     if loader is None:
         return HeldOut(about="this fit has no validation: val_dataloader and validation_step make it the task")
     several = f", the first of {many}" if many > 1 else ""
-    return HeldOut(about=f"the trainer's validation loader{several}", batches=loader)
+    return HeldOut(about=f"the trainer's validation loader{several}", batches=of_one_process(loader))
 
 
 def _watchers(trainer: pl.Trainer) -> list[Any]:
