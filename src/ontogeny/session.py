@@ -1,8 +1,9 @@
 """Session: one training's stay in a record. Is it the record's own run, and does it go on as the record has it?
 
 Where it begins, the record may know the weights of that step: if they differ, another run wrote there, and this one is
-refused before it trains. Later steps that the record knows already are compared when they come: where weights differ,
-the run was rolled back and went on differently, and what the record has of later steps becomes a branch.
+refused before it trains. So it is where the record knows earlier steps and not this one: whose they are cannot be told.
+Later steps that the record knows already are compared when they come: where weights differ, the run was rolled back and
+went on differently, and what the record has of later steps becomes a branch.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ class Session:
             optimizers: of the model.
 
         Raises:
-            OtherRunError: at the first step of the session, they differ, or another process writes into the record.
+            OtherRunError: at the first step of the session, they differ, or the record has rows of earlier steps and
+                not the weights of this one, or another process writes into it.
         """
         if self._begun and step not in self._ahead:
             return
@@ -78,9 +80,9 @@ class Session:
                 self._ahead.clear()
 
     def other_run(self, model: nn.Module, step: int, ranks: Ranks, optimizers: Sequence[Any]) -> str:
-        """Why these weights are another run's, "" where nothing says so; every rank asks."""
+        """Why these weights are another run's, or may be; "" where nothing says so; every rank asks."""
         if not ranks.once(lambda: self._writer().known_weights(step)):
-            return ""
+            return ranks.once(lambda: self._writer().unknown_start(step)) or ""
         weights = read_hash(model, ranks, optimizers)
         return ranks.once(lambda: self._writer().other_run(step, weights)) or ""
 

@@ -157,7 +157,8 @@ class AlignmentCallback(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         self.monitor.flush()
-        if trainer.training and not trainer.interrupted and self.monitor.folder is not None:
+        together = not trainer.interrupted or trainer.world_size == 1  # else the other ranks may be gone
+        if trainer.training and together and self.monitor.folder is not None:
             model = self._average(trainer) or pl_module
             self.monitor.saved(model, trainer.global_step, optimizers=trainer.optimizers)
 

@@ -97,6 +97,16 @@ class AlignmentCallback(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         last = state.global_step >= state.max_steps or control.should_training_stop
         self._probe(state, kwargs, force=last)
+        self._note(state, control, kwargs)
+
+    @override
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._note(state, control, kwargs)
+
+    def _note(self, state: Any, control: Any, kwargs: Mapping[str, Any]) -> None:
+        """The weights of a checkpoint that is about to be saved: a kill after that finds it noted."""
+        if control.should_save and self.monitor is not None:
+            self.monitor.saved(kwargs["model"], state.global_step, optimizers=_optimizers(kwargs))
 
     @override
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
