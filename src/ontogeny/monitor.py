@@ -197,7 +197,7 @@ class Monitor:
         if self._writer is not None:
             return self._writer.cost
         record = self.record
-        return Cost.continued(None, [*record.select(kind="probe"), *record.select(kind="cost")])
+        return Cost.continued(None, [s for kind in ("probe", "cost", "checkpoint") for s in record.select(kind=kind)])
 
     @property
     def wants_task(self) -> bool:

@@ -8,6 +8,7 @@ went on differently, and what the record has of later steps becomes a branch.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -74,7 +75,7 @@ class Session:
             self._ahead = set(ranks.once(lambda: self._writer().begin(step)) or ())
             self._begun = True
         else:
-            weights = read_hash(model, ranks, optimizers)
+            weights, _ = self._hashed(model, ranks, optimizers)
             self._ahead.discard(step)
             if ranks.once(lambda: self._writer().meet(step, weights)):
                 self._ahead.clear()
@@ -83,11 +84,20 @@ class Session:
         """Why these weights are another run's, or may be; "" where nothing says so; every rank asks."""
         if not ranks.once(lambda: self._writer().known_weights(step)):
             return ranks.once(lambda: self._writer().unknown_start(step)) or ""
-        weights = read_hash(model, ranks, optimizers)
+        weights, _ = self._hashed(model, ranks, optimizers)
         return ranks.once(lambda: self._writer().other_run(step, weights)) or ""
 
     def saved(self, model: nn.Module, step: int, ranks: Ranks, optimizers: Sequence[Any]) -> None:
         """Note the weights of a checkpoint, where the record does not know them yet; every rank calls this."""
         if not ranks.once(lambda: self._writer().known_weights(step)):
-            weights = read_hash(model, ranks, optimizers)
-            ranks.once(lambda: self._writer().saved(step, weights))
+            weights, seconds = self._hashed(model, ranks, optimizers)
+            ranks.once(lambda: self._writer().saved(step, weights, seconds))
+
+    def _hashed(self, model: nn.Module, ranks: Ranks, optimizers: Sequence[Any]) -> tuple[str, float]:
+        """The hash, and how many seconds it took, which are counted as a cost of watching."""
+        start = time.perf_counter()
+        weights = read_hash(model, ranks, optimizers)
+        seconds = time.perf_counter() - start
+        if ranks.first:
+            self._writer().cost.hashing += seconds
+        return weights, seconds

@@ -129,10 +129,16 @@ class Writer:
         self._leave_behind(f"step {step} has other weights now ({known}, now {weights})", weights)
         return True
 
-    def saved(self, step: int, weights: str) -> None:
-        """Note the weights of a checkpoint at a step that is not probed, so that a run resumed from it is known."""
+    def saved(self, step: int, weights: str, seconds: float) -> None:
+        """Note the weights of a checkpoint at a step that is not probed, so that a run resumed from it is known.
+
+        Args:
+            step: optimizer updates done.
+            weights: their hash.
+            seconds: that it took.
+        """
         if not self.known_weights(step):
-            blank = Score(run=self.record.run, step=step, kind="checkpoint")
+            blank = Score(run=self.record.run, step=step, kind="checkpoint", value=seconds, unit="s")
             self.record.append([replace(blank, metric="weights", weights=weights)])
 
     def _leave_behind(self, why: str, weights: str) -> None:
@@ -149,7 +155,7 @@ class Writer:
         )
 
     def _told(self) -> list[Score]:
-        return [*self.record.select(kind="probe"), *self.record.select(kind="cost")]
+        return [row for kind in ("probe", "cost", "checkpoint") for row in self.record.select(kind=kind)]
 
     def verdict(self, step: int, *, force: bool) -> str:
         """What to do at a due step: "probe", "known" or "over the budget".
