@@ -114,7 +114,7 @@ FOLDERS = [
         "unusable",
         "config.json holds a list, expected an object",
     ),
-    ("a tokenizer", tokenizer_alone, "unusable", "has no weights of a model, only a tokenizer (tokenizer.json"),
+    ("a tokenizer", tokenizer_alone, "unusable", "has no weights of a model, only a tokenizer ("),
     (
         "an optimizer",
         training_alone,
