@@ -13,11 +13,12 @@ from ontogeny.scores import Score
 __all__ = ["Cost"]
 
 _SHARE = "share of wall time"
+_SHOWN = 0.05  # seconds, rounded to one place
 
 
 @dataclass(slots=True, kw_only=True)
 class Cost:
-    """Seconds spent on probes beside the seconds since training began.
+    """Seconds spent on probes and hashes beside the seconds since training began.
 
     Args:
         budget: largest share of wall time that probes may take, .02 for 2 %; None for no limit. Step 0 and the last
@@ -26,6 +27,7 @@ class Cost:
         skipped: due probes that were left out.
         pending: a step that was just left out, and may still turn out to be the last.
         earlier: wall time of this run in former processes.
+        hashing: seconds in which weights were hashed outside of probes: of checkpoints, and where a run was resumed.
     """
 
     budget: float | None = None
@@ -33,6 +35,7 @@ class Cost:
     skipped: int = 0
     pending: int | None = None
     earlier: float = 0.0
+    hashing: float = 0.0
     _began: float | None = None
 
     def __post_init__(self) -> None:
@@ -45,14 +48,16 @@ class Cost:
 
         Args:
             budget: see `Cost`.
-            rows: of the record; the wall time until its last probe is the probes' seconds over their share.
+            rows: of the record; the wall time until its last probe is what was spent until then over its share.
         """
         seconds = [s.value for s in rows if s.kind == "probe" and s.value is not None]
+        last = max((s.step for s in rows if s.kind == "probe"), default=0)
+        hashing = {s.step: s.value for s in rows if s.kind == "checkpoint" and s.value is not None}
+        until = sum(seconds) + sum(took for step, took in hashing.items() if step < last)
         shares = [s.value for s in rows if s.kind == "cost" and s.metric == _SHARE and s.value]
         skipped = sum(s.kind == "cost" and s.metric == "left out" for s in rows)
-        return cls(
-            budget=budget, seconds=seconds, skipped=skipped, earlier=sum(seconds) / shares[-1] if shares else 0.0
-        )
+        earlier = until / shares[-1] if shares else 0.0
+        return cls(budget=budget, seconds=seconds, skipped=skipped, earlier=earlier, hashing=sum(hashing.values()))
 
     def went_back(self, live: Cost, until: Cost) -> None:
         """Count on without what was left behind.
@@ -61,7 +66,8 @@ class Cost:
             live: of all rows that are still the run's.
             until: of those up to the step that it went back to.
         """
-        self.seconds, self.skipped, self.earlier = live.seconds, live.skipped, until.earlier
+        self.seconds, self.skipped, self.hashing = live.seconds, live.skipped, live.hashing
+        self.earlier = until.earlier
 
     def begin(self) -> None:
         """Start the clock, at the first call."""
@@ -79,21 +85,27 @@ class Cost:
         return self.earlier + (0.0 if self._began is None else time.perf_counter() - self._began)
 
     @property
+    def spent(self) -> float:
+        """Seconds that watching took so far: probes, and hashes outside of them."""
+        return sum(self.seconds) + self.hashing
+
+    @property
     def share(self) -> float:
-        """Share of the wall time that probes took so far."""
-        return sum(self.seconds) / self.elapsed if self.elapsed > 0 else 0.0
+        """Share of the wall time that watching took so far."""
+        return self.spent / self.elapsed if self.elapsed > 0 else 0.0
 
     def affords_another(self) -> bool:
         """Whether one more probe, of the median length so far, stays within the budget."""
         if self.budget is None or not self.seconds:
             return True
         expected = median(self.seconds)
-        return sum(self.seconds) + expected <= self.budget * (self.elapsed + expected)
+        return self.spent + expected <= self.budget * (self.elapsed + expected)
 
     def line(self) -> str:
-        """The closing line: "31 probes, 1.8 % of wall time (12.3 s)"."""
+        """The closing line: "31 probes, 1.8% of wall time (12.3 s, 0.4 s of them to hash weights at checkpoints)"."""
         count = f"{len(self.seconds)} probe{'' if len(self.seconds) == 1 else 's'}"
         thinned = f"; {self.skipped} left out to stay within {self.budget:.1%}" if self.skipped and self.budget else ""
         if not self.running:
             return f"{count} in the record ({sum(self.seconds):.1f} s)"
-        return f"{count}, {self.share:.1%} of wall time ({sum(self.seconds):.1f} s){thinned}"
+        hashes = f", {self.hashing:.1f} s of them to hash weights at checkpoints" if self.hashing >= _SHOWN else ""
+        return f"{count}, {self.share:.1%} of wall time ({self.spent:.1f} s{hashes}){thinned}"

@@ -176,7 +176,8 @@ class Monitor:
     def saved(self, model: nn.Module, step: int, *, optimizers: Sequence[Any] = ()) -> None:
         """Note that a checkpoint of these weights was saved, so that a run resumed from it is known to be this one.
 
-        The trainers' callbacks call it; a step that was probed needs no note. Every rank calls it.
+        The trainers' callbacks call it; a step that was probed needs no note. Called before the first step of a resumed
+        training it says that these weights are the record's run's. Every rank calls it.
 
         Args:
             model: as for a probe.
@@ -196,7 +197,7 @@ class Monitor:
         if self._writer is not None:
             return self._writer.cost
         record = self.record
-        return Cost.continued(None, [*record.select(kind="probe"), *record.select(kind="cost")])
+        return Cost.continued(None, [s for kind in ("probe", "cost", "checkpoint") for s in record.select(kind=kind)])
 
     @property
     def wants_task(self) -> bool:
@@ -244,7 +245,7 @@ class Monitor:
 
         Raises:
             RecordError: at the first step of a training alone, the record has it of other weights (another run wrote
-                into this folder).
+                into this folder), or has earlier steps and not this one.
             ProbeError: at the first probe alone, the rehearsal found that no row could come of this model.
         """
 

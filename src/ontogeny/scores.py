@@ -37,8 +37,8 @@ class Score:
             "task" (held-out loss, accuracy); "confound" (participation ratio, intrinsic dimension,
             feature norm);
             "refusal" (no value, the reason in `note`); "probe" (the row that closes a probe: seconds);
-            "cost" (share of wall time that probes took so far); "checkpoint" (hash of the weights that the trainer
-            saved at a step that was not probed); "branch" (which rows are of weights that were rolled back).
+            "cost" (share of wall time that watching took so far); "checkpoint" (hash of the weights that the trainer
+            saved at a step that was not probed, and its seconds); "branch" (which rows are of weights rolled back).
         benchmark: the benchmark's name, "" for task rows.
         fingerprint: of the benchmark, "" for task rows.
         subject: whose responses.

@@ -1,12 +1,14 @@
 """Session: one training's stay in a record. Is it the record's own run, and does it go on as the record has it?
 
 Where it begins, the record may know the weights of that step: if they differ, another run wrote there, and this one is
-refused before it trains. Later steps that the record knows already are compared when they come: where weights differ,
-the run was rolled back and went on differently, and what the record has of later steps becomes a branch.
+refused before it trains. So it is where the record knows earlier steps and not this one: whose they are cannot be told.
+Later steps that the record knows already are compared when they come: where weights differ, the run was rolled back and
+went on differently, and what the record has of later steps becomes a branch.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -60,7 +62,8 @@ class Session:
             optimizers: of the model.
 
         Raises:
-            OtherRunError: at the first step of the session, they differ, or another process writes into the record.
+            OtherRunError: at the first step of the session, they differ, or the record has rows of earlier steps and
+                not the weights of this one, or another process writes into it.
         """
         if self._begun and step not in self._ahead:
             return
@@ -72,20 +75,29 @@ class Session:
             self._ahead = set(ranks.once(lambda: self._writer().begin(step)) or ())
             self._begun = True
         else:
-            weights = read_hash(model, ranks, optimizers)
+            weights, _ = self._hashed(model, ranks, optimizers)
             self._ahead.discard(step)
             if ranks.once(lambda: self._writer().meet(step, weights)):
                 self._ahead.clear()
 
     def other_run(self, model: nn.Module, step: int, ranks: Ranks, optimizers: Sequence[Any]) -> str:
-        """Why these weights are another run's, "" where nothing says so; every rank asks."""
+        """Why these weights are another run's, or may be; "" where nothing says so; every rank asks."""
         if not ranks.once(lambda: self._writer().known_weights(step)):
-            return ""
-        weights = read_hash(model, ranks, optimizers)
+            return ranks.once(lambda: self._writer().unknown_start(step)) or ""
+        weights, _ = self._hashed(model, ranks, optimizers)
         return ranks.once(lambda: self._writer().other_run(step, weights)) or ""
 
     def saved(self, model: nn.Module, step: int, ranks: Ranks, optimizers: Sequence[Any]) -> None:
         """Note the weights of a checkpoint, where the record does not know them yet; every rank calls this."""
         if not ranks.once(lambda: self._writer().known_weights(step)):
-            weights = read_hash(model, ranks, optimizers)
-            ranks.once(lambda: self._writer().saved(step, weights))
+            weights, seconds = self._hashed(model, ranks, optimizers)
+            ranks.once(lambda: self._writer().saved(step, weights, seconds))
+
+    def _hashed(self, model: nn.Module, ranks: Ranks, optimizers: Sequence[Any]) -> tuple[str, float]:
+        """The hash, and how many seconds it took, which are counted as a cost of watching."""
+        start = time.perf_counter()
+        weights = read_hash(model, ranks, optimizers)
+        seconds = time.perf_counter() - start
+        if ranks.first:
+            self._writer().cost.hashing += seconds
+        return weights, seconds

@@ -94,6 +94,22 @@ class Writer:
         found = [*self.record.select(kind="probe", step=step), *self.record.select(kind="checkpoint", step=step)]
         return next((score.weights for score in found if score.weights), "")
 
+    def unknown_start(self, step: int) -> str:
+        """Why a training cannot go on from a step of which the record has no weights; nothing where it can.
+
+        Rows of earlier steps may then be another run's. Later ones are no evidence: few runs repeat to the bit.
+        """
+        steps = sorted({row.step for kind in ("probe", "checkpoint") for row in self.record.select(kind=kind)})
+        if not any(known < step for known in steps) or self.known_weights(step):
+            return ""
+        shown = ", ".join(map(str, steps[:6])) + (f", ... {steps[-1]}" if len(steps) > 6 else "")
+        return (
+            f"record {self.record.folder} has the weights of step {shown}, not of step {step}, where this training "
+            "begins: whether it is the record's run cannot be told. If it is, say so by monitor.saved(model, "
+            f"{step}) before the first call (and after each checkpoint of a step that was not probed), or replay that "
+            "checkpoint into the record; else choose another record folder, or resume at a step that it has"
+        )
+
     def other_run(self, step: int, weights: str) -> str:
         """Why a training whose weights have this hash cannot begin here; nothing where it can."""
         known = self.known_weights(step)
@@ -113,10 +129,16 @@ class Writer:
         self._leave_behind(f"step {step} has other weights now ({known}, now {weights})", weights)
         return True
 
-    def saved(self, step: int, weights: str) -> None:
-        """Note the weights of a checkpoint at a step that is not probed, so that a run resumed from it is known."""
+    def saved(self, step: int, weights: str, seconds: float) -> None:
+        """Note the weights of a checkpoint at a step that is not probed, so that a run resumed from it is known.
+
+        Args:
+            step: optimizer updates done.
+            weights: their hash.
+            seconds: that it took.
+        """
         if not self.known_weights(step):
-            blank = Score(run=self.record.run, step=step, kind="checkpoint")
+            blank = Score(run=self.record.run, step=step, kind="checkpoint", value=seconds, unit="s")
             self.record.append([replace(blank, metric="weights", weights=weights)])
 
     def _leave_behind(self, why: str, weights: str) -> None:
@@ -133,7 +155,7 @@ class Writer:
         )
 
     def _told(self) -> list[Score]:
-        return [*self.record.select(kind="probe"), *self.record.select(kind="cost")]
+        return [row for kind in ("probe", "cost", "checkpoint") for row in self.record.select(kind=kind)]
 
     def verdict(self, step: int, *, force: bool) -> str:
         """What to do at a due step: "probe", "known" or "over the budget".

@@ -73,7 +73,7 @@ def test_lightning_ddp_scores_as_one_process_does_and_no_loss_moves(tmp_path):
     assert "alignment/IT" in numbers[1]
     assert watched[0]["best"]
     assert watched[0]["best"] == watched[1]["best"]
-    task = HeldOutLoss(batches=[tuple(image_data(32, seed=9).tensors)])
+    task = HeldOutLoss(batches=[tuple(image_data(30, seed=9).tensors)])
     monitor = watch(benchmarks.image_benchmark(n=20), record=tmp_path / "r", transform=transform, task=task)
     same_as_one_process(
         Record.open(tmp_path / "a" / "record"), tmp_path / "a", TinyModule(), monitor, [0, 2, 4, 6, 8, 10, 12]
@@ -103,7 +103,7 @@ def test_the_hugging_face_trainer_under_torchrun(tmp_path):
     assert curve.steps.tolist() == [0, 2, 3, 4, 6]
     best = max((max(s.value for s in record.select(kind="alignment", roi="left", step=k)), k) for k in (2, 4, 6))
     assert watched[0]["best"] == pytest.approx(list(best))
-    task = HeldOutLoss(batches=[{"input_ids": torch.stack([row["input_ids"] for row in token_rows(8, seed=9)])}])
+    task = HeldOutLoss(batches=[{"input_ids": torch.stack([row["input_ids"] for row in token_rows(24, seed=3)])}])
     monitor = watch(
         benchmarks.text_benchmark(), record=tmp_path / "r", tokenizer=tokenizer, pooling="mean", task=task, batch_size=7
     )

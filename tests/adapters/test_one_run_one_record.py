@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from tests.models import TinyModule, image_loader, tiny_gpt, token_rows, tokenizer, transform
-from transformers import Trainer, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from ontogeny import Record, watch
 from ontogeny.callbacks.lightning import AlignmentCallback as LightningCallback
@@ -135,12 +135,12 @@ def arguments(folder, **options):
     )
 
 
-def train(folder, ours, *, seed=0, resume=None, **options):
+def train(folder, *ours, seed=0, resume=None, **options):
     trainer = Trainer(
         model=tiny_gpt(seed=seed),
         args=arguments(folder, **options),
         train_dataset=token_rows(),
-        callbacks=[ours],
+        callbacks=list(ours),
     )
     trainer.train(resume_from_checkpoint=resume)
     return trainer
@@ -159,6 +159,27 @@ def test_plain_and_resumed_hugging_face_runs_of_one_output_folder(text_benchmark
     assert ours.monitor.record.branches == ()
     assert (tmp_path / "alignment" / "scores.jsonl").read_text() == before
     assert not (tmp_path / "alignment-3").exists()
+
+
+class Ends(TrainerCallback):
+    """What a kill right after a checkpoint was written does, before other callbacks hear of it."""
+
+    def on_save(self, args, state, control, **kwargs):
+        raise RuntimeError("killed")
+
+
+@pytest.mark.parametrize("how", [{"save_steps": 3}, {"save_strategy": "epoch", "max_steps": 40}])
+def test_a_checkpoint_is_noted_before_it_is_written(text_benchmark, tmp_path, how):
+    ours = hugging_face(text_benchmark, record=tmp_path / "r", schedule="at:2")
+    with pytest.raises(RuntimeError, match="killed"):
+        train(tmp_path, Ends(), ours, **how)
+    (checkpoint,) = tmp_path.glob("checkpoint-*")
+    step = int(checkpoint.name.partition("-")[2])
+    assert [s.step for s in Record.open(tmp_path / "r").select(kind="checkpoint")] == [step]
+    ours.monitor.close()
+    again = hugging_face(text_benchmark, record=tmp_path / "r", schedule="at:2")
+    train(tmp_path, again, resume=str(checkpoint), **{**how, "max_steps": step + 1, "save_strategy": "no"})
+    assert probes(tmp_path / "r") == [0, 2, step + 1]
 
 
 def test_a_resumed_run_whose_record_is_gone_begins_another_and_says_so(text_benchmark, tmp_path, capsys):

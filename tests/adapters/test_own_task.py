@@ -9,10 +9,11 @@ import pytest
 import torch
 from tests.models import TinyModule, image_data, image_loader, tiny_gpt, token_rows, tokenizer, transform
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from ontogeny import HeldOutLoss, Record, watch
+from ontogeny.callbacks.held_out import of_one_process
 from ontogeny.callbacks.lightning import AlignmentCallback as LightningCallback
 from ontogeny.callbacks.transformers import AlignmentCallback as TransformersCallback
 
@@ -31,7 +32,7 @@ class Losses(TrainerCallback):
         self.seen += [(state.global_step, name, logs[name]) for name in ("loss", "eval_loss") if name in logs]
 
 
-def train(folder, *callbacks, evaluate=True, eval_dataset=None, cls=Trainer, **more):
+def train(folder, *callbacks, evaluate=True, eval_dataset=None, cls=Trainer, collator=shuffled, own=None, **more):
     losses = Losses()
     arguments = TrainingArguments(
         output_dir=str(folder / "out"),
@@ -52,7 +53,8 @@ def train(folder, *callbacks, evaluate=True, eval_dataset=None, cls=Trainer, **m
         args=arguments,
         train_dataset=token_rows(),
         eval_dataset=eval_dataset,
-        data_collator=shuffled,
+        data_collator=collator,
+        compute_loss_func=own,
         callbacks=[losses, *callbacks],
     )
     trainer.train()
@@ -113,8 +115,8 @@ def test_without_held_out_data_one_line_says_what_is_missing(text_benchmark, tmp
     train(tmp_path, callback, evaluate=False)
     assert task_lines(capfd.readouterr().err) == [
         "ontogeny: no task is measured (this Trainer has no eval_dataset, which would be the task), so that nobody can "
-        "say later which moves first, alignment or performance: pass task=HeldOutLoss(held-out batches), or task=False "
-        "if none is wanted"
+        "say later which moves first, alignment or performance: pass task=HeldOutLoss(held-out batches), with loss= "
+        "where the trainer computes its own, or task=False if none is wanted"
     ]
     assert callback.monitor.record.select(kind="task") == []
 
@@ -150,6 +152,61 @@ def test_held_out_data_that_cannot_be_read_are_refused_alone(text_benchmark, tmp
     assert "the trainer's held-out data cannot be read (SystemExit: no such file)" in refused[0].note
     assert len(record.series(layer="transformer.h.1", roi="left").steps) == 3
     assert "pass task=HeldOutLoss(batches), or task=False" in task_lines(capfd.readouterr().err)[0]
+
+
+class Contrastive(Trainer):
+    """Computes its own loss on two sides, as trainers of sentence encoders do."""
+
+    def compute_loss(self, model, inputs, return_outputs=False, **kwargs):
+        loss = two_sides(model, inputs).mean()
+        return (loss, None) if return_outputs else loss
+
+
+def two_sides(model, batch):
+    ids = (batch["anchor_input_ids"], batch["positive_input_ids"])
+    one, two = (model.transformer(input_ids=side).last_hidden_state.mean(dim=1) for side in ids)
+    return nn.functional.cross_entropy(one @ two.T, torch.arange(len(one)), reduction="none")
+
+
+def two_of(rows):
+    ids = torch.stack([row["input_ids"] for row in rows])
+    return {"anchor_input_ids": ids, "positive_input_ids": ids.roll(1, dims=1)}
+
+
+def test_a_trainer_with_a_loss_of_its_own_is_told_what_to_pass_and_that_works(text_benchmark, tmp_path, capfd):
+    own = {"cls": Contrastive, "collator": two_of, "evaluate": False, "remove_unused_columns": False}
+    held_out = token_rows(8, seed=9)
+    refused = watching(text_benchmark, tmp_path / "default")
+    train(tmp_path, refused, eval_dataset=held_out, **own)
+    rows = refused.monitor.record.select(kind="refusal", layer="(task)")
+    assert [row.step for row in rows] == [0, 2, 4]
+    assert "the held-out batch has other keys (anchor_input_ids" in rows[0].note
+    assert "Say how it is measured: task=HeldOutLoss(batches, loss=f) where f(model, batch)" in rows[0].note
+    assert len(refused.monitor.record.series(layer="transformer.h.1", roi="left").steps) == 3
+    assert "by HeldOutLoss and not by Contrastive.compute_loss" in task_lines(capfd.readouterr().err)[0]
+
+    named = watching(text_benchmark, tmp_path / "named", task=HeldOutLoss([two_of(held_out)], loss=two_sides))
+    _, _, trainer = train(tmp_path, named, **own)
+    found = named.monitor.record.series(kind="task", metric="loss")
+    with torch.no_grad():
+        assert found.values[-1] == pytest.approx(float(two_sides(trainer.model.eval(), two_of(held_out)).mean()))
+    assert found.steps.tolist() == [0, 2, 4]
+
+
+@pytest.mark.parametrize(
+    ("option", "named"),
+    [
+        ({"label_smoothing_factor": 0.1}, "the trainer's label smoothing"),
+        ({"own": lambda outputs, labels, **_: outputs.logits.square().mean()}, "the trainer's compute_loss_func"),
+    ],
+)
+def test_a_loss_that_is_not_the_models_is_said_not_to_be_what_is_measured(
+    text_benchmark, tmp_path, capfd, option, named
+):
+    callback = watching(text_benchmark, tmp_path)
+    train(tmp_path, callback, evaluate=False, eval_dataset=token_rows(8, seed=9), **option)
+    assert f"by HeldOutLoss and not by {named}; task= takes another" in task_lines(capfd.readouterr().err)[0]
+    assert callback.monitor.record.select(kind="task", step=4)
 
 
 def test_a_second_training_takes_the_second_trainers_data(text_benchmark, tmp_path):
@@ -242,6 +299,17 @@ def test_of_several_validation_loaders_the_first_is_the_task(image_benchmark, tm
     assert "validation loader, the first of 2, its first 2 batches" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("how", [{"batch_size": 4}, {"batch_size": None}, {"batch_size": 4, "drop_last": True}])
+def test_a_loader_that_is_shared_out_among_ranks_is_read_whole(how):
+    shared = DistributedSampler(image_data(30, seed=5), num_replicas=2, rank=1, shuffle=False)
+    loader = DataLoader(image_data(30, seed=5), sampler=shared, **how)
+    mine, whole = list(loader), list(DataLoader(image_data(30, seed=5), **how))
+    read = list(of_one_process(loader))
+    assert len(mine) < len(read) == len(whole)
+    assert all(torch.equal(a, b) for one, two in zip(read, whole, strict=True) for a, b in zip(one, two, strict=True))
+    assert len(list(loader)) == len(mine)
+
+
 def test_without_validation_one_line_says_so(image_benchmark, tmp_path, capfd):
     fit(tmp_path, lightning(image_benchmark, tmp_path), max_epochs=1, data=image_loader())
     (line,) = task_lines(capfd.readouterr().err)
@@ -262,7 +330,7 @@ def test_a_validation_batch_of_another_form_is_refused_alone_and_said_once(image
     refused = ours.monitor.record.select(kind="refusal", layer="(task)")
     assert {row.step for row in refused} == {0, 3, 6}
     assert "HeldOutLoss cannot use a batch of type tuple" in refused[0].note
-    assert "pass loss=(model, batch) -> loss of each case" in refused[0].note
+    assert "pass loss=(model, batch) -> loss of each case. Say how it is measured: task=Held" in refused[0].note
     said = [line for line in capfd.readouterr().err.splitlines() if "the task is refused" in line]
     assert len(said) == 1
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
-from ontogeny import HeldOutLoss
 from ontogeny.callbacks.transformers import AlignmentCallback
 from tests.benchmarks import text_benchmark
 from tests.models import tiny_gpt, token_rows, tokenizer
@@ -34,7 +33,6 @@ def main(folder: str, watch: str = "watch") -> None:
     out.mkdir(parents=True, exist_ok=True)
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
-    held_out = torch.stack([row["input_ids"] for row in token_rows(8, seed=9)])
     ours = AlignmentCallback(
         text_benchmark(),
         record=out / "record",
@@ -42,12 +40,12 @@ def main(folder: str, watch: str = "watch") -> None:
         pooling="mean",
         schedule="at:3",
         batch_size=7,
-        task=HeldOutLoss(batches=[{"input_ids": held_out}]),
     )
     arguments = TrainingArguments(
         output_dir=str(out / "out"),
         max_steps=6,
         per_device_train_batch_size=4,
+        per_device_eval_batch_size=4,
         gradient_accumulation_steps=2,
         learning_rate=0.02,
         logging_steps=1,
@@ -66,7 +64,7 @@ def main(folder: str, watch: str = "watch") -> None:
         model=tiny_gpt(),
         args=arguments,
         train_dataset=token_rows(),
-        eval_dataset=token_rows(8, seed=3),
+        eval_dataset=token_rows(24, seed=3),  # the task
         callbacks=[Saves(out), *([ours] if watch == "watch" else [])],
     )
     trainer.train()

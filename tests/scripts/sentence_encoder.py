@@ -97,6 +97,6 @@ def main(out: Path, *, watched: bool, resume: bool = False):
 
 
 def replayed(out: Path, record: Path):
-    """The folders hold the transformer alone: its layers are called as it calls them, and nothing pools for a task."""
-    options = {**OPTIONS, "module": "", "task": None}
-    return replay(hf_trainer(out), ontogeny.watch(text_benchmark(), record=record, **options))
+    """The folders hold the transformer alone; it is put into the encoder, as in training."""
+    series = hf_trainer(out, model=make_encoder)
+    return replay(series, ontogeny.watch(text_benchmark(), record=record, **OPTIONS))

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+
+from ontogeny import HeldOutLoss, watch  # ontogeny
 from ontogeny.callbacks.transformers import AlignmentCallback  # ontogeny
+from ontogeny.replay import hf_trainer, replay
 from tests.benchmarks import text_benchmark
 from tests.models import fast_tokenizer
 from tests.scripts.sentence_encoder import BATCH, make_encoder, pairs
+
+HOW = {"pooling": "mean_text"}
+
+
+def in_batch_negatives(model, batch):
+    """The loss of MultipleNegativesRankingLoss, of each pair."""
+    sides = [list(side) for side in zip(*batch, strict=True)]
+    one, two = (model.encode(s, convert_to_tensor=True, normalize_embeddings=True) for s in sides)
+    return torch.nn.functional.cross_entropy(20 * one @ two.T, torch.arange(len(batch)), reduction="none")
 
 
 def main(out: Path, *, watched: bool):
@@ -38,8 +51,18 @@ def main(out: Path, *, watched: bool):
     )
     if watched:
         watching = AlignmentCallback(  # ontogeny
-            text_benchmark(), pooling="mean_text", schedule="every:2", record=out / "record"
+            text_benchmark(),
+            schedule="every:2",
+            task=HeldOutLoss([pairs(9999)], loss=in_batch_negatives),
+            record=out / "record",
+            **HOW,
         )
         trainer.add_callback(watching)  # ontogeny
     trainer.train()
     return [row["loss"] for row in trainer.state.log_history if "loss" in row], model
+
+
+def replayed(out: Path, record: Path):
+    series = hf_trainer(out / "checkpoints")
+    task = HeldOutLoss([pairs(9999)], loss=in_batch_negatives)
+    return replay(series, watch(text_benchmark(), record=record, tokenizer=series.tokenizer(4), task=task, **HOW))

@@ -135,11 +135,13 @@ def quiet(work):
 
 @pytest.fixture(scope="module")
 def once(tmp_path_factory):
-    """Steps 0 to 8 of a run, probed at every second one."""
+    """Steps 0 to 8 of a run, probed at every second one; a checkpoint was saved at step 3."""
     folder = tmp_path_factory.mktemp("once") / "r"
     first = Run(benchmarks.image_benchmark(), folder)
     for step in range(9):
         first.at(step)
+        if step == 3:
+            first.monitor.saved(first.model, step)
     first.monitor.close()
     return folder
 
@@ -169,7 +171,7 @@ def test_a_run_resumed_earlier_on_the_same_way_goes_on(image_benchmark, trained)
 def test_a_run_resumed_earlier_that_goes_on_differently_leaves_a_branch(image_benchmark, trained, schedule, capsys):
     second = Run(image_benchmark, trained)
     second.monitor.schedule = parse_schedule(schedule)
-    said = quiet(lambda: [second.at(step, way=0.25) for step in (3, 4, 5, 6, 7)])
+    said = quiet(lambda: [second.at(step, way=0.25 * (step > 3)) for step in (3, 4, 5, 6, 7)])
     assert len(said) == 1
     assert "was resumed at step 3 and went on differently: step 4 has other weights now" in said[0]
     second.monitor.finish(second.model, 7)
@@ -200,6 +202,34 @@ def test_a_saved_step_is_known_without_a_probe(image_benchmark, tmp_path):
     assert quiet(lambda: Run(image_benchmark, tmp_path / "r").at(3)) == []
     with pytest.raises(RecordError, match="holds step 3, of other weights"):
         Run(image_benchmark, tmp_path / "r").at(3, way=0.5)
+
+
+@pytest.mark.parametrize("way", [0.0, 0.25], ids=["its own", "another run's"])
+def test_a_run_resumed_where_the_record_has_no_weights_is_refused_until_it_is_vouched_for(
+    image_benchmark, trained, way
+):
+    lines = (trained / "scores.jsonl").read_text()
+    for step in (5, 11):
+        words = rf"has the weights of step 0, 2, 3, 4, 6, 8, not of step {step}, .* monitor.saved\(model, {step}\)"
+        with pytest.raises(RecordError, match=words):
+            Run(image_benchmark, trained).at(step, way=way)
+    assert (trained / "scores.jsonl").read_text() == lines
+    second = Run(image_benchmark, trained)
+    with torch.no_grad():
+        second.model.head.weight.copy_(second.start + 11 + way)
+    second.monitor.saved(second.model, 11)
+    assert quiet(lambda: [second.at(step, way=way) for step in (11, 12)]) == []
+    assert second.steps() == [0, 2, 4, 6, 8, 12]
+
+
+def test_a_record_without_earlier_steps_needs_no_evidence(image_benchmark, tmp_path):
+    """As a loop does whose first call is after its first update, started again from the beginning."""
+    first = Run(image_benchmark, tmp_path / "r")
+    assert [step for step in (1, 2, 3, 4) if first.at(step)] == [2, 4]
+    first.monitor.close()
+    second = Run(image_benchmark, tmp_path / "r")
+    assert len(quiet(lambda: [second.at(step, way=0.5) for step in (1, 2)])) == 1
+    assert second.steps() == [2]
 
 
 def test_a_record_lost_in_mid_run_is_written_again(image_benchmark, tmp_path):
@@ -250,7 +280,7 @@ def test_a_second_process_is_refused_before_it_trains(image_benchmark, tmp_path)
     assert "is writing into" in said
     first.monitor.close()
     third = Run(image_benchmark, tmp_path / "r")
-    assert in_a_child(lambda: third.at(2)) == "", "the first has ended"
+    assert in_a_child(lambda: [third.at(step) for step in (0, 2)]) == "", "the first has ended"
 
 
 @pytest.mark.filterwarnings("ignore:.*fork")
@@ -261,5 +291,6 @@ def test_a_monitor_made_here_may_train_in_a_process_that_is_forked_or_unpickled(
     assert run.steps() == [0]
     again = pickle.loads(pickle.dumps(Run(image_benchmark, tmp_path / "r").monitor))  # noqa: S301 - our own
     run.monitor = again
+    run.at(0)
     run.at(2)
     assert run.steps() == [0, 2]

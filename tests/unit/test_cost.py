@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 from tests.models import TinyCNN
+from torch import nn
 
 import ontogeny
 from ontogeny.cost import Cost
@@ -74,6 +75,45 @@ def test_a_budget_leaves_probes_out_and_the_record_says_so(image_benchmark, tmp_
     assert monitor.cost.share < 0.45
     assert f"{len(left_out)} left out to stay within 30.0%" in capsys.readouterr().err
     assert f"{len(left_out)} due probes were left out" in said(RunFacts.of(monitor.record))
+
+
+class Thinks(nn.Module):
+    """Takes its time to give its weights, as a large model does to have them hashed."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = TinyCNN()
+        self.seconds = 0.0
+
+    def forward(self, x):
+        return self.net(x)
+
+    def state_dict(self, *args, **kwargs):
+        time.sleep(self.seconds)
+        return super().state_dict(*args, **kwargs)
+
+
+def test_the_hash_of_a_checkpoint_is_part_of_the_cost(image_benchmark, tmp_path, capsys):
+    model, monitor = Thinks(), watch(image_benchmark, tmp_path / "r", schedule="at:3")
+    monitor(model, 0)
+    model.seconds = 0.2
+    for step in (0, 1, 2):
+        monitor.saved(model, step)
+    model.seconds = 0.0
+    assert 0.4 <= monitor.cost.hashing < 2
+    assert monitor.cost.spent == monitor.cost.hashing + sum(monitor.cost.seconds)
+    for row in (noted := monitor.record.select(kind="checkpoint")):
+        assert row.value >= 0.2
+        assert row.unit == "s"
+    assert [row.step for row in noted] == [1, 2]
+    spent, elapsed = monitor.cost.spent, monitor.cost.elapsed
+    monitor.finish(model, 3)
+    assert (
+        f" s, {monitor.cost.hashing:.1f} s of them to hash weights at checkpoints); record" in capsys.readouterr().err
+    )
+    again = watch(image_benchmark, tmp_path / "r").cost
+    assert again.hashing == pytest.approx(monitor.cost.hashing)
+    assert again.earlier >= elapsed > spent
 
 
 def test_without_a_budget_nothing_is_left_out(image_benchmark, tmp_path):

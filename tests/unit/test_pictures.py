@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+import transformers
 from PIL import Image
 from tests.models import transform
-from transformers import ViTImageProcessorPil
 
 from ontogeny import StimulusSet
 from ontogeny.datasets.building import About, build
@@ -26,6 +26,9 @@ from ontogeny.errors import DataError, ProbeError
 from ontogeny.extraction.inputs import make_reader
 from ontogeny.extraction.pictures import is_random, transform_pictures
 from ontogeny.stimuli import nuisance_features, surface_features
+
+# Of PIL and numpy: until transformers 5 it had the plain name.
+ViTImageProcessorPil = getattr(transformers, "ViTImageProcessorPil", transformers.ViTImageProcessor)
 
 # Where EXIF (CIPA DC-008, tag 274) says the stored first row and column are -> the picture as it is seen.
 SEEN = {

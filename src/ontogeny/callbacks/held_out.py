@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
+from torch.utils.data import DataLoader, DistributedSampler
 
 from ontogeny.errors import ProbeError
 from ontogeny.heldout.plain import in_memory
 from ontogeny.monitor import Monitor
 from ontogeny.task import HeldOutLoss, Measured
 
-__all__ = ["HeldOut", "first_of", "offer_held_out"]
+__all__ = ["HeldOut", "first_of", "of_one_process", "offer_held_out"]
 
 _MOST_VALUES = 1_000_000
 _MOST_BYTES = 2 * 10**9
+_INSTEAD = (
+    "Say how it is measured: task=HeldOutLoss(batches, loss=f) where f(model, batch) gives the loss of each case; or "
+    "task=g where g(model) gives a list of ontogeny.task.Measured; or task=False"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -26,10 +32,12 @@ class HeldOut:
     Args:
         about: whose and which of them, or why there are none.
         batches: a loader that nobody else reads now; None where there is none.
+        own: what computes the trainer's own loss, where it is not the model's.
     """
 
     about: str
     batches: Any = None
+    own: str = ""
 
 
 def offer_held_out(monitor: Monitor, find: Callable[[], HeldOut]) -> None:
@@ -46,7 +54,7 @@ def offer_held_out(monitor: Monitor, find: Callable[[], HeldOut]) -> None:
         monitor.take_task(*_task_of(find))
 
 
-def _task_of(find: Callable[[], HeldOut]) -> tuple[HeldOutLoss | _Unread | None, str]:
+def _task_of(find: Callable[[], HeldOut]) -> tuple[_Offered | _Unread | None, str]:
     try:
         held = find()
         if held.batches is None:
@@ -59,7 +67,8 @@ def _task_of(find: Callable[[], HeldOut]) -> tuple[HeldOutLoss | _Unread | None,
         reason = f"the trainer's held-out data cannot be read ({type(error).__name__}: {error})"
         return _Unread(reason), f"{reason}; pass task=HeldOutLoss(batches), or task=False"
     many = "its only batch" if len(tuple(task.batches)) == 1 else f"its first {len(tuple(task.batches))} batches"
-    return task, f"task: loss on {held.about}, {many}, read once; task= takes another, task=False none"
+    by = f", by HeldOutLoss and not by {held.own}" if held.own else ""
+    return _Offered(task), f"task: loss on {held.about}, {many}, read once{by}; task= takes another, task=False none"
 
 
 def _refuse_large(batches: Any) -> None:
@@ -77,6 +86,19 @@ def _refuse_large(batches: Any) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class _Offered:
+    """The loss on data that nobody named; where they are of no form that it knows, the refusal says what to pass."""
+
+    loss: HeldOutLoss
+
+    def __call__(self, model: nn.Module) -> Sequence[Measured]:
+        try:
+            return self.loss(model)
+        except ProbeError as error:
+            raise ProbeError(f"{error}. {_INSTEAD}") from error
+
+
+@dataclass(frozen=True, slots=True)
 class _Unread:
     """A task that cannot be measured."""
 
@@ -84,6 +106,20 @@ class _Unread:
 
     def __call__(self, model: nn.Module) -> tuple[Measured, ...]:  # noqa: ARG002 - it cannot be measured
         raise ProbeError(self.reason)
+
+
+def of_one_process(loader: Any) -> Any:
+    """A loader that gives all of its data, in the order of one process, where a sampler shares them out among ranks."""
+    sampler = getattr(loader, "sampler", None)
+    if not isinstance(loader, DataLoader) or not isinstance(sampler, DistributedSampler):
+        return loader
+    whole, n = copy.copy(sampler), len(sampler.dataset)  # type: ignore[arg-type]
+    whole.num_replicas, whole.rank, whole.num_samples, whole.total_size = 1, 0, n, n
+    alone, batches = copy.copy(loader), copy.copy(loader.batch_sampler)
+    if getattr(batches, "sampler", None) is sampler:
+        batches.sampler = whole  # type: ignore[union-attr]
+    alone.__dict__.update(sampler=whole, batch_sampler=batches)  # a loader refuses to be given another sampler
+    return alone
 
 
 def first_of(loaders: Any) -> tuple[Any, int]:

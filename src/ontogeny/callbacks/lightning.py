@@ -19,7 +19,7 @@ from torch import nn
 from typing_extensions import Unpack, override
 
 from ontogeny.benchmark import Benchmark
-from ontogeny.callbacks.held_out import HeldOut, first_of, offer_held_out
+from ontogeny.callbacks.held_out import HeldOut, first_of, of_one_process, offer_held_out
 from ontogeny.callbacks.recording import Recording, Training
 from ontogeny.errors import ConfigError
 from ontogeny.extraction.randomness import same_randomness
@@ -157,7 +157,8 @@ class AlignmentCallback(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         self.monitor.flush()
-        if trainer.training and not trainer.interrupted and self.monitor.folder is not None:
+        together = not trainer.interrupted or trainer.world_size == 1  # else the other ranks may be gone
+        if trainer.training and together and self.monitor.folder is not None:
             model = self._average(trainer) or pl_module
             self.monitor.saved(model, trainer.global_step, optimizers=trainer.optimizers)
 
@@ -239,7 +240,7 @@ def _validation(trainer: pl.Trainer) -> HeldOut:
     if loader is None:
         return HeldOut(about="this fit has no validation: val_dataloader and validation_step make it the task")
     several = f", the first of {many}" if many > 1 else ""
-    return HeldOut(about=f"the trainer's validation loader{several}", batches=loader)
+    return HeldOut(about=f"the trainer's validation loader{several}", batches=of_one_process(loader))
 
 
 def _watchers(trainer: pl.Trainer) -> list[Any]:

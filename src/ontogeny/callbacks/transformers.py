@@ -97,6 +97,16 @@ class AlignmentCallback(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         last = state.global_step >= state.max_steps or control.should_training_stop
         self._probe(state, kwargs, force=last)
+        self._note(state, control, kwargs)
+
+    @override
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._note(state, control, kwargs)
+
+    def _note(self, state: Any, control: Any, kwargs: Mapping[str, Any]) -> None:
+        """The weights of a checkpoint that is about to be saved: a kill after that finds it noted."""
+        if control.should_save and self.monitor is not None:
+            self.monitor.saved(kwargs["model"], state.global_step, optimizers=_optimizers(kwargs))
 
     @override
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -175,7 +185,17 @@ def _evaluation(trainer: Any) -> HeldOut:
     alone.accelerator = _Alone(trainer.accelerator)
     alone.__dict__.pop("_eval_dataloaders", None)
     several = f" {name!r}, the first of {len(data)}" if name and len(data) > 1 else ""
-    return HeldOut(about=f"the trainer's eval_dataset{several}", batches=alone.get_eval_dataloader(given))
+    batches = alone.get_eval_dataloader(given)
+    return HeldOut(about=f"the trainer's eval_dataset{several}", batches=batches, own=_own_loss(trainer))
+
+
+def _own_loss(trainer: Any) -> str:
+    """What computes the trainer's loss, where it is not the model: its class, a function it was given, smoothing."""
+    if type(trainer).compute_loss is not Trainer.compute_loss:
+        return f"{type(trainer).__name__}.compute_loss"
+    if getattr(trainer, "compute_loss_func", None) is not None:
+        return "the trainer's compute_loss_func"
+    return "the trainer's label smoothing" if trainer.label_smoother is not None else ""
 
 
 class _Alone:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
-__all__ = ["few", "misfit", "unwrapped"]
+__all__ = ["Left", "few", "front_of", "misfit", "unwrapped"]
 
 T = TypeVar("T")
 
@@ -51,25 +51,47 @@ def _advice(missing: Sequence[str], extra: Sequence[str], common: int) -> str:
             "These are weights of a model with an adapter (LoRA or the like) on it: let model= return the model with "
             "its base weights and the adapter put on as in training (peft.get_peft_model)"
         )
-    if front := _front(extra, missing):
+    if front := front_of(extra, missing):
         return f"Without {front!r} in front the names fit: give prefix={front!r}"
-    if front := _front(missing, extra):
+    if front := front_of(missing, extra):
         return (
             f"The model has {front!r} in front of these names: let model= make what is called {front.rstrip('.')!r} in "
-            "it, which these weights belong to"
+            "it, which these weights belong to and whose layers are then named without it"
         )
     if not common:
         return "No name is common to both: they are of another model. Choose the model that belongs to these weights"
     return "Choose the model, key or prefix that belongs to these weights"
 
 
-def _front(longer: Sequence[str], shorter: Collection[str]) -> str:
+def front_of(longer: Collection[str], shorter: Collection[str]) -> str:
     """What stands before each of the shorter names in the longer ones; "" where nothing does."""
     if not shorter or not longer:
         return ""
     first, wanted = min(shorter, key=len), set(longer)
     fronts = {name.removesuffix(first) for name in longer if name.endswith(f".{first}")}
     return next((f for f in sorted(fronts, key=len) if all(f"{f}{name}" in wanted for name in shorter)), "")
+
+
+class Left(NamedTuple):
+    """What did not meet when transformers loaded a model: names that only it has, that only the file has, and sizes."""
+
+    missing: tuple[str, ...]
+    extra: tuple[str, ...]
+    sizes: tuple[str, ...]
+
+    def reason(self, *, given: Collection[str] = (), extra: bool = True) -> str:
+        """In words, "" where all met.
+
+        Args:
+            given: names that are filled otherwise.
+            extra: whether what only the file has counts.
+        """
+        missing = [name for name in self.missing if name not in given]
+        sizes = [text for text in self.sizes if text.partition(":")[0] not in given]
+        more = self.extra if extra else ()
+        told = [f"other shapes: {few(sizes)}"] if sizes else []
+        told += [misfit(missing, more)] if missing or more else []
+        return "; ".join(told)
 
 
 def few(names: Sequence[str]) -> str:

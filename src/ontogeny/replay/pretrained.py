@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -21,7 +21,8 @@ from ontogeny.errors import ConfigError, WeightsError, nearest, require
 from ontogeny.replay.dtypes import remember, stored_types
 from ontogeny.replay.folders import defect, no_json, parts, weight_files
 from ontogeny.replay.making import Factory, make, resolve
-from ontogeny.replay.misfits import few, misfit
+from ontogeny.replay.misfits import Left
+from ontogeny.replay.sentence_models import is_sentence_model, load_sentence_model
 from ontogeny.replay.state import DamagedError, State, all_finite, load_into, read, stripped, why
 from ontogeny.replay.timm_models import ImageTransform, is_timm, load_timm, timm_transform
 
@@ -103,6 +104,8 @@ def load_whole(folder: Path, loading: Loading, where: str) -> nn.Module:
         if loading.device_map is not None:
             raise ConfigError(f"{where}: device_map is for models of transformers, this is one of timm; leave it out")
         return load_timm(config, _state(folder, where), where, dtype=dtype_of(loading.dtype))
+    if loading.model == "auto" and is_sentence_model(folder):
+        return _sentence_model(folder, loading, where)
     model, left = from_transformers(folder, named_class(config, loading, where), loading, where)
     if reason := left.reason():
         named = ", ".join(config.get("architectures") or ()) or "no class"
@@ -147,28 +150,6 @@ def named_class(config: Mapping[str, Any], loading: Loading, where: str) -> Any:
     return getattr(transformers, named)
 
 
-class Left(NamedTuple):
-    """What did not meet when transformers loaded a model: names that only it has, that only the file has, and sizes."""
-
-    missing: tuple[str, ...]
-    extra: tuple[str, ...]
-    sizes: tuple[str, ...]
-
-    def reason(self, *, given: Collection[str] = (), extra: bool = True) -> str:
-        """In words, "" where all met.
-
-        Args:
-            given: names that are filled otherwise.
-            extra: whether what only the file has counts.
-        """
-        missing = [name for name in self.missing if name not in given]
-        sizes = [text for text in self.sizes if text.partition(":")[0] not in given]
-        more = self.extra if extra else ()
-        told = [f"other shapes: {few(sizes)}"] if sizes else []
-        told += [misfit(missing, more)] if missing or more else []
-        return "; ".join(told)
-
-
 def from_transformers(folder: Path, cls: Any, loading: Loading, where: str, **more: Any) -> tuple[nn.Module, Left]:
     """A model by its class's `from_pretrained`, from local files alone, and what did not meet.
 
@@ -184,10 +165,8 @@ def from_transformers(folder: Path, cls: Any, loading: Loading, where: str, **mo
     """
     transformers = require("transformers", "transformers")
     safe = weight_files(path.name for path in folder.iterdir())[0].startswith("model")
-    older = tuple(map(int, transformers.__version__.split(".")[:2])) < (4, 56)
     stored = stored_types(folder)
-    wanted = next(iter(stored)) if loading.dtype is None and len(stored) == 1 else dtype_of(loading.dtype)
-    options: dict[str, Any] = {"torch_dtype" if older else "dtype": wanted, **more}
+    options: dict[str, Any] = {**_typed(transformers, stored, loading), **more}
     if loading.device_map is not None:
         options["device_map"] = loading.device_map
     if loading.trust_remote_code:
@@ -205,6 +184,29 @@ def from_transformers(folder: Path, cls: Any, loading: Loading, where: str, **mo
     remember(model, stored, drawn=(*missing, *sorted(sizes)))
     extra = tuple(sorted(told["unexpected_keys"]))
     return model, Left(missing, extra, tuple(sizes[name] for name in sorted(sizes)))
+
+
+def _typed(transformers: Any, stored: Collection[torch.dtype], loading: Loading) -> dict[str, Any]:
+    """The type of the weights, as stored where nobody asks for another, as an option of `from_pretrained`."""
+    older = tuple(map(int, transformers.__version__.split(".")[:2])) < (4, 56)
+    wanted = next(iter(stored)) if loading.dtype is None and len(stored) == 1 else dtype_of(loading.dtype)
+    return {"torch_dtype" if older else "dtype": wanted}
+
+
+def _sentence_model(folder: Path, loading: Loading, where: str) -> nn.Module:
+    """A folder of sentence-transformers.
+
+    Raises:
+        ConfigError: device_map, which it does not take.
+    """
+    if loading.device_map is not None:
+        raise ConfigError(f"{where}: device_map is for models of transformers, this is one of sentence-transformers")
+    transformers, stored = require("transformers", "transformers"), stored_types(folder)
+    with _quiet(transformers):
+        typed = _typed(transformers, stored, loading)
+        model = load_sentence_model(folder, _state(folder, where), where, options=typed)
+    remember(model, stored)
+    return model
 
 
 def dtype_of(name: str | None) -> torch.dtype | Literal["auto"]:

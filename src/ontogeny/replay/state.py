@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from ontogeny.errors import OntogenyError, WeightsError, nearest, require
 from ontogeny.replay.dtypes import remember
-from ontogeny.replay.misfits import few, misfit, unwrapped
+from ontogeny.replay.misfits import few, front_of, misfit, unwrapped
 
 __all__ = [
     "DamagedError",
@@ -173,13 +173,15 @@ def load_into(model: nn.Module, state: State, where: str) -> nn.Module:
     """Put weights into a model, strictly, and set it to eval mode.
 
     Where an adapter was put on the model, the weights of the adapter alone are enough: the others are the model's own.
+    Weights of a part that holds all weights of the model (the transformer of a sentence encoder) are put into that
+    part, so that layers keep the names that they have in the whole.
 
     Raises:
         WeightsError: weights missing, left over, or of another shape.
         DamagedError: not finite.
     """
     want, called = model.state_dict(), type(model).__name__
-    state = _with_tied(want, _by_names_of(model, want, state))
+    state = _with_tied(want, _of_whole(want, _by_names_of(model, want, state)))
     missing, extra = [n for n in want if n not in state], [n for n in state if n not in want]
     alone = bool(missing) and not extra and not any(_of_adapter(model, name) for name in missing)
     if extra or (missing and not (alone and any(_of_adapter(model, name) for name in state))):
@@ -210,6 +212,13 @@ def _by_names_of(model: nn.Module, want: State, state: State) -> State:
             saved = ".".join(part for part in name.split(".") if part not in (adapter, "modules_to_save"))
             real.setdefault(saved, name)
     return {name if name in want else real.get(name, name): value for name, value in state.items()}
+
+
+def _of_whole(want: State, state: State) -> State:
+    """A state by the names of the whole model, where it is that of the part which holds all of its weights."""
+    front = "" if any(name in want for name in state) else front_of(want, state)
+    whole = {f"{front}{name}": value for name, value in state.items()}
+    return whole if front and set(_with_tied(want, whole)) == set(want) else state
 
 
 def _with_tied(want: State, state: State) -> State:

@@ -114,7 +114,7 @@ FOLDERS = [
         "unusable",
         "config.json holds a list, expected an object",
     ),
-    ("a tokenizer", tokenizer_alone, "unusable", "has no weights of a model, only a tokenizer (tokenizer.json"),
+    ("a tokenizer", tokenizer_alone, "unusable", "has no weights of a model, only a tokenizer ("),
     (
         "an optimizer",
         training_alone,
@@ -286,6 +286,14 @@ class Net(nn.Module):
     def __init__(self):
         super().__init__()
         self.net = TinyCNN()
+        self.projector = nn.Linear(4, 4)
+
+
+def test_weights_of_the_part_that_holds_all_of_a_model_are_put_into_it(tmp_path):
+    torch.save(weights(), tmp_path / "s1.pth.tar")
+    loaded = files(tmp_path / "s{step}.pth.tar", model=lambda: nn.ModuleDict({"backbone": TinyCNN()})).load(1)
+    assert {f"backbone.{name}" for name in weights()} == set(loaded.state_dict())
+    assert all(torch.equal(loaded.state_dict()[f"backbone.{name}"], value) for name, value in weights().items())
 
 
 def shaped():

@@ -53,6 +53,15 @@ def timm(path, epoch, seed=0):
     torch.save(content | {"metric": np.float64(71.3), "state_dict_ema": weights(99)}, path)
 
 
+@pytest.mark.parametrize("name", ["a{step}", "a[1]", "a*", "-a", "a b", "a\nb", "a%d"])
+def test_a_folder_that_is_there_is_read_whatever_its_name_looks_like(tmp_path, name):
+    (tmp_path / name).mkdir()
+    torch.save({"model": weights(), "step": 7}, tmp_path / name / "last.pt")
+    series = on_disk(tmp_path / name, model=CNN)
+    assert series.steps == (7,)
+    assert all(torch.equal(value, weights()[key]) for key, value in series.load(7).state_dict().items())
+
+
 @pytest.mark.parametrize(
     ("name", "number", "unit"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from tests.models import TinyCNN, fast_tokenizer, tiny_gpt, token_rows
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
-from ontogeny.errors import CheckpointError, ConfigError, WeightsError
+from ontogeny.errors import CheckpointError, ConfigError, MissingExtraError, WeightsError
 from ontogeny.extraction.weights import weights_hash
 from ontogeny.replay import hf_trainer
 
@@ -222,6 +223,28 @@ def test_a_model_of_ones_own_needs_no_config(tmp_path):
     assert weights_hash(series.load(2)) == saved
     with pytest.raises(WeightsError, match="no tokenizer that can be loaded"):
         series.tokenizer(2)
+
+
+MODULE = "sentence_transformers.base.modules.transformer.Transformer"
+
+
+@pytest.mark.parametrize(
+    ("modules", "error", "words"),
+    [
+        ([{"type": MODULE}], MissingExtraError, "was written by sentence-transformers, which is not installed: pip"),
+        ([{"type": "mine.Encoder"}], WeightsError, "modules.json names mine.Encoder, .* its code is not run"),
+        ({"type": MODULE}, WeightsError, "modules.json does not list modules with their type"),
+    ],
+)
+def test_a_folder_of_sentence_transformers_is_not_read_under_other_names_unasked(
+    copy, monkeypatch, modules, error, words
+):
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
+    (copy[0] / "checkpoint-3" / "modules.json").write_text(json.dumps(modules))
+    with pytest.raises(error, match=words) as caught:
+        hf_trainer(copy[0]).load(3)
+    assert "--model AutoModel" in str(caught.value)
+    assert hf_trainer(copy[0], model="AutoModelForCausalLM").load(3)
 
 
 def test_revisions_that_lie_side_by_side_under_other_names(run, tmp_path):

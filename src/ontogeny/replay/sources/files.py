@@ -85,7 +85,7 @@ def files(
     path = Path(pattern)
     known = naming or Naming(templates=())
     reads = _Content(key=key, allow=tuple(allow))
-    if "{" in path.name:
+    if "{" in path.name and not path.exists():
         root, known = path.parent, replace(known, templates=(path.name,))
         found = _by_template(path, known, reads)
     else:

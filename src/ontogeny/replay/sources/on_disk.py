@@ -58,7 +58,7 @@ def on_disk(
     """
     path = Path(place).expanduser()
     plain: dict[str, Any] = {"key": key, "prefix": prefix, "naming": naming, "step": step, "allow": allow}
-    if "{" in path.name:
+    if "{" in path.name and not path.exists():
         if step is not None:
             raise ConfigError(f"step= (--step) is of one checkpoint, and {path} is a template; leave one of them out")
         return files(path, **_weights_alone(path, loading, weights, key), **plain)
