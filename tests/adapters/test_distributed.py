@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from tests import benchmarks
+from tests.helpers.processes import run_python
 from tests.models import TinyModule, image_data, tiny_gpt, token_rows, tokenizer, transform
 from torch import nn
 
@@ -22,22 +21,21 @@ ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.slow
 
 
-def launch(*command: str) -> None:
-    """Run it to its end; one that hangs is ended, and fails."""
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-
-
 def lightning(folder: Path, kind: str) -> list[dict]:
-    launch(sys.executable, "-m", "tests.distributed.lightning_run", str(folder), kind)
-    return reports(folder)
+    return torchrun("lightning_run", folder, kind)
 
 
 def torchrun(module: str, folder: Path, kind: str) -> list[dict]:
-    launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    launch(*launcher, "-m", f"tests.distributed.{module}", str(folder), kind)
+    """Two processes, run to their end; those that hang are ended, and fail."""
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = run_python(
+        ["-m", f"tests.distributed.{module}", folder, kind],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": path},
+        timeout=180,
+        ranks=2,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
     return reports(folder)
 
 

@@ -74,7 +74,8 @@ def main(folder: str, kind: str) -> None:
         enable_model_summary=False,
         callbacks=[Saves(out)] if kind == "none" else [ours, Saves(out), keep, stop],
     )
-    trainer.fit(module, image_loader(shuffle=False, batch_size=4), DataLoader(image_data(30, seed=9), batch_size=4))
+    held_out = None if kind == "break" else DataLoader(image_data(30, seed=9), batch_size=4)
+    trainer.fit(module, image_loader(shuffle=False, batch_size=4), held_out)
     seen = {name: float(value) for name, value in trainer.callback_metrics.items()}
     report = {"metrics": seen, "best": keep.best_model_path, "step": trainer.global_step, "losses": module.losses}
     (out / f"rank{trainer.global_rank}.json").write_text(json.dumps(report))

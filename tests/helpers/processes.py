@@ -1,15 +1,18 @@
 """Python programs in processes of their own, without waiting ten seconds for the same imports each time.
 
 `run_python([...])` is `subprocess.run([sys.executable, ...])`, but that the process is forked from one that has
-imported torch, transformers and Lightning and has done nothing else. One such process serves a process of pytest.
+imported torch, transformers and Lightning and has done nothing else. One such process serves a process of pytest. With
+`ranks=2` there are two processes at once, in the environment that `torchrun --nproc-per-node 2` gives to its own.
 """
 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -21,12 +24,13 @@ __all__ = ["run_python"]
 
 ROOT = Path(__file__).resolve().parents[2]
 _SERVERS: list[subprocess.Popen[str]] = []
+_PORT = [""]
 # What libraries read once, when they are imported: a program with other values needs a process from the ground up.
 _AT_IMPORT = ("HF_", "HUGGINGFACE_", "TRANSFORMERS_", "TORCH", "OMP_", "MKL_", "PYTHONHASHSEED", "CUDA_", "PL_")
 
 
 def run_python(
-    arguments: Sequence[Any], *, cwd: Path, env: Mapping[str, str], timeout: float = 240
+    arguments: Sequence[Any], *, cwd: Path, env: Mapping[str, str], timeout: float = 240, ranks: int = 0
 ) -> subprocess.CompletedProcess[str]:
     """Run `python ARGUMENTS`: a script, `-m module` or `-c code`.
 
@@ -35,6 +39,10 @@ def run_python(
         cwd: the folder it runs in.
         env: its whole environment.
         timeout: seconds, after which it is killed.
+        ranks: how many processes of one distributed run; 0: it is none.
+
+    Returns:
+        Of several processes the first exit code that is not 0, and all outputs, one after the other.
 
     Raises:
         subprocess.TimeoutExpired: it took longer.
@@ -44,18 +52,32 @@ def run_python(
         pipes: Any = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True}
         return subprocess.run([sys.executable, *words], cwd=cwd, env=env, timeout=timeout, check=False, **pipes)
     with tempfile.TemporaryDirectory() as folder:
-        outputs = [str(Path(folder) / name) for name in ("out", "err")]
+        outputs = [[str(Path(folder) / f"{name}{i}") for name in ("out", "err")] for i in range(max(1, ranks))]
         server = _server()
         assert server.stdin is not None
         assert server.stdout is not None
-        request = {"arguments": words, "cwd": str(cwd), "env": dict(env), "outputs": outputs, "timeout": timeout}
-        server.stdin.write(json.dumps(request) + "\n")
+        request = {"arguments": words, "cwd": str(cwd), "timeout": timeout, "outputs": outputs}
+        own = [{**env, **_rank(i, ranks)} for i in range(max(1, ranks))]
+        server.stdin.write(json.dumps({**request, "environments": own}) + "\n")
         server.stdin.flush()
-        code = json.loads(server.stdout.readline())
-        out, err = (Path(path).read_text() for path in outputs)
-    if code is None:
+        codes = json.loads(server.stdout.readline())
+        out, err = ("".join(Path(pair[i]).read_text() for pair in outputs) for i in (0, 1))
+    if None in codes:
         raise subprocess.TimeoutExpired(words, timeout, out, err)
-    return subprocess.CompletedProcess(words, code, out, err)
+    return subprocess.CompletedProcess(words, next(filter(None, codes), 0), out, err)
+
+
+def _rank(rank: int, ranks: int) -> dict[str, str]:
+    """What torchrun tells a process."""
+    if not ranks:
+        return {}
+    if rank == 0:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            _PORT[0] = str(free.getsockname()[1])
+    place = {"RANK": rank, "LOCAL_RANK": rank, "GROUP_RANK": 0, "WORLD_SIZE": ranks, "LOCAL_WORLD_SIZE": ranks}
+    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": _PORT[0], "TORCHELASTIC_RUN_ID": "tests"}
+    return {**{name: str(number) for name, number in place.items()}, **meeting}
 
 
 def _at_import(environment: Mapping[str, str]) -> dict[str, str]:
@@ -88,29 +110,37 @@ def _serve() -> dict[str, Any]:
     _ = transformers.Trainer, lightning.pytorch.Trainer, matplotlib.pyplot, pandas, pyarrow.parquet, scipy.stats
     for line in sys.stdin:
         request: dict[str, Any] = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            answers.close()
-            return request
-        answers.write(json.dumps(_awaited(child, request["timeout"])) + "\n")
+        children = []
+        for environment, outputs in zip(request["environments"], request["outputs"], strict=True):
+            child = os.fork()
+            if child == 0:
+                answers.close()
+                return {**request, "env": environment, "outputs": outputs}
+            children.append(child)
+        answers.write(json.dumps(_awaited(children, request["timeout"])) + "\n")
         answers.flush()
     sys.exit()
 
 
-def _awaited(child: int, seconds: float) -> int | None:
-    """Its exit code as `subprocess` has it; None where it was killed for taking too long."""
+def _awaited(children: list[int], seconds: float) -> list[int | None]:
+    """Their exit codes as `subprocess` has them; None of those that were killed for taking too long."""
+    codes: list[int | None] = []
     late = False
 
     def kill(*_: Any) -> None:
         nonlocal late
         late = True
-        os.killpg(child, signal.SIGKILL)
+        for child in children[len(codes) :]:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child, signal.SIGKILL)
 
     signal.signal(signal.SIGALRM, kill)
     signal.setitimer(signal.ITIMER_REAL, seconds)
-    _, status = os.waitpid(child, 0)
+    for child in children:
+        _, status = os.waitpid(child, 0)
+        codes.append(None if late else os.waitstatus_to_exitcode(status))
     signal.setitimer(signal.ITIMER_REAL, 0)
-    return None if late else os.waitstatus_to_exitcode(status)
+    return codes
 
 
 def _become(request: dict[str, Any]) -> None:
