@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import types
+from collections.abc import Callable
 from typing import Any
 
 __all__ = ["HeldInterrupts"]
@@ -18,10 +19,12 @@ class HeldInterrupts:
 
     Args:
         owner: the context manager, whose `__enter__` and `__exit__` are not to be interrupted.
+        *others: functions that are not to be interrupted either; `deliver` comes after each.
     """
 
-    def __init__(self, owner: Any) -> None:
-        self._codes = {type(owner).__enter__.__code__, type(owner).__exit__.__code__}
+    def __init__(self, owner: Any, *others: Callable[..., Any]) -> None:
+        functions = (type(owner).__enter__, type(owner).__exit__, *others)
+        self._codes = {function.__code__ for function in functions}
         self._before: Any = None
         self._waiting: tuple[int, types.FrameType | None] | None = None
 
@@ -36,8 +39,21 @@ class HeldInterrupts:
             return
         before, self._before = self._before, None
         signal.signal(signal.SIGINT, before)
-        if self._waiting is not None:
-            before(*self._waiting)
+        self._raise_waiting(before)
+
+    def deliver(self) -> None:
+        """Raise what waited, in between."""
+        if self._before is not None:
+            self._raise_waiting(self._before)
+
+    def _raise_waiting(self, handler: Any) -> None:
+        """The frame is not kept: it would keep all that was saved alive."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            try:
+                handler(*waiting)
+            finally:
+                del waiting
 
     def _handle(self, number: int, frame: types.FrameType | None) -> None:
         at = frame

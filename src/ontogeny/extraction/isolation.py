@@ -64,7 +64,7 @@ class observing:  # noqa: N801 - a context manager, used like a function
         self._model = plain_model(model)
         self._ranks, self._autocast = ranks, autocast
         self._kept = preserved(self._model)
-        self._interrupts = HeldInterrupts(self)
+        self._interrupts = HeldInterrupts(self, type(self)._begin_anew)
         self._stack = ExitStack()
 
     def __enter__(self) -> Observed:
@@ -123,6 +123,10 @@ class observing:  # noqa: N801 - a context manager, used like a function
                 reshard()
 
     def _again(self) -> None:
+        self._begin_anew()
+        self._interrupts.deliver()
+
+    def _begin_anew(self) -> None:
         self._reshard()
         if what_reading_changes(self._model) or self._kept.state.fragile:
             self._kept.put_back(light=True)
