@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 from torch.overrides import TorchFunctionMode
@@ -20,12 +21,12 @@ _current: _Breaks | None = None
 
 
 class _Breaks(TorchFunctionMode):
-    """Calls `act` at the `at`-th call of torch, once. It counts in a file, since a probe puts back all that it reaches."""
+    """Calls `act` at the `at`-th call of torch, once; counts in a file, since a probe puts back all that it reaches."""
 
     def __init__(self, at: int, act: Callable[[], None]) -> None:
         self.at, self.act = at, act
         self.file, path = tempfile.mkstemp()
-        os.unlink(path)
+        Path(path).unlink()
 
     @property
     def calls(self) -> int:
