@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from ontogeny.extraction.axes import Axes
 from ontogeny.extraction.calling import Call, find_module, module_to_read
-from ontogeny.extraction.layers import named_layers
+from ontogeny.extraction.chosen import Chosen
+from ontogeny.extraction.layers import Entrance, Layer, named_layers
 
 __all__ = ["Plan", "Way"]
 
@@ -52,8 +52,9 @@ class Plan:
         call: how the module is called.
         autocast: type that its forward pass runs in; None: that of the weights.
         calls: name of a layer -> (name without the number of the call, that number), in the order of the model.
-        modules: the former of these -> name of the module; "embeddings" is what enters the first block.
-        axes: name of a layer -> what the axes of its output are.
+        modules: the former of these -> name of the module.
+        entrances: the former of these that are what enters the module, not what it returns.
+        outputs: name of a layer -> which tensor of its output is read, and what the axes of it are.
         refused: name of a layer -> why it is not read.
         alone: whether each stimulus is read by itself, since its features depend on what else is in a batch.
         draws: whether reading draws random numbers, which start from one seed then.
@@ -68,7 +69,8 @@ class Plan:
     autocast: torch.dtype | None = None
     calls: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     modules: Mapping[str, str] = field(default_factory=dict)
-    axes: Mapping[str, Axes] = field(default_factory=dict)
+    entrances: frozenset[str] = frozenset()
+    outputs: Mapping[str, Chosen] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
     alone: bool = False
     draws: bool = False
@@ -77,6 +79,13 @@ class Plan:
     seconds: float = 0.0
     width: int = 0
     surprisal: bool = False
+
+    def layers(self, named: Mapping[str, nn.Module]) -> dict[str, Layer]:
+        """The layers in `named`, all modules by name."""
+        return {
+            name: Entrance(named[module]) if name in self.entrances else named[module]
+            for name, module in self.modules.items()
+        }
 
     @property
     def readable(self) -> bool:

@@ -23,6 +23,7 @@ from ontogeny.extraction.forward import place, run
 from ontogeny.extraction.inputs import Batch, ImageType, Reader, make_reader
 from ontogeny.extraction.isolation import observing
 from ontogeny.extraction.layers import SURPRISAL, choose_layers, plain_model
+from ontogeny.extraction.outputs import tensors, whole
 from ontogeny.extraction.per_model import PerModel
 from ontogeny.extraction.plan import Plan, Way
 from ontogeny.extraction.pooling import Pooling, pool, pooling_name
@@ -45,8 +46,10 @@ class Probe:
     Args:
         stimuli: what it reads.
         reader: a Hugging Face tokenizer or a callable text -> token ids (text); a callable image -> tensor (images).
-        layers: "auto" (blocks of a transformer with the embedding output, stages of a CNN), or names and globs;
-            "surprisal" adds each sentence's mean token surprisal in nats (causal language models, text).
+        layers: "auto" (blocks of a transformer with what enters the first of them, stages of a CNN), or names and
+            globs. What enters the first block is called "embeddings", or "block_input" where a module of the model is
+            named embeddings, which is then read by its output; "surprisal" adds each sentence's mean token surprisal in
+            nats (causal language models, text).
         pooling: one or several, see `ontogeny.extraction.pooling`.
         batch_size: stimuli per forward pass.
         module: name of the submodule that is read ("backbone", "model[0].auto_model"); empty: the model, or its tower
@@ -223,8 +226,14 @@ class Probe:
                 seen.again()
                 part, named = way.part(seen.model), way.named(seen.model)
                 reading = _Reading(self.poolings, plan, place(batch, seen.model), share, index, ranks.size > 1)
-                read = {name: named[module] for name, module in plan.modules.items()}
-                output = run(part, reading.batch, call=plan.call, layers=read, take=reading.take, ids=self.stimuli.ids)
+                output = run(
+                    part,
+                    reading.batch,
+                    call=plan.call,
+                    layers=plan.layers(named),
+                    take=reading.take,
+                    ids=self.stimuli.ids,
+                )
                 reading.finish(output)
         return share if ranks.first or not together else _Share()
 
@@ -270,10 +279,12 @@ class _Reading:
             self._keep(Site(name, pooling_name(how)), partial(self._pooled, name, output, how))
 
     def _pooled(self, name: str, output: Any, how: Pooling) -> Tensor:
-        axes = self._plan.axes[name]
-        if not isinstance(output, Tensor) or output.ndim <= axes.batch or output.shape[axes.batch] != self.batch.size:
-            shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        chosen = self._plan.outputs[name]
+        axes, found = chosen.axes, tensors(output).get(chosen.path)
+        if found is None or found.ndim <= axes.batch or found.shape[axes.batch] != self.batch.size:
+            shape = type(output).__name__ if found is None else tuple(found.shape)
             raise FeatureError(f"its output has no axis of the {self.batch.size} stimuli of a batch, got {shape}")
+        output = whole(found)
         if axes.per_token:
             self._check_tokens(output, axes.positions)
         mask = self.batch.inputs.get("attention_mask")
