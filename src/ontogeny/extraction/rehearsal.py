@@ -25,7 +25,7 @@ from ontogeny.extraction.inputs import Batch, Reader
 from ontogeny.extraction.isolation import Observed, observing
 from ontogeny.extraction.layers import SURPRISAL, Entrance, Layer, choose_layers, module_of, plain_model
 from ontogeny.extraction.outputs import Path
-from ontogeny.extraction.plan import Plan, Way
+from ontogeny.extraction.plan import DEPENDS, Plan, Way
 from ontogeny.extraction.preserved import LeftBehindError, what_reading_changes
 from ontogeny.extraction.ranks import ALONE, Ranks
 from ontogeny.extraction.rehearsed import Key, Outputs, alike, width
@@ -37,6 +37,7 @@ from ontogeny.extraction.trial import first_that_runs, precision
 __all__ = ["rehearse"]
 
 _MOST_CALLS = 64
+_LOGITS = (SURPRISAL, 0)
 
 
 def rehearse(model: nn.Module, reader: Reader, way: Way, ranks: Ranks = ALONE, *, batch_size: int = 8) -> Plan:
@@ -104,18 +105,20 @@ class _Rehearsal:
             else:
                 outputs[name] = found
         again = self._run(seen, self.base)
-        for name, chosen in outputs.items():
-            key = calls[name]
-            if not alike(whole.tensor(key, chosen.path), again.tensor(key, chosen.path)):
-                refused[name] = "two readings of the same weights differ; it draws numbers that no seed reaches"
-        if not alone:
-            usable = {calls[name]: found for name, found in outputs.items() if name not in refused}
-            alone, depending = self._depends_on_batch(seen, whole, usable)
-            why = "its features depend on what else is in the batch, and the model cannot read a stimulus alone"
-            refused.update({name: why for name, key in calls.items() if key in depending})
         surprisal = self.layers.get(SURPRISAL, self) is None
         if surprisal and (why := self._no_surprisal(seen, whole)):
             refused[SURPRISAL] = why
+        asked = dict(calls)
+        if surprisal and SURPRISAL not in refused:
+            asked[SURPRISAL], outputs[SURPRISAL] = _LOGITS, Chosen(path=(), axes=Axes())
+        for name, chosen in outputs.items():
+            key = asked[name]
+            if not alike(whole.tensor(key, chosen.path), again.tensor(key, chosen.path)):
+                refused[name] = "two readings of the same weights differ; it draws numbers that no seed reaches"
+        if not alone:
+            usable = {asked[name]: found for name, found in outputs.items() if name not in refused}
+            alone, depending = self._depends_on_batch(seen, whole, usable)
+            refused.update({name: DEPENDS for name, key in asked.items() if key in depending})
         kept = {name: key for name, key in calls.items() if name not in refused}
         names = {id(module): name for name, module in way.named(model).items()}
         return Plan(
@@ -138,15 +141,24 @@ class _Rehearsal:
         placed = place(batch, seen.model)
         part = self.way.part(seen.model)
         out.returned = run(part, placed, call=self.call, layers=self.layers, take=out.take, ids=self.way.ids)
-        return out
+        return self._with_logits(out, batch)
 
     def _try(self, seen: Observed, batch: Batch) -> Outputs:
         """As far as the model gets with inputs of another size."""
         seen.again()
         out = Outputs(failed=True)
         with suppress(ProbeError):
-            run(self.way.part(seen.model), place(batch, seen.model), call=self.call, layers=self.layers, take=out.take)
+            part, placed = self.way.part(seen.model), place(batch, seen.model)
+            out.returned = run(part, placed, call=self.call, layers=self.layers, take=out.take)
             out.failed = False
+        return self._with_logits(out, batch)
+
+    def _with_logits(self, out: Outputs, batch: Batch) -> Outputs:
+        """Where surprisal is read, the logits are looked at as those of a layer are."""
+        if batch.n_tokens is not None and self.layers.get(SURPRISAL, self) is None:
+            logits = picked_logits(out.returned, batch.inputs["input_ids"])
+            if logits is not None:
+                out.take(*_LOGITS, logits)
         return out
 
     def _calls(self, whole: Outputs, fewer: Outputs) -> tuple[dict[str, Key], dict[str, str]]:
