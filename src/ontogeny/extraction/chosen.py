@@ -27,7 +27,7 @@ class Chosen:
 
 
 def choose(found: Mapping[Path, Tensor], axes_of: Callable[[Path], Axes | str], *, text: bool) -> Chosen | str:
-    """The first tensor, unless it has no positions (tokens, space) and another one alone has.
+    """The first tensor, unless it has no positions (tokens, space), or is one number, and another one alone has.
 
     So a loss of each case, or weights of attention, before the hidden states are passed over; of several tensors with
     positions the first is what is handed on, as PyTorch and transformers have it.
@@ -44,6 +44,8 @@ def choose(found: Mapping[Path, Tensor], axes_of: Callable[[Path], Axes | str], 
     first = axes_of(paths[0])
     if isinstance(first, Axes) and (_has_places(first) or (first.positions is None and not text)):
         return Chosen(path=paths[0], axes=first)
+    if isinstance(first, str) and found[paths[0]].ndim > 1:
+        return first
     others = {path: axes for path in paths[1:] if isinstance(axes := axes_of(path), Axes)}
     placed = {path: axes for path, axes in others.items() if _has_places(axes) and found[path].ndim > 2}
     if len(placed) > 1:

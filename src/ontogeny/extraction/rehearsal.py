@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -17,19 +17,21 @@ import torch
 from torch import Tensor, nn
 
 from ontogeny.errors import ProbeError
-from ontogeny.extraction.axes import Axes, batch_axis, batch_first, space_axes, token_axes
-from ontogeny.extraction.calling import Call
+from ontogeny.extraction.axes import Axes, batch_axis, batch_first, token_axes
+from ontogeny.extraction.calling import Call, TextCall
 from ontogeny.extraction.chosen import Chosen, choose
 from ontogeny.extraction.forward import place, run
 from ontogeny.extraction.inputs import Batch, Reader
 from ontogeny.extraction.isolation import Observed, observing
 from ontogeny.extraction.layers import SURPRISAL, Entrance, Layer, choose_layers, module_of, plain_model
+from ontogeny.extraction.masks import try_masks
 from ontogeny.extraction.outputs import Path
 from ontogeny.extraction.plan import DEPENDS, Plan, Way
 from ontogeny.extraction.preserved import LeftBehindError, what_reading_changes
 from ontogeny.extraction.ranks import ALONE, Ranks
 from ontogeny.extraction.rehearsed import Key, Outputs, alike, width
 from ontogeny.extraction.samples import sample, several, texts, varied
+from ontogeny.extraction.space import Maps, space_axes
 from ontogeny.extraction.state import SavedState
 from ontogeny.extraction.surprisal import looks_ahead, picked_logits
 from ontogeny.extraction.trial import first_that_runs, precision
@@ -81,6 +83,7 @@ class _Rehearsal:
     layers: dict[str, Layer] = field(default_factory=dict)
     prefix: int = 0
     patches: tuple[int, ...] = ()
+    maps: Maps = field(default_factory=lambda: Maps(()))
 
     def plan(self, seen: Observed, counts: Mapping[str, int], *, alone: bool) -> Plan:
         """Read several times; the plan, as far as it is found here."""
@@ -91,7 +94,8 @@ class _Rehearsal:
         self.prefix = next(iter(_said(way.part(model), "num_prefix_tokens")), 0)
         self.patches = _said(way.part(model), "num_patches")
         start = time.perf_counter()
-        whole = self._run(seen, self.base)
+        with self._watching(way.part(model)):
+            whole = self._run(seen, self.base)
         seconds = (time.perf_counter() - start) / self.base.size
         draws = seen.drew()
         fewer = self._run(seen, self.base if alone else self.base.only(range(self.base.size - 1)))
@@ -115,6 +119,7 @@ class _Rehearsal:
             key = asked[name]
             if not alike(whole.tensor(key, chosen.path), again.tensor(key, chosen.path)):
                 refused[name] = "two readings of the same weights differ; it draws numbers that no seed reaches"
+        self._try_masks(seen, {asked[name]: chosen for name, chosen in outputs.items()})
         if not alone:
             usable = {asked[name]: found for name, found in outputs.items() if name not in refused}
             alone, depending = self._depends_on_batch(seen, whole, usable)
@@ -135,12 +140,25 @@ class _Rehearsal:
             surprisal=surprisal and SURPRISAL not in refused,
         )
 
-    def _run(self, seen: Observed, batch: Batch) -> Outputs:
+    def _watching(self, part: nn.Module) -> AbstractContextManager[None]:
+        """The maps that pictures become are noted."""
+        if self.base.n_tokens is not None:
+            return nullcontext()
+        self.maps = Maps(tuple(self.base.inputs["pixels"].shape))
+        return self.maps.watching(part)
+
+    def _try_masks(self, seen: Observed, read: Mapping[Key, Chosen]) -> None:
+        """See whether 1 in a mask that the model needs keeps a token."""
+        if isinstance(self.call, TextCall) and self.call.masks:
+            try_masks(lambda call, batch: self._run(seen, batch, call), self.call, self.base, read)
+
+    def _run(self, seen: Observed, batch: Batch, call: Call | None = None) -> Outputs:
         seen.again()
         out = Outputs()
         placed = place(batch, seen.model)
         part = self.way.part(seen.model)
-        out.returned = run(part, placed, call=self.call, layers=self.layers, take=out.take, ids=self.way.ids)
+        way = call or self.call
+        out.returned = run(part, placed, call=way, layers=self.layers, take=out.take, ids=self.way.ids)
         return self._with_logits(out, batch)
 
     def _try(self, seen: Observed, batch: Batch) -> Outputs:
@@ -198,8 +216,8 @@ class _Rehearsal:
         n = self.base.size
         if a is None or b is None:
             return "which tensors are in its output depends on the batch"
-        if not a.is_floating_point():
-            kind = str(a.dtype).removeprefix("torch.")
+        if not a.is_floating_point() or a.layout is not torch.strided:
+            kind = str(a.dtype if not a.is_floating_point() else a.layout).removeprefix("torch.")
             return f"the layer's output is {kind}, and features are floating-point numbers; choose another layer"
         batch = batch_axis(a.shape, b.shape, n, n - 1 if n > 1 else 1)
         if batch is None:
@@ -214,9 +232,7 @@ class _Rehearsal:
             return token_axes(a.shape, shape, (tokens, shorter), batch)
         module = module_of(self.layers[key[0]])
         assert module is not None  # noqa: S101 - it was run
-        pixels = self.base.inputs["pixels"]
-        square = pixels.ndim < 4 or pixels.shape[-1] == pixels.shape[-2]
-        found = space_axes(a.shape, shape, batch, module, square=square)
+        found = space_axes(a.shape, shape, batch, module, self.maps)
         return Axes(batch=batch, positions=found.positions, prefix=self._prefix(a, found), why=found.why)
 
     def _prefix(self, x: Tensor, axes: Axes) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ontogeny.errors import FeatureError
@@ -149,3 +150,8 @@ class Reading:
             self._vectors[site] = vector()
         except FeatureError as error:
             self._share.refused[site] = str(error)
+        except (RuntimeError, IndexError, TypeError, ValueError) as error:
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
+            what = f"pooling {site.pooling!r} failed on its output, {type(error).__name__}: {error}"
+            self._share.refused[site] = f"{what}; pass another pooling"
