@@ -71,6 +71,15 @@ class HeldOutLoss:
     Losses are float32, a mean over all cases or tokens that have a target and are no padding. Cross-entropies are in
     nats. Keys that the forward pass does not take are left out. For anything else pass `loss`.
 
+    Classes stand last, or behind the batch; where there are as many as tokens, so that the shape does not tell, the
+    text is cut by a token, or the model's own loss tells. Outputs that are probabilities (none negative, each case's
+    with a sum of 1) count by their logarithm.
+
+    A text's first token has nothing before it and is not judged, on whichever side a batch is padded. On the left, the
+    loss of a model of transformers counts it too, predicted from padding, so that its mean is another. A model with
+    learned or fixed places (GPT-2) counts places from the padding on, unless the batch has `position_ids`: pad on the
+    right, or give these.
+
     Args:
         batches: the held-out data, fixed, so that the curve moves only when the model does: a list of batches; or a
             loader that can be read again, which is read once, now, under fixed seeds, and is left as it was; or an

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from tests import benchmarks
+from tests.distributed import batches_run
 from tests.helpers.processes import run_python
 from tests.models import TinyModule, image_data, tiny_gpt, token_rows, tokenizer, transform
 from torch import nn
@@ -121,6 +122,16 @@ def test_a_plain_loop_on_two_ranks(kind, tmp_path):
         benchmarks.text_benchmark(), record=tmp_path / "r", tokenizer=tokenizer, pooling="mean", task=task, batch_size=7
     )
     same_as_one_process(Record.open(tmp_path / "record"), tmp_path, tiny_gpt(), monitor, [0, 2, 4, 5])
+
+
+@pytest.mark.parametrize("kind", ["ddp", "fsdp2"])
+def test_what_one_rank_finds_of_large_batches_holds_for_all(kind, tmp_path):
+    first, second = torchrun("batches_run", tmp_path, kind)
+    assert first["alone"] == second["alone"] == [False, True]
+    assert "one stimulus at a time, since features were others in large batches" in first["notes"]
+    right = next(iter(batches_run.probe(batch_size=1)(batches_run.Crowded()).values.values()))
+    for found in torch.load(tmp_path / "features.pt", weights_only=True):
+        torch.testing.assert_close(found, right, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.long

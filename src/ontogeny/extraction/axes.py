@@ -1,8 +1,7 @@
 """Axes: which axis of a layer's output is the batch, which are positions (tokens, space), which are features.
 
 They are found by changing one thing at a time: with one stimulus fewer the batch axis is shorter, with one token fewer
-the token axis, with larger pictures the axes of space. What does not move is features. Where a model takes pictures of
-one size only, the shape and the layer's own parameters decide, or nothing does and the layer is refused.
+the token axis, with larger pictures the axes of space (`ontogeny.extraction.space`). What does not move is features.
 """
 
 from __future__ import annotations
@@ -12,11 +11,11 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from ontogeny.errors import FeatureError
 
-__all__ = ["Axes", "arranged", "batch_axis", "batch_first", "space_axes", "token_axes"]
+__all__ = ["Axes", "arranged", "batch_axis", "batch_first", "token_axes"]
 
 Shape = Sequence[int]
 
@@ -82,64 +81,6 @@ def token_axes(longer: Shape, shorter: Shape | None, lengths: tuple[int, int], b
     else:
         why = f"no axis of its output {tuple(longer)} grows with the text"
     return Axes(batch=batch, positions=None, why=f"{why}; pass a callable pooling")
-
-
-def space_axes(shape: Shape, larger: Shape | None, batch: int, module: nn.Module, *, square: bool = True) -> Axes:
-    """Of a layer that sees pictures.
-
-    Args:
-        shape: of its output.
-        larger: for pictures of twice the height and width; None where the model could not see these.
-        batch: the axis of the stimuli.
-        module: the layer, whose parameters are looked at where the shapes do not tell.
-        square: whether the pictures are square.
-    """
-    others = [i for i in range(len(shape)) if i != batch]
-    if len(others) <= 1:
-        return Axes(batch=batch)
-    moved = []
-    if larger is not None and len(larger) == len(shape):
-        moved = [i for i in others if shape[i] != larger[i]]
-    if not moved:
-        moved = (_by_shape(shape, others) if square else []) or _by_parameters(shape, others, module)
-    if len(moved) == len(others) - 1 or (moved and len(others) > 3):
-        return Axes(batch=batch, positions=tuple(moved))
-    return Axes(
-        batch=batch,
-        positions=None,
-        why=f"it cannot be told which axes of its output {tuple(shape)} are space; pass a callable pooling",
-    )
-
-
-def _by_shape(shape: Shape, others: list[int]) -> list[int]:
-    """Height and width are alike and channels are not, where pictures are square."""
-    if len(others) != 3:
-        return []
-    a, b, c = (shape[i] for i in others)
-    if b == c != a:
-        return others[1:]
-    return others[:2] if a == b != c else []
-
-
-def _by_parameters(shape: Shape, others: list[int], module: nn.Module) -> list[int]:
-    """Norms act on channels, and so does whatever has the last parameters; of two axes of one size their kind decides.
-
-    A LayerNorm's channels are the last axis, a BatchNorm's or a convolution's the first.
-    """
-    first, last = shape[others[0]], shape[others[-1]]
-    owners = [m for m in module.modules() if list(m.parameters(recurse=False))]
-    norms = [m for m in owners if "Norm" in type(m).__name__]
-    sizes = {p.numel() for m in norms for p in m.parameters(recurse=False)}
-    sizes = sizes or {getattr(m, "out_features", getattr(m, "out_channels", -1)) for m in owners[-1:]}
-    if first != last:
-        to_first, to_last = first in sizes, last in sizes
-    else:
-        names = " ".join(type(m).__name__ for m in norms or owners[-1:])
-        to_first = "Batch" in names or "Group" in names or "Conv" in names
-        to_last = "Layer" in names or "RMS" in names or "Linear" in names
-    if to_last != to_first:
-        return others[:-1] if to_last else others[1:]
-    return []
 
 
 def batch_first(x: Tensor, axes: Axes) -> Tensor:

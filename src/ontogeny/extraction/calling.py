@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -20,9 +21,40 @@ from ontogeny.extraction.inputs import Batch
 from ontogeny.extraction.layers import plain_name
 from ontogeny.extraction.signatures import NAMED, insides, parameters
 
-__all__ = ["Call", "find_module", "module_to_read", "ways_to_call"]
+__all__ = ["Call", "TextCall", "find_module", "module_to_read", "ways_to_call"]
 
 Call = Callable[[nn.Module, Mapping[str, Tensor]], Any]
+Make = Callable[[Tensor], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TextCall:
+    """A forward pass of texts, by the names in its signature.
+
+    Args:
+        rest: name of an argument -> how it is made of the token ids.
+        masks: those of them that are masks of which it has to be tried out whether 1 keeps a token.
+        given: parts of the batch that are given by name; none: the token ids alone, by place.
+        extra: further arguments.
+    """
+
+    rest: Mapping[str, Make]
+    masks: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(self, module: nn.Module, batch: Mapping[str, Tensor]) -> Any:
+        """What the module returns."""
+        ids = batch["input_ids"]
+        rest = {name: make(ids) for name, make in self.rest.items()}
+        if not self.given:
+            return module(ids, **rest, **self.extra)
+        return module(**{name: batch[name] for name in self.given}, **rest, **self.extra)
+
+    def masked_by(self, make: Make) -> TextCall:
+        """The same with other masks."""
+        return replace(self, rest={**self.rest, **dict.fromkeys(self.masks, make)})
+
 
 _TOWERS = {
     "text": ("text_model", "text_encoder", "text_branch", "text_decoder", "language_model"),
@@ -30,8 +62,23 @@ _TOWERS = {
 }
 _PIXELS = ("pixel_values", "input_values", "input_features")
 _KEEP_ALL = re.compile(r"^(attention_mask|input_mask|attn_mask|mask)$")
-_PAD_NONE = re.compile(r"pad")
-_LENGTHS = re.compile(r"^(lengths?|seq_lens?|seq_lengths?|input_lengths?)$")
+_MADE: tuple[tuple[re.Pattern[str], Make], ...] = (
+    (re.compile(r"pad"), lambda ids: torch.zeros_like(ids, dtype=torch.bool)),
+    (
+        re.compile(r"^(lengths?|seq_lens?|seq_lengths?|input_lengths?)$"),
+        lambda ids: torch.full((len(ids),), ids.shape[1], device="cpu"),
+    ),
+    (
+        re.compile(r"^(position_ids|positions?|pos|pos_ids)$"),
+        lambda ids: torch.arange(ids.shape[1], device=ids.device).expand_as(ids),
+    ),
+    (re.compile(r"^(token_type_ids|segment_ids|segments?|segment_label|token_types)$"), torch.zeros_like),
+    (re.compile(r"^attention_mask$"), torch.ones_like),
+)
+
+
+def _unknown(_ids: Tensor) -> None:
+    """For an argument that cannot be made of token ids."""
 
 
 def find_module(model: nn.Module, name: str) -> nn.Module:
@@ -101,41 +148,42 @@ def ways_to_call(module: nn.Module, batch: Batch) -> Iterator[Call]:
 
 def _text_calls(module: nn.Module, takes: Mapping[str, inspect.Parameter], named: list[str]) -> Iterator[Call]:
     takes_any = any(p.kind is p.VAR_KEYWORD for p in takes.values())
+    needed = [name for name in named if takes[name].default is inspect.Parameter.empty]
     if "input_ids" in named:
         masked = "attention_mask" in named or takes_any
         extra = {"use_cache": False} if "use_cache" in named else {}
-        yield lambda m, b: m(**{k: v for k, v in b.items() if masked or k == "input_ids"}, **extra)
+        more = [name for name in needed if name not in ("input_ids", "attention_mask")]
+        for rest, masks in _needed(module, more):
+            yield TextCall(
+                rest, masks, given=("input_ids", "attention_mask") if masked else ("input_ids",), extra=extra
+            )
         return
     first = takes[named[0]] if named else None
     if first is not None and re.search(r"dict|mapping", str(first.annotation), re.IGNORECASE):
         yield lambda m, b: m(dict(b))
-    rest = _needed(module, takes, named)
-    yield lambda m, b: m(b["input_ids"], **{name: make(b["input_ids"]) for name, make in rest.items()})
+    for rest, masks in _needed(module, [name for name in needed if name not in named[:1]]):
+        yield TextCall(rest, masks)
     yield lambda m, b: m(dict(b))
 
 
-def _needed(
-    module: nn.Module, takes: Mapping[str, inspect.Parameter], named: list[str]
-) -> dict[str, Callable[[Tensor], Any]]:
-    """Masks and lengths that have no default, for texts without padding."""
-    made: dict[str, Callable[[Tensor], Any]] = {}
-    for name in named[1:]:
-        if takes[name].default is not inspect.Parameter.empty:
-            continue
-        if _PAD_NONE.search(name):
-            made[name] = lambda ids: torch.zeros_like(ids, dtype=torch.bool)
-        elif _LENGTHS.search(name):
-            made[name] = lambda ids: torch.full((len(ids),), ids.shape[1], device="cpu")
-        elif name == "attention_mask":
-            made[name] = torch.ones_like
-        elif _KEEP_ALL.search(name):
-            made[name] = lambda _: None
-        else:
+def _needed(module: nn.Module, names: Sequence[str]) -> Iterator[tuple[dict[str, Make], tuple[str, ...]]]:
+    """Masks, lengths, places and kinds of tokens that have no default, for texts without padding.
+
+    A mask whose polarity its name does not tell is None, which cannot be wrong; where the model fails on that, one that
+    keeps every token, as transformers have it; its name is given beside, to be tried out in the rehearsal.
+    """
+    unclear = [name for name in names if _KEEP_ALL.search(name) and name != "attention_mask"]
+    made: dict[str, Make] = dict.fromkeys(unclear, lambda _: None)
+    for name in names:
+        made.setdefault(name, next((make for pattern, make in _MADE if pattern.search(name)), _unknown))
+        if made[name] is _unknown:
             raise ProbeError(
                 f"the forward pass of {type(module).__name__} needs {name!r} beside a batch of texts; pass call=, a "
                 "function of the model and a batch, or name the part that is read with module="
             )
-    return made
+    yield made, ()
+    if unclear:
+        yield {**made, **dict.fromkeys(unclear, torch.ones_like)}, tuple(unclear)
 
 
 def _pixel_calls(module: nn.Module, takes: Mapping[str, inspect.Parameter], named: list[str]) -> Iterator[Call]:

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from ontogeny.errors import ProbeError
 from ontogeny.extraction.calling import Call
 from ontogeny.extraction.inputs import Batch
-from ontogeny.extraction.layers import EMBEDDINGS
-from ontogeny.extraction.pooling import first_tensor
+from ontogeny.extraction.layers import Entrance, Layer, module_of
 from ontogeny.extraction.preserved import LeftBehindError
 from ontogeny.extraction.state import CannotRestoreError
 
@@ -41,7 +40,7 @@ def run(
     batch: Batch,
     *,
     call: Call,
-    layers: Mapping[str, nn.Module | None],
+    layers: Mapping[str, Layer],
     take: Take,
     ids: Sequence[str] = (),
 ) -> Any:
@@ -51,9 +50,9 @@ def run(
         part: the module that is read.
         batch: on its device.
         call: how it is called.
-        layers: name -> module, or None for what has none.
-        take: called with the layer's name, the number of the call, and a detached tensor (the layer's own memory: to
-            be copied or pooled at once), or what was given in place of one.
+        layers: name -> layer.
+        take: called with the layer's name, the number of the call, and what the layer returned (its own memory: to be
+            copied or pooled at once).
         ids: of the stimuli, for errors.
 
     Returns:
@@ -74,10 +73,11 @@ def run(
 
 
 @contextmanager
-def _listening(part: nn.Module, layers: Mapping[str, nn.Module | None], take: Take) -> Iterator[None]:
+def _listening(part: nn.Module, layers: Mapping[str, Layer], take: Take) -> Iterator[None]:
     """Hooks on the layers, and on embeddings, whose missing rows would end the process on a GPU."""
     scripted = torch.jit.ScriptModule  # calls no hooks
-    handles = [_listen(n, m, take) for n, m in layers.items() if m is not None and not isinstance(m, scripted)]
+    silent = (type(None), scripted)
+    handles = [_listen(name, one, take) for name, one in layers.items() if not isinstance(module_of(one), silent)]
     for name, module in part.named_modules():
         if isinstance(module, nn.Embedding) and type(module).forward is nn.Embedding.forward:
             handles.append(module.register_forward_pre_hook(_checks_rows(name)))
@@ -88,32 +88,24 @@ def _listening(part: nn.Module, layers: Mapping[str, nn.Module | None], take: Ta
             handle.remove()
 
 
-def _listen(name: str, module: nn.Module, take: Take) -> torch.utils.hooks.RemovableHandle:
+def _listen(name: str, layer: Layer, take: Take) -> torch.utils.hooks.RemovableHandle:
     calls = 0
 
     def take_output(_module: nn.Module, _args: Any, output: Any) -> None:
         nonlocal calls
-        take(name, calls, _whole(output))
+        take(name, calls, output)
         calls += 1
 
     def take_input(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         nonlocal calls
         if calls == 0:
-            take(name, 0, _whole(args if args else kwargs))
+            take(name, 0, (*args, kwargs))
         calls += 1
 
-    if name == EMBEDDINGS:
-        return module.register_forward_pre_hook(take_input, with_kwargs=True)
-    return module.register_forward_hook(take_output)
-
-
-def _whole(output: Any) -> Any:
-    tensor = first_tensor(output)
-    if tensor is None:
-        return output
-    if tensor.is_nested:  # texts of one length, so that there is nothing to be padded
-        tensor = tensor.to_padded_tensor(0.0)
-    return (tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor).detach()
+    if isinstance(layer, Entrance):
+        return layer.block.register_forward_pre_hook(take_input, with_kwargs=True)
+    assert layer is not None  # noqa: S101 - it has a module
+    return layer.register_forward_hook(take_output)
 
 
 def _checks_rows(name: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
 
-from ontogeny.extraction.axes import Axes
 from ontogeny.extraction.calling import Call, find_module, module_to_read
-from ontogeny.extraction.layers import named_layers
+from ontogeny.extraction.chosen import Chosen
+from ontogeny.extraction.layers import SURPRISAL, Entrance, Layer, named_layers
 
-__all__ = ["Plan", "Way"]
+__all__ = ["DEPENDS", "Plan", "Way"]
+
+DEPENDS = "its features depend on what else is in the batch, and the model cannot read a stimulus alone"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,10 +54,12 @@ class Plan:
         call: how the module is called.
         autocast: type that its forward pass runs in; None: that of the weights.
         calls: name of a layer -> (name without the number of the call, that number), in the order of the model.
-        modules: the former of these -> name of the module; "embeddings" is what enters the first block.
-        axes: name of a layer -> what the axes of its output are.
+        modules: the former of these -> name of the module.
+        entrances: the former of these that are what enters the module, not what it returns.
+        outputs: name of a layer -> which tensor of its output is read, and what the axes of it are.
         refused: name of a layer -> why it is not read.
         alone: whether each stimulus is read by itself, since its features depend on what else is in a batch.
+        late: whether that showed in a probe alone, and not in the rehearsal.
         draws: whether reading draws random numbers, which start from one seed then.
         changes: what reading changes in the model, all of it put back.
         precision: in words.
@@ -68,15 +72,40 @@ class Plan:
     autocast: torch.dtype | None = None
     calls: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     modules: Mapping[str, str] = field(default_factory=dict)
-    axes: Mapping[str, Axes] = field(default_factory=dict)
+    entrances: frozenset[str] = frozenset()
+    outputs: Mapping[str, Chosen] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
     alone: bool = False
+    late: bool = False
     draws: bool = False
     changes: tuple[str, ...] = ()
     precision: str = ""
     seconds: float = 0.0
     width: int = 0
     surprisal: bool = False
+
+    def layers(self, named: Mapping[str, nn.Module]) -> dict[str, Layer]:
+        """The layers in `named`, all modules by name."""
+        return {
+            name: Entrance(named[module]) if name in self.entrances else named[module]
+            for name, module in self.modules.items()
+        }
+
+    def apart(self) -> Plan:
+        """The same for single stimuli, since a probe found that features depend on what else is in a batch."""
+        return replace(self, alone=True, late=True)
+
+    def without(self, layers: Collection[str]) -> Plan:
+        """The same without layers that depend on what else is in a batch, of a model that reads no single stimulus."""
+        calls = {name: key for name, key in self.calls.items() if name not in layers}
+        kept = {name for name, _ in calls.values()}
+        return replace(
+            self,
+            calls=calls,
+            modules={name: module for name, module in self.modules.items() if name in kept},
+            refused={**self.refused, **dict.fromkeys(layers, DEPENDS)},
+            surprisal=self.surprisal and SURPRISAL not in layers,
+        )
 
     @property
     def readable(self) -> bool:
@@ -93,7 +122,8 @@ class Plan:
     def notes(self) -> list[str]:
         """What a reader of the scores should know, for the record."""
         found = [self.precision] if self.precision else []
-        found += ["one stimulus at a time"] if self.alone else []
+        why = ", since features were others in large batches" if self.late else ""
+        found += [f"one stimulus at a time{why}"] if self.alone else []
         found += ["a fixed random seed"] if self.draws else []
         return found
 

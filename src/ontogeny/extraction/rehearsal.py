@@ -7,27 +7,31 @@ What is found becomes a `Plan`. A layer that cannot be read rightly is refused b
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from ontogeny.errors import ProbeError
-from ontogeny.extraction.axes import Axes, batch_axis, batch_first, space_axes, token_axes
-from ontogeny.extraction.calling import Call
+from ontogeny.extraction.axes import Axes, batch_axis, batch_first, token_axes
+from ontogeny.extraction.calling import Call, TextCall
+from ontogeny.extraction.chosen import Chosen, choose
 from ontogeny.extraction.forward import place, run
 from ontogeny.extraction.inputs import Batch, Reader
 from ontogeny.extraction.isolation import Observed, observing
-from ontogeny.extraction.layers import SURPRISAL, choose_layers, plain_model
-from ontogeny.extraction.plan import Plan, Way
+from ontogeny.extraction.layers import SURPRISAL, Entrance, Layer, choose_layers, module_of, plain_model
+from ontogeny.extraction.masks import try_masks
+from ontogeny.extraction.outputs import Path
+from ontogeny.extraction.plan import DEPENDS, Plan, Way
 from ontogeny.extraction.preserved import LeftBehindError, what_reading_changes
 from ontogeny.extraction.ranks import ALONE, Ranks
+from ontogeny.extraction.rehearsed import Key, Outputs, alike, width
 from ontogeny.extraction.samples import sample, several, texts, varied
+from ontogeny.extraction.space import Maps, space_axes
 from ontogeny.extraction.state import SavedState
 from ontogeny.extraction.surprisal import looks_ahead, picked_logits
 from ontogeny.extraction.trial import first_that_runs, precision
@@ -35,23 +39,7 @@ from ontogeny.extraction.trial import first_that_runs, precision
 __all__ = ["rehearse"]
 
 _MOST_CALLS = 64
-_ALIKE = {torch.float64: 1e-4, torch.float32: 1e-4}
-
-
-@dataclass(slots=True)
-class _Outputs:
-    """One forward pass: (module, number of the call) -> output, and what the model returned."""
-
-    caught: dict[tuple[str, int], Any] = field(default_factory=dict)
-    returned: Any = None
-    failed: bool = False
-
-    def tensor(self, key: tuple[str, int]) -> Tensor | None:
-        found = self.caught.get(key)
-        return found if isinstance(found, Tensor) else None
-
-    def take(self, name: str, number: int, output: Any) -> None:
-        self.caught[name, number] = output.clone() if isinstance(output, Tensor) else output
+_LOGITS = (SURPRISAL, 0)
 
 
 def rehearse(model: nn.Module, reader: Reader, way: Way, ranks: Ranks = ALONE, *, batch_size: int = 8) -> Plan:
@@ -92,9 +80,10 @@ class _Rehearsal:
     way: Way
     call: Call
     base: Batch
-    layers: dict[str, nn.Module | None] = field(default_factory=dict)
+    layers: dict[str, Layer] = field(default_factory=dict)
     prefix: int = 0
     patches: tuple[int, ...] = ()
+    maps: Maps = field(default_factory=lambda: Maps(()))
 
     def plan(self, seen: Observed, counts: Mapping[str, int], *, alone: bool) -> Plan:
         """Read several times; the plan, as far as it is found here."""
@@ -105,72 +94,103 @@ class _Rehearsal:
         self.prefix = next(iter(_said(way.part(model), "num_prefix_tokens")), 0)
         self.patches = _said(way.part(model), "num_patches")
         start = time.perf_counter()
-        whole = self._run(seen, self.base)
+        with self._watching(way.part(model)):
+            whole = self._run(seen, self.base)
         seconds = (time.perf_counter() - start) / self.base.size
         draws = seen.drew()
         fewer = self._run(seen, self.base if alone else self.base.only(range(self.base.size - 1)))
         other = self._try(seen, varied(self.base.only(range(min(2, self.base.size)))))
         calls, refused = self._calls(whole, fewer)
-        axes: dict[str, Axes] = {}
+        outputs: dict[str, Chosen] = {}
         for name, key in calls.items():
-            found = self._axes(key, whole, fewer, other)
+            found = self._chosen(key, whole, fewer, other)
             if isinstance(found, str):
                 refused[name] = found
             else:
-                axes[name] = found
+                outputs[name] = found
         again = self._run(seen, self.base)
-        for name, key in calls.items():
-            if name in axes and not _alike(whole.tensor(key), again.tensor(key)):
-                refused[name] = "two readings of the same weights differ; it draws numbers that no seed reaches"
-        if not alone:
-            usable = {calls[name]: found for name, found in axes.items() if name not in refused}
-            alone, depending = self._depends_on_batch(seen, whole, usable)
-            why = "its features depend on what else is in the batch, and the model cannot read a stimulus alone"
-            refused.update({name: why for name, key in calls.items() if key in depending})
-        if SURPRISAL in self.layers and (why := self._no_surprisal(seen, whole)):
+        surprisal = self.layers.get(SURPRISAL, self) is None
+        if surprisal and (why := self._no_surprisal(seen, whole)):
             refused[SURPRISAL] = why
+        asked = dict(calls)
+        if surprisal and SURPRISAL not in refused:
+            asked[SURPRISAL], outputs[SURPRISAL] = _LOGITS, Chosen(path=(), axes=Axes())
+        for name, chosen in outputs.items():
+            key = asked[name]
+            if not alike(whole.tensor(key, chosen.path), again.tensor(key, chosen.path)):
+                refused[name] = "two readings of the same weights differ; it draws numbers that no seed reaches"
+        self._try_masks(seen, {asked[name]: chosen for name, chosen in outputs.items()})
+        if not alone:
+            usable = {asked[name]: found for name, found in outputs.items() if name not in refused}
+            alone, depending = self._depends_on_batch(seen, whole, usable)
+            refused.update({name: DEPENDS for name, key in asked.items() if key in depending})
         kept = {name: key for name, key in calls.items() if name not in refused}
         names = {id(module): name for name, module in way.named(model).items()}
         return Plan(
             call=self.call,
             calls=kept,
-            modules={name: names[id(self.layers[name])] for name, _ in kept.values()},
-            axes=axes,
+            modules={name: names[id(module_of(self.layers[name]))] for name, _ in kept.values()},
+            entrances=frozenset(name for name, layer in self.layers.items() if isinstance(layer, Entrance)),
+            outputs=outputs,
             refused=refused,
             alone=alone,
             draws=draws,
             seconds=seconds,
-            width=sum(_width(whole.tensor(key), axes[name]) for name, key in kept.items()),
-            surprisal=SURPRISAL in self.layers and SURPRISAL not in refused,
+            width=sum(width(whole.tensor(key, outputs[name].path), outputs[name]) for name, key in kept.items()),
+            surprisal=surprisal and SURPRISAL not in refused,
         )
 
-    def _run(self, seen: Observed, batch: Batch) -> _Outputs:
+    def _watching(self, part: nn.Module) -> AbstractContextManager[None]:
+        """The maps that pictures become are noted."""
+        if self.base.n_tokens is not None:
+            return nullcontext()
+        self.maps = Maps(tuple(self.base.inputs["pixels"].shape))
+        return self.maps.watching(part)
+
+    def _try_masks(self, seen: Observed, read: Mapping[Key, Chosen]) -> None:
+        """See whether 1 in a mask that the model needs keeps a token."""
+        if isinstance(self.call, TextCall) and self.call.masks:
+            try_masks(lambda call, batch: self._run(seen, batch, call), self.call, self.base, read)
+
+    def _run(self, seen: Observed, batch: Batch, call: Call | None = None) -> Outputs:
         seen.again()
-        out = _Outputs()
+        out = Outputs()
         placed = place(batch, seen.model)
         part = self.way.part(seen.model)
-        out.returned = run(part, placed, call=self.call, layers=self.layers, take=out.take, ids=self.way.ids)
-        return out
+        way = call or self.call
+        out.returned = run(part, placed, call=way, layers=self.layers, take=out.take, ids=self.way.ids)
+        return self._with_logits(out, batch)
 
-    def _try(self, seen: Observed, batch: Batch) -> _Outputs:
+    def _try(self, seen: Observed, batch: Batch) -> Outputs:
         """As far as the model gets with inputs of another size."""
         seen.again()
-        out = _Outputs(failed=True)
+        out = Outputs(failed=True)
         with suppress(ProbeError):
-            run(self.way.part(seen.model), place(batch, seen.model), call=self.call, layers=self.layers, take=out.take)
+            part, placed = self.way.part(seen.model), place(batch, seen.model)
+            out.returned = run(part, placed, call=self.call, layers=self.layers, take=out.take)
             out.failed = False
+        return self._with_logits(out, batch)
+
+    def _with_logits(self, out: Outputs, batch: Batch) -> Outputs:
+        """Where surprisal is read, the logits are looked at as those of a layer are."""
+        if batch.n_tokens is not None and self.layers.get(SURPRISAL, self) is None:
+            logits = picked_logits(out.returned, batch.inputs["input_ids"])
+            if logits is not None:
+                out.take(*_LOGITS, logits)
         return out
 
-    def _calls(self, whole: _Outputs, fewer: _Outputs) -> tuple[dict[str, tuple[str, int]], dict[str, str]]:
+    def _calls(self, whole: Outputs, fewer: Outputs) -> tuple[dict[str, Key], dict[str, str]]:
         """Name -> (module, number of the call) of all that ran, and why the others are refused."""
         wanted = [self.way.layers] if isinstance(self.way.layers, str) else list(self.way.layers)
-        calls: dict[str, tuple[str, int]] = {}
+        calls: dict[str, Key] = {}
         refused: dict[str, str] = {}
-        for name, module in self.layers.items():
+        for name, module in ((name, module_of(layer)) for name, layer in self.layers.items()):
             if module is None:
                 continue
             n = sum(key[0] == name for key in whole.caught)
-            if not n:
+            if name == SURPRISAL:
+                refused[name] = "a module of this name would be taken for the surprisal of texts; choose one around it"
+            elif not n:
                 scripted = isinstance(module, torch.jit.ScriptModule)
                 refused[name] = "TorchScript calls no hooks" if scripted else "it was not run in the forward pass"
             elif n > _MOST_CALLS:
@@ -183,12 +203,22 @@ class _Rehearsal:
                 calls.update(asked or names)
         return calls, refused
 
-    def _axes(self, key: tuple[str, int], whole: _Outputs, fewer: _Outputs, other: _Outputs) -> Axes | str:
-        """The axes of one layer's output, or why it has none that could be read."""
-        a, b, c = whole.tensor(key), fewer.tensor(key), other.tensor(key)
+    def _chosen(self, key: Key, whole: Outputs, fewer: Outputs, other: Outputs) -> Chosen | str:
+        """Which tensor of one layer's output is read, or why there is none."""
+        if not whole.caught[key]:
+            return f"the layer returned {whole.kinds[key]} without a tensor in it"
+        axes = partial(self._axes, key, whole, fewer, other)
+        return choose(whole.caught[key], axes, text=self.base.n_tokens is not None)
+
+    def _axes(self, key: Key, whole: Outputs, fewer: Outputs, other: Outputs, path: Path) -> Axes | str:
+        """The axes of one tensor, or why it has none that could be read."""
+        a, b, c = whole.tensor(key, path), fewer.tensor(key, path), other.tensor(key, path)
         n = self.base.size
         if a is None or b is None:
-            return f"the layer returned {type(whole.caught.get(key)).__name__} without a tensor in it"
+            return "which tensors are in its output depends on the batch"
+        if not a.is_floating_point() or a.layout is not torch.strided:
+            kind = str(a.dtype if not a.is_floating_point() else a.layout).removeprefix("torch.")
+            return f"the layer's output is {kind}, and features are floating-point numbers; choose another layer"
         batch = batch_axis(a.shape, b.shape, n, n - 1 if n > 1 else 1)
         if batch is None:
             return (
@@ -200,11 +230,9 @@ class _Rehearsal:
         if tokens is not None:
             shorter = varied(self.base).n_tokens or 0
             return token_axes(a.shape, shape, (tokens, shorter), batch)
-        module = self.layers[key[0]]
+        module = module_of(self.layers[key[0]])
         assert module is not None  # noqa: S101 - it was run
-        pixels = self.base.inputs["pixels"]
-        square = pixels.ndim < 4 or pixels.shape[-1] == pixels.shape[-2]
-        found = space_axes(a.shape, shape, batch, module, square=square)
+        found = space_axes(a.shape, shape, batch, module, self.maps)
         return Axes(batch=batch, positions=found.positions, prefix=self._prefix(a, found), why=found.why)
 
     def _prefix(self, x: Tensor, axes: Axes) -> int:
@@ -218,15 +246,13 @@ class _Rehearsal:
         places = self.patches or [k * k for k in range(1, 200)]
         return self.prefix if n - self.prefix in places and n not in places else 0
 
-    def _depends_on_batch(
-        self, seen: Observed, whole: _Outputs, axes: Mapping[tuple[str, int], Axes]
-    ) -> tuple[bool, set[tuple[str, int]]]:
+    def _depends_on_batch(self, seen: Observed, whole: Outputs, axes: Mapping[Key, Chosen]) -> tuple[bool, set[Key]]:
         """Whether a stimulus alone gives something else than in the batch.
 
         Returns:
             Whether each has to be read alone; and, where none can be, the layers that depend on the batch.
         """
-        depending: set[tuple[str, int]] = set()
+        depending: set[Key] = set()
         can_be_alone = True
         for i in sorted({0, self.base.size // 2, self.base.size - 1}):
             few = self._try(seen, self.base.only([i]))
@@ -235,17 +261,17 @@ class _Rehearsal:
             if not can_be_alone:
                 few = self._try(seen, self.base.only([i, (i + 1) % self.base.size]))
             for key, found in axes.items():
-                together, apart = whole.tensor(key), few.tensor(key)
+                together, apart = whole.tensor(key, found.path), few.tensor(key, found.path)
                 if (
                     together is None
                     or apart is None
                     or apart.ndim != together.ndim
-                    or not _alike(batch_first(together, found)[i], batch_first(apart, found)[0])
+                    or not alike(batch_first(together, found.axes)[i], batch_first(apart, found.axes)[0])
                 ):
                     depending.add(key)
         return (bool(depending), set()) if can_be_alone else (False, depending)
 
-    def _no_surprisal(self, seen: Observed, whole: _Outputs) -> str:
+    def _no_surprisal(self, seen: Observed, whole: Outputs) -> str:
         ids = self.base.inputs["input_ids"] if self.base.n_tokens is not None else None
         if ids is None:
             return "'surprisal' is for text"
@@ -266,21 +292,3 @@ def _said(model: nn.Module, attribute: str) -> tuple[int, ...]:
     """What its modules say of themselves."""
     found = (getattr(module, attribute, None) for module in model.modules())
     return tuple(n for n in found if isinstance(n, int))
-
-
-def _width(x: Tensor | None, axes: Axes) -> int:
-    """Features per stimulus once the positions are pooled over."""
-    pooled = {axes.batch, *(axes.positions or ())}
-    return 0 if x is None else math.prod(size for i, size in enumerate(x.shape) if i not in pooled)
-
-
-def _alike(a: Tensor | None, b: Tensor | None) -> bool:
-    """Equal up to rounding; what is not finite is left to others."""
-    if a is None or b is None or a.shape != b.shape:
-        return a is b
-    if not a.is_floating_point():
-        return torch.equal(a, b)
-    x, y = a.double(), b.double()
-    if not bool(torch.isfinite(x).all()):
-        return True
-    return bool((x - y).norm() <= _ALIKE.get(a.dtype, 5e-2) * x.norm())

@@ -41,12 +41,12 @@ def several(batch: Batch) -> Batch:
 
 
 def varied(batch: Batch) -> Batch:
-    """The same with texts of another length, or pictures of twice the height and width."""
+    """The same with texts of another length, or pictures of twice the height and width, sounds of twice the length."""
     ids = batch.inputs.get("input_ids")
     if ids is not None:
         return texts(ids[:, :-1] if ids.shape[1] > 2 else torch.cat([ids, ids[:, -1:]], dim=1), batch.rows)
     pixels = batch.inputs["pixels"]
-    for axis in range(2, pixels.ndim):
+    for axis in range(2 if pixels.ndim > 2 else 1, pixels.ndim):
         pixels = pixels.repeat_interleave(2, dim=axis)
     return Batch(inputs={"pixels": pixels}, size=batch.size, rows=batch.rows)
 

@@ -12,6 +12,7 @@ from ontogeny.extraction.calling import Call, ways_to_call
 from ontogeny.extraction.forward import place, run
 from ontogeny.extraction.inputs import Batch
 from ontogeny.extraction.isolation import observing
+from ontogeny.extraction.layers import Layer
 from ontogeny.extraction.plan import Way
 from ontogeny.extraction.preserved import LeftBehindError
 from ontogeny.extraction.ranks import Ranks
@@ -50,7 +51,7 @@ def first_that_runs(
 
                 try:
                     with observing(model, ranks, autocast=autocast) as seen:
-                        named: dict[str, nn.Module | None] = dict(way.named(seen.model))
+                        named: dict[str, Layer] = dict(way.named(seen.model))
                         placed = place(batch, seen.model)
                         run(way.part(seen.model), placed, call=call, layers=named, take=count, ids=way.ids)
                 except LeftBehindError:

@@ -18,6 +18,7 @@ __all__ = [
     "Inputs",
     "class_logits",
     "described",
+    "fitting",
     "inputs_of",
     "is_integer",
     "outputs",
@@ -138,22 +139,39 @@ def own_loss(output: Any) -> float | None:
     return float(scalars[0].float()) if len(scalars) == 1 else None
 
 
-def class_logits(output: Any, target: Tensor) -> Tensor | None:
-    """The output's logits for integer targets, chosen by shape, with the classes last; None where nothing fits.
+def fitting(output: Any, target: Tensor, *, second: bool | None = None) -> list[Tensor]:
+    """Tensors of the output that could be logits for integer targets, with the classes last.
 
-    Classes stand behind the target's axes (tokens), or behind the batch (pixels: batch x classes x height x width).
+    Args:
+        output: of the model.
+        target: integers.
+        second: whether classes stand behind the batch; None: both are tried.
     """
-    fitting = []
+    found = []
     for name, value in outputs(output).items():
         if name == "loss" or value.ndim != target.ndim + 1:
             continue
-        last = value if value.shape[:-1] == target.shape else None
-        second = value.movedim(1, -1)
-        first = second if target.ndim > 1 and second.shape[:-1] == target.shape else None
-        both = [first, last] if target.ndim > 2 else [last, first]
-        fitting += [logits for logits in both if logits is not None]
+        last = value if value.shape[:-1] == target.shape and second is not True else None
+        moved = value.movedim(1, -1)
+        behind = moved if target.ndim > 1 and moved.shape[:-1] == target.shape and second is not False else None
+        both = [behind, last] if target.ndim > 2 else [last, behind]
+        found += [logits for logits in both if logits is not None]
+    return found
+
+
+def class_logits(output: Any, target: Tensor, *, second: bool | None = None) -> Tensor | None:
+    """The output's logits for integer targets, chosen by shape, with the classes last; None where nothing fits.
+
+    Classes stand behind the target's axes (tokens), or behind the batch (pixels: batch x classes x height x width).
+
+    Args:
+        output: of the model.
+        target: integers.
+        second: whether classes stand behind the batch; None: both are tried.
+    """
+    found = fitting(output, target, second=second)
     highest = int(target.max()) if target.numel() else 0
-    return next((logits for logits in fitting if logits.shape[-1] > highest), fitting[0] if fitting else None)
+    return next((logits for logits in found if logits.shape[-1] > highest), found[0] if found else None)
 
 
 def described(batch: Any) -> str:

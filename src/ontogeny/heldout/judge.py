@@ -12,7 +12,6 @@ from ontogeny.errors import ProbeError
 from ontogeny.extraction.signatures import insides
 from ontogeny.heldout.calling import (
     Inputs,
-    class_logits,
     described,
     inputs_of,
     is_integer,
@@ -23,6 +22,7 @@ from ontogeny.heldout.calling import (
     taken,
 )
 from ontogeny.heldout.judged import NATS, SQUARED, Judged, by_class, by_value, nearest_of, predicted
+from ontogeny.heldout.order import Order
 from ontogeny.heldout.shifts import evidence, is_causal, judge_tokens, labels_of, pair_of, shift_of
 
 __all__ = ["Judge"]
@@ -42,6 +42,7 @@ class Judge:
         self.model = model
         self._same = evidence(batches)
         self._unclear = _are_shares(batches)
+        self._order = Order(model)
         self._shift: int | None = None
         self._causal = False
         self._unit = ""
@@ -71,14 +72,15 @@ class Judge:
         if labels is None:
             return self._next_tokens(batch, inputs)
         if self._makes_decoder_inputs(batch, labels):
-            output = inputs.run(self.model, labels=labels)
-            if (logits := class_logits(output, labels)) is None:
+            inputs = Inputs(placed=inputs.placed, named={**inputs.named, "labels": labels})
+            output = inputs.run(self.model)
+            if (logits := self._order.logits(output, labels, inputs)) is None:
                 raise self._does_not_fit(output, batch, labels)
             return by_class(logits, labels)
         if is_integer(labels) and isinstance(ids, Tensor) and labels.ndim == 2 and labels.shape == ids.shape:
             return self._tokens(inputs, ids, labels, batch)
         output = inputs.run(self.model)
-        logits = class_logits(output, _squeezed(labels)) if is_integer(labels) else None
+        logits = self._order.logits(output, _squeezed(labels), inputs) if is_integer(labels) else None
         if logits is not None and logits.shape[-1] > 1:
             return by_class(logits, _squeezed(labels))
         return self._values(output, labels, batch, inputs)
@@ -88,7 +90,7 @@ class Judge:
         if is_integer(x) and is_integer(y) and x.ndim == 2 and x.shape == y.shape and x.shape[1] > 1:
             return self._tokens(inputs, x, y, (x, y))
         output = inputs.run(self.model)
-        logits = class_logits(output, _squeezed(y)) if is_integer(y) else None
+        logits = self._order.logits(output, _squeezed(y), inputs) if is_integer(y) else None
         if logits is not None and logits.shape[-1] > 1:
             return by_class(logits, _squeezed(y))
         if is_integer(y):
@@ -135,25 +137,25 @@ class Judge:
         if len(inputs.placed) == 1 and second_takes_targets(self.model):
             inputs = Inputs(placed=(*inputs.placed, targets), named=inputs.named)
         output = inputs.run(self.model)
-        logits = class_logits(output, targets)
+        logits = self._order.logits(output, targets, inputs)
         if logits is None and not inputs.placed and "labels" in (taken(self.model) or ()):
             inputs = Inputs(named={**inputs.named, "labels": targets})
             output = inputs.run(self.model)
-            logits = class_logits(output, targets)
+            logits = self._order.logits(output, targets, inputs)
         if logits is None:
             raise self._does_not_fit(output, batch, targets)
         return inputs, output, logits
 
     def _decided(self, shift: int | None, inputs: Inputs, ids: Tensor, mask: Any) -> int:
         if shift is None:
-            return int(is_causal(self.model, inputs, ids, mask))
+            return int(is_causal(self._order, inputs, ids, mask))
         if shift == 1 or self._same == 1:
             self._refuse_unless_causal(inputs, ids, mask)
         return shift
 
     def _refuse_unless_causal(self, inputs: Inputs, ids: Tensor, mask: Any) -> None:
         if not self._causal:
-            if not is_causal(self.model, inputs, ids, mask):
+            if not is_causal(self._order, inputs, ids, mask):
                 raise self._has_no_next_token()
             self._causal = True
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ontogeny.errors import ProbeError
@@ -73,7 +74,7 @@ def by_class(logits: Tensor, target: Tensor, counted: Tensor | None = None) -> J
     """Cross-entropy in nats. Negative targets are not judged, nor are void pixels (255 of fewer classes).
 
     Args:
-        logits: ... x classes.
+        logits: ... x classes; or probabilities, none negative and each case's with a sum of 1, whose logarithm counts.
         target: ..., integer.
         counted: ..., which are judged; all where None.
 
@@ -90,8 +91,18 @@ def by_class(logits: Tensor, target: Tensor, counted: Tensor | None = None) -> J
             f"the model's logits have {classes} classes ({described(logits)}), and held-out targets go up to "
             f"{int(wanted.max())}; pass the targets that the model is trained on, or loss=..."
         )
+    if _are_probabilities(given, logits.dtype):
+        given = given.clamp_min(torch.finfo(given.dtype).tiny).log()
     losses = nn.functional.cross_entropy(given, wanted, reduction="none")
     return Judged(losses=losses, right=given.argmax(dim=-1) == wanted, unit=NATS)
+
+
+def _are_probabilities(values: Tensor, dtype: torch.dtype) -> bool:
+    """Whether no value is negative and each case's have a sum of 1, as far as the type that they came in tells."""
+    if not values.numel() or bool((values < 0).any()):
+        return False
+    rounding = max(1e-4, torch.finfo(dtype).eps)
+    return bool(((values.sum(dim=-1) - 1).abs() <= rounding).all())
 
 
 def predicted(output: Any, target: Tensor) -> Tensor | None:

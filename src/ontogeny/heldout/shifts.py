@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ontogeny.errors import ProbeError
 from ontogeny.extraction.signatures import insides
 from ontogeny.extraction.surprisal import looks_ahead
 from ontogeny.heldout.calling import LABELS, Inputs, class_logits, is_integer
 from ontogeny.heldout.judged import Judged, by_class, nearest_of
+from ontogeny.heldout.order import Order
 
 __all__ = ["evidence", "is_causal", "judge_tokens", "labels_of", "pair_of", "shift_of"]
 
@@ -84,11 +85,12 @@ def shift_of(logits: Tensor, target: Tensor, same: float, own: float | None) -> 
     return 1 if same == 1 else 0 if same < _MOSTLY else None
 
 
-def is_causal(model: nn.Module, inputs: Inputs, ids: Tensor, mask: Tensor | None) -> bool:
+def is_causal(order: Order, inputs: Inputs, ids: Tensor, mask: Tensor | None) -> bool:
     """Whether logits at earlier tokens stay when the last one is another: tried out on a few tokens of one row.
 
     Args:
-        model: one made for masked language modelling, by the name of its class, is not tried out.
+        order: of the model and its classes; a model made for masked language modelling, by the name of its class, is
+            not tried out.
         inputs: of a forward pass, `ids` among them.
         ids: batch x tokens.
         mask: see `judge_tokens`.
@@ -96,7 +98,7 @@ def is_causal(model: nn.Module, inputs: Inputs, ids: Tensor, mask: Tensor | None
     Raises:
         ProbeError: the forward pass failed.
     """
-    if any(type(each).__name__.endswith("ForMaskedLM") for each in insides(model)):
+    if any(type(each).__name__.endswith("ForMaskedLM") for each in insides(order.model)):
         return False
     attended = mask > 0 if mask is not None and mask.shape == ids.shape else torch.ones_like(ids, dtype=torch.bool)
     row = int(attended.sum(dim=1).argmax())
@@ -104,15 +106,13 @@ def is_causal(model: nn.Module, inputs: Inputs, ids: Tensor, mask: Tensor | None
     if len(places) < 2:
         return True
     try:
-        return _stays(model, inputs, ids, row, places[:_FEW])
+        return _stays(order, inputs, ids, row, places[:_FEW])
     except ProbeError:  # a model that takes one number of tokens only, or inputs that cannot be cut
         every = torch.arange(ids.shape[1], device=ids.device)
-        return _stays(model, inputs, ids, row, every[: int(places[-1]) + 1], whole=every)
+        return _stays(order, inputs, ids, row, every[: int(places[-1]) + 1], whole=every)
 
 
-def _stays(
-    model: nn.Module, inputs: Inputs, ids: Tensor, row: int, places: Tensor, *, whole: Tensor | None = None
-) -> bool:
+def _stays(order: Order, inputs: Inputs, ids: Tensor, row: int, places: Tensor, *, whole: Tensor | None = None) -> bool:
     """Row `row` twice, at `places` (or whole), the second time with another token at the last of them."""
     columns = places if whole is None else whole
     last = len(places) - 1
@@ -130,7 +130,8 @@ def _stays(
         placed=tuple(excerpt(value) for value in inputs.placed),
         named={name: excerpt(value) for name, value in inputs.named.items()},
     )
-    logits = class_logits(tried.run(model), torch.zeros(2, len(columns), dtype=torch.long, device=ids.device))
+    target = torch.zeros(2, len(columns), dtype=torch.long, device=ids.device)
+    logits = class_logits(tried.run(order.model), target, second=order.second)
     if logits is None:
-        raise ProbeError(f"{type(model).__name__} gave no logits for {len(columns)} tokens")
+        raise ProbeError(f"{type(order.model).__name__} gave no logits for {len(columns)} tokens")
     return not looks_ahead(logits[:1, : last + 1], logits[1:, : last + 1])
