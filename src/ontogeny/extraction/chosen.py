@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from ontogeny.extraction.axes import Axes
-from ontogeny.extraction.outputs import Path
+from ontogeny.extraction.layers import Layer
+from ontogeny.extraction.outputs import Path, first_tensor
 
-__all__ = ["Chosen", "choose"]
+__all__ = ["Chosen", "Entered", "choose"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,39 +31,72 @@ class Chosen:
     axes: Axes
 
 
-def choose(found: Mapping[Path, Tensor], axes_of: Callable[[Path], Axes | str], *, text: bool) -> Chosen | str:
-    """The first tensor, unless it has no positions (tokens, space), or is one number, and another one alone has.
+class Entered:
+    """Shapes of what enters the layers at their first calls."""
+
+    def __init__(self) -> None:
+        self.shapes: dict[str, tuple[int, ...]] = {}
+
+    @contextmanager
+    def watching(self, layers: Mapping[str, Layer]) -> Iterator[None]:
+        """Note them in a forward pass."""
+        with ExitStack() as hooks:
+            for name, module in layers.items():
+                if isinstance(module, nn.Module) and not isinstance(module, torch.jit.ScriptModule):
+                    hook = module.register_forward_pre_hook(partial(self._note, name), with_kwargs=True)
+                    hooks.callback(hook.remove)
+            yield
+
+    def _note(self, name: str, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        given = first_tensor((*args, kwargs))
+        if given is not None and given.is_floating_point() and not given.is_nested:
+            self.shapes.setdefault(name, tuple(given.shape))
+
+
+def choose(
+    found: Mapping[Path, Tensor], axes_of: Callable[[Path], Axes | str], entered: tuple[int, ...] | None, *, text: bool
+) -> Chosen | str:
+    """The first tensor, unless it has no positions (tokens, space) or features, and another one alone has.
 
     So a loss of each case, or weights of attention, before the hidden states are passed over; of several tensors with
-    positions the first is what is handed on, as PyTorch and transformers have it.
+    positions and features the first is what is handed on, as PyTorch and transformers have it, unless another one alone
+    has the shape of what entered the layer and differs from the first in its features only.
 
     Args:
         found: the tensors in the output, in its order.
         axes_of: the axes of one of them, or why it has none that could be read.
+        entered: shape of what enters the layer, where it is known.
         text: whether texts are read, where a tensor whose positions cannot be told may be passed over too.
 
     Returns:
         The tensor, or why none can be read.
     """
-    paths = list(found)
-    first = axes_of(paths[0])
-    if isinstance(first, Axes) and (_has_places(first) or (first.positions is None and not text)):
-        return Chosen(path=paths[0], axes=first)
-    if isinstance(first, str) and found[paths[0]].ndim > 1:
-        return first
-    others = {path: axes for path in paths[1:] if isinstance(axes := axes_of(path), Axes)}
-    placed = {path: axes for path, axes in others.items() if _has_places(axes) and found[path].ndim > 2}
-    if len(placed) > 1:
-        shapes = ", ".join(str(tuple(found[path].shape)) for path in placed)
-        return (
-            f"it returns several tensors ({tuple(found[paths[0]].shape)}, and with positions {shapes}), and it cannot "
-            "be told which is the layer's output; choose the layer inside that makes it"
-        )
-    path, axes = next(iter(placed.items()), (paths[0], first))
-    if isinstance(axes, str):
-        path, axes = next(iter(others.items()), (path, axes))
-    return axes if isinstance(axes, str) else Chosen(path=path, axes=axes)
+    path = next(iter(found))
+    first = axes_of(path)
+    if len(found) == 1 or (isinstance(first, str) and found[path].ndim > 1):
+        return first if isinstance(first, str) else Chosen(path=path, axes=first)
+    if isinstance(first, Axes) and first.positions is None and not text:
+        return Chosen(path=path, axes=first)
+    known = {each: axes for each in found if isinstance(axes := axes_of(each), Axes)}
+    placed = [each for each, axes in known.items() if axes.positions and found[each].ndim > 2]
+    rivals = [each for each in placed[1:] if tuple(found[each].shape) == entered]
+    if placed[:1] == [path] and len(rivals) == 1 and _differ_in_features(found, path, rivals[0], known[path]):
+        return _unclear(found, [path, *rivals])
+    if len(placed) > 1 and placed[0] != path:
+        return _unclear(found, placed)
+    chosen = next(iter(placed), path if isinstance(first, Axes) else next(iter(known), path))
+    return Chosen(path=chosen, axes=known[chosen]) if chosen in known else str(first)
 
 
-def _has_places(axes: Axes) -> bool:
-    return bool(axes.positions)
+def _differ_in_features(found: Mapping[Path, Tensor], a: Path, b: Path, axes: Axes) -> bool:
+    x, y = found[a].shape, found[b].shape
+    kept = {axes.batch, *(axes.positions or ())}
+    return len(x) == len(y) and x != y and all(x[i] == y[i] for i in kept)
+
+
+def _unclear(found: Mapping[Path, Tensor], several: list[Path]) -> str:
+    shapes = " and ".join(str(tuple(found[path].shape)) for path in several)
+    return (
+        f"it returns several tensors with positions, {shapes}, and it cannot be told which is the layer's output; "
+        "choose the layer inside that makes it"
+    )

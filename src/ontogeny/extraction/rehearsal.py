@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ontogeny.errors import ProbeError
 from ontogeny.extraction.axes import Axes, batch_axis, batch_first, token_axes
 from ontogeny.extraction.calling import Call, TextCall
-from ontogeny.extraction.chosen import Chosen, choose
+from ontogeny.extraction.chosen import Chosen, Entered, choose
 from ontogeny.extraction.forward import place, run
 from ontogeny.extraction.inputs import Batch, Reader
 from ontogeny.extraction.isolation import Observed, observing
@@ -83,6 +83,7 @@ class _Rehearsal:
     layers: dict[str, Layer] = field(default_factory=dict)
     prefix: int = 0
     patches: tuple[int, ...] = ()
+    entered: Entered = field(default_factory=Entered)
     maps: Maps = field(default_factory=lambda: Maps(()))
 
     def plan(self, seen: Observed, counts: Mapping[str, int], *, alone: bool) -> Plan:
@@ -94,7 +95,7 @@ class _Rehearsal:
         self.prefix = next(iter(_said(way.part(model), "num_prefix_tokens")), 0)
         self.patches = _said(way.part(model), "num_patches")
         start = time.perf_counter()
-        with self._watching(way.part(model)):
+        with self._watching(way.part(model)), self.entered.watching(self.layers):
             whole = self._run(seen, self.base)
         seconds = (time.perf_counter() - start) / self.base.size
         draws = seen.drew()
@@ -208,7 +209,8 @@ class _Rehearsal:
         if not whole.caught[key]:
             return f"the layer returned {whole.kinds[key]} without a tensor in it"
         axes = partial(self._axes, key, whole, fewer, other)
-        return choose(whole.caught[key], axes, text=self.base.n_tokens is not None)
+        entered = self.entered.shapes.get(key[0])
+        return choose(whole.caught[key], axes, entered, text=self.base.n_tokens is not None)
 
     def _axes(self, key: Key, whole: Outputs, fewer: Outputs, other: Outputs, path: Path) -> Axes | str:
         """The axes of one tensor, or why it has none that could be read."""

@@ -148,12 +148,25 @@ def second(out):
         (lambda y: (y.pow(2).mean(), y), second),
         (lambda y: (y.argmax(-1), y), second),
         (lambda y: (y @ y.transpose(1, 2), y), second),
+        (lambda y: (y.mean(-1), y), second),
+        (lambda y: (y > 0, y), second),
         (lambda y: {"loss": y.mean((1, 2)), "out": (None, y)}, lambda out: out["out"][1]),
         (lambda y: (y, y * 2, y[..., :3]), lambda out: out[0]),
         (Given, lambda out: out.hidden),
         (lambda y: SimpleNamespace(loss=y.mean(), states=Given(y)), lambda out: out.states.hidden),
     ],
-    ids=["loss of each", "loss", "choices", "weights", "nested", "first of several", "dataclass", "namespace"],
+    ids=[
+        "loss of each",
+        "loss",
+        "choices",
+        "weights",
+        "one of each token",
+        "signs",
+        "nested",
+        "first of several",
+        "dataclass",
+        "namespace",
+    ],
 )
 def test_of_several_tensors_the_hidden_states_are_read(made, handed_on):
     model = Several(made, handed_on)
@@ -163,7 +176,8 @@ def test_of_several_tensors_the_hidden_states_are_read(made, handed_on):
     torch.testing.assert_close(features.values[Site("block", "mean")], expected, rtol=1e-5, atol=1e-6)
 
 
-def test_several_tensors_with_positions_after_one_without_are_refused():
-    features = read(Several(lambda y: (y.mean((1, 2)), y, y[..., :3]), second), "block")
+@pytest.mark.parametrize("made", [lambda y: (y.mean((1, 2)), y, y[..., :3]), lambda y: (y[..., :3], y)])
+def test_several_tensors_with_positions_are_refused_where_the_first_is_not_the_one_that_is_handed_on(made):
+    features = read(Several(made, second), "block")
     assert not features.values
     assert "it cannot be told which is the layer's output" in features.refused[Site("block", "mean")]
