@@ -504,7 +504,7 @@ class ReadsAFile(Counting):
     def start(self):
         with tempfile.NamedTemporaryFile(delete=False) as made:
             made.write(bytes(range(256)))
-        self.on_disk, self.in_memory = open(made.name, "rb"), io.BytesIO(bytes(range(256)))  # noqa: SIM115 - the habit
+        self.on_disk, self.in_memory = Path(made.name).open("rb"), io.BytesIO(bytes(range(256)))  # noqa: SIM115 - the habit
         Path(made.name).unlink()
 
     def __del__(self):
