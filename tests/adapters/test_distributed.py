@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests import benchmarks
 from tests.distributed import batches_run
+from tests.helpers import benchmarks
+from tests.helpers.models import TinyModule, image_data, tiny_gpt, token_rows, tokenizer, transform
 from tests.helpers.processes import run_python
-from tests.models import TinyModule, image_data, tiny_gpt, token_rows, tokenizer, transform
 from torch import nn
 
 from ontogeny import HeldOutLoss, Record, watch
 from ontogeny.errors import ConfigError
-from ontogeny.extraction.ranks import is_first, refuse_unreadable
+from ontogeny.extraction.process_group import is_first, require_supported_sharding
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.slow
@@ -173,11 +173,11 @@ class FullyShardedDataParallel(nn.Module):
 
 def test_models_whose_weights_are_never_whole_are_refused():
     with pytest.raises(ConfigError, match=r"under FSDP1 .* cannot be read while it trains.*Use DDP or FSDP2"):
-        refuse_unreadable(nn.Sequential(FullyShardedDataParallel()))
+        require_supported_sharding(nn.Sequential(FullyShardedDataParallel()))
     model = nn.Linear(2, 2)
     model.weight.ds_id = 0
     with pytest.raises(ConfigError, match="DeepSpeed ZeRO stage 3"):
-        refuse_unreadable(model)
+        require_supported_sharding(model)
 
 
 @pytest.mark.parametrize(

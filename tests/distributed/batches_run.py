@@ -17,8 +17,8 @@ from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 from ontogeny import Probe, StimulusSet
-from ontogeny.extraction.ranks import these_ranks
-from tests.models import WORDS, tokenizer
+from ontogeny.extraction.process_group import current_process_group
+from tests.helpers.models import WORDS, tokenizer
 
 LENGTHS = [2] * 10 + [6] * 10
 TEXTS = [" ".join(WORDS[(i * 5 + k * 3 + i * k) % len(WORDS)] for k in range(n)) for i, n in enumerate(LENGTHS)]
@@ -51,7 +51,7 @@ def main(folder: str, kind: str) -> None:
     trained = (
         fully_shard(model, mesh=init_device_mesh("cpu", (2,))) if kind == "fsdp2" else DistributedDataParallel(model)
     )
-    ranks, reading = these_ranks(), probe()
+    ranks, reading = current_process_group(), probe()
     before = reading.rehearse(trained, ranks).alone
     found = reading(trained, ranks)
     again = reading(trained, ranks)

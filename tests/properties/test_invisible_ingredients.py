@@ -17,13 +17,7 @@ import torch
 from tests.helpers import faults
 from tests.helpers.ingredients import INGREDIENTS
 from tests.helpers.reachable import Fact, differences, snapshot
-from tests.helpers.training import (
-    process_kept,
-    stack,
-    train_lightning,
-    train_plain,
-    train_transformers,
-)
+from tests.helpers.training import process_kept, stack, train_lightning, train_plain, train_transformers
 from tests.helpers.watched import probe_of, probed, watching
 
 from ontogeny.callbacks.lightning import AlignmentCallback as LightningCallback

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ontogeny.errors import FeatureError, nearest
-from ontogeny.extraction.axes import Axes, arranged, batch_first
+from ontogeny.extraction._rehearsal.axes import Axes, arranged, batch_first
 
 __all__ = ["POOLINGS", "Pooling", "pool", "pooling_name"]
 

@@ -15,23 +15,23 @@ from typing import Any
 from torch import Tensor, nn
 
 from ontogeny._arrays import digest_of
-from ontogeny.addresses import object_at
+from ontogeny._import_string import import_from_string
 from ontogeny.errors import ProbeError
-from ontogeny.extraction.calling import Call
+from ontogeny.extraction._batch_dependence import Largest, depending
+from ontogeny.extraction._forward.calling import Call
+from ontogeny.extraction._forward.hooked_pass import place, run
+from ontogeny.extraction._per_model import PerModel
+from ontogeny.extraction._rank_reading import Excerpt, Reading, Share
+from ontogeny.extraction._rehearsal.reading_plan import ReadingPlan, Way
+from ontogeny.extraction._rehearsal.rehearsal import rehearse
 from ontogeny.extraction.features import Features, Site
-from ontogeny.extraction.forward import place, run
-from ontogeny.extraction.inputs import Batch, ImageType, Reader, make_reader
 from ontogeny.extraction.isolation import Observed, observing
 from ontogeny.extraction.layers import SURPRISAL, choose_layers, plain_model
-from ontogeny.extraction.per_model import PerModel
-from ontogeny.extraction.plan import Plan, Way
+from ontogeny.extraction.model_inputs import Batch, ImageType, ModelInputs, make_inputs
 from ontogeny.extraction.pooling import Pooling, pooling_name
-from ontogeny.extraction.randomness import same_randomness
-from ontogeny.extraction.ranks import ALONE, Ranks, is_sharded
-from ontogeny.extraction.recheck import Largest, depending
-from ontogeny.extraction.rehearsal import rehearse
-from ontogeny.extraction.share import Excerpt, Reading, Share
-from ontogeny.metrics.view import refusal
+from ontogeny.extraction.process_group import SINGLE_PROCESS, ProcessGroup, is_sharded
+from ontogeny.extraction.random_state import same_randomness
+from ontogeny.metrics.layer_geometry import refusal
 from ontogeny.stimuli import StimulusSet
 
 __all__ = ["Probe"]
@@ -41,7 +41,8 @@ __all__ = ["Probe"]
 class Probe:
     """How a model is read on one stimulus set.
 
-    Before the first reading of a model comes a rehearsal on eight stimuli, see `ontogeny.extraction.rehearsal`.
+    Before the first reading of a model comes a rehearsal on eight stimuli, see
+    `ontogeny.extraction._rehearsal.rehearsal`.
 
     Args:
         stimuli: what it reads.
@@ -69,8 +70,8 @@ class Probe:
     call: Call | str | None = None
     truncation: int | None = None
     image_type: ImageType = "pil"
-    _reader: Reader = field(init=False, repr=False)
-    _plans: PerModel[Plan] = field(init=False, repr=False, compare=False, default_factory=PerModel)
+    _reader: ModelInputs = field(init=False, repr=False)
+    _plans: PerModel[ReadingPlan] = field(init=False, repr=False, compare=False, default_factory=PerModel)
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -80,7 +81,7 @@ class Probe:
         for pooling in self.poolings:
             pooling_name(pooling)
         with same_randomness():
-            made = make_reader(self.stimuli, self.reader, truncation=self.truncation, image_type=self.image_type)
+            made = make_inputs(self.stimuli, self.reader, truncation=self.truncation, image_type=self.image_type)
             object.__setattr__(self, "_reader", made)
 
     @property
@@ -93,7 +94,7 @@ class Probe:
         return tuple(self.pooling)
 
     def _way(self) -> Way:
-        call = object_at(self.call) if isinstance(self.call, str) else self.call
+        call = import_from_string(self.call) if isinstance(self.call, str) else self.call
         return Way(
             modality=self.stimuli.modality, layers=self.layers, module=self.module, call=call, ids=self.stimuli.ids
         )
@@ -110,7 +111,7 @@ class Probe:
         way = self._way()
         return tuple(choose_layers(way.part(bare), self.layers, named=way.named(bare), text=way.modality == "text"))
 
-    def rehearse(self, model: nn.Module, ranks: Ranks = ALONE) -> Plan:
+    def rehearse(self, model: nn.Module, ranks: ProcessGroup = SINGLE_PROCESS) -> ReadingPlan:
         """How `model` is read: found by reading eight stimuli several times, once for each model.
 
         Args:
@@ -139,7 +140,7 @@ class Probe:
         flat = (part for pairs in inputs for name, tensor in pairs for part in (name, tensor.numpy()))
         return digest_of(itertools.chain(first, flat))
 
-    def __call__(self, model: nn.Module, ranks: Ranks = ALONE) -> Features:
+    def __call__(self, model: nn.Module, ranks: ProcessGroup = SINGLE_PROCESS) -> Features:
         """Read the stimulus set.
 
         A layer whose output cannot be used (NaN, no axis of the batch, the same for every stimulus, not run) is refused
@@ -183,7 +184,7 @@ class Probe:
             notes=tuple(first.notes),
         )
 
-    def _plans_otherwise(self, model: nn.Module, shares: Sequence[Share], ranks: Ranks) -> bool:
+    def _plans_otherwise(self, model: nn.Module, shares: Sequence[Share], ranks: ProcessGroup) -> bool:
         """Whether the model has to be read again, since features were found to depend on what else is in a batch."""
         found = ranks.once(lambda: ({n for s in shares for n in s.depending}, any(s.cannot for s in shares)))
         layers, cannot = found or (set(), False)
@@ -212,7 +213,7 @@ class Probe:
             values[site] = out
         return values
 
-    def _batches(self, plan: Plan) -> Iterator[Batch]:
+    def _batches(self, plan: ReadingPlan) -> Iterator[Batch]:
         """All stimuli in batches that say which rows they are."""
         start = 0
         for batch in self._reader.batches(1 if plan.alone else self.batch_size):
@@ -223,7 +224,7 @@ class Probe:
             start += batch.size
             yield Batch(inputs=batch.inputs, size=batch.size, rows=rows, special=batch.special)
 
-    def _read(self, model: nn.Module, ranks: Ranks) -> Share:
+    def _read(self, model: nn.Module, ranks: ProcessGroup) -> Share:
         """This rank's batches, pooled; on the CPU where they will travel."""
         plan = self.rehearse(model, ranks)
         share = Share(notes=plan.notes(), order=self._order(plan))
@@ -241,22 +242,22 @@ class Probe:
             share.depending, share.cannot = depending(largest, partial(self._excerpted, seen, plan))
         return share if ranks.first or not together else Share()
 
-    def _run(self, seen: Observed, plan: Plan, reading: Reading) -> Any:
+    def _run(self, seen: Observed, plan: ReadingPlan, reading: Reading) -> Any:
         """One forward pass."""
         seen.again()
         way = self._way()
         part, layers = way.part(seen.model), plan.layers(way.named(seen.model))
         return run(part, reading.batch, call=plan.call, layers=layers, take=reading.take, ids=self.stimuli.ids)
 
-    def _excerpted(self, seen: Observed, plan: Plan, batch: Batch, excerpt: Excerpt) -> None:
+    def _excerpted(self, seen: Observed, plan: ReadingPlan, batch: Batch, excerpt: Excerpt) -> None:
         reading = Reading((), plan, batch, Share(), excerpt)
         reading.finish(self._run(seen, plan, reading), 0, travels=False)
 
-    def _order(self, plan: Plan) -> list[Site]:
+    def _order(self, plan: ReadingPlan) -> list[Site]:
         sites = [Site(name, pooling_name(how)) for name in plan.calls for how in self.poolings]
         return [*sites, Site(SURPRISAL, "mean")]
 
-    def _refuse(self, plan: Plan, share: Share) -> None:
+    def _refuse(self, plan: ReadingPlan, share: Share) -> None:
         for name, why in plan.refused.items():
             poolings: tuple[Pooling, ...] = ("mean",) if name == SURPRISAL else self.poolings
             share.refused.update({Site(name, pooling_name(how)): why for how in poolings})

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ontogeny.errors import FeatureError
-from ontogeny.extraction.inputs import Batch
+from ontogeny.extraction.model_inputs import Batch
 
 __all__ = ["looks_ahead", "mean_surprisal", "picked_logits"]
 

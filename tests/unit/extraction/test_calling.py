@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.models import WORDS, tokenizer
+from tests.helpers.models import WORDS, tokenizer
 from torch import nn
 
 from ontogeny import Probe, StimulusSet

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from tests.models import WORDS, tokenizer, transform
+from tests.helpers.models import WORDS, tokenizer, transform
 from torch import nn
 from transformers import BertConfig, BertModel
 
