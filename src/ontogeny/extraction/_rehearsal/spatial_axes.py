@@ -86,9 +86,8 @@ class Maps:
 
     def could_have(self, sizes: Shape) -> bool:
         """Whether a map, of any channels, or a coarser one has such a grid; where none was seen, patches."""
-        grids = {grid for _, grid in self.seen} or self.grids()
-        if len(sizes) == 1 and any(sizes[0] == c for c, _ in self.seen):  # as many as channels: those, it may be
-            return False
+        unclear = {grid for c, grid in self.seen if [c] == list(sizes)}  # as many as its channels: those, it may be
+        grids = {grid for _, grid in self.seen} - unclear if self.seen else self.grids()
         return any(_fits(sizes, grid, by=by) for grid in grids for by in _COARSER)
 
 
