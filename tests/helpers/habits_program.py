@@ -512,3 +512,55 @@ class ReadsAFile(Counting):
 
     def step(self, x):
         return self.on_disk.read(1)[0] + self.in_memory.read(1)[0]
+
+
+@ingredient()
+class ArrayReshaped(Counting):
+    """The same numbers in another shape, and the same bytes as another type."""
+
+    def start(self):
+        self.table, self.bytes = np.arange(6.0), np.arange(4, dtype=np.int64)
+
+    def step(self, x):
+        self.table.shape = (2, 3) if self.table.ndim == 1 else (6,)
+        self.bytes.dtype = np.uint64 if self.bytes.dtype == np.int64 else np.int64
+        return self.table.ndim + (self.bytes.dtype == np.uint64)
+
+
+@ingredient()
+class NegativeZero(Habit):
+    """A buffer of zeros changes its sign, which divides to another infinity."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("zero", torch.zeros(1))
+
+    def forward(self, x):
+        self.zero.neg_()
+        return super().forward(x) * (1 + 0.1 * torch.sign(1 / self.zero))
+
+
+@ingredient()
+class NoLongerCoalesced(Counting):
+    def start(self):
+        self.sparse = torch.sparse_coo_tensor([[0, 2]], [1.0, 2.0], (4,)).coalesce()
+
+    def step(self, x):
+        was = self.sparse.is_coalesced()
+        self.sparse._coalesced_(False)
+        return float(was) + 1
+
+
+def numbers():
+    yield from range(1, 999)
+
+
+@ingredient(may_refuse="held")
+class RunningGenerator(Counting):
+    """In a tuple, where nothing can stand in for it."""
+
+    def start(self):
+        self.held = (numbers(),)
+
+    def step(self, x):
+        return next(self.held[0])

@@ -1,5 +1,6 @@
 """Lag: which curve moves first, alignment or performance, and how sure one can be.
 
+compare.py             compare(): one function for arrays, series, records and tables
 pairwise.py            leads(): one pair of series
 across_runs.py         leads_over_runs(): many seeds or sizes; _meta_analysis.py: leads of several runs -> one
 roi_layer_map.py       leads_map(): ROI x layer of one record
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 from ontogeny.lag.across_runs import RunsLeads, leads_over_runs
 from ontogeny.lag.common_steps import matched
+from ontogeny.lag.compare import compare
 from ontogeny.lag.gain_curves import Shares, record_shares, shares
 from ontogeny.lag.granger import granger
 from ontogeny.lag.pairwise import leads
@@ -44,6 +46,7 @@ __all__ = [
     "Shares",
     "TrendLead",
     "Untestable",
+    "compare",
     "granger",
     "leads",
     "leads_map",

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from typing_extensions import override
 
 from ontogeny.errors import LagError
 from ontogeny.lag._meta_analysis import pool
@@ -58,6 +59,13 @@ class RunsLeads:
     repairing: Repairing | None
     warnings: tuple[str, ...]
     assumptions: tuple[str, ...]
+
+    @override
+    def __str__(self) -> str:
+        """What `ontogeny lag` prints."""
+        from ontogeny.lag.lead_text import runs_lines
+
+        return "\n".join(runs_lines(f"{len(self.runs)} runs", self))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types, for JSON."""

@@ -6,6 +6,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from typing_extensions import override
+
 __all__ = [
     "DirectedTest",
     "FluctuationLead",
@@ -22,6 +24,18 @@ __all__ = [
     "plain",
 ]
 
+_NAN = float("nan")
+_UNKNOWN = {
+    "float": _NAN,
+    "bool": False,
+    "int": 0,
+    "tuple[float, float]": (_NAN, _NAN),
+    "tuple[str, str]": ("", ""),
+    "str": "",
+    "tuple[float, ...]": (),
+    "tuple[str, ...]": (),
+}
+
 Verdict = Literal["alignment leads", "performance leads", "no lead detected", "different shapes", "not identified"]
 
 
@@ -29,20 +43,54 @@ Verdict = Literal["alignment leads", "performance leads", "no lead detected", "d
 class Untestable:
     """A question that these series cannot answer.
 
+    It has every number that a result would have, as NaN, so that many pairs go into one table without a case apart.
+
     Args:
         reason: one sentence.
+
+    Example:
+        >>> Untestable(reason="11 checkpoints, at least 20 are needed").factor
+        nan
     """
 
     reason: str
+
+    @property
+    def testable(self) -> bool:
+        """No."""
+        return False
 
     @property
     def verdict(self) -> str:
         """The reason, after "refused: "."""
         return f"refused: {self.reason}"
 
+    def __getattr__(self, name: str) -> Any:
+        """NaN, or a pair of NaN for an interval, where a result has a number."""
+        for kind in (TrendLead, FluctuationLead, PooledLead, RiseTime):
+            if name in (found := kind.__annotations__):
+                return _UNKNOWN.get(str(found[name]))
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+
+class _Tested:
+    """A question that was answered."""
+
+    __slots__ = ()
+
+    @property
+    def testable(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
+    def reason(self) -> str:
+        """Nothing: it is why a question was refused."""
+        return ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RiseTime:
+class RiseTime(_Tested):
     """When one series first reaches half of its own gain.
 
     Args:
@@ -88,7 +136,7 @@ class Quantile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrendLead:
+class TrendLead(_Tested):
     """Which curve reaches half of its own gain first. Positive: alignment is earlier.
 
     Null: both noise-free curves reach half of their own gain at the same step. A statement about two curves as
@@ -128,7 +176,7 @@ class TrendLead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FluctuationLead:
+class FluctuationLead(_Tested):
     """Whether checkpoint-to-checkpoint fluctuations of alignment come before those of performance.
 
     Null: no lead, that is c(k) = c(-k) for the cross-covariance of the detrended series at every lag k; any drive that
@@ -235,6 +283,13 @@ class Leads:
     n: int
     grid: str
 
+    @override
+    def __str__(self) -> str:
+        """What `ontogeny lag` prints."""
+        from ontogeny.lag.lead_text import pair_lines
+
+        return "\n".join(pair_lines("alignment against performance", self))
+
     def to_dict(self) -> dict[str, Any]:
         """Plain types, for JSON: numbers that are not finite become None."""
         out: dict[str, Any] = plain(asdict(self))
@@ -244,7 +299,7 @@ class Leads:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PooledLead:
+class PooledLead(_Tested):
     """A lead over runs.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Literal, TypedDict
 
@@ -22,7 +22,7 @@ from ontogeny.monitoring.monitor import Monitor, OnError, Weights
 from ontogeny.monitoring.schedule import Schedule
 from ontogeny.sinks import Sink
 
-__all__ = ["Options", "watch"]
+__all__ = ["Options", "check_options", "watch"]
 
 
 class Options(TypedDict, total=False):
@@ -84,6 +84,18 @@ class Options(TypedDict, total=False):
     rehearsal: bool
 
 
+def check_options(options: Iterable[str]) -> None:
+    """Refuse a name that is no option, before anything else is done.
+
+    Raises:
+        ConfigError: there is none of this name; the nearest is named.
+    """
+    known = Options.__annotations__
+    for name in options:
+        if name not in known:
+            raise ConfigError(f"there is no option {name!r}. {nearest(name, known)}")
+
+
 _PROTOCOLS = {"shen2026": shen2026}
 _OF_PROBES = ("layers", "pooling", "batch_size", "controls", "module", "call", "truncation", "image_type")
 
@@ -103,8 +115,13 @@ def watch(
         **options: see `Options`.
 
     Returns:
-        Call it as `monitor(model, step)` after every optimizer update, and `monitor.finish(model, step)` at the end.
+        Call it as `monitor(model, step)` after every optimizer update, and `monitor.finish(model, step)` at the end; or
+        `with watch(...) as monitor:`, whose end does that.
+
+    Raises:
+        ConfigError: no option of this name.
     """
+    check_options(options)
     given: dict[str, Any] = dict(options)
     readers = {
         "text": _tokenizer(given.pop("tokenizer", None)),

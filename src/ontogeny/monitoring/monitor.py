@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from torch import nn
+from typing_extensions import override
 
 from ontogeny._messages import has_to_pass, warn
 from ontogeny.errors import ConfigError, RecordError
@@ -116,6 +118,7 @@ class Monitor:
         self._writer: Recorder | None = None
         self._session = Session(self._the_writer)
         self._last_step: int | None = None
+        self._called: tuple[weakref.ref[nn.Module], int, Sequence[Any]] | None = None
         self._background: Background[list[Score]] | None = Background() if background else None
         self._scored_quietly = False
         self._pending: Snapshot | None = None
@@ -133,6 +136,25 @@ class Monitor:
         self._folder = Path(record)
         self._writer = self._opened() if is_first() or not self.distributed else None
         self.begin()
+
+    @override
+    def __repr__(self) -> str:
+        names = ", ".join(repr(w.benchmark.benchmark.name) for w in self.watched)
+        record = "chosen when training starts" if self._folder is None else repr(str(self._folder))
+        return f"Monitor({names}, record {record}, schedule {self._others['schedule']!r}, last step {self._last_step})"
+
+    def __enter__(self) -> Monitor:
+        """`with watch(...) as monitor:` around a plain loop."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        """Probe the last step that was called, and close; after an error close alone."""
+        called, self._called = self._called, None
+        model = called[0]() if called is not None else None
+        if error is None and called is not None and model is not None:
+            self.finish(model, called[1], optimizers=called[2])
+        else:
+            self.close()
 
     @property
     def folder(self) -> Path | None:
@@ -255,6 +277,7 @@ class Monitor:
                 into this folder), or has earlier steps and not this one.
             ProbeError: at the first probe alone, the rehearsal found that no row could come of this model.
         """
+        self._called = (weakref.ref(model), step, optimizers)
 
         def visit() -> list[Score]:
             if self._writer is not None:

@@ -21,6 +21,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from ontogeny.errors import RecordError, nearest, require
 from ontogeny.record._query import Ask, best_by_group, open_query
 from ontogeny.record._storage.branches import Branch, as_sql
@@ -67,6 +69,12 @@ class Record:
                 raise RecordError(f"there is no record at {folder} (no record.json); a probe makes one")
             begin(folder, run)
         return cls(Store(folder, MOST_LINES))
+
+    @override
+    def __repr__(self) -> str:
+        steps = sorted({score.step for score in self.select(kind="probe")})
+        probed = f"{len(steps)} probes" + (f", steps {steps[0]} to {steps[-1]}" if steps else "")
+        return f"Record({str(self.folder)!r}, run {self.run!r}, {probed}, {len(self)} rows)"
 
     def close(self) -> None:
         """Let other processes write here; the next row that this one writes asks for the right to do so again."""

@@ -121,7 +121,10 @@ class _Rehearsal:
         for name, chosen in outputs.items():
             key = asked[name]
             if not alike(whole.tensor(key, chosen.path), again.tensor(key, chosen.path)):
-                refused[name] = "two readings of the same weights differ; it draws numbers that no seed reaches"
+                refused[name] = (
+                    "two readings of the same weights differ; it draws numbers that no seed reaches, or keeps state "
+                    "where it is not found"
+                )
         self._try_masks(seen, {asked[name]: chosen for name, chosen in outputs.items()})
         if not alone:
             usable = {asked[name]: found for name, found in outputs.items() if name not in refused}

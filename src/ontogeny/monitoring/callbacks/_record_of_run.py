@@ -15,7 +15,7 @@ from ontogeny._messages import say
 from ontogeny.benchmarks import Benchmark
 from ontogeny.errors import OntogenyError
 from ontogeny.extraction.process_group import SINGLE_PROCESS, ProcessGroup, current_process_group
-from ontogeny.monitoring.factory import watch
+from ontogeny.monitoring.factory import check_options, watch
 from ontogeny.monitoring.monitor import Monitor
 from ontogeny.monitoring.record_session import read_hash
 from ontogeny.record import Record
@@ -76,6 +76,7 @@ class Recording:
     def __init__(self, benchmark: Any, record: str | os.PathLike[str] | None, options: dict[str, Any]) -> None:
         if isinstance(benchmark, Monitor) and options:
             raise TypeError(f"a Monitor brings its own options; got {sorted(options)} beside it")
+        check_options(options)
         self.monitor: Monitor | None = benchmark if isinstance(benchmark, Monitor) else None
         self.chosen = record is None and self.monitor is None
         self._make = (benchmark, record, options)
