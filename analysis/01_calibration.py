@@ -4,8 +4,8 @@
     python analysis/01_calibration.py --seeds 40 --n 30      a quick look
     python analysis/01_calibration.py --runs 5 --n 30        studies of 5 runs instead of single pairs
 
-Planted pairs (ontogeny.worlds.leads) through `ontogeny.lag.leads`, and the usual tests on the same pairs. Writes
-tables/calibration.csv (one row a cell and test) and prints the tables with their Monte Carlo error.
+Planted pairs (ontogeny.simulated.planted_leads) through `ontogeny.lag.leads`, and the usual tests on the same pairs.
+Writes tables/calibration.csv (one row a cell and test) and prints the tables with their Monte Carlo error.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from scipy import stats
 from tqdm import tqdm
 
 from ontogeny.lag import Run, Untestable, leads, leads_over_runs
-from ontogeny.lag.decompose import decompose
-from ontogeny.worlds.leads import KINDS, NULLS, planted_lead
+from ontogeny.lag.fit.decompose import decompose
+from ontogeny.simulated.planted_leads import KINDS, NULLS, planted_lead
 
 HERE = Path(__file__).parent
 FIRST_SEED = 50_000

@@ -17,7 +17,7 @@ from scipy import stats
 
 from ontogeny import load_published
 from ontogeny.findings import Finding, Models, across_models
-from ontogeny.report.across import figures
+from ontogeny.report.findings.across_models_section import figures
 
 HERE = Path(__file__).parent
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from ontogeny.errors import DatasetNotFoundError
 from ontogeny.findings import Cells, Finding, modality_difference, published_regions
 from ontogeny.report.figures import finished
-from ontogeny.report.modality import figures
+from ontogeny.report.findings.modality_section import figures
 
 HERE = Path(__file__).parent
 DRAWN = ("cka_36", "mutual_knn_20")

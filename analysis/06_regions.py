@@ -30,9 +30,9 @@ from ontogeny.findings import (
     published_regions,
     regions,
 )
-from ontogeny.report import hierarchy as hierarchy_picture
-from ontogeny.report import regions as regions_picture
-from ontogeny.report.figures import Figure
+from ontogeny.report import Figure
+from ontogeny.report.findings import hierarchy_section as hierarchy_picture
+from ontogeny.report.findings import regions_section as regions_picture
 
 HERE = Path(__file__).parent
 MODALITIES: dict[Literal["language", "vision"], str] = {"language": "text", "vision": "image"}

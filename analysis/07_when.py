@@ -18,8 +18,8 @@ import numpy as np
 from ontogeny import load_published
 from ontogeny.errors import DatasetNotFoundError
 from ontogeny.findings import Cells, Finding, when
-from ontogeny.findings.statistics.subjects import mean_interval, sign_flip_p
-from ontogeny.report import when as when_picture
+from ontogeny.findings.statistics.subject_agreement import mean_interval, sign_flip_p
+from ontogeny.report.findings import rise_order_section as when_picture
 
 HERE = Path(__file__).parent
 

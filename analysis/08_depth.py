@@ -17,7 +17,7 @@ import numpy as np
 from ontogeny.errors import DatasetNotFoundError
 from ontogeny.findings import Cells, Finding, depth, published_depth, published_regions
 from ontogeny.report import write_pngs
-from ontogeny.report.depth import figures
+from ontogeny.report.findings.depth_section import figures
 
 HERE = Path(__file__).parent
 PLACES = 8

@@ -17,7 +17,7 @@ import numpy as np
 from ontogeny.errors import DatasetNotFoundError
 from ontogeny.findings import Estimate, Finding, published_regions, scale
 from ontogeny.report import write_pngs
-from ontogeny.report.scale import figures
+from ontogeny.report.findings.scale_section import figures
 
 HERE = Path(__file__).parent
 WIDTHS = ((28, 68), (20, 100), (36, 100), (44, 100))

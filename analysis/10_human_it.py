@@ -20,8 +20,8 @@ from PIL import Image
 
 from ontogeny import Record, load
 from ontogeny.cli import main as ontogeny
+from ontogeny.cli.demo_training.train_vision import train_vision
 from ontogeny.datasets import training_images
-from ontogeny.demo.vision import train_vision
 from ontogeny.errors import DatasetNotFoundError
 
 HERE = Path(__file__).resolve().parent

@@ -16,8 +16,8 @@ from accelerate.utils import set_seed
 from torch.utils.data import DataLoader
 
 import ontogeny
-from ontogeny.demo.language import chunks, small_gpt, train_tokenizer
-from ontogeny.worlds.language import training_sentences
+from ontogeny.cli.demo_training.train_language import chunks, small_gpt, train_tokenizer
+from ontogeny.simulated.language_world import training_sentences
 
 
 def main(argv=None) -> None:

@@ -18,7 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
 import ontogeny
-from ontogeny.worlds.vision import training_images
+from ontogeny.simulated.vision_world import training_images
 
 
 def pixels(image) -> torch.Tensor:

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from ontogeny import HeldOutLoss
 from ontogeny.callbacks.lightning import AlignmentCallback
-from ontogeny.worlds.vision import training_images
+from ontogeny.simulated.vision_world import training_images
 
 
 def pixels(image) -> torch.Tensor:

@@ -15,14 +15,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ontogeny import Record
+from ontogeny.cli.demo_training import real_or_planted
+from ontogeny.cli.demo_training.train_vision import train_vision
 from ontogeny.datasets import load, training_images
-from ontogeny.demo import real_or_planted
-from ontogeny.demo.vision import train_vision
 from ontogeny.errors import OntogenyError
 from ontogeny.lag import leads_over_runs, run_from_record
-from ontogeny.lag.words import runs_lines
+from ontogeny.lag.lead_text import runs_lines
 from ontogeny.report import write_pngs
-from ontogeny.report.leads import runs_figure
+from ontogeny.report.lead_figures import runs_figure
 
 METRIC, LAYER = "rsa-correlation-spearman", "net.head"
 ROI = {True: "human IT", False: "category"}

@@ -20,13 +20,13 @@ from PIL import Image
 from torch import nn
 
 import ontogeny
-from ontogeny.datasets.bids import bids_images
-from ontogeny.datasets.building import About, build
 from ontogeny.datasets.folder import read_spaces
-from ontogeny.imaging import score_map
+from ontogeny.datasets.own_data.bids_derivatives import bids_images
+from ontogeny.datasets.own_data.build_benchmark import About, build
+from ontogeny.neuroimaging import score_map
 from ontogeny.report import write_report
-from ontogeny.report.brain import rise_map
-from ontogeny.worlds.vision import training_images
+from ontogeny.report.brain_figures import rise_map
+from ontogeny.simulated.vision_world import training_images
 
 
 def make_up(folder: Path) -> Path:

@@ -17,12 +17,11 @@ import numpy as np
 import torch
 
 import ontogeny
-from ontogeny.demo.language import chunks, small_gpt, train_tokenizer
-from ontogeny.imaging import Story, convolve_glover, story_pieces, to_volumes, zscore_runs
-from ontogeny.imaging.sheets import read_sheet
-from ontogeny.metrics import make_folds
-from ontogeny.metrics.encoding import Ridge
-from ontogeny.worlds.language import KINDS, training_sentences
+from ontogeny.cli.demo_training.train_language import chunks, small_gpt, train_tokenizer
+from ontogeny.metrics import Ridge, make_folds
+from ontogeny.neuroimaging import Story, convolve_glover, story_pieces, to_volumes, zscore_runs
+from ontogeny.neuroimaging.table_files import read_sheet
+from ontogeny.simulated.language_world import KINDS, training_sentences
 
 TR, ROIS = 2.0, ("word rate", "meaning")
 
@@ -81,7 +80,7 @@ def read_lab(folder: Path, context: int) -> ontogeny.Benchmark:
         stimuli=volumes,
         pieces=pieces,
         assemblies=(brain,),
-        metrics=(Ridge(rule="kfold"),),  # not "gcv" or "loo": see ontogeny.imaging.words
+        metrics=(Ridge(rule="kfold"),),  # not "gcv" or "loo": see ontogeny.neuroimaging.story_words
         folds=make_folds(len(volumes), n_folds=3, groups=volumes.groups),
     )
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import ontogeny
-from ontogeny.worlds.vision import training_images
+from ontogeny.simulated.vision_world import training_images
 
 
 def pixels(image) -> torch.Tensor:

@@ -21,9 +21,9 @@ from transformers import Trainer, TrainingArguments
 
 import ontogeny
 from ontogeny.callbacks.transformers import AlignmentCallback
-from ontogeny.demo.language import chunks, small_gpt, train_tokenizer
+from ontogeny.cli.demo_training.train_language import chunks, small_gpt, train_tokenizer
 from ontogeny.replay import hf_trainer, read_task_log, replay
-from ontogeny.worlds.language import training_sentences
+from ontogeny.simulated.language_world import training_sentences
 
 
 def train(folder: Path, args, options, tokenizer, data) -> None:

@@ -17,8 +17,8 @@ from transformers import HfArgumentParser, Trainer, TrainingArguments
 
 from ontogeny import HeldOutLoss
 from ontogeny.callbacks.transformers import AlignmentCallback
-from ontogeny.demo.language import chunks, small_gpt, train_tokenizer
-from ontogeny.worlds.language import training_sentences
+from ontogeny.cli.demo_training.train_language import chunks, small_gpt, train_tokenizer
+from ontogeny.simulated.language_world import training_sentences
 
 
 @dataclass

@@ -15,8 +15,8 @@ from transformers import Trainer, TrainingArguments
 
 from ontogeny import HeldOutLoss
 from ontogeny.callbacks.transformers import AlignmentCallback
-from ontogeny.demo.language import chunks, small_gpt, train_tokenizer
-from ontogeny.worlds.language import training_sentences
+from ontogeny.cli.demo_training.train_language import chunks, small_gpt, train_tokenizer
+from ontogeny.simulated.language_world import training_sentences
 
 
 def main(argv=None) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from ontogeny import telling
+from ontogeny import _messages as messages
 
 _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 if "ONTOGENY_DATA" not in os.environ and _BESIDE.is_dir():
@@ -27,7 +27,7 @@ def warnings_are_errors(monkeypatch):
     def end(error: UserWarning) -> None:
         raise error
 
-    monkeypatch.setattr(telling, "_as_error", end)
+    monkeypatch.setattr(messages, "_as_error", end)
 
 
 def pytest_collection_modifyitems(items):
@@ -52,13 +52,13 @@ def unchecked(monkeypatch):
 
 @pytest.fixture
 def text_benchmark():
-    from tests import benchmarks
+    from tests.helpers import benchmarks
 
     return benchmarks.text_benchmark()
 
 
 @pytest.fixture
 def image_benchmark():
-    from tests import benchmarks
+    from tests.helpers import benchmarks
 
     return benchmarks.image_benchmark()

@@ -15,40 +15,44 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ontogeny._renamed import install
+
 if TYPE_CHECKING:
     from ontogeny import lag as lag
-    from ontogeny.assembly import Assembly as Assembly
-    from ontogeny.assembly import Geometry as Geometry
-    from ontogeny.benchmark import Benchmark as Benchmark
+    from ontogeny.benchmarks import Benchmark as Benchmark
+    from ontogeny.brain import Assembly as Assembly
+    from ontogeny.brain import Geometry as Geometry
     from ontogeny.datasets import load as load
-    from ontogeny.extraction.features import Features as Features
-    from ontogeny.extraction.probe import Probe as Probe
-    from ontogeny.monitor import Monitor as Monitor
-    from ontogeny.published import load_published as load_published
-    from ontogeny.scores import Score as Score
-    from ontogeny.series import Record as Record
-    from ontogeny.series import Series as Series
+    from ontogeny.extraction import Features as Features
+    from ontogeny.extraction import Probe as Probe
+    from ontogeny.findings.published import load_published as load_published
+    from ontogeny.monitoring import HeldOutLoss as HeldOutLoss
+    from ontogeny.monitoring import Monitor as Monitor
+    from ontogeny.monitoring import watch as watch
+    from ontogeny.record import Record as Record
+    from ontogeny.record import Score as Score
+    from ontogeny.record import Series as Series
     from ontogeny.stimuli import StimulusSet as StimulusSet
-    from ontogeny.task import HeldOutLoss as HeldOutLoss
-    from ontogeny.watching import watch as watch
+
+install()
 
 __version__ = "0.1.0"
 
 _WHERE = {
-    "Assembly": "assembly",
-    "Benchmark": "benchmark",
-    "Features": "extraction.features",
-    "Geometry": "assembly",
-    "HeldOutLoss": "task",
-    "Monitor": "monitor",
-    "Probe": "extraction.probe",
-    "Record": "series",
-    "Score": "scores",
-    "Series": "series",
+    "Assembly": "brain",
+    "Benchmark": "benchmarks",
+    "Features": "extraction",
+    "Geometry": "brain",
+    "HeldOutLoss": "monitoring",
+    "Monitor": "monitoring",
+    "Probe": "extraction",
+    "Record": "record",
+    "Score": "record",
+    "Series": "record",
     "StimulusSet": "stimuli",
     "load": "datasets",
-    "load_published": "published",
-    "watch": "watching",
+    "load_published": "findings.published",
+    "watch": "monitoring",
 }
 
 __all__ = [

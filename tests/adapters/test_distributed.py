@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests import benchmarks
+from tests.distributed import batches_run
+from tests.helpers import benchmarks
+from tests.helpers.models import TinyModule, image_data, tiny_gpt, token_rows, tokenizer, transform
 from tests.helpers.processes import run_python
-from tests.models import TinyModule, image_data, tiny_gpt, token_rows, tokenizer, transform
 from torch import nn
 
 from ontogeny import HeldOutLoss, Record, watch
 from ontogeny.errors import ConfigError
-from ontogeny.extraction.ranks import is_first, refuse_unreadable
+from ontogeny.extraction.process_group import is_first, require_supported_sharding
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.slow
@@ -123,6 +124,16 @@ def test_a_plain_loop_on_two_ranks(kind, tmp_path):
     same_as_one_process(Record.open(tmp_path / "record"), tmp_path, tiny_gpt(), monitor, [0, 2, 4, 5])
 
 
+@pytest.mark.parametrize("kind", ["ddp", "fsdp2"])
+def test_what_one_rank_finds_of_large_batches_holds_for_all(kind, tmp_path):
+    first, second = torchrun("batches_run", tmp_path, kind)
+    assert first["alone"] == second["alone"] == [False, True]
+    assert "one stimulus at a time, since features were others in large batches" in first["notes"]
+    right = next(iter(batches_run.probe(batch_size=1)(batches_run.Crowded()).values.values()))
+    for found in torch.load(tmp_path / "features.pt", weights_only=True):
+        torch.testing.assert_close(found, right, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.long
 def test_a_failing_probe_ends_training_on_every_rank_if_asked_to(tmp_path):
     first, second = torchrun("plain_run", tmp_path, "raise")
@@ -162,11 +173,11 @@ class FullyShardedDataParallel(nn.Module):
 
 def test_models_whose_weights_are_never_whole_are_refused():
     with pytest.raises(ConfigError, match=r"under FSDP1 .* cannot be read while it trains.*Use DDP or FSDP2"):
-        refuse_unreadable(nn.Sequential(FullyShardedDataParallel()))
+        require_supported_sharding(nn.Sequential(FullyShardedDataParallel()))
     model = nn.Linear(2, 2)
     model.weight.ds_id = 0
     with pytest.raises(ConfigError, match="DeepSpeed ZeRO stage 3"):
-        refuse_unreadable(model)
+        require_supported_sharding(model)
 
 
 @pytest.mark.parametrize(

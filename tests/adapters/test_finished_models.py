@@ -6,9 +6,9 @@ import pickle
 
 import pandas as pd
 import pytest
-from tests.benchmarks import text_benchmark
-from tests.hub_server import online, serving
-from tests.models import fast_tokenizer, saved, tiny_gpt, tiny_neox
+from tests.helpers.benchmarks import text_benchmark
+from tests.helpers.hub_server import online, serving
+from tests.helpers.models import fast_tokenizer, saved, tiny_gpt, tiny_neox
 
 from ontogeny import watch
 from ontogeny.cli import main

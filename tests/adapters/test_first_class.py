@@ -8,7 +8,16 @@ import pytest
 import schedulefree
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
-from tests.models import TinyCNN, TinyModule, image_data, image_loader, tiny_gpt, token_rows, tokenizer, transform
+from tests.helpers.models import (
+    TinyCNN,
+    TinyModule,
+    image_data,
+    image_loader,
+    tiny_gpt,
+    token_rows,
+    tokenizer,
+    transform,
+)
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
@@ -19,7 +28,7 @@ from ontogeny.callbacks.lightning import AlignmentCallback as LightningCallback
 from ontogeny.callbacks.transformers import AlignmentCallback as TransformersCallback
 from ontogeny.errors import ConfigError, RecordError
 from ontogeny.extraction.weights import weights_hash
-from ontogeny.sinks import short_names
+from ontogeny.sinks import metric_keys
 
 
 def lightning(benchmark, folder, **options):
@@ -44,7 +53,7 @@ def fit(callbacks, *, module=None, validation=None, **options):
 
 def numbers(record: Record, name: str) -> dict[int, float]:
     steps = [s.step for s in record.select(kind="probe")]
-    return {k: short_names([s for s in record.scores if s.step == k])[name] for k in steps}
+    return {k: metric_keys([s for s in record.scores if s.step == k])[name] for k in steps}
 
 
 @pytest.mark.parametrize("how", [{"every_n_train_steps": 4}, {"save_on_train_epoch_end": True}, {}], ids=str)

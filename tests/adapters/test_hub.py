@@ -17,14 +17,14 @@ import pytest
 import torch
 from safetensors.torch import load as safetensors_load
 from safetensors.torch import save_file
-from tests.hub_server import online, serving
-from tests.models import fast_tokenizer, saved, tiny_neox
-from tests.orders import orders
+from tests.helpers.hub_server import online, serving
+from tests.helpers.models import fast_tokenizer, saved, tiny_neox
+from tests.helpers.orders import orders
 from transformers import GPTNeoXForCausalLM
 
 from ontogeny.errors import CheckpointError, ConfigError, DownloadError, WeightsError
 from ontogeny.replay import check_vocabulary, hub, repositories
-from ontogeny.replay.ahead import prefetched
+from ontogeny.replay._prefetch import prefetched
 from ontogeny.replay.sources import hub_client
 
 REPO = "tiny/neox"

@@ -10,7 +10,7 @@ import pytest
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tests.models import TinyModule, image_data, image_loader, transform
+from tests.helpers.models import TinyModule, image_data, image_loader, transform
 from torch.utils.data import DataLoader
 
 from ontogeny import HeldOutLoss, Record, watch

@@ -8,13 +8,13 @@ import pytest
 from lightning.pytorch.loggers import MLFlowLogger
 from mlflow.tracking import MlflowClient
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tests.models import TinyModule, image_loader, tiny_gpt, token_rows, tokenizer, transform
+from tests.helpers.models import TinyModule, image_loader, tiny_gpt, token_rows, tokenizer, transform
 from transformers import Trainer, TrainingArguments
 
 from ontogeny.callbacks.lightning import AlignmentCallback as LightningCallback
 from ontogeny.callbacks.transformers import AlignmentCallback as TransformersCallback
-from ontogeny.scores import Score
-from ontogeny.sinks import Sink, finish, short_names, write
+from ontogeny.record import Score
+from ontogeny.sinks import Sink, finish, metric_keys, write
 
 NAME = "alignment/IT.rsa-correlation-spearman.net.late.spatial_mean"
 
@@ -126,7 +126,7 @@ def test_short_names_are_readable_valid_and_say_the_best_layer():
         score(None, roi="µ", layer="c", metric="m"),
         Score(run="r", step=1, kind="task", metric="loss", value=2.0),
     ]
-    names = short_names(rows)
+    names = metric_keys(rows)
     assert names == pytest.approx(
         {
             "alignment/mean": 0.2,
@@ -138,10 +138,10 @@ def test_short_names_are_readable_valid_and_say_the_best_layer():
             "task/loss": 2.0,
         }
     )
-    assert set(short_names(rows[:1], "ema")) == {
+    assert set(metric_keys(rows[:1], "ema")) == {
         f"alignment_ema/{n}" for n in ("mean", "V1 -left--d", "V1 -left--d.m.a")
     }
-    two = short_names([score(0.5, roi="V1"), score(0.1, roi="V1", benchmark="c")])
+    two = metric_keys([score(0.5, roi="V1"), score(0.1, roi="V1", benchmark="c")])
     assert two["alignment/b.V1"] == 0.5
     assert two["alignment/c.V1"] == 0.1
-    assert short_names([]) == {}
+    assert metric_keys([]) == {}

@@ -11,7 +11,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
-from tests.models import TinyModule, image_loader, tiny_gpt, token_rows, tokenizer, transform
+from tests.helpers.models import TinyModule, image_loader, tiny_gpt, token_rows, tokenizer, transform
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from ontogeny import Record, watch
@@ -50,7 +50,7 @@ def fit(folder, ours, *, steps=4, seed=1, ckpt=None, logger=True, every=3):
         callbacks=[ours, keep] if every else [ours],
         enable_checkpointing=bool(every),
     )
-    trainer.fit(module, image_loader(8, shuffle=False), ckpt_path=ckpt)  # one batch an epoch: see tests.killing
+    trainer.fit(module, image_loader(8, shuffle=False), ckpt_path=ckpt)  # one batch an epoch: see tests.helpers.killing
     return trainer
 
 

@@ -7,15 +7,15 @@ import json
 import lightning.pytorch as pl
 import pytest
 import torch
-from tests.models import TinyModule, image_data, image_loader, tiny_gpt, token_rows, tokenizer, transform
+from tests.helpers.models import TinyModule, image_data, image_loader, tiny_gpt, token_rows, tokenizer, transform
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from ontogeny import HeldOutLoss, Record, watch
-from ontogeny.callbacks.held_out import of_one_process
 from ontogeny.callbacks.lightning import AlignmentCallback as LightningCallback
 from ontogeny.callbacks.transformers import AlignmentCallback as TransformersCallback
+from ontogeny.monitoring.callbacks._trainer_eval_data import of_one_process
 
 
 def shuffled(features):

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tests.benchmarks import text_benchmark
-from tests.models import tiny_gpt, token_rows, tokenizer
+from tests.helpers.benchmarks import text_benchmark
+from tests.helpers.models import tiny_gpt, token_rows, tokenizer
 from torch import nn
 from transformers import (
     BertConfig,

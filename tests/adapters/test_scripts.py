@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from tests.helpers.processes import run_python
-from tests.sameness import same
+from tests.helpers.sameness import same
 from tests.scripts import NAMES
 
 from ontogeny import Record

@@ -20,12 +20,12 @@ TIMM = ROOT / ".venv" / "timm"
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory) -> dict:
-    """What `tests.timm_run` found, in a process of its own."""
+    """What `tests.helpers.timm_run` found, in a process of its own."""
     if not (TIMM / "timm").is_dir():
         pytest.skip(f"timm and torchvision are not in {TIMM} (make puts them there)")
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")]), str(TIMM)])
     environment = os.environ | {"PYTHONPATH": path, "no_proxy": "127.0.0.1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
-    command = [sys.executable, "-m", "tests.timm_run", str(tmp_path_factory.mktemp("timm"))]
+    command = [sys.executable, "-m", "tests.helpers.timm_run", str(tmp_path_factory.mktemp("timm"))]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])

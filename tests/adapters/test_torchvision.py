@@ -16,11 +16,11 @@ TIMM = ROOT / ".venv" / "timm"
 
 @pytest.fixture(scope="module")
 def found() -> dict:
-    """What `tests.pictures_run` found, in a process of its own."""
+    """What `tests.helpers.pictures_run` found, in a process of its own."""
     if not (TIMM / "torchvision").is_dir():
         pytest.skip(f"torchvision is not in {TIMM} (make puts it there)")
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")]), str(TIMM)])
-    command = [sys.executable, "-m", "tests.pictures_run"]
+    command = [sys.executable, "-m", "tests.helpers.pictures_run"]
     environment = os.environ | {"PYTHONPATH": path}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import wandb
-from tests.models import tiny_gpt, token_rows, tokenizer
-from tests.wandb_files import history, run_folder
+from tests.helpers.models import tiny_gpt, token_rows, tokenizer
+from tests.helpers.wandb_files import history, run_folder
 from transformers import Trainer, TrainingArguments
 
 from ontogeny import HeldOutLoss, Record

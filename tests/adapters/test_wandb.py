@@ -14,18 +14,18 @@ import torch
 import wandb
 from lightning.pytorch.loggers import WandbLogger
 from PIL import Image
-from tests.models import TinyCNN, image_data, image_loader, transform
-from tests.unit.lag.test_runs import record_of
-from tests.wandb_files import config, history, metrics, run_folder, summary
+from tests.helpers.models import TinyCNN, image_data, image_loader, transform
+from tests.helpers.wandb_files import config, history, metrics, run_folder, summary
+from tests.unit.lag.test_across_runs import record_of
 from torch.utils.data import DataLoader
 
 from ontogeny import HeldOutLoss, Record, watch
 from ontogeny.lag import record_shares
-from ontogeny.scores import Score
-from ontogeny.sinks import short_names
+from ontogeny.record import Score
+from ontogeny.simulated.planted_leads import planted_lead
+from ontogeny.sinks import metric_keys
 from ontogeny.sinks.charts import BAND, LAG
-from ontogeny.sinks.wandb import AXIS, WandbSink, newest_probes
-from ontogeny.worlds.leads import planted_lead
+from ontogeny.sinks.wandb_sink import AXIS, WandbSink, newest_probes
 
 METRICS = ("rsa-correlation-spearman", "cka-linear-debiased")
 
@@ -75,7 +75,7 @@ def test_every_probe_is_one_row_on_its_own_axis_with_the_record_s_values(image_b
     rows = probes(folder)
     assert [row[AXIS] for row in rows] == [0, 2, 6], "steps lower than the run's own are not lost"
     for step, row in zip((0, 2, 6), rows, strict=True):
-        wanted = short_names(record.select(step=step))
+        wanted = metric_keys(record.select(step=step))
         assert {name: row[name] for name in wanted} == pytest.approx(wanted)
         assert {n for n in row if not n.startswith("_")} == {*wanted, AXIS}
     series = record.series(layer="late", metric="rsa-correlation-spearman")
@@ -83,7 +83,7 @@ def test_every_probe_is_one_row_on_its_own_axis_with_the_record_s_values(image_b
         series.values.tolist()
     )
     axes = defined(folder)
-    assert {axes[name] for name in (*short_names(record.select(step=0)), "alignment/*")} == {AXIS}
+    assert {axes[name] for name in (*metric_keys(record.select(step=0)), "alignment/*")} == {AXIS}
     (own,) = [m for m in metrics(folder) if m.name == AXIS]
     assert own.options.hidden
     assert len(metrics(folder)) == len(axes), "each is defined once a run"
@@ -193,7 +193,7 @@ def test_without_a_run_nothing_happens(image_benchmark, tmp_path, monkeypatch):
     record = train(image_benchmark, tmp_path / "r", sinks=[WandbSink()])
     assert len(record.select(kind="probe")) == 3
     assert not (tmp_path / "wandb").exists()
-    code = "import sys; from ontogeny.sinks.wandb import WandbSink; WandbSink().write(0, {'task/loss': 1.0}); "
+    code = "import sys; from ontogeny.sinks.wandb_sink import WandbSink; WandbSink().write(0, {'task/loss': 1.0}); "
     code += "assert 'wandb' not in sys.modules and 'PIL' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env={"PYTHONPATH": ":".join(sys.path)})
 
@@ -237,7 +237,7 @@ def test_and_in_the_table_they_are_missing_with_a_note(tmp_path, start):
 
 
 def test_a_record_too_large_to_be_drawn_is_said_and_not_read_into_memory(tmp_path, start, monkeypatch, capsys):
-    monkeypatch.setattr("ontogeny.sinks.wandb._MOST_DRAWN", 1)
+    monkeypatch.setattr("ontogeny.sinks.wandb_sink._MOST_DRAWN", 1)
     record = Record.open(tmp_path / "r", create=True)
     record.append([Score(run="r", step=i, kind="alignment", roi="IT", value=0.1) for i in range(2)])
     with start() as run:

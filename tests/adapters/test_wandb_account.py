@@ -6,12 +6,12 @@ import json
 import re
 
 import pytest
-from tests.wandb_files import config, history, run_folder
-from tests.wandb_server import KEY, command, serving
+from tests.helpers.wandb_files import config, history, run_folder
+from tests.helpers.wandb_server import KEY, command, serving
 
 from ontogeny import Record
 from ontogeny.cli import main
-from ontogeny.scores import Score
+from ontogeny.record import Score
 from ontogeny.sinks.charts import TITLES, spec_text
 
 

@@ -16,8 +16,8 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from torch.utils.data import DataLoader
 
 from ontogeny.callbacks.lightning import AlignmentCallback
-from tests.benchmarks import image_benchmark
-from tests.models import TinyModule, image_data, image_loader, transform
+from tests.helpers.benchmarks import image_benchmark
+from tests.helpers.models import TinyModule, image_data, image_loader, transform
 
 
 class Saves(pl.Callback):

@@ -20,8 +20,8 @@ from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 from ontogeny import HeldOutLoss, watch
-from tests.benchmarks import text_benchmark
-from tests.models import tiny_gpt, token_rows, tokenizer
+from tests.helpers.benchmarks import text_benchmark
+from tests.helpers.models import tiny_gpt, token_rows, tokenizer
 
 
 def breaks(module, args):

@@ -11,8 +11,8 @@ import torch
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from ontogeny.callbacks.transformers import AlignmentCallback
-from tests.benchmarks import text_benchmark
-from tests.models import tiny_gpt, token_rows, tokenizer
+from tests.helpers.benchmarks import text_benchmark
+from tests.helpers.models import tiny_gpt, token_rows, tokenizer
 
 
 class Saves(TrainerCallback):

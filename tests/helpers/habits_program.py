@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import collections
 import functools
+import io
 import itertools
 import mmap
 import multiprocessing
 import sqlite3
 import sys
+import tempfile
 import types
 import weakref
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -433,3 +436,79 @@ class Database(Counting):
     def step(self, x):
         self.database.execute("insert into t values (1)")
         return self.database.execute("select count(*) from t").fetchone()[0]
+
+
+@ingredient()
+class ClassAttributeLate(Counting):
+    """A table of the class, made at the first pass."""
+
+    def start(self):
+        if "late" in vars(ClassAttributeLate):
+            del ClassAttributeLate.late
+
+    def step(self, x):
+        if "late" not in vars(ClassAttributeLate):
+            ClassAttributeLate.late = [float(x.abs().mean())]
+        return ClassAttributeLate.late[0]
+
+
+@ingredient()
+class VariableWithoutAValue(Counting):
+    """A closure's variable that has a value from the first pass on."""
+
+    def start(self):
+        def tick(value):
+            nonlocal seen
+            try:
+                seen += value
+            except NameError:
+                seen = 2 * value
+            return seen
+
+        if tick is None:
+            seen = 0
+        self.tick = tick
+
+    def step(self, x):
+        return self.tick(float(x.abs().mean()))
+
+
+@ingredient()
+class WholeTwister(Counting):
+    """Draws as many numbers as a Mersenne Twister holds, so that it stands at the same place of another state."""
+
+    def start(self):
+        self.generator = np.random.MT19937(3)
+        self.generator.random_raw(624)
+
+    def step(self, x):
+        return float(self.generator.random_raw(624)[0]) / 2**32
+
+
+@ingredient()
+class AttributesReplaced(Counting):
+    """The dictionary of an object's attributes is exchanged whole."""
+
+    def start(self):
+        self.meter = Anneal()
+
+    def step(self, x):
+        self.meter.__dict__ = {"n": self.meter.n + 1}
+        return self.meter.n
+
+
+@ingredient()
+class ReadsAFile(Counting):
+    """Numbers are read from a file on disk, one at a pass, and from one in memory."""
+
+    def start(self):
+        with tempfile.NamedTemporaryFile(delete=False) as made:
+            made.write(bytes(range(256)))
+        self.on_disk, self.in_memory = Path(made.name).open("rb"), io.BytesIO(bytes(range(256)))  # noqa: SIM115 - the habit
+        Path(made.name).unlink()
+
+    def __del__(self):
+        self.on_disk.close()
+
+    def step(self, x):
+        return self.on_disk.read(1)[0] + self.in_memory.read(1)[0]

@@ -273,7 +273,7 @@ def _keywords(called: Any) -> set[str]:
     hints = inspect.signature(called).parameters.values()
     named = {p.name for p in hints if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     if any(p.kind is p.VAR_KEYWORD for p in hints):
-        from ontogeny.watching import Options
+        from ontogeny.monitoring.factory import Options
 
         named |= set(Options.__annotations__)
     return named

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ontogeny import Benchmark, Geometry, Probe, StimulusSet
-from ontogeny.metrics import make_folds
-from ontogeny.metrics.rsa import RSA
+from ontogeny.metrics import RSA, make_folds
 from tests.helpers.ingredients import INGREDIENTS
 from tests.helpers.training import ROWS, transform
 

@@ -1,4 +1,4 @@
-"""Models of timm, torchvision, peft and sentence-transformers, which need a process of their own (`tests.zoo_run`)."""
+"""Models of timm, torchvision, peft and sentence-transformers, in a process of their own (`tests.helpers.zoo_run`)."""
 
 from __future__ import annotations
 

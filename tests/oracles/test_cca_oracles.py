@@ -7,9 +7,9 @@ from scipy.linalg import eigh
 from scipy.spatial.distance import pdist, squareform
 from sklearn.decomposition import PCA
 
-from ontogeny.assembly import Target
-from ontogeny.metrics import LayerView, make_folds
-from ontogeny.metrics.cca import CCA, held_out_cca
+from ontogeny.brain import Target
+from ontogeny.metrics import CCA, LayerGeometry, make_folds
+from ontogeny.metrics.cca import held_out_cca
 
 pytestmark = pytest.mark.oracle
 
@@ -46,7 +46,7 @@ def test_equals_the_generalised_eigenvalue_problem(rng, features, components, ke
     expected = reference(x, y, folds, components, keep, penalty)
     assert held_out_cca(x, y, folds=folds, **options) == pytest.approx(expected, abs=1e-8)
     geometry = Target(subject="s", roi="r", rdm=squareform(pdist(y, "sqeuclidean")))
-    scored = CCA(**options).prepare([geometry], folds).score(LayerView(torch.as_tensor(x)))
+    scored = CCA(**options).prepare([geometry], folds).score(LayerGeometry(torch.as_tensor(x)))
     assert scored[0].value == pytest.approx(expected, abs=1e-8)
 
 
@@ -70,7 +70,7 @@ def test_ceilings_are_between_the_mean_of_subjects_and_each(rng):
     folds, shared = make_folds(50), rng.standard_normal((50, 5))
     ys = [shared @ rng.standard_normal((5, 9)) + rng.standard_normal((50, 9)) for _ in range(3)]
     targets = [Target(subject=str(i), roi="r", responses=y, n_voxels=9) for i, y in enumerate(ys)]
-    values = CCA(components=2).prepare(targets, folds).score(LayerView(torch.as_tensor(shared)))
+    values = CCA(components=2).prepare(targets, folds).score(LayerGeometry(torch.as_tensor(shared)))
     units = [(y - y.mean(0)) / np.linalg.norm(y - y.mean(0)) for y in ys]
     for i, value in enumerate(values):
         others = np.concatenate([u for j, u in enumerate(units) if j != i], axis=1)

@@ -7,7 +7,7 @@ import pytest
 import statsmodels.api as sm
 from scipy import stats
 
-from ontogeny.findings.statistics.correlation import correlate, fisher_interval
+from ontogeny.findings.statistics._model_correlation import correlate, fisher_interval
 
 pytestmark = pytest.mark.oracle
 FEW = ["a", "b"] * 12

@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import RidgeCV
 
 from ontogeny.metrics import make_folds
-from ontogeny.metrics.encoding import ALPHAS, ridge_cv
+from ontogeny.metrics.ridge.ridge import ALPHAS, ridge_cv
 
 pytestmark = pytest.mark.oracle
 

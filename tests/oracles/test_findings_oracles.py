@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
-from tests.brains import DEPTHS, NETWORKS, over_depth, over_scales, scale_cells
+from tests.helpers.brains import DEPTHS, NETWORKS, over_depth, over_scales, scale_cells
 
 from ontogeny.errors import DatasetNotFoundError
 from ontogeny.findings import published_regions, scale
-from ontogeny.findings.statistics.convergence import converging, order_p, slope
-from ontogeny.findings.statistics.profiles import agreement, correlation
-from ontogeny.findings.statistics.subjects import over_subjects
-from ontogeny.published import load_published
+from ontogeny.findings.published import load_published
+from ontogeny.findings.statistics._convergence import converging, order_p, slope
+from ontogeny.findings.statistics._region_profiles import agreement, correlation
+from ontogeny.findings.statistics.subject_agreement import over_subjects
 
 pytestmark = pytest.mark.oracle
 

@@ -7,12 +7,10 @@ import pytest
 import torch
 from sklearn.neighbors import NearestNeighbors
 
-from ontogeny.assembly import Target
-from ontogeny.metrics import LayerView, make_folds
-from ontogeny.metrics.cca import CCA
-from ontogeny.metrics.cka import CKA, cka, kernel
-from ontogeny.metrics.neighbours import CKNNA, CycleKNN, MutualKNN, mutual_knn
-from ontogeny.metrics.rsa import RSA
+from ontogeny.brain import Target
+from ontogeny.metrics import CCA, CKA, CKNNA, RSA, CycleKNN, LayerGeometry, MutualKNN, make_folds
+from ontogeny.metrics.cka import cka, kernel
+from ontogeny.metrics.neighbors import mutual_knn
 
 pytestmark = pytest.mark.oracle
 
@@ -90,9 +88,9 @@ def test_chance_is_the_mean_over_permutations_of_the_stimuli(rng, metric):
     x, y = rng.standard_normal((6, 9)), rng.standard_normal((6, 7))
     target = Target(subject="s", roi="r", responses=y, n_voxels=7)
     prepared = metric.prepare([target], make_folds(6, n_folds=2))
-    stated = prepared.score(LayerView(torch.as_tensor(x)))[0].chance
+    stated = prepared.score(LayerGeometry(torch.as_tensor(x)))[0].chance
     values = [
-        prepared.score(LayerView(torch.as_tensor(x[list(order)])))[0].value
+        prepared.score(LayerGeometry(torch.as_tensor(x[list(order)])))[0].value
         for order in itertools.permutations(range(6))
     ]
     assert np.mean(values) == pytest.approx(stated, abs=1e-9)
@@ -106,7 +104,7 @@ def test_a_geometry_gives_the_same_score_as_the_voxels_it_was_made_of(rng):
     geometry = Target(subject="s", roi="r", rdm=1 - rows @ rows.T)
     for metric in (RSA(), CKA(), CKA(debiased=False), CKA(kind="rbf"), MutualKNN(likeness="euclidean")):
         a, b = (
-            metric.prepare([t], make_folds(30)).score(LayerView(torch.as_tensor(x)))[0].value
+            metric.prepare([t], make_folds(30)).score(LayerGeometry(torch.as_tensor(x)))[0].value
             for t in (voxels, geometry)
         )
         assert a == pytest.approx(b, abs=1e-9), metric.name

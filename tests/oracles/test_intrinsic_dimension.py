@@ -6,14 +6,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ontogeny.metrics import LayerView
-from ontogeny.task import intrinsic_dimension
+from ontogeny.metrics import LayerGeometry
+from ontogeny.metrics.dimensionality import intrinsic_dimension
 
 pytestmark = pytest.mark.oracle
 
 
 def found(x: np.ndarray) -> float:
-    return intrinsic_dimension(LayerView(torch.as_tensor(x)).squared_distances)
+    return intrinsic_dimension(LayerGeometry(torch.as_tensor(x)).squared_distances)
 
 
 def reference(x: np.ndarray) -> float:

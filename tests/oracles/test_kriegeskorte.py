@@ -7,13 +7,12 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from ontogeny.assembly import Geometry
-from ontogeny.benchmark import Benchmark
-from ontogeny.datasets import load
-from ontogeny.datasets.catalogue import find_source
-from ontogeny.datasets.kriegeskorte import read_monkey, read_sessions
-from ontogeny.datasets.store import check_file, find_file, is_here, locate
-from ontogeny.metrics import LayerView
+from ontogeny.benchmarks import Benchmark
+from ontogeny.brain import Geometry
+from ontogeny.datasets import find_source, is_here, load
+from ontogeny.datasets.data_paths import check_file, find_file, locate
+from ontogeny.datasets.readers.kriegeskorte import read_monkey, read_sessions
+from ontogeny.metrics import LayerGeometry
 
 SOURCE = find_source("kriegeskorte2008")
 pytestmark = [
@@ -69,7 +68,7 @@ def test_ceilings_leave_one_subject_out_and_group_mean(human: Benchmark, pairs: 
     assert np.mean(lower) == pytest.approx(0.377, abs=0.015)
     assert np.mean(upper) == pytest.approx(0.672, abs=0.015)
     prepared = human.metrics[0].prepare(human.prepare().targets, human.folds)
-    values = prepared.score(LayerView(torch.randn(92, 5)))
+    values = prepared.score(LayerGeometry(torch.randn(92, 5)))
     bounds = np.array([(v.ceiling_lower, v.ceiling) for v in values])
     assert bounds.mean(axis=0) == pytest.approx([0.377, 0.672], abs=0.01)
 

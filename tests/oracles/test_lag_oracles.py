@@ -12,9 +12,9 @@ from statsmodels.tsa.stattools import grangercausalitytests
 
 from ontogeny.lag import Run, TrendLead, Untestable, granger, leads, leads_over_runs
 from ontogeny.lag.granger import chosen_lags
-from ontogeny.lag.maps import map_of_runs
-from ontogeny.lag.surrogates import rate
-from ontogeny.worlds.leads import KINDS, planted_lead
+from ontogeny.lag.null.surrogates import rate
+from ontogeny.lag.roi_layer_map import map_of_runs
+from ontogeny.simulated.planted_leads import KINDS, planted_lead
 
 pytestmark = pytest.mark.oracle
 

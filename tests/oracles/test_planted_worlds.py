@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from ontogeny import load
-from ontogeny.extraction.features import Features, Site
+from ontogeny.extraction import Features
+from ontogeny.extraction.features import Site
 from ontogeny.metrics import make_folds
-from ontogeny.metrics.encoding import ridge_cv
-from ontogeny.worlds.language import planted_language
-from ontogeny.worlds.vision import planted_vision
+from ontogeny.metrics.ridge.ridge import ridge_cv
+from ontogeny.simulated.language_world import planted_language
+from ontogeny.simulated.vision_world import planted_vision
 
 WORLDS = {"planted-language": planted_language, "planted-vision": planted_vision}
 

@@ -9,9 +9,9 @@ import torch
 from scipy.linalg import orthogonal_procrustes
 from scipy.spatial.distance import pdist, squareform
 
-from ontogeny.assembly import Target
-from ontogeny.metrics import LayerView, make_folds
-from ontogeny.metrics.procrustes import Procrustes, shape_cosine
+from ontogeny.brain import Target
+from ontogeny.metrics import LayerGeometry, Procrustes, make_folds
+from ontogeny.metrics.procrustes import shape_cosine
 
 pytestmark = pytest.mark.oracle
 
@@ -56,7 +56,9 @@ def test_chance_is_the_mean_over_permutations_of_the_stimuli(rng):
     x, y = rng.standard_normal((6, 9)), rng.standard_normal((6, 4))
     target = Target(subject="s", roi="r", responses=y, n_voxels=4)
     found = (
-        Procrustes(permutations=2000).prepare([target], make_folds(6, n_folds=2)).score(LayerView(torch.as_tensor(x)))
+        Procrustes(permutations=2000)
+        .prepare([target], make_folds(6, n_folds=2))
+        .score(LayerGeometry(torch.as_tensor(x)))
     )
     every = [shape_cosine(x[list(order)], y) for order in itertools.permutations(range(6))]
     assert found[0].chance == pytest.approx(np.mean(every), abs=4 * np.std(every) / 2000**0.5)
@@ -71,7 +73,7 @@ def test_permutations_differ_as_little_as_the_docstring_says(rng, stimuli, power
     prepared = Procrustes(permutations=12).prepare(target, make_folds(stimuli))
     mine = [shape_cosine(x, y[order]) for order in prepared.orders[1:]]
     assert most / 20 < np.std(mine) < most
-    assert prepared.score(LayerView(torch.as_tensor(x)))[0].chance == pytest.approx(np.mean(mine), abs=1e-10)
+    assert prepared.score(LayerGeometry(torch.as_tensor(x)))[0].chance == pytest.approx(np.mean(mine), abs=1e-10)
 
 
 @pytest.mark.parametrize("voxels", [4, 60])
@@ -81,7 +83,7 @@ def test_ceilings_are_shape_cosines_with_the_mean_gram_matrix_of_subjects(rng, v
     targets = [Target(subject=str(i), roi="r", responses=y, n_voxels=voxels) for i, y in enumerate(ys)]
     alone = Target(subject="0", roi="other", responses=ys[0], n_voxels=voxels)
     prepared = Procrustes().prepare([*targets, alone], make_folds(15))
-    values = prepared.score(LayerView(torch.as_tensor(shared)))
+    values = prepared.score(LayerGeometry(torch.as_tensor(shared)))
     assert (values[3].ceiling_lower, values[3].ceiling) == (None, None)
     units = [pdist((y - y.mean(0)) / np.linalg.norm(y - y.mean(0)), "sqeuclidean") for y in ys]
     for i, value in enumerate(values[:3]):
@@ -93,7 +95,7 @@ def test_ceilings_are_shape_cosines_with_the_mean_gram_matrix_of_subjects(rng, v
 
 def test_a_geometry_scores_as_the_voxels_it_was_made_of(rng):
     x, y = rng.standard_normal((20, 6)), rng.standard_normal((20, 50))
-    view, folds = LayerView(torch.as_tensor(x)), make_folds(20)
+    view, folds = LayerGeometry(torch.as_tensor(x)), make_folds(20)
     voxels = Target(subject="s", roi="r", responses=y, n_voxels=50)
     geometry = Target(subject="s", roi="r", rdm=squareform(pdist(y, "sqeuclidean")))
     a, b = (Procrustes().prepare([t], folds).score(view)[0] for t in (voxels, geometry))

@@ -8,11 +8,11 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
-from tests.brains import brains
+from tests.helpers.brains import brains
 
 from ontogeny.findings import contrast, gradient, hierarchy, regions
 from ontogeny.findings.regions import kendall_w
-from ontogeny.findings.statistics.uncertain import permuted_p, placed_p, rank_correlations
+from ontogeny.findings.statistics._rank_tests import permuted_p, placed_p, rank_correlations
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ from sklearn.linear_model import Ridge as SklearnRidge
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import PredefinedSplit
 
-from ontogeny.assembly import Target
-from ontogeny.metrics import LayerView, make_folds
-from ontogeny.metrics.encoding import ALPHAS, Ridge, ridge_cv
-from ontogeny.metrics.fitting import fits
-from ontogeny.metrics.ridge import arrange, design
+from ontogeny.brain import Target
+from ontogeny.metrics import LayerGeometry, Ridge, make_folds
+from ontogeny.metrics.ridge._outer_folds import fits
+from ontogeny.metrics.ridge._solve import arrange, design
+from ontogeny.metrics.ridge.ridge import ALPHAS, ridge_cv
 
 pytestmark = pytest.mark.oracle
 SHAPES = [(60, 20), (60, 45), (60, 300)]
@@ -101,7 +101,7 @@ def test_rois_side_by_side_score_as_each_alone(rng):
     folds, parts = make_folds(60), [slice(0, 1), slice(1, 15), slice(15, 90)]
     for rule in ("gcv", "loo", "kfold"):
         targets = [Target(subject="s", roi=str(p), responses=y[:, p], n_voxels=1) for p in parts]
-        view = LayerView(torch.as_tensor(x))
+        view = LayerGeometry(torch.as_tensor(x))
         together = Ridge(rule=rule, alpha="roi").prepare(targets, folds).score(view)
         alone = [ridge_cv(x, y[:, p], folds=folds, rule=rule, alpha="roi").mean() for p in parts]
         np.testing.assert_allclose([v.value for v in together], alone, atol=1e-6)
@@ -114,7 +114,7 @@ def test_leave_one_out_without_most_of_the_search_finds_what_the_whole_search_fi
     x, y = world(rng, n, d, 300, spread=spread)
     folds = make_folds(n)
     voxels = arrange(y, folds)
-    view = LayerView(torch.as_tensor(x))
+    view = LayerGeometry(torch.as_tensor(x))
     fitted = fits(
         design(view.x.shape, lambda: view.x.numpy(), lambda: view.gram.numpy(), voxels.cuts), "loo", np.array(ALPHAS)
     )
@@ -163,7 +163,7 @@ def test_features_that_vary_in_one_fold_only_say_nothing_elsewhere(rng, rule):
     x[:5] = rng.standard_normal((5, 3))
     y = rng.standard_normal((20, 2))
     voxels = arrange(y, folds)
-    view = LayerView(torch.as_tensor(x))
+    view = LayerGeometry(torch.as_tensor(x))
     fitted = fits(
         design(view.x.shape, lambda: view.x.numpy(), lambda: view.gram.numpy(), voxels.cuts), rule, np.array(ALPHAS)
     )
@@ -194,7 +194,7 @@ def test_no_array_of_all_penalties_and_voxels_is_ever_made(rng, rule, times):
     x, y = rng.standard_normal((100, 120)), rng.standard_normal((100, 20_000)).astype(np.float32)
     target = Target(subject="s", roi="all", responses=y, n_voxels=20_000)
     prepared = Ridge(rule=rule).prepare([target], make_folds(100))
-    view = LayerView(torch.as_tensor(x))
+    view = LayerGeometry(torch.as_tensor(x))
     tracemalloc.start()
     prepared.score(view)
     peak = tracemalloc.get_traced_memory()[1]

@@ -13,11 +13,11 @@ from scipy.linalg import solve
 from scipy.spatial.distance import pdist
 from scipy.stats import pearsonr, rankdata, spearmanr
 
-from ontogeny.assembly import Target
-from ontogeny.metrics import LayerView, make_folds
-from ontogeny.metrics.cka import CKA, cka, kernel
-from ontogeny.metrics.rdms import Comparison, Distance, mid_ranks
-from ontogeny.metrics.rsa import RSA, compare_rdms, prepare_rsa, rdm
+from ontogeny.brain import Target
+from ontogeny.metrics import CKA, RSA, LayerGeometry, make_folds
+from ontogeny.metrics._pairwise.dissimilarities import Comparison, Distance, mid_ranks
+from ontogeny.metrics.cka import cka, kernel
+from ontogeny.metrics.rsa import compare_rdms, prepare_rsa, rdm
 
 pytestmark = pytest.mark.oracle
 
@@ -109,7 +109,7 @@ def test_whitened_cosine_of_euclidean_distances_is_biased_linear_cka_with_its_ch
         cka(kernel(x), kernel(y), debiased=False), abs=1e-12
     )
     targets = [Target(subject=s, roi="r", responses=rng.standard_normal((40, 8)), n_voxels=8) for s in "ab"]
-    view, folds = LayerView(torch.as_tensor(x)), make_folds(40)
+    view, folds = LayerGeometry(torch.as_tensor(x)), make_folds(40)
     ours = RSA(distance="euclidean", comparison="whitened-cosine").prepare(targets, folds).score(view)
     theirs = CKA(debiased=False).prepare(targets, folds).score(view)
     for a, b in zip(ours, theirs, strict=True):
@@ -144,7 +144,7 @@ def test_single_precision_sums_over_many_pairs_equal_double(distance, comparison
     x, y = rng.standard_normal((300, 40)) + 1, rng.standard_normal((300, 30)) + 1
     target = Target(subject="s", roi="r", responses=y, n_voxels=30)
     metric = RSA(distance=distance, comparison=comparison)
-    found = metric.prepare([target], make_folds(300)).score(LayerView(torch.as_tensor(x)))[0].value
+    found = metric.prepare([target], make_folds(300)).score(LayerGeometry(torch.as_tensor(x)))[0].value
     expected = rsatoolbox_compare(
         pdist(x, THEIR_DISTANCE[distance]), pdist(y, THEIR_DISTANCE[distance]), THEIRS[comparison]
     )
@@ -163,7 +163,7 @@ def test_ceilings_equal_the_definition(rng):
     shared = rng.standard_normal((15, 6))
     ys = [shared @ rng.standard_normal((6, 9)) + rng.standard_normal((15, 9)) for _ in range(3)]
     targets = [Target(subject=str(i), roi="r", responses=y, n_voxels=9) for i, y in enumerate(ys)]
-    view = LayerView(torch.as_tensor(rng.standard_normal((15, 5))))
+    view = LayerGeometry(torch.as_tensor(rng.standard_normal((15, 5))))
     for metric in everything():
         values = metric.prepare(targets, make_folds(15)).score(view)
         own = [rdm(y, distance=metric.distance) for y in ys]
@@ -186,7 +186,7 @@ def test_comparisons_and_layers_together_are_those_alone_and_a_refusal_hits_its_
     targets = [Target(subject=f"s{i}", roi="r", responses=rng.standard_normal((20, 8)), n_voxels=8) for i in range(3)]
     xs = [rng.standard_normal((20, d)) for d in (1, 6, 30)]
     xs[2][0] = 0
-    views = [LayerView(torch.as_tensor(x)) for x in xs]
+    views = [LayerGeometry(torch.as_tensor(x)) for x in xs]
     together = prepare_rsa(everything(), targets).score_all(views)
     refused = set()
     for place, metric in enumerate(everything()):
@@ -210,7 +210,7 @@ def test_a_geometry_is_compared_as_it_is(rng):
     x = rng.standard_normal((20, 6))
     for metric in everything():
         found = metric.prepare([geometry, replace(geometry, subject="t")], make_folds(20))
-        value = found.score(LayerView(torch.as_tensor(x)))[1].value
+        value = found.score(LayerGeometry(torch.as_tensor(x)))[1].value
         expected = rsatoolbox_compare(
             pdist(x, THEIR_DISTANCE[metric.distance]), square[np.triu_indices(20, 1)], THEIRS[metric.comparison]
         )

@@ -9,10 +9,10 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 import ontogeny
 from ontogeny import Assembly, Benchmark
-from ontogeny.imaging import zscore_runs
-from ontogeny.imaging.words import Story, story_pieces
-from ontogeny.metrics import make_folds
-from ontogeny.metrics.encoding import Ridge, ridge_cv
+from ontogeny.metrics import Ridge, make_folds
+from ontogeny.metrics.ridge.ridge import ridge_cv
+from ontogeny.neuroimaging import zscore_runs
+from ontogeny.neuroimaging.story_words import Story, story_pieces
 
 VOCABULARY = [f"w{i}" for i in range(40)]
 TR, LAG, CONTEXT, VOLUMES = 2.0, 3, 5, 70

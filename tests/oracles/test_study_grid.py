@@ -7,20 +7,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
-from tests import study_reference
-from tests.benchmarks import text_benchmark
+from tests.helpers import study_reference
+from tests.helpers.benchmarks import text_benchmark
 
 from ontogeny import Assembly, Features
-from ontogeny.assembly import Target
+from ontogeny.benchmarks.shen2026 import best_region_mean, shen2026
+from ontogeny.brain import Target
 from ontogeny.extraction.features import Site
-from ontogeny.metrics import LayerView, Value, make_folds
-from ontogeny.metrics.cka import CKA, cka, kernel
-from ontogeny.metrics.kernel_grid import DOUBLE_UP_TO
-from ontogeny.metrics.neighbours import CKNNA, CycleKNN, MutualKNN, cknna, cycle_knn, mutual_knn
-from ontogeny.metrics.rsa import RSA
-from ontogeny.metrics.shen2026 import best_region_mean, shen2026
-from ontogeny.metrics.together import prepare_all
-from ontogeny.scores import Score
+from ontogeny.metrics import CKA, CKNNA, RSA, CycleKNN, LayerGeometry, MutualKNN, Value, make_folds
+from ontogeny.metrics._batched.kernel_grid import DOUBLE_UP_TO
+from ontogeny.metrics.batching import prepare_all
+from ontogeny.metrics.cka import cka, kernel
+from ontogeny.metrics.neighbors import cknna, cycle_knn, mutual_knn
+from ontogeny.record import Score
 
 pytestmark = pytest.mark.oracle
 LARGE = 420
@@ -51,7 +50,7 @@ def test_every_measurement_of_the_study_equals_its_formula(kind):
     study = shen2026()
     assert len(study.metrics) == 28
     prepared = prepare_all(study.metrics, [target(y[::-1].copy(), "other"), target(y)], FOLDS)
-    outcomes = prepared.score([LayerView(torch.as_tensor(x[:, :5])), LayerView(torch.as_tensor(x))])[1]
+    outcomes = prepared.score([LayerGeometry(torch.as_tensor(x[:, :5])), LayerGeometry(torch.as_tensor(x))])[1]
     found = {name: values[1].value for name, values in zip(study.by_name, outcomes, strict=True)}
     expected = {name: study_reference.measure(name, x, y) for name in found}
     assert found == pytest.approx(expected, abs=1e-6)
@@ -117,7 +116,7 @@ def test_single_precision_sums_of_a_large_grid_equal_the_definition(columns, sca
     kernels = [("linear", None), ("rbf", None), ("rbf", 3 * scale), ("rbf", 300 * scale)]
     metrics = [CKA(kind=kind, width=width, debiased=d) for d in (True, False) for kind, width in kernels]
     metrics.append(CKA(kind="rbf", width=scale / 20, debiased=False))
-    outcomes = prepare_all(metrics, [target(y)], FOLDS).score([LayerView(torch.as_tensor(x))])[0]
+    outcomes = prepare_all(metrics, [target(y)], FOLDS).score([LayerGeometry(torch.as_tensor(x))])[0]
     for metric, values in zip(metrics, outcomes, strict=True):
         k, l = (kernel(side, kind=metric.kind, width=metric.width) for side in (x, y))  # noqa: E741
         assert values[0].value == pytest.approx(cka(k, l, debiased=metric.debiased), abs=1e-6), metric.name
@@ -141,7 +140,7 @@ def everything() -> list:
 def test_metrics_and_layers_scored_together_are_those_scored_alone(rng):
     ys = [rng.standard_normal((60, 8)) for _ in range(12)]
     targets = [target(y, roi=f"r{i % 5}", subject=f"s{i // 5}") for i, y in enumerate(ys)]
-    views = [LayerView(torch.as_tensor(rng.standard_normal((60, d)))) for d in (3, 70, 200)]
+    views = [LayerGeometry(torch.as_tensor(rng.standard_normal((60, d)))) for d in (3, 70, 200)]
     together = prepare_all(everything(), targets, make_folds(60)).score(views)
     for place, metric in enumerate(everything()):
         prepared = metric.prepare(targets, make_folds(60))
@@ -159,7 +158,7 @@ def test_pure_functions_are_the_metrics_without_context(rng):
         (CycleKNN(k=6), cycle_knn(x, y, k=6)),
         (CKNNA(k=6), cknna(x, y, k=6)),
     ]:
-        scored = metric.prepare([target(y)], make_folds(50)).score(LayerView(torch.as_tensor(x)))
+        scored = metric.prepare([target(y)], make_folds(50)).score(LayerGeometry(torch.as_tensor(x)))
         assert found == pytest.approx(scored[0].value, abs=1e-12)
     assert cknna(x, x, k=6) == pytest.approx(1)
     assert mutual_knn(x, x, k=6) == 1
@@ -170,7 +169,7 @@ def test_a_subject_who_is_like_the_others_has_a_high_ceiling(rng):
     ys = [shared @ rng.standard_normal((6, 12)) + 0.1 * rng.standard_normal((60, 12)) for _ in range(3)]
     ys.append(rng.standard_normal((60, 12)))
     targets = [target(y, subject=str(i)) for i, y in enumerate(ys)]
-    view = LayerView(torch.as_tensor(shared))
+    view = LayerGeometry(torch.as_tensor(shared))
     for metric in (CKA(), CKA(kind="rbf", debiased=False), MutualKNN(), CycleKNN(k=3), CKNNA()):
         values = metric.prepare(targets, make_folds(60)).score(view)
         for value in values[:3]:
@@ -181,7 +180,7 @@ def test_a_subject_who_is_like_the_others_has_a_high_ceiling(rng):
 def test_ceilings_of_cka_are_the_mean_of_unit_kernels_against_each(rng):
     ys = [rng.standard_normal((20, 5)) for _ in range(3)]
     targets = [target(y, subject=str(i)) for i, y in enumerate(ys)]
-    values = CKA().prepare(targets, make_folds(20)).score(LayerView(torch.as_tensor(ys[0])))
+    values = CKA().prepare(targets, make_folds(20)).score(LayerGeometry(torch.as_tensor(ys[0])))
     units = [k / np.linalg.norm(k) for k in map(u_centred, ys)]
     for i, value in enumerate(values):
         rest = sum(u for j, u in enumerate(units) if j != i)

@@ -7,11 +7,10 @@ import csv
 import numpy as np
 import pytest
 
-from ontogeny.benchmark import Benchmark
-from ontogeny.datasets import data_folders, load
-from ontogeny.datasets.catalogue import find_source
-from ontogeny.datasets.store import check_file, is_here, locate
-from ontogeny.datasets.tuckute import CEILING
+from ontogeny.benchmarks import Benchmark
+from ontogeny.datasets import data_folders, find_source, is_here, load
+from ontogeny.datasets.data_paths import check_file, locate
+from ontogeny.datasets.readers.tuckute import CEILING
 from ontogeny.stimuli import surface_features
 
 SOURCE = find_source("tuckute2024")

@@ -13,12 +13,12 @@ from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import PredefinedSplit
 
 from ontogeny import Features
-from ontogeny.assembly import Target
+from ontogeny.brain import Target
 from ontogeny.extraction.features import Site
-from ontogeny.metrics import make_folds
-from ontogeny.metrics.banded import RATIOS, UniqueVariance, unique_variance
-from ontogeny.metrics.encoding import ALPHAS
+from ontogeny.metrics import UniqueVariance, make_folds
 from ontogeny.metrics.nuisance import Nuisance
+from ontogeny.metrics.ridge.ridge import ALPHAS
+from ontogeny.metrics.ridge.unique_variance import RATIOS, unique_variance
 from ontogeny.stimuli import nuisance_features
 
 pytestmark = pytest.mark.oracle

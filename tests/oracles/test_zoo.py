@@ -58,11 +58,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def elsewhere() -> dict[str, dict[str, dict[str, list[str]]]]:
-    """What `tests.zoo_run` found, in a process of its own: library -> family -> what is wrong."""
+    """What `tests.helpers.zoo_run` found, in a process of its own: library -> family -> what is wrong."""
     beside = [str(ROOT / ".venv" / name) for name in ("timm", "extra") if (ROOT / ".venv" / name).is_dir()]
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")]), *beside])
     environment = os.environ | {"PYTHONPATH": path, "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
-    command = [sys.executable, "-m", "tests.zoo_run"]
+    command = [sys.executable, "-m", "tests.helpers.zoo_run"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])

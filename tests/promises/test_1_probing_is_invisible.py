@@ -6,8 +6,17 @@ from __future__ import annotations
 import lightning.pytorch as pl
 import pytest
 import torch
-from tests.models import TinyCNN, TinyModule, image_data, image_loader, tiny_gpt, token_rows, tokenizer, transform
-from tests.sameness import same, states
+from tests.helpers.models import (
+    TinyCNN,
+    TinyModule,
+    image_data,
+    image_loader,
+    tiny_gpt,
+    token_rows,
+    tokenizer,
+    transform,
+)
+from tests.helpers.sameness import same, states
 from torch import nn
 from transformers import Trainer, TrainingArguments
 

@@ -8,7 +8,7 @@ import lightning.pytorch as pl
 import pytest
 import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
-from tests.models import TinyModule, image_data, image_loader, tiny_gpt, token_rows, tokenizer, transform
+from tests.helpers.models import TinyModule, image_data, image_loader, tiny_gpt, token_rows, tokenizer, transform
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainingArguments
 
@@ -168,7 +168,7 @@ def test_a_model_that_cannot_be_read_fails_alone(text_benchmark, tmp_path):
 
 
 def test_another_models_tokenizer_is_named(text_benchmark, tmp_path):
-    from ontogeny.demo.language import train_tokenizer
+    from ontogeny.cli.demo_training.train_language import train_tokenizer
 
     train_transformers(text_benchmark, tmp_path)
     other = train_tokenizer(["dog cat tree river stone runs"] * 3, vocabulary=300)
@@ -179,7 +179,7 @@ def test_another_models_tokenizer_is_named(text_benchmark, tmp_path):
 
 def test_the_command(tmp_path, capsys):
     """The embedded world, a tokenizer and a model by address; the task from the Trainer's own log."""
-    from ontogeny.demo.language import small_gpt, train_tokenizer
+    from ontogeny.cli.demo_training.train_language import small_gpt, train_tokenizer
 
     words = train_tokenizer(["the dog runs there", "a cat sleeps"] * 9, vocabulary=300)
     arguments = TrainingArguments(

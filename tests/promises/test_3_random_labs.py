@@ -1,14 +1,14 @@
 """Promise 3, on random labs: subjects, sessions, tasks, runs, repeats, orders, missing trials, blanks, more columns.
 
-Five hundred of them by hand: `python -m tests.lab_checks 500`.
+Five hundred of them by hand: `python -m tests.helpers.lab_checks 500`.
 """
 
 from __future__ import annotations
 
 import pytest
-from tests.lab_checks import check
-from tests.lab_faults import FAULTS
-from tests.labs import KINDS, expected, make
+from tests.helpers.lab_checks import check
+from tests.helpers.lab_faults import FAULTS
+from tests.helpers.labs import KINDS, expected, make
 
 
 @pytest.mark.parametrize("seed", range(4 * len(KINDS)))

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def run(kind, folder, kills):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "tests.killing", kind, str(folder), str(kills), "1"]
+    command = [sys.executable, "-m", "tests.helpers.killing", kind, str(folder), str(kills), "1"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads((folder / "seen.json").read_text())

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def seen(how, folder):
-    command = [sys.executable, "-m", "tests.moving", how, str(folder), "1"]
+    command = [sys.executable, "-m", "tests.helpers.moving", how, str(folder), "1"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-2000:]

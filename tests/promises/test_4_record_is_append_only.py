@@ -9,11 +9,11 @@ import warnings
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.models import TinyCNN, transform
+from tests.helpers.models import TinyCNN, transform
 
 from ontogeny import Record, watch
 from ontogeny.errors import RecordError
-from ontogeny.scores import Score
+from ontogeny.record import Score
 
 
 def score(step=0, layer="l", value=0.5):

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tests.models import TinyCNN, tiny_gpt, tokenizer, transform
+from tests.helpers.models import TinyCNN, tiny_gpt, tokenizer, transform
 
 from ontogeny import watch
 from ontogeny.extraction.weights import weights_hash
@@ -64,7 +64,7 @@ def test_ceilings_of_a_geometry_come_from_the_other_subjects(image_benchmark, tm
 
 @pytest.mark.parametrize("change", ["responses", "folds", "stimuli", "metrics", "version"])
 def test_the_fingerprint_changes_with_all_that_scores_depend_on(text_benchmark, change):
-    from ontogeny.metrics.encoding import Ridge
+    from ontogeny.metrics import Ridge
 
     b = text_benchmark
     a = b.assemblies[0]

@@ -8,13 +8,13 @@ import inspect
 import numpy as np
 import pytest
 
-from ontogeny.lag import Leads, Run, Untestable, leads, leads_over_runs, results, runs
-from ontogeny.lag.words import pair_lines, runs_lines
-from ontogeny.worlds.leads import KINDS, planted_lead
+from ontogeny.lag import Leads, Run, Untestable, across_runs, leads, leads_over_runs, results
+from ontogeny.lag.lead_text import pair_lines, runs_lines
+from ontogeny.simulated.planted_leads import KINDS, planted_lead
 
 
 def classes_with_a_p():
-    found = [c for module in (results, runs) for _, c in inspect.getmembers(module, dataclasses.is_dataclass)]
+    found = [c for module in (results, across_runs) for _, c in inspect.getmembers(module, dataclasses.is_dataclass)]
     return {c for c in found if any(f.name.startswith("p_") for f in dataclasses.fields(c))}
 
 

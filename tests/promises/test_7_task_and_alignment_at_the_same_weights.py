@@ -5,7 +5,7 @@ from __future__ import annotations
 import lightning.pytorch as pl
 import pytest
 import torch
-from tests.models import TinyModule, image_data, image_loader, tiny_gpt, token_rows, tokenizer, transform
+from tests.helpers.models import TinyModule, image_data, image_loader, tiny_gpt, token_rows, tokenizer, transform
 from torch import nn
 from transformers import Trainer, TrainerCallback, TrainingArguments
 

@@ -9,15 +9,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests import study_reference
+from tests.helpers import study_reference
 
-from ontogeny.assembly import Target
+from ontogeny.benchmarks.shen2026 import shen2026
+from ontogeny.brain import Target
 from ontogeny.errors import FeatureError, MetricError
-from ontogeny.metrics import LayerView, make_folds
-from ontogeny.metrics.cka import CKA
-from ontogeny.metrics.neighbours import CKNNA, CycleKNN, MutualKNN
-from ontogeny.metrics.shen2026 import shen2026
-from ontogeny.metrics.together import prepare_all
+from ontogeny.metrics import CKA, CKNNA, CycleKNN, LayerGeometry, MutualKNN, make_folds
+from ontogeny.metrics.batching import prepare_all
 
 ROTATED = [
     CKA(),
@@ -43,7 +41,9 @@ ALL = [*ROTATED, *SHIFTED[2:3], *STRETCHED]
 
 def scored(metrics, x, y):
     target = Target(subject="s", roi="r", responses=y, n_voxels=y.shape[1])
-    outcomes = prepare_all(metrics, [target], make_folds(len(y), n_folds=2)).score([LayerView(torch.as_tensor(x))])[0]
+    outcomes = prepare_all(metrics, [target], make_folds(len(y), n_folds=2)).score([LayerGeometry(torch.as_tensor(x))])[
+        0
+    ]
     return {m.name: (values[0].value, values[0].chance) for m, values in zip(metrics, outcomes, strict=True)}
 
 
@@ -131,14 +131,14 @@ def test_neighbours_without_a_kernel_of_their_own_are_refused():
     metric = CKNNA(k=1, likeness="inner")
     target = Target(subject="s", roi="r", responses=y, n_voxels=5)
     with pytest.raises(MetricError, match="among the 1 nearest neighbours there is no structure to align with"):
-        metric.prepare([target], make_folds(12)).score(LayerView(torch.as_tensor(x)))
+        metric.prepare([target], make_folds(12)).score(LayerGeometry(torch.as_tensor(x)))
 
 
 def test_memory_does_not_grow_with_the_number_of_kernels():
     rng = np.random.default_rng(0)
     n, n_targets = 300, 24
     targets = [Target(subject="s", roi=f"r{i}", responses=rng.standard_normal((n, 8))) for i in range(n_targets)]
-    view = LayerView(torch.as_tensor(rng.standard_normal((n, 30))))
+    view = LayerGeometry(torch.as_tensor(rng.standard_normal((n, 30))))
     kept, peak = [], []
     for widths in (2, 12):
         metrics = [CKA(kind="rbf", width=4.0 + w, debiased=False) for w in range(widths)]

@@ -19,9 +19,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lightning.pytorch.callbacks import EMAWeightAveraging
-from tests.benchmarks import image_benchmark, text_benchmark
-from tests.models import TinyCNN, image_data, tiny_gpt, token_rows, tokenizer, transform
-from tests.sameness import same, states
+from tests.helpers.benchmarks import image_benchmark, text_benchmark
+from tests.helpers.models import TinyCNN, image_data, tiny_gpt, token_rows, tokenizer, transform
+from tests.helpers.sameness import same, states
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader
@@ -33,28 +33,32 @@ from ontogeny.callbacks.transformers import AlignmentCallback as TransformersCal
 
 # Where a probe can raise: every function that it goes through, from the first to the last.
 PLACES = [
-    "ontogeny.schedule._Every.due",
-    "ontogeny.writing.Writer.verdict",
-    "ontogeny.reading.weights_hash",
+    "ontogeny.monitoring.schedule._Every.due",
+    "ontogeny.monitoring.recorder.Recorder.verdict",
+    "ontogeny.monitoring.snapshot.weights_hash",
     "ontogeny.extraction.probe.place",
-    "ontogeny.extraction.inputs._Tokens.batches",
-    "ontogeny.extraction.inputs._Pixels.batches",
+    "ontogeny.extraction.model_inputs._Tokens.batches",
+    "ontogeny.extraction.model_inputs._Pixels.batches",
     "ontogeny.extraction.probe.pool",
     "ontogeny.extraction.probe.refusal",
-    "ontogeny.task.HeldOutLoss.__call__",
-    "ontogeny.benchmark.prepared.LayerView",
+    "ontogeny.monitoring.heldout.loss.HeldOutLoss.__call__",
+    "ontogeny.benchmarks.prepared.LayerGeometry",
     "ontogeny.metrics.rsa.PreparedRSA.score_all",
-    "ontogeny.metrics.encoding.PreparedRidge.score",
-    "ontogeny.benchmark.PreparedBenchmark.constants",
-    "ontogeny.series.Record.append",
-    "ontogeny.lines._append_or_undo",
-    "ontogeny.writing.plain_line",
-    "ontogeny.writing.short_names",
-    "ontogeny.sinks._best",
-    "ontogeny.cost.Cost.affords_another",
-    "ontogeny.monitor.these_ranks",
+    "ontogeny.metrics.ridge.ridge.PreparedRidge.score",
+    "ontogeny.benchmarks.benchmark.PreparedBenchmark.constants",
+    "ontogeny.record.record.Record.append",
+    "ontogeny.record._storage.jsonl_log._append_or_undo",
+    "ontogeny.monitoring.recorder.progress_line",
+    "ontogeny.monitoring.recorder.metric_keys",
+    "ontogeny.sinks.sink._best",
+    "ontogeny.monitoring._overhead.OverheadBudget.allows_probe",
+    "ontogeny.monitoring.monitor.current_process_group",
 ]
-STORED = ("ontogeny.writing.plain_line", "ontogeny.writing.short_names", "ontogeny.sinks._best")
+STORED = (
+    "ontogeny.monitoring.recorder.progress_line",
+    "ontogeny.monitoring.recorder.metric_keys",
+    "ontogeny.sinks.sink._best",
+)
 
 
 class Module(pl.LightningModule):

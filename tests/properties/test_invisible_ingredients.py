@@ -6,6 +6,7 @@ In CI each habit alone and 160 compositions, more than 320 set-ups; all kinds of
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -16,13 +17,7 @@ import torch
 from tests.helpers import faults
 from tests.helpers.ingredients import INGREDIENTS
 from tests.helpers.reachable import Fact, differences, snapshot
-from tests.helpers.training import (
-    process_kept,
-    stack,
-    train_lightning,
-    train_plain,
-    train_transformers,
-)
+from tests.helpers.training import process_kept, stack, train_lightning, train_plain, train_transformers
 from tests.helpers.watched import probe_of, probed, watching
 
 from ontogeny.callbacks.lightning import AlignmentCallback as LightningCallback
@@ -245,19 +240,18 @@ def calls_of(names, seed):
 @pytest.mark.parametrize("act", [broken, stopped, signalled])
 @pytest.mark.parametrize("seed", range(SETUPS // 16 if MANY else 2))
 def test_an_error_in_the_middle_of_a_forward_pass(seed, act):
-    names = draw(30_000 + seed)
+    names = [name for name in draw(30_000 + seed) if name != "lazy-linear"]
     total, _ = calls_of(names, seed)
-    raised = []
+    fired = []
 
     def breaking(model, names, at):
-        with faults.raising(random.Random(at).randint(1, total), act):
-            try:
-                read(model, names)
-            except (ProbeError, KeyboardInterrupt, RuntimeError) as error:
-                raised.append(type(error))  # an error that is kept holds frames, and these hold objects
+        number = random.Random(at).randint(1, total)
+        with faults.raising(number, act) as counted, contextlib.suppress(ProbeError, KeyboardInterrupt, RuntimeError):
+            read(model, names)
+        fired.append(counted.calls >= number)
 
     train_and_compare(names, seed, breaking, look=(0, 2))
-    assert raised
+    assert any(fired)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ontogeny.lag import Run, Untestable, leads, leads_over_runs, rise_time
-from ontogeny.lag.words import pair_lines, runs_lines
+from ontogeny.lag.lead_text import pair_lines, runs_lines
 
 LONG = "ONTOGENY_LONG" in os.environ
 SHAPES = {

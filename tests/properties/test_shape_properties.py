@@ -8,12 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ontogeny.assembly import Target
-from ontogeny.metrics import LayerView, make_folds
+from ontogeny.brain import Target
+from ontogeny.metrics import RSA, LayerGeometry, Procrustes, make_folds
+from ontogeny.metrics._pairwise.dissimilarities import Comparison, Distance
 from ontogeny.metrics.cca import held_out_cca
-from ontogeny.metrics.procrustes import Procrustes
-from ontogeny.metrics.rdms import Comparison, Distance
-from ontogeny.metrics.rsa import RSA
 
 EVERY = [RSA(distance=d, comparison=c) for d in get_args(Distance) for c in get_args(Comparison)]
 SHAPE = Procrustes(permutations=1)
@@ -22,7 +20,7 @@ SHAPE = Procrustes(permutations=1)
 def score(metric, x: np.ndarray, y: np.ndarray, order: np.ndarray | None = None):
     y = y if order is None else y[order]
     target = Target(subject="s", roi="r", responses=y, n_voxels=y.shape[1])
-    view = LayerView(torch.as_tensor(x if order is None else x[order]))
+    view = LayerGeometry(torch.as_tensor(x if order is None else x[order]))
     return metric.prepare([target], make_folds(len(y), n_folds=2)).score(view)[0]
 
 

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from ontogeny import load_published
-from ontogeny.datasets import find_source, is_here
-from ontogeny.datasets.store import data_folders
+from ontogeny.datasets import data_folders, find_source, is_here
 from ontogeny.errors import DatasetNotFoundError
 
 ANALYSIS = Path(__file__).resolve().parents[2] / "analysis"
@@ -113,7 +112,7 @@ def test_what_the_published_models_say_across(script, tmp_path, monkeypatch, cap
 def test_modality_without_its_tables_is_skipped_with_a_word(script, tmp_path, monkeypatch, capsys):
     module = script("05_modality")
     monkeypatch.setattr(module, "HERE", tmp_path)
-    monkeypatch.setattr("ontogeny.published.data_folders", lambda: [tmp_path])
+    monkeypatch.setattr("ontogeny.findings.published.data_folders", lambda: [tmp_path])
     module.main()
     assert capsys.readouterr().out.startswith("skipped: regions_language.csv is not on this machine; looked at ")
     assert not list(tmp_path.iterdir())

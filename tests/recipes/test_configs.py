@@ -13,7 +13,8 @@ from omegaconf import OmegaConf
 
 from ontogeny import HeldOutLoss, Record
 from ontogeny.errors import ConfigError
-from ontogeny.watching import Options, watch
+from ontogeny.monitoring import watch
+from ontogeny.monitoring.factory import Options
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / "configs"
@@ -29,7 +30,7 @@ def recipe(monkeypatch, tmp_path):
 
 def test_every_file_is_checked():
     assert {p.name for p in CONFIGS.glob("*.yaml")} == {
-        "demo_quick.yaml",  # tests/unit/test_config.py
+        "demo_quick.yaml",  # tests/unit/cli/test_yaml_config.py
         "hydra_callback.yaml",
         "lightning_cli.yaml",
         "transformers_arguments.yaml",
@@ -93,14 +94,16 @@ def test_a_hugging_face_run_is_told_everything_by_a_file(recipe, tmp_path, capsy
 def test_addresses_that_lead_nowhere_are_named(image_benchmark, tmp_path, unchecked):
     with pytest.raises(ConfigError, match="expected module:attribute, got 'pixels'"):
         watch(image_benchmark, record=tmp_path / "r", transform="pixels")
-    with pytest.raises(ConfigError, match="cannot load 'tests.models:nothing': 'tests.models' has no 'nothing'"):
-        watch(image_benchmark, record=tmp_path / "r", transform="tests.models:nothing")
-    monitor = watch(image_benchmark, record=tmp_path / "r", transform="tests.models:transform")
+    with pytest.raises(
+        ConfigError, match="cannot load 'tests.helpers.models:nothing': 'tests.helpers.models' has no 'nothing'"
+    ):
+        watch(image_benchmark, record=tmp_path / "r", transform="tests.helpers.models:nothing")
+    monitor = watch(image_benchmark, record=tmp_path / "r", transform="tests.helpers.models:transform")
     assert monitor.watched[0].probe.reader.__name__ == "transform"
 
 
 def test_a_tokenizer_can_be_a_folder(text_benchmark, tmp_path):
-    from ontogeny.demo.language import train_tokenizer
+    from ontogeny.cli.demo_training.train_language import train_tokenizer
 
     train_tokenizer(["dog cat tree river stone runs"] * 3, vocabulary=300).save_pretrained(tmp_path / "tokenizer")
     monitor = watch(text_benchmark, record=tmp_path / "r", tokenizer=str(tmp_path / "tokenizer"))

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.models import TinyCNN, fast_tokenizer, tiny_gpt, transform
+from tests.helpers.models import TinyCNN, fast_tokenizer, tiny_gpt, transform
 
 from ontogeny import Record, watch
 from ontogeny.cli import main
 from ontogeny.datasets import find_source, is_here, load
-from ontogeny.metrics.cka import CKA
+from ontogeny.metrics import CKA
 
 README = Path(__file__).parents[2] / "recipes" / "README.md"
 

@@ -27,7 +27,7 @@ def block(code: str, language: str = "sh", why_not: str = "") -> Block:
 def test_the_blocks_of_a_section_run(section, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr("ontogeny.telling._as_error", lambda _: None)
+    monkeypatch.setattr("ontogeny._messages._as_error", lambda _: None)
     monkeypatch.setitem(sys.modules, "page", page := ModuleType("page"))  # where dataclasses look for their names
     try:
         for one in SECTIONS[section]:
@@ -57,7 +57,7 @@ def test_every_folder_of_scripts_has_a_page():
 
 
 def test_all_recipes_and_options_are_on_their_pages():
-    from ontogeny.watching import Options
+    from ontogeny.monitoring.factory import Options
 
     recipes = TEXTS["recipes/README.md"]
     assert [
@@ -67,7 +67,7 @@ def test_all_recipes_and_options_are_on_their_pages():
 
 
 def test_all_columns_of_a_score_are_explained():
-    from ontogeny.scores import COLUMNS, Kind
+    from ontogeny.record.score import COLUMNS, Kind
 
     text = TEXTS["recipes/README.md"].partition("## What a score row is")[2].partition("\n## ")[0]
     assert [name for name in COLUMNS if f"| `{name}`" not in text] == []

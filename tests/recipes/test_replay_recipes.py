@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.helpers.hub_server import serving
+from tests.helpers.models import saved
 from tests.helpers.processes import run_python
-from tests.hub_server import serving
-from tests.models import saved
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from ontogeny import Record
-from ontogeny.demo.language import train_tokenizer
-from ontogeny.worlds.language import training_sentences
+from ontogeny.cli.demo_training.train_language import train_tokenizer
+from ontogeny.simulated.language_world import training_sentences
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = ROOT / "recipes"

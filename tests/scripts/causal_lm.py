@@ -10,8 +10,8 @@ from transformers import Trainer, TrainingArguments, set_seed
 from ontogeny import HeldOutLoss, watch
 from ontogeny.callbacks.transformers import AlignmentCallback  # ontogeny
 from ontogeny.replay import hf_trainer, replay
-from tests.benchmarks import text_benchmark
-from tests.models import fast_tokenizer, tiny_gpt, token_rows
+from tests.helpers.benchmarks import text_benchmark
+from tests.helpers.models import fast_tokenizer, tiny_gpt, token_rows
 
 
 def held_out() -> HeldOutLoss:

@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader
 
 import ontogeny  # ontogeny
 from ontogeny.replay import Naming, files, replay
-from tests.benchmarks import image_benchmark
-from tests.models import TinyCNN, image_data, transform
+from tests.helpers.benchmarks import image_benchmark
+from tests.helpers.models import TinyCNN, image_data, transform
 
 UPDATES = 2  # in an epoch
 

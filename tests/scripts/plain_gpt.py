@@ -11,8 +11,8 @@ from torch import nn
 
 import ontogeny  # ontogeny
 from ontogeny.replay import files, replay
-from tests.benchmarks import text_benchmark
-from tests.models import WORDS, tokenizer
+from tests.helpers.benchmarks import text_benchmark
+from tests.helpers.models import WORDS, tokenizer
 
 BLOCK, BATCH, ACCUMULATION, MAX_ITERS, WARMUP, SAVE_EVERY, RATE = 8, 4, 2, 8, 3, 4, 1e-2
 

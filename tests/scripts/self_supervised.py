@@ -13,10 +13,10 @@ from torch.utils.data import DataLoader
 
 from ontogeny import watch
 from ontogeny.callbacks.lightning import AlignmentCallback  # ontogeny
+from ontogeny.monitoring.heldout.loss import Measured
 from ontogeny.replay import lightning, replay
-from ontogeny.task import Measured
-from tests.benchmarks import image_benchmark
-from tests.models import image_data, transform
+from tests.helpers.benchmarks import image_benchmark
+from tests.helpers.models import image_data, transform
 
 
 class TwoViews(pl.LightningModule):

@@ -10,10 +10,10 @@ from torch import nn
 from transformers import BertConfig, BertModel
 
 import ontogeny  # ontogeny
+from ontogeny.monitoring.heldout.loss import Measured
 from ontogeny.replay import hf_trainer, replay
-from ontogeny.task import Measured
-from tests.benchmarks import text_benchmark
-from tests.models import WORDS, fast_tokenizer
+from tests.helpers.benchmarks import text_benchmark
+from tests.helpers.models import WORDS, fast_tokenizer
 
 STEPS, SAVE_EVERY, BATCH = 8, 4, 8
 

@@ -9,8 +9,8 @@ import torch
 from ontogeny import HeldOutLoss, watch  # ontogeny
 from ontogeny.callbacks.transformers import AlignmentCallback  # ontogeny
 from ontogeny.replay import hf_trainer, replay
-from tests.benchmarks import text_benchmark
-from tests.models import fast_tokenizer
+from tests.helpers.benchmarks import text_benchmark
+from tests.helpers.models import fast_tokenizer
 from tests.scripts.sentence_encoder import BATCH, make_encoder, pairs
 
 HOW = {"pooling": "mean_text"}

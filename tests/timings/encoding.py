@@ -23,11 +23,11 @@ from himalaya.kernel_ridge import KernelRidgeCV
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import PredefinedSplit
 
-from ontogeny.assembly import Target
-from ontogeny.metrics import LayerView, make_folds
-from ontogeny.metrics.encoding import ALPHAS, Ridge
-from ontogeny.metrics.fitting import by_voxel, fits
-from ontogeny.metrics.ridge import design
+from ontogeny.brain import Target
+from ontogeny.metrics import LayerGeometry, Ridge, make_folds
+from ontogeny.metrics.ridge._outer_folds import by_voxel, fits
+from ontogeny.metrics.ridge._solve import design
+from ontogeny.metrics.ridge.ridge import ALPHAS
 from tests.timings import Row
 
 torch.set_num_threads(1)
@@ -97,7 +97,7 @@ def ours(p: Problem, rule: str, alpha: str) -> tuple[Callable[[], object], Calla
     prepared = Ridge(rule=rule, alpha=alpha).prepare(targets, p.folds)
 
     def found() -> Found:
-        view, voxels = LayerView(torch.as_tensor(p.x)), prepared.voxels
+        view, voxels = LayerGeometry(torch.as_tensor(p.x)), prepared.voxels
         fitted = fits(
             design(view.x.shape, lambda: view.x.numpy(), lambda: view.gram.numpy(), voxels.cuts), rule, np.array(ALPHAS)
         )
@@ -109,7 +109,7 @@ def ours(p: Problem, rule: str, alpha: str) -> tuple[Callable[[], object], Calla
                 chosen[fold, some] = np.array(ALPHAS)[best]
         return Found(r=r, alphas=chosen)
 
-    return (lambda: prepared.score(LayerView(torch.as_tensor(p.x)))), found
+    return (lambda: prepared.score(LayerGeometry(torch.as_tensor(p.x)))), found
 
 
 def correlations(predicted: np.ndarray, held: np.ndarray) -> np.ndarray:

@@ -14,12 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ontogeny.assembly import Target
-from ontogeny.metrics import LayerView, Metric, make_folds
-from ontogeny.metrics.cka import CKA
-from ontogeny.metrics.neighbours import CKNNA, CycleKNN, MutualKNN
-from ontogeny.metrics.shen2026 import shen2026
-from ontogeny.metrics.together import prepare_all
+from ontogeny.benchmarks.shen2026 import shen2026
+from ontogeny.brain import Target
+from ontogeny.metrics import CKA, CKNNA, CycleKNN, LayerGeometry, Metric, MutualKNN, make_folds
+from ontogeny.metrics.batching import prepare_all
 from tests.timings import Row, cpu_seconds
 
 N, FEATURES, VOXELS, SUBJECTS, ROIS, LAYERS = 1000, 768, 120, 4, 180, 8
@@ -61,7 +59,7 @@ def _grid() -> list[Row]:
     outcomes = []
 
     def score() -> None:
-        outcomes[:] = prepared.score([LayerView(torch.as_tensor(x)) for x in layers])
+        outcomes[:] = prepared.score([LayerGeometry(torch.as_tensor(x)) for x in layers])
 
     together = cpu_seconds(score, 1)
     count, memory = LAYERS * len(targets) * len(names), _megabytes() - before
@@ -130,7 +128,7 @@ def _small() -> list[Row]:
 
     def ours(metric: Metric) -> float:
         prepared = prepare_all([metric], targets, make_folds(N))
-        return cpu_seconds(lambda: prepared.score([LayerView(torch.as_tensor(x)) for x in xs]))
+        return cpu_seconds(lambda: prepared.score([LayerGeometry(torch.as_tensor(x)) for x in xs]))
 
     floor = cpu_seconds(lambda: [x @ x.T.copy() for x in (x.astype(np.float64) for x in xs)])
     out: list[Row] = []

@@ -7,10 +7,10 @@ from scipy.optimize import curve_fit
 from statsmodels.tsa.stattools import grangercausalitytests
 
 from ontogeny.lag import Run, leads, placebo
+from ontogeny.lag.fit._growth_curve import curve, fit_rises, log_steps
 from ontogeny.lag.granger import log_ratios, time_reversed_net
-from ontogeny.lag.maps import map_of_runs
-from ontogeny.lag.rise import curve, fit_rises, log_steps
-from ontogeny.worlds.leads import planted_lead
+from ontogeny.lag.roi_layer_map import map_of_runs
+from ontogeny.simulated.planted_leads import planted_lead
 from tests.timings import Row, timed
 
 

@@ -16,12 +16,7 @@ from torch import Tensor, nn
 
 from ontogeny import Assembly, Benchmark, Features, StimulusSet
 from ontogeny.extraction.features import Site
-from ontogeny.metrics import Metric, make_folds
-from ontogeny.metrics.banded import UniqueVariance
-from ontogeny.metrics.cka import CKA
-from ontogeny.metrics.encoding import Ridge
-from ontogeny.metrics.neighbours import MutualKNN
-from ontogeny.metrics.rsa import RSA
+from ontogeny.metrics import CKA, RSA, Metric, MutualKNN, Ridge, UniqueVariance, make_folds
 from tests.timings import Row
 
 torch.set_num_threads(1)

@@ -13,13 +13,11 @@ import rsatoolbox
 import torch
 from scipy.linalg import orthogonal_procrustes
 
-from ontogeny.assembly import Target
-from ontogeny.metrics import LayerView, make_folds
-from ontogeny.metrics.cca import CCA
-from ontogeny.metrics.procrustes import Procrustes
-from ontogeny.metrics.rdms import Comparison
-from ontogeny.metrics.rsa import KENDALL_UP_TO, RSA, prepare_rsa
-from ontogeny.task import intrinsic_dimension
+from ontogeny.brain import Target
+from ontogeny.metrics import CCA, RSA, LayerGeometry, Procrustes, make_folds
+from ontogeny.metrics._pairwise.dissimilarities import Comparison
+from ontogeny.metrics.dimensionality import intrinsic_dimension
+from ontogeny.metrics.rsa import KENDALL_UP_TO, prepare_rsa
 from tests.timings import Row, cpu_seconds
 
 SIZES = ((92, 512), (1000, 768))
@@ -59,8 +57,8 @@ def _of_size(n: int, features: int) -> list[Row]:
     return [*out, *_shapes(xs, wide, targets)]
 
 
-def _views(xs: list[np.ndarray]) -> list[LayerView]:
-    return [LayerView(torch.as_tensor(x)) for x in xs]
+def _views(xs: list[np.ndarray]) -> list[LayerGeometry]:
+    return [LayerGeometry(torch.as_tensor(x)) for x in xs]
 
 
 def _shapes(xs: list[np.ndarray], wide: list[np.ndarray], targets: list[Target]) -> list[Row]:

@@ -14,20 +14,17 @@ import numpy as np
 import pytest
 import torch
 
-from ontogeny import memory
-from ontogeny.assembly import Assembly, Geometry, Target
-from ontogeny.benchmark import Benchmark
-from ontogeny.benchmark.leak import split_leak
-from ontogeny.doctor import describe_benchmark
+from ontogeny import _memory as memory
+from ontogeny.benchmarks import Benchmark
+from ontogeny.benchmarks.diagnostics.split_leakage import split_leak
+from ontogeny.brain import Assembly, Geometry, Target
 from ontogeny.errors import TooLargeError
-from ontogeny.extraction.features import Features, Site
-from ontogeny.metrics import LayerView, make_folds
-from ontogeny.metrics.cca import CCA
-from ontogeny.metrics.cka import CKA
-from ontogeny.metrics.encoding import Ridge
-from ontogeny.metrics.neighbours import CKNNA, CycleKNN, MutualKNN, mutual_knn
-from ontogeny.metrics.procrustes import Procrustes
-from ontogeny.metrics.rsa import RSA, rdm
+from ontogeny.extraction import Features
+from ontogeny.extraction.features import Site
+from ontogeny.metrics import CCA, CKA, CKNNA, RSA, CycleKNN, LayerGeometry, MutualKNN, Procrustes, Ridge, make_folds
+from ontogeny.metrics.neighbors import mutual_knn
+from ontogeny.metrics.rsa import rdm
+from ontogeny.monitoring.preflight import describe_benchmark
 from ontogeny.stimuli import StimulusSet, position_features
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the limit is planted by Linux' address space")
@@ -106,7 +103,7 @@ def test_subjects_of_one_region_count_for_its_ceilings():
         lambda view: mutual_knn(view.x, view.x),
         lambda view: Procrustes(permutations=1).prepare(targets(N, 2), make_folds(N, n_folds=2)),
         lambda view: Ridge(alpha="roi").prepare(targets(N, 1, N + 1), make_folds(N, n_folds=2)),
-        lambda view: Ridge().prepare(targets(N), make_folds(N, n_folds=5)).score(LayerView(torch.randn(N, N))),
+        lambda view: Ridge().prepare(targets(N), make_folds(N, n_folds=5)).score(LayerGeometry(torch.randn(N, N))),
         lambda view: position_features(benchmark(N, Ridge()).stimuli),
         lambda view: split_leak(benchmark(N, Ridge()).stimuli, targets(N), make_folds(N, n_folds=5)),
     ],
@@ -126,7 +123,7 @@ def test_subjects_of_one_region_count_for_its_ceilings():
     ],
 )
 def test_each_array_of_all_pairs_asks_first(call):
-    view = LayerView(torch.randn(N, 8, generator=torch.Generator().manual_seed(0)))
+    view = LayerGeometry(torch.randn(N, 8, generator=torch.Generator().manual_seed(0)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(memory, "available", lambda: 0.0)
         with pytest.raises(TooLargeError, match=f"{N:,} stimuli"):
@@ -211,7 +208,9 @@ def test_what_is_asked_for_is_what_it_takes(metrics):
     folds, asked = make_folds(n, n_folds=2), []
     together = type(metrics[0]).together
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ontogeny.metrics.room.require_memory", lambda n_bytes, what, instead: asked.append(n_bytes))
+        patch.setattr(
+            "ontogeny.metrics.memory_limits.require_memory", lambda n_bytes, what, instead: asked.append(n_bytes)
+        )
         # Large arrays have pages of their own, or what earlier tests have freed is taken again, unseen.
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 16 << 20)
         Path("/proc/self/clear_refs").write_text("5")

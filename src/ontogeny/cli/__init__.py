@@ -23,10 +23,10 @@ from contextlib import redirect_stdout
 from typing import Any, cast
 
 from ontogeny import __version__
+from ontogeny._messages import printable
 from ontogeny.cli import brain_map, data, demo, doctor, findings, lag, record, replay, report, wandb
-from ontogeny.cli.plain_output import PlainOutput
+from ontogeny.cli._plain_output import PlainOutput
 from ontogeny.errors import OntogenyError
-from ontogeny.telling import printable
 
 __all__ = ["main"]
 

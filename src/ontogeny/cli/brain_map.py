@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from ontogeny.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
-    from ontogeny.imaging.space import Space
-    from ontogeny.report.brain import RiseMap
-    from ontogeny.series import Record
+    from ontogeny.neuroimaging.voxel_space import Space
+    from ontogeny.record import Record
+    from ontogeny.report.brain_figures import RiseMap
 
 __all__ = ["add_parser"]
 
@@ -64,7 +64,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from ontogeny.series import Record
+    from ontogeny.record import Record
 
     record = Record.open(arguments.record)
     by_subject, own = _spaces(arguments, record)
@@ -79,8 +79,8 @@ def _run(arguments: argparse.Namespace) -> int:
 def _spaces(arguments: argparse.Namespace, record: Record) -> tuple[dict[str, tuple[Space, ...]], dict[str, str]]:
     """Subject ("": any) -> spaces; and what else a benchmark folder says of the scores that are painted."""
     from ontogeny.datasets.folder import is_benchmark_folder
-    from ontogeny.imaging.space import read_space
-    from ontogeny.report.maps import brain_of, known_in
+    from ontogeny.neuroimaging.voxel_space import read_space
+    from ontogeny.report.brain_section import brain_of, known_in
 
     if not (is_benchmark_folder(arguments.space) or arguments.space.is_dir()):
         return {"": (read_space(arguments.space, labels=arguments.labels),)}, {}
@@ -117,8 +117,8 @@ def _write(
     """Image, table and pictures of one space."""
     import numpy as np
 
-    from ontogeny.imaging.space import table_beside
-    from ontogeny.report.brain import rise_map
+    from ontogeny.neuroimaging.voxel_space import table_beside
+    from ontogeny.report.brain_figures import rise_map
 
     risen = rise_map(record, space, **one) if arguments.rise else None
     maps, table = _maps(arguments, record, space, one) if risen is None else _rises(risen)
@@ -138,7 +138,7 @@ def _maps(
     arguments: argparse.Namespace, record: Record, space: Space, one: dict[str, Any]
 ) -> tuple[dict[str, Any], Table]:
     """Title -> one value a voxel; and a table of what the maps are, where there are several."""
-    from ontogeny.imaging.maps import score_series, score_values
+    from ontogeny.neuroimaging.score_maps import score_series, score_values
 
     if arguments.series:
         maps = score_series(record, space, **one)
@@ -160,7 +160,7 @@ def _step(arguments: argparse.Namespace, record: Record) -> int:
 
 
 def _path(arguments: argparse.Namespace, space: Space, one: dict[str, Any], *, alone: bool) -> Path:
-    from ontogeny.imaging.grids import Surface, Volume
+    from ontogeny.neuroimaging.image_grids import Surface, Volume
     from ontogeny.report.figures import file_stem
 
     grid = space.grid
@@ -182,9 +182,9 @@ def _path(arguments: argparse.Namespace, space: Space, one: dict[str, Any], *, a
 def _pictures(
     arguments: argparse.Namespace, record: Record, space: Space, one: dict[str, Any], path: Path, risen: RiseMap | None
 ) -> Iterator[Path]:
-    from ontogeny.imaging.space import table_beside
-    from ontogeny.report.brain import write_glass_brain
-    from ontogeny.report.maps import over_training, rise_picture
+    from ontogeny.neuroimaging.voxel_space import table_beside
+    from ontogeny.report.brain_figures import write_glass_brain
+    from ontogeny.report.brain_section import over_training, rise_picture
 
     png = table_beside(path).with_suffix(".png")
     if arguments.figure and risen is not None:

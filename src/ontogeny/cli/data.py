@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ontogeny.cli.folder import add_build, add_export, show_folder, verify_here
-from ontogeny.cli.images import add_atlas
-from ontogeny.datasets.catalogue import SOURCES, Source, find_source
-from ontogeny.datasets.elsewhere import ELSEWHERE, Elsewhere, folder_of
-from ontogeny.datasets.store import cache_folder, check_file, data_folders, is_here, locate, place
+from ontogeny.cli._benchmark_folder import add_build, add_export, show_folder, verify_here
+from ontogeny.cli._image_options import add_atlas
+from ontogeny.datasets import SOURCES, Source, cache_folder, data_folders, find_source, is_here
+from ontogeny.datasets.data_paths import check_file, locate, place
+from ontogeny.datasets.manual_datasets import ELSEWHERE, Elsewhere, folder_of
 from ontogeny.errors import ChecksumError, DatasetNotFoundError
-from ontogeny.scores import Score
+from ontogeny.record import Score
 
 __all__ = ["add_parser"]
 
@@ -186,7 +186,7 @@ def _show(arguments: argparse.Namespace) -> int:
 
 def _show_benchmark(name: str) -> None:
     from ontogeny.datasets import load
-    from ontogeny.doctor import describe_benchmark
+    from ontogeny.monitoring.preflight import describe_benchmark
 
     benchmark = load(name)
     prepared = benchmark.prepare()

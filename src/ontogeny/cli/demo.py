@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ontogeny.config import add_config_option, apply_config
+from ontogeny.cli._yaml_config import add_config_option, apply_config
 from ontogeny.errors import RecordError
 
 __all__ = ["add_parser"]
@@ -47,7 +47,7 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from ontogeny.demo import demo_leads, run_demo
+    from ontogeny.cli.demo_training import demo_leads, run_demo
     from ontogeny.report import write_report
 
     start = time.perf_counter()

@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ontogeny.addresses import object_at
-from ontogeny.cli.reading_options import add_reading_options, reading_options
+from ontogeny._import_string import import_from_string
+from ontogeny.cli._model_options import add_reading_options, reading_options
 
 __all__ = ["add_parser"]
 
@@ -57,8 +57,8 @@ def add_parser(commands: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     from ontogeny.datasets import benchmark_names, load
-    from ontogeny.datasets.folder.examined import describe_folder
-    from ontogeny.doctor import describe_benchmark
+    from ontogeny.datasets.folder.integrity import describe_folder
+    from ontogeny.monitoring.preflight import describe_benchmark
 
     folder = Path(arguments.benchmark).expanduser()
     own = arguments.benchmark not in benchmark_names() and folder.is_dir()
@@ -67,7 +67,7 @@ def _run(arguments: argparse.Namespace) -> int:
         lines = describe_benchmark(load(arguments.benchmark).prepare())
         sys.stdout.write("\n".join(lines) + "\n" + beside)
         return 0
-    made = object_at(arguments.model)
+    made = import_from_string(arguments.model)
     with tempfile.TemporaryDirectory() as scratch:
         found = _examined(arguments, made, Path(scratch) / "record")
     sys.stdout.write(f"{found}\n{beside}")
@@ -77,10 +77,10 @@ def _run(arguments: argparse.Namespace) -> int:
 def _examined(arguments: argparse.Namespace, made: Any, record: Path) -> Any:
     """The report; making the model and tokenizing are the user's own code too."""
     from ontogeny.datasets import load
-    from ontogeny.diagnosis import ANYTHING, Diagnosis, Obstacle, failure, untokenized, ways
-    from ontogeny.doctor import describe_benchmark, examine
     from ontogeny.errors import ConfigError
-    from ontogeny.watching import watch
+    from ontogeny.monitoring import watch
+    from ontogeny.monitoring.preflight import describe_benchmark, preflight
+    from ontogeny.monitoring.preflight_report import ANYTHING, Obstacle, PreflightReport, failure, untokenized, ways
 
     benchmark, options = load(arguments.benchmark), reading_options(arguments)
     addresses = {name: told for name in ("model", "tokenizer", "transform") if (told := getattr(arguments, name))}
@@ -91,14 +91,14 @@ def _examined(arguments: argparse.Namespace, made: Any, record: Path) -> Any:
     try:
         model = _model(made, arguments.model)
         monitor = watch(benchmark, record=record, **options, **readers)
-        return examine(monitor, model, addresses=addresses)
+        return preflight(monitor, model, addresses=addresses)
     except ConfigError:
         raise
     except ANYTHING as error:
-        tokenizer = object_at(readers.get("tokenizer")) if ":" in readers.get("tokenizer", "") else None
+        tokenizer = import_from_string(readers.get("tokenizer")) if ":" in readers.get("tokenizer", "") else None
         what = untokenized(benchmark.read, tokenizer) or Obstacle(what=failure(error))
         lines = tuple(describe_benchmark(benchmark.prepare()))
-        return Diagnosis(
+        return PreflightReport(
             lines=lines, obstacles=(what,), ways=ways({benchmark.name: modality}, options, addresses=addresses)
         )
 

@@ -84,24 +84,24 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from ontogeny.lag import leads_map, leads_over_runs, placebo, run_leads, words
-    from ontogeny.report.leads import map_figure, pair_figures, runs_figure
+    from ontogeny.lag import lead_text, leads_map, leads_over_runs, placebo, run_leads
+    from ontogeny.report.lead_figures import map_figure, pair_figures, runs_figure
 
     title = ", ".join(str(path) for path in arguments.paths)
     options = {"seed": arguments.seed, "surrogates": arguments.surrogates}
     if arguments.map:
         task = arguments.task or "loss"
         found_map = leads_map(_record(arguments), task=task, **_where(arguments), **options)
-        lines = words.map_lines(f"{title} against held-out {task}", found_map)
+        lines = lead_text.map_lines(f"{title} against held-out {task}", found_map)
         return _write(arguments, lines, found_map.to_dict(), lambda: [map_figure(found_map, title)])
     runs = _runs(arguments)
     if len(runs) > 1:
         found_runs = leads_over_runs(runs, **options)
-        lines = words.runs_lines(title, found_runs)
+        lines = lead_text.runs_lines(title, found_runs)
         return _write(arguments, lines, found_runs.to_dict(), lambda: [runs_figure(found_runs, title)])
     run = runs[0]
     found = run_leads(run, **options)
-    lines, content = words.pair_lines(run.name, found), found.to_dict()
+    lines, content = lead_text.pair_lines(run.name, found), found.to_dict()
     if arguments.placebo:
         rates = placebo(
             run.steps,
@@ -111,7 +111,7 @@ def _run(arguments: argparse.Namespace) -> int:
             seed=arguments.seed,
             progress=True,
         )
-        lines += ["", *words.placebo_lines(rates)]
+        lines += ["", *lead_text.placebo_lines(rates)]
         content["placebo"] = rates.to_dict()
     return _write(arguments, lines, content, lambda: pair_figures(run, found, name="lag"))
 
@@ -124,7 +124,7 @@ def _runs(arguments: argparse.Namespace) -> Sequence[Any]:
 
 def _runs_of(arguments: argparse.Namespace, path: str) -> Sequence[Any]:
     from ontogeny.lag import run_from_record, runs_of_log
-    from ontogeny.series import Record
+    from ontogeny.record import Record
 
     name = path if len(arguments.paths) > 1 else ""
     both = {"name": name, "task_log": arguments.task_log, "match": arguments.match}
@@ -147,7 +147,7 @@ def _runs_of(arguments: argparse.Namespace, path: str) -> Sequence[Any]:
 
 
 def _record(arguments: argparse.Namespace) -> Any:
-    from ontogeny.series import Record
+    from ontogeny.record import Record
 
     if len(arguments.paths) > 1:
         raise LagError("--map reads one record at a time")

@@ -95,7 +95,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def _open(arguments: argparse.Namespace) -> Any:
-    from ontogeny.series import Record
+    from ontogeny.record import Record
 
     return Record.open(arguments.record)
 
@@ -162,7 +162,7 @@ def _write(found: Any, out: Path | None) -> int:
 
 
 def _compact(arguments: argparse.Namespace) -> int:
-    from ontogeny.disk import by_number
+    from ontogeny._atomic_write import by_number
 
     record = _open(arguments)
     before = _files(record.folder, "scores.jsonl")[1]

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ontogeny.cli.reading_options import add_reading_options
-from ontogeny.cli.replay_arguments import engine_of, loading_of, monitor_of, series_of
+from ontogeny.cli._model_options import add_reading_options
+from ontogeny.cli._replay_arguments import engine_of, loading_of, monitor_of, series_of
 
 __all__ = ["add_parser"]
 
@@ -83,7 +83,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--task-log", nargs="+", default=[], help="logs whose task values go into the record, as of `ontogeny lag`"
     )
-    parser.add_argument("--models", type=Path, help="YAML list of finished models, see ontogeny.replay.models")
+    parser.add_argument("--models", type=Path, help="YAML list of finished models, see ontogeny.replay.model_list")
     parser.add_argument("--features", type=Path, help="folder that keeps features by the hash of the weights")
     _add_places(parser)
     parser.add_argument("--keep", action="store_true", help="leave downloaded checkpoints on disk")
@@ -143,7 +143,7 @@ def _several(arguments: argparse.Namespace) -> list[Any]:
 
 
 def _told(series: Any) -> str:
-    from ontogeny.replay.series import UPDATES
+    from ontogeny.replay.checkpoint_series import UPDATES
 
     counted = f"steps of {series.name} are {series.unit}, not {UPDATES}: see --updates-per-count\n"
     notes = "".join(f"{series.name}: {note}\n" for note in series.notes)
@@ -233,21 +233,21 @@ def _finished(arguments: argparse.Namespace, model: Any) -> Any:
 
 
 def _how(arguments: argparse.Namespace) -> dict[str, Any]:
-    from ontogeny.replay import KeptFeatures
+    from ontogeny.replay import DiskFeatureCache
 
     return {
         "engine": engine_of(arguments),
         "keep": arguments.keep,
         "verify": arguments.verify,
         "device": arguments.device,
-        "kept": KeptFeatures(folder=arguments.features) if arguments.features else None,
+        "kept": DiskFeatureCache(folder=arguments.features) if arguments.features else None,
         "progress": True,
     }
 
 
 def _planned(series: Any, record: Path, benchmarks: list[str], engine: Any = None) -> str:
+    from ontogeny.record import Record
     from ontogeny.replay import plan
-    from ontogeny.series import Record
 
     there = Record.open(record) if (record / "record.json").exists() else None
     planned = plan(series, there, benchmarks, places=engine.places() if engine else 1)

@@ -25,7 +25,7 @@ the charts:
   ontogeny-lag              {TITLES["ontogeny-lag"].removeprefix("ontogeny: ")}
 
 while you train:
-  from ontogeny.sinks.wandb import WandbSink
+  from ontogeny.sinks.wandb_sink import WandbSink
   monitor = ontogeny.watch(..., sinks=[WandbSink()])     # the run that is there; it never starts one
 
 Curves stand on their own axis, alignment/step. At the end the run gets the table alignment/scores, the charts, and the
@@ -108,7 +108,7 @@ def _spec(arguments: argparse.Namespace) -> int:
 
 def _log(arguments: argparse.Namespace) -> int:
     from ontogeny.lag import record_shares
-    from ontogeny.series import Record
+    from ontogeny.record import Record
     from ontogeny.sinks.wandb_account import log_record
 
     record = Record.open(arguments.record)

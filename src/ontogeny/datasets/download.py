@@ -11,8 +11,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ontogeny.datasets.catalogue import PinnedFile
-from ontogeny.datasets.store import check_file, place
+from ontogeny.datasets.data_paths import check_file, place
+from ontogeny.datasets.pinned_datasets import PinnedFile
 from ontogeny.errors import ChecksumError, DataError
 
 __all__ = ["download"]

@@ -14,11 +14,11 @@ import torch
 from torch import nn
 
 from ontogeny.errors import ProbeError
-from ontogeny.extraction.interrupts import HeldInterrupts
+from ontogeny.extraction._interrupts import HeldInterrupts
 from ontogeny.extraction.layers import plain_model
 from ontogeny.extraction.preserved import SEED, preserved, what_reading_changes
-from ontogeny.extraction.randomness import GlobalState, seed_everything
-from ontogeny.extraction.ranks import ALONE, Ranks
+from ontogeny.extraction.process_group import SINGLE_PROCESS, ProcessGroup
+from ontogeny.extraction.random_state import GlobalState, seed_everything
 from ontogeny.extraction.state import SavedRandom, first_uninitialised
 
 __all__ = ["NotYetError", "Observed", "observing"]
@@ -60,11 +60,13 @@ class observing:  # noqa: N801 - a context manager, used like a function
         LeftBehindError: at the end, something could not be put back; it is named.
     """
 
-    def __init__(self, model: nn.Module, ranks: Ranks = ALONE, *, autocast: torch.dtype | None = None) -> None:
+    def __init__(
+        self, model: nn.Module, ranks: ProcessGroup = SINGLE_PROCESS, *, autocast: torch.dtype | None = None
+    ) -> None:
         self._model = plain_model(model)
         self._ranks, self._autocast = ranks, autocast
         self._kept = preserved(self._model)
-        self._interrupts = HeldInterrupts(self)
+        self._interrupts = HeldInterrupts(self, type(self)._begin_anew)
         self._stack = ExitStack()
 
     def __enter__(self) -> Observed:
@@ -123,6 +125,10 @@ class observing:  # noqa: N801 - a context manager, used like a function
                 reshard()
 
     def _again(self) -> None:
+        self._begin_anew()
+        self._interrupts.deliver()
+
+    def _begin_anew(self) -> None:
         self._reshard()
         if what_reading_changes(self._model) or self._kept.state.fragile:
             self._kept.put_back(light=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -12,12 +13,44 @@ from torch.optim.swa_utils import AveragedModel
 
 from ontogeny.errors import LayerNotFoundError, nearest
 
-__all__ = ["EMBEDDINGS", "SURPRISAL", "choose_layers", "named_layers", "plain_model", "plain_name"]
+__all__ = [
+    "BLOCK_INPUT",
+    "EMBEDDINGS",
+    "SURPRISAL",
+    "Entrance",
+    "Layer",
+    "choose_layers",
+    "module_of",
+    "named_layers",
+    "plain_model",
+    "plain_name",
+]
 
 EMBEDDINGS = "embeddings"
+BLOCK_INPUT = "block_input"
 SURPRISAL = "surprisal"
 _WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)
 _MOST = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """What enters a block at its first call, read as a layer.
+
+    Args:
+        block: the module whose input it is.
+    """
+
+    block: nn.Module
+
+
+Layer = nn.Module | Entrance | None
+"""A module that is read by its output, what enters one, or None for what is computed from the model's output."""
+
+
+def module_of(layer: Layer) -> nn.Module | None:
+    """The module whose output or input a layer is."""
+    return layer.block if isinstance(layer, Entrance) else layer
 
 
 def plain_model(model: nn.Module) -> nn.Module:
@@ -61,12 +94,13 @@ def choose_layers(
     named: Mapping[str, nn.Module] | None = None,
     ran: Collection[str] | None = None,
     text: bool = False,
-) -> dict[str, nn.Module | None]:
-    """Name -> module, in the order of the model.
+) -> dict[str, Layer]:
+    """Name -> layer, in the order of the model.
 
     Args:
         model: without wrappers; the part of it that is read.
-        layers: "auto", a name or glob ("blocks.*"), or several of them. "embeddings" is what enters the first block;
+        layers: "auto", a name or glob ("blocks.*"), or several of them. "embeddings" is what enters the first block,
+            called "block_input" where a module of the model has that name, which is then read by its output;
             "surprisal" is computed from the logits and has no module. A name may end with the number of a call,
             "block[2]".
         named: the layers there are; all of the model's where None.
@@ -79,14 +113,15 @@ def choose_layers(
     wanted = [layers] if isinstance(layers, str) else list(layers)
     named = dict(named_layers(model) if named is None else named)
     seen = named if ran is None else {n: m for n, m in named.items() if n in ran or not _runs(m)}
-    chosen: dict[str, nn.Module | None] = {}
+    entrance = next(name for name in (EMBEDDINGS, BLOCK_INPUT, f"{BLOCK_INPUT}_") if name not in named)
+    chosen: dict[str, Layer] = {}
     for pattern in wanted:
         if pattern == "auto":
-            chosen.update(_auto(model, seen, text=text))
-        elif pattern == SURPRISAL:
+            chosen.update(_auto(model, seen, entrance, text=text))
+        elif pattern == SURPRISAL and pattern not in named:
             chosen[SURPRISAL] = None
-        elif pattern == EMBEDDINGS and pattern not in named:
-            chosen[EMBEDDINGS] = _first_block(seen, text=text)
+        elif pattern == entrance or (pattern in (EMBEDDINGS, BLOCK_INPUT) and pattern not in named):
+            chosen[pattern] = Entrance(_first_block(seen, text=text))
         else:
             chosen.update(_matching(re.sub(r"\[\d+\]$", "", pattern), named))
     return chosen
@@ -97,8 +132,8 @@ def _runs(module: nn.Module) -> bool:
     return not isinstance(module, nn.ModuleList | nn.ModuleDict)
 
 
-def _matching(pattern: str, named: Mapping[str, nn.Module]) -> dict[str, nn.Module | None]:
-    found: dict[str, nn.Module | None] = {n: m for n, m in named.items() if fnmatch.fnmatchcase(n, pattern)}
+def _matching(pattern: str, named: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
+    found = {n: m for n, m in named.items() if fnmatch.fnmatchcase(n, pattern)}
     if not found:
         found = {n: m for n, m in named.items() if fnmatch.fnmatchcase(n, f"*.{pattern}")}
     if len(found) > 1 and "*" not in pattern and pattern not in found:
@@ -108,14 +143,14 @@ def _matching(pattern: str, named: Mapping[str, nn.Module]) -> dict[str, nn.Modu
     return found
 
 
-def _auto(model: nn.Module, named: Mapping[str, nn.Module], *, text: bool) -> dict[str, nn.Module | None]:
+def _auto(model: nn.Module, named: Mapping[str, nn.Module], entrance: str, *, text: bool) -> dict[str, Layer]:
     """Blocks of the largest stack with the embedding output before them, else the stages of a CNN."""
     blocks = _largest_stack(named, text=text)
     if blocks:
-        return {EMBEDDINGS: next(iter(blocks.values())), **blocks}
+        return {entrance: Entrance(next(iter(blocks.values()))), **blocks}
     stages = _stages(model)
     names = {id(module): name for name, module in named.items()}
-    found: dict[str, nn.Module | None] = {names[id(stage)]: stage for stage in stages if id(stage) in names}
+    found: dict[str, Layer] = {names[id(stage)]: stage for stage in stages if id(stage) in names}
     if not found:
         raise LayerNotFoundError(
             f"layers='auto' found no blocks or stages in {type(model).__name__}; name the layers: "

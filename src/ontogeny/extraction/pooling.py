@@ -12,37 +12,18 @@ a callable    (output, mask) -> batch x features; mask is batch x tokens (1: not
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ontogeny.errors import FeatureError, nearest
-from ontogeny.extraction.axes import Axes, arranged, batch_first
+from ontogeny.extraction._rehearsal.axes import Axes, arranged, batch_first
 
-__all__ = ["POOLINGS", "Pooling", "first_tensor", "pool", "pooling_name"]
+__all__ = ["POOLINGS", "Pooling", "pool", "pooling_name"]
 
 PoolFunction = Callable[[Tensor, Tensor | None], Tensor]
 Pooling = str | PoolFunction
-
-
-def first_tensor(output: Any) -> Tensor | None:
-    """The tensor in a module's output: itself, `last_hidden_state`, or the first one in a tuple or mapping."""
-    if isinstance(output, Tensor):
-        return output
-    if isinstance(output, Mapping):
-        named = (output.get(name) for name in ("last_hidden_state", "hidden_states"))
-        found = next((value for value in named if isinstance(value, Tensor)), None)
-        if found is not None:
-            return found
-        output = tuple(output.values())
-    if isinstance(output, tuple | list):
-        for part in output:
-            found = first_tensor(part)
-            if found is not None:
-                return found
-    return None
 
 
 def _mean(x: Tensor, special: Tensor | None, axes: Axes) -> Tensor:
@@ -117,9 +98,12 @@ def pool(
         special: stimuli x tokens, true where the tokenizer added a token; None where that is not known.
 
     Raises:
-        FeatureError: a pooling that the output's axes do not allow, or a callable that gives another shape.
+        FeatureError: a pooling that the output's axes do not allow, or a callable that gives another shape; an output
+            that is no floating-point numbers.
     """
     n = x.shape[axes.batch]
+    if not x.is_floating_point():
+        raise FeatureError(f"features are floating-point numbers, and the layer gives {x.dtype}")
     x = x.detach().float()
     if callable(pooling):
         pooled = pooling(batch_first(x, axes), mask)

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ontogeny._memory import available
 from ontogeny.errors import ProbeError
-from ontogeny.extraction.interrupts import HeldInterrupts
+from ontogeny.extraction._interrupts import HeldInterrupts
+from ontogeny.extraction._per_model import PerModel
 from ontogeny.extraction.layers import plain_model
-from ontogeny.extraction.per_model import PerModel
 from ontogeny.extraction.state import SavedState
-from ontogeny.memory import available
 
 __all__ = ["SEED", "LeftBehindError", "preserved", "what_reading_changes"]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -15,22 +15,23 @@ from typing import Any
 from torch import Tensor, nn
 
 from ontogeny._arrays import digest_of
-from ontogeny.addresses import object_at
-from ontogeny.errors import FeatureError, ProbeError
-from ontogeny.extraction.calling import Call
+from ontogeny._import_string import import_from_string
+from ontogeny.errors import ProbeError
+from ontogeny.extraction._batch_dependence import Largest, depending
+from ontogeny.extraction._forward.calling import Call
+from ontogeny.extraction._forward.hooked_pass import place, run
+from ontogeny.extraction._per_model import PerModel
+from ontogeny.extraction._rank_reading import Excerpt, Reading, Share
+from ontogeny.extraction._rehearsal.reading_plan import ReadingPlan, Way
+from ontogeny.extraction._rehearsal.rehearsal import rehearse
 from ontogeny.extraction.features import Features, Site
-from ontogeny.extraction.forward import place, run
-from ontogeny.extraction.inputs import Batch, ImageType, Reader, make_reader
-from ontogeny.extraction.isolation import observing
+from ontogeny.extraction.isolation import Observed, observing
 from ontogeny.extraction.layers import SURPRISAL, choose_layers, plain_model
-from ontogeny.extraction.per_model import PerModel
-from ontogeny.extraction.plan import Plan, Way
-from ontogeny.extraction.pooling import Pooling, pool, pooling_name
-from ontogeny.extraction.randomness import same_randomness
-from ontogeny.extraction.ranks import ALONE, Ranks, is_sharded
-from ontogeny.extraction.rehearsal import rehearse
-from ontogeny.extraction.surprisal import mean_surprisal
-from ontogeny.metrics.view import refusal
+from ontogeny.extraction.model_inputs import Batch, ImageType, ModelInputs, make_inputs
+from ontogeny.extraction.pooling import Pooling, pooling_name
+from ontogeny.extraction.process_group import SINGLE_PROCESS, ProcessGroup, is_sharded
+from ontogeny.extraction.random_state import same_randomness
+from ontogeny.metrics.layer_geometry import refusal
 from ontogeny.stimuli import StimulusSet
 
 __all__ = ["Probe"]
@@ -40,13 +41,16 @@ __all__ = ["Probe"]
 class Probe:
     """How a model is read on one stimulus set.
 
-    Before the first reading of a model comes a rehearsal on eight stimuli, see `ontogeny.extraction.rehearsal`.
+    Before the first reading of a model comes a rehearsal on eight stimuli, see
+    `ontogeny.extraction._rehearsal.rehearsal`.
 
     Args:
         stimuli: what it reads.
         reader: a Hugging Face tokenizer or a callable text -> token ids (text); a callable image -> tensor (images).
-        layers: "auto" (blocks of a transformer with the embedding output, stages of a CNN), or names and globs;
-            "surprisal" adds each sentence's mean token surprisal in nats (causal language models, text).
+        layers: "auto" (blocks of a transformer with what enters the first of them, stages of a CNN), or names and
+            globs. What enters the first block is called "embeddings", or "block_input" where a module of the model is
+            named embeddings, which is then read by its output; "surprisal" adds each sentence's mean token surprisal in
+            nats (causal language models, text).
         pooling: one or several, see `ontogeny.extraction.pooling`.
         batch_size: stimuli per forward pass.
         module: name of the submodule that is read ("backbone", "model[0].auto_model"); empty: the model, or its tower
@@ -66,8 +70,8 @@ class Probe:
     call: Call | str | None = None
     truncation: int | None = None
     image_type: ImageType = "pil"
-    _reader: Reader = field(init=False, repr=False)
-    _plans: PerModel[Plan] = field(init=False, repr=False, compare=False, default_factory=PerModel)
+    _reader: ModelInputs = field(init=False, repr=False)
+    _plans: PerModel[ReadingPlan] = field(init=False, repr=False, compare=False, default_factory=PerModel)
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -77,7 +81,7 @@ class Probe:
         for pooling in self.poolings:
             pooling_name(pooling)
         with same_randomness():
-            made = make_reader(self.stimuli, self.reader, truncation=self.truncation, image_type=self.image_type)
+            made = make_inputs(self.stimuli, self.reader, truncation=self.truncation, image_type=self.image_type)
             object.__setattr__(self, "_reader", made)
 
     @property
@@ -90,7 +94,7 @@ class Probe:
         return tuple(self.pooling)
 
     def _way(self) -> Way:
-        call = object_at(self.call) if isinstance(self.call, str) else self.call
+        call = import_from_string(self.call) if isinstance(self.call, str) else self.call
         return Way(
             modality=self.stimuli.modality, layers=self.layers, module=self.module, call=call, ids=self.stimuli.ids
         )
@@ -107,7 +111,7 @@ class Probe:
         way = self._way()
         return tuple(choose_layers(way.part(bare), self.layers, named=way.named(bare), text=way.modality == "text"))
 
-    def rehearse(self, model: nn.Module, ranks: Ranks = ALONE) -> Plan:
+    def rehearse(self, model: nn.Module, ranks: ProcessGroup = SINGLE_PROCESS) -> ReadingPlan:
         """How `model` is read: found by reading eight stimuli several times, once for each model.
 
         Args:
@@ -136,11 +140,12 @@ class Probe:
         flat = (part for pairs in inputs for name, tensor in pairs for part in (name, tensor.numpy()))
         return digest_of(itertools.chain(first, flat))
 
-    def __call__(self, model: nn.Module, ranks: Ranks = ALONE) -> Features:
+    def __call__(self, model: nn.Module, ranks: ProcessGroup = SINGLE_PROCESS) -> Features:
         """Read the stimulus set.
 
         A layer whose output cannot be used (NaN, no axis of the batch, the same for every stimulus, not run) is refused
-        by name, the others go on; there may be none left.
+        by name, the others go on; there may be none left. Two stimuli are read again alone: where they give something
+        else than in their batch, all are read again, each alone, in this probe and in the later ones.
 
         Args:
             model: at the weights to be read.
@@ -156,13 +161,15 @@ class Probe:
         """
         start = time.perf_counter()
         shares = ranks.each(lambda: self._read(model, ranks))
+        if self._plans_otherwise(model, shares, ranks):
+            shares = ranks.each(lambda: self._read(model, ranks))
         refused: dict[Site, str] = {}
         collected: dict[Site, dict[int, Tensor]] = {}
         for share in shares:
             refused.update(share.refused)
             for site, batches in share.vectors.items():
                 collected.setdefault(site, {}).update(batches)
-        first = next(iter(shares), _Share())
+        first = next(iter(shares), Share())
         ordered = {site: collected[site] for site in first.order if site in collected}
         values = self._joined(ordered, refused, first.rows)
         for site, x in values.items():
@@ -176,6 +183,15 @@ class Probe:
             seconds=time.perf_counter() - start,
             notes=tuple(first.notes),
         )
+
+    def _plans_otherwise(self, model: nn.Module, shares: Sequence[Share], ranks: ProcessGroup) -> bool:
+        """Whether the model has to be read again, since features were found to depend on what else is in a batch."""
+        found = ranks.once(lambda: ({n for s in shares for n in s.depending}, any(s.cannot for s in shares)))
+        layers, cannot = found or (set(), False)
+        if layers:
+            plan = self.rehearse(model, ranks)
+            self._plans.set(plain_model(model), plan.without(layers) if cannot else plan.apart())
+        return bool(layers)
 
     def _joined(
         self, collected: dict[Site, dict[int, Tensor]], refused: dict[Site, str], rows: dict[int, tuple[int, ...]]
@@ -197,7 +213,7 @@ class Probe:
             values[site] = out
         return values
 
-    def _batches(self, plan: Plan) -> Iterator[Batch]:
+    def _batches(self, plan: ReadingPlan) -> Iterator[Batch]:
         """All stimuli in batches that say which rows they are."""
         start = 0
         for batch in self._reader.batches(1 if plan.alone else self.batch_size):
@@ -208,97 +224,40 @@ class Probe:
             start += batch.size
             yield Batch(inputs=batch.inputs, size=batch.size, rows=rows, special=batch.special)
 
-    def _read(self, model: nn.Module, ranks: Ranks) -> _Share:
+    def _read(self, model: nn.Module, ranks: ProcessGroup) -> Share:
         """This rank's batches, pooled; on the CPU where they will travel."""
         plan = self.rehearse(model, ranks)
-        way = self._way()
-        share = _Share(notes=plan.notes(), order=self._order(plan))
+        share = Share(notes=plan.notes(), order=self._order(plan))
         self._refuse(plan, share)
         with observing(model, ranks, autocast=plan.autocast) as seen:
-            together = is_sharded(seen.model)
+            together, largest = is_sharded(seen.model), Largest()
             for index, batch in enumerate(self._batches(plan)):
                 share.rows[index] = batch.rows
                 if not together and index % ranks.size != ranks.rank:
                     continue
-                seen.again()
-                part, named = way.part(seen.model), way.named(seen.model)
-                reading = _Reading(self.poolings, plan, place(batch, seen.model), share, index, ranks.size > 1)
-                read = {name: named[module] for name, module in plan.modules.items()}
-                output = run(part, reading.batch, call=plan.call, layers=read, take=reading.take, ids=self.stimuli.ids)
-                reading.finish(output)
-        return share if ranks.first or not together else _Share()
+                placed = place(batch, seen.model)
+                excerpt = None if plan.alone else largest.excerpt(placed)
+                reading = Reading(self.poolings, plan, placed, share, excerpt)
+                reading.finish(self._run(seen, plan, reading), index, travels=ranks.size > 1)
+            share.depending, share.cannot = depending(largest, partial(self._excerpted, seen, plan))
+        return share if ranks.first or not together else Share()
 
-    def _order(self, plan: Plan) -> list[Site]:
+    def _run(self, seen: Observed, plan: ReadingPlan, reading: Reading) -> Any:
+        """One forward pass."""
+        seen.again()
+        way = self._way()
+        part, layers = way.part(seen.model), plan.layers(way.named(seen.model))
+        return run(part, reading.batch, call=plan.call, layers=layers, take=reading.take, ids=self.stimuli.ids)
+
+    def _excerpted(self, seen: Observed, plan: ReadingPlan, batch: Batch, excerpt: Excerpt) -> None:
+        reading = Reading((), plan, batch, Share(), excerpt)
+        reading.finish(self._run(seen, plan, reading), 0, travels=False)
+
+    def _order(self, plan: ReadingPlan) -> list[Site]:
         sites = [Site(name, pooling_name(how)) for name in plan.calls for how in self.poolings]
         return [*sites, Site(SURPRISAL, "mean")]
 
-    def _refuse(self, plan: Plan, share: _Share) -> None:
+    def _refuse(self, plan: ReadingPlan, share: Share) -> None:
         for name, why in plan.refused.items():
             poolings: tuple[Pooling, ...] = ("mean",) if name == SURPRISAL else self.poolings
             share.refused.update({Site(name, pooling_name(how)): why for how in poolings})
-
-
-@dataclass(slots=True)
-class _Share:
-    """What one rank read: site -> number of the batch -> stimuli x features, with rows, refusals, notes and order."""
-
-    vectors: dict[Site, dict[int, Tensor]] = field(default_factory=dict)
-    refused: dict[Site, str] = field(default_factory=dict)
-    rows: dict[int, tuple[int, ...]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    order: list[Site] = field(default_factory=list)
-
-
-class _Reading:
-    """One batch: what the hooks give is pooled at once, so that no layer's whole output is kept."""
-
-    def __init__(
-        self, poolings: Sequence[Pooling], plan: Plan, batch: Batch, share: _Share, index: int, travels: bool
-    ) -> None:
-        self.batch, self._plan, self._poolings = batch, plan, poolings
-        self._share, self._index, self._travels = share, index, travels
-        self._names = {key: name for name, key in plan.calls.items()}
-        self._seen: set[str] = set()
-
-    def take(self, module: str, number: int, output: Any) -> None:
-        """Pool one call of a layer."""
-        name = self._names.get((module, number))
-        if name is None:
-            return
-        self._seen.add(name)
-        for how in self._poolings:
-            self._keep(Site(name, pooling_name(how)), partial(self._pooled, name, output, how))
-
-    def _pooled(self, name: str, output: Any, how: Pooling) -> Tensor:
-        axes = self._plan.axes[name]
-        if not isinstance(output, Tensor) or output.ndim <= axes.batch or output.shape[axes.batch] != self.batch.size:
-            shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-            raise FeatureError(f"its output has no axis of the {self.batch.size} stimuli of a batch, got {shape}")
-        if axes.per_token:
-            self._check_tokens(output, axes.positions)
-        mask = self.batch.inputs.get("attention_mask")
-        return pool(output, axes, how, mask=mask, special=self.batch.special)
-
-    def _check_tokens(self, output: Tensor, positions: tuple[int, ...] | None) -> None:
-        n = self.batch.n_tokens
-        if n is not None and positions and output.shape[positions[0]] != n:
-            raise FeatureError(f"it gives {output.shape[positions[0]]} tokens for a text of {n}")
-
-    def finish(self, output: Any) -> None:
-        """What is computed from the output of the whole; layers that were not run this time are refused."""
-        for name in self._plan.calls:
-            if name not in self._seen:
-                for how in self._poolings:
-                    self._share.refused[Site(name, pooling_name(how))] = "it was not run for some of the stimuli"
-        if self._plan.surprisal:
-            self._keep(Site(SURPRISAL, "mean"), lambda: mean_surprisal(output, self.batch))
-
-    def _keep(self, site: Site, vector: Callable[[], Tensor]) -> None:
-        if site in self._share.refused:
-            return
-        try:
-            pooled = vector()
-        except FeatureError as error:
-            self._share.refused[site] = str(error)
-            return
-        self._share.vectors.setdefault(site, {})[self._index] = pooled.cpu() if self._travels else pooled

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ontogeny.errors import FeatureError
-from ontogeny.extraction.inputs import Batch
+from ontogeny.extraction.model_inputs import Batch
 
 __all__ = ["looks_ahead", "mean_surprisal", "picked_logits"]
 
@@ -52,12 +52,15 @@ def mean_surprisal(output: Any, batch: Batch) -> Float[Tensor, "stimuli 1"]:
         batch: that was read.
 
     Raises:
-        FeatureError: no logits.
+        FeatureError: no logits, or none for some token.
     """
     ids = batch.inputs["input_ids"]
     logits = picked_logits(output, ids)
     if logits is None:
         raise FeatureError("'surprisal' needs logits of shape batch x tokens x vocabulary, and the model gives none")
+    if (highest := int(ids.max())) >= logits.shape[-1]:
+        why = f"token id {highest} is none of the model's {logits.shape[-1]} logits"
+        raise FeatureError(f"{why}; pass the tokenizer that the model was made for")
     losses = nn.functional.cross_entropy(logits[:, :-1].float().transpose(1, 2), ids[:, 1:], reduction="none")
     counted = torch.ones_like(losses) if batch.special is None else (~batch.special[:, 1:]).to(losses.dtype)
     return ((losses * counted).sum(dim=1) / counted.sum(dim=1))[:, None]

@@ -24,9 +24,9 @@ from jaxtyping import Float
 from ontogeny.errors import DataError
 from ontogeny.findings.data.cells import CHANCE_LEFT_IN, Cells, unit_of
 from ontogeny.findings.estimates import Estimate, Finding
-from ontogeny.findings.statistics.convergence import FEWEST, Convergence, converging, slope
-from ontogeny.findings.statistics.profiles import agreement, members
-from ontogeny.findings.statistics.subjects import mean_interval, over_subjects
+from ontogeny.findings.statistics._convergence import FEWEST, Convergence, converging, slope
+from ontogeny.findings.statistics._region_profiles import agreement, members
+from ontogeny.findings.statistics.subject_agreement import mean_interval, over_subjects
 
 __all__ = ["depth"]
 

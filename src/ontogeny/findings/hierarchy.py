@@ -11,12 +11,12 @@ import numpy as np
 from jaxtyping import Float
 
 from ontogeny.errors import DataError
-from ontogeny.findings.data.atlases import places
 from ontogeny.findings.data.cells import CHANCE_LEFT_IN, Cells
+from ontogeny.findings.data.region_orders import places
 from ontogeny.findings.estimates import Estimate, Finding
-from ontogeny.findings.statistics.cubes import Cube, best_on_others, cube, jackknifed
-from ontogeny.findings.statistics.subjects import mean_interval, over_subjects
-from ontogeny.findings.statistics.uncertain import permuted_p, rank_correlations
+from ontogeny.findings.statistics._rank_tests import permuted_p, rank_correlations
+from ontogeny.findings.statistics._score_array import Cube, best_on_others, cube, jackknifed
+from ontogeny.findings.statistics.subject_agreement import mean_interval, over_subjects
 
 __all__ = ["Best", "hierarchy"]
 

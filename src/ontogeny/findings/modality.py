@@ -13,8 +13,8 @@ from scipy import stats
 from ontogeny.errors import DataError
 from ontogeny.findings.data.cells import CHANCE_LEFT_IN, Cells, is_biased
 from ontogeny.findings.estimates import Estimate, Finding
-from ontogeny.findings.statistics.cubes import Cube, jackknifed, picked, shared_cubes
-from ontogeny.findings.statistics.subjects import adjusted, over_subjects
+from ontogeny.findings.statistics._score_array import Cube, jackknifed, picked, shared_cubes
+from ontogeny.findings.statistics.subject_agreement import adjusted, over_subjects
 
 __all__ = ["modality_difference"]
 

@@ -11,11 +11,11 @@ from jaxtyping import Bool, Float
 from scipy import stats
 
 from ontogeny.errors import DataError, nearest
-from ontogeny.findings.data.atlases import places
 from ontogeny.findings.data.cells import CHANCE_LEFT_IN, Cells, is_biased
+from ontogeny.findings.data.region_orders import places
 from ontogeny.findings.estimates import Estimate, Finding
-from ontogeny.findings.statistics.cubes import Cube, cube, jackknifed, picked
-from ontogeny.findings.statistics.subjects import over_subjects
+from ontogeny.findings.statistics._score_array import Cube, cube, jackknifed, picked
+from ontogeny.findings.statistics.subject_agreement import over_subjects
 
 __all__ = ["contrast", "gradient", "kendall_w", "regions"]
 

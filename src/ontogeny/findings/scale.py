@@ -23,9 +23,9 @@ from scipy import stats
 from ontogeny.errors import DataError
 from ontogeny.findings.data.cells import CHANCE_LEFT_IN, Cells
 from ontogeny.findings.estimates import Estimate, Finding
-from ontogeny.findings.statistics.profiles import agreement, correlation, direction
-from ontogeny.findings.statistics.scales import Grid, family_of, gather
-from ontogeny.findings.statistics.subjects import adjusted, mean_interval, over_subjects
+from ontogeny.findings.statistics._region_profiles import agreement, correlation, direction
+from ontogeny.findings.statistics.metric_scales import Grid, family_of, gather
+from ontogeny.findings.statistics.subject_agreement import adjusted, mean_interval, over_subjects
 
 __all__ = ["ASSOCIATIVE", "SENSORY", "scale"]
 

@@ -1,32 +1,35 @@
 """Lag: which curve moves first, alignment or performance, and how sure one can be.
 
-pair.py         leads(): one pair of series                   runs.py         leads_over_runs(): many seeds or sizes
-maps.py         leads_map(): ROI x layer of one record        placebo.py      placebo(): error rates on one's own series
-granger.py      Granger's test as people know it              inputs.py       records and series -> runs
-matching.py     two series on common steps                    sources.py      tables and logs -> runs
-when.py         rise_time(): half point of one series         words.py        results -> lines for a terminal
-shares.py       shares(): a pair in units of its gains, to be drawn
-
-    gates.py        what must hold first; warnings                decompose.py    series = rise + rest
-    rise.py         curves fitted over log step                   timing.py       when they are half-way
-    trend.py        two timings -> TrendLead                      fluctuation.py  what is left -> FluctuationLead
-    surrogates.py   pairs flipped so that nothing leads           replicas.py     pairs like one's own, nothing leads
-    pool.py         leads of several runs -> one                  results.py      what comes out
+pairwise.py            leads(): one pair of series
+across_runs.py         leads_over_runs(): many seeds or sizes; _meta_analysis.py: leads of several runs -> one
+roi_layer_map.py       leads_map(): ROI x layer of one record
+placebo.py             placebo(): error rates on one's own series
+granger.py             Granger's test as people know it
+rise_time.py           rise_time(): half point of one series
+gain_curves.py         shares(): a pair in units of its gains, to be drawn
+runs_from_records.py   records and series -> runs
+runs_from_logs.py      tables and logs -> runs
+common_steps.py        two series on common steps
+preconditions.py       what must hold first; warnings
+results.py             what comes out
+lead_text.py           results -> lines for a terminal
+fit/                   _growth_curve.py, timing.py, decompose.py: series = rise + rest; _trend_lead.py
+null/                  surrogates.py, _null_replicates.py: pairs in which nothing leads; fluctuation_lead.py
 """
 
 from __future__ import annotations
 
+from ontogeny.lag.across_runs import RunsLeads, leads_over_runs
+from ontogeny.lag.common_steps import matched
+from ontogeny.lag.gain_curves import Shares, record_shares, shares
 from ontogeny.lag.granger import granger
-from ontogeny.lag.inputs import Run, paired, run_from_record, run_leads
-from ontogeny.lag.maps import LeadMap, leads_map
-from ontogeny.lag.matching import matched
-from ontogeny.lag.pair import leads
+from ontogeny.lag.pairwise import leads
 from ontogeny.lag.placebo import Placebo, placebo
 from ontogeny.lag.results import FluctuationLead, Granger, Leads, PooledLead, RiseTime, TrendLead, Untestable
-from ontogeny.lag.runs import RunsLeads, leads_over_runs
-from ontogeny.lag.shares import Shares, record_shares, shares
-from ontogeny.lag.sources import runs_of_log
-from ontogeny.lag.when import rise_time
+from ontogeny.lag.rise_time import rise_time
+from ontogeny.lag.roi_layer_map import LeadMap, leads_map
+from ontogeny.lag.runs_from_logs import runs_of_log
+from ontogeny.lag.runs_from_records import Run, paired, run_from_record, run_leads
 
 __all__ = [
     "FluctuationLead",

@@ -23,14 +23,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ontogeny._arrays import Square
-from ontogeny.assembly import Target
+from ontogeny.brain import Target
 from ontogeny.errors import MetricError
-from ontogeny.metrics import Value
-from ontogeny.metrics.ceiling import Bounds, subject_bounds
+from ontogeny.metrics._intersubject_ceiling import Bounds, subject_bounds
+from ontogeny.metrics._pairwise.kernels import centre
 from ontogeny.metrics.folds import Folds
-from ontogeny.metrics.kernels import centre
-from ontogeny.metrics.room import check_room
-from ontogeny.metrics.view import LayerView
+from ontogeny.metrics.layer_geometry import LayerGeometry
+from ontogeny.metrics.memory_limits import check_room
+from ontogeny.metrics.metric import Value
 
 __all__ = ["CCA", "PreparedCCA", "held_out_cca"]
 
@@ -69,7 +69,7 @@ def held_out_cca(
     n = len(folds.held_out)
     if not len(x) == len(y) == n:
         raise MetricError(f"the folds are for {n} stimuli, the two sides have {len(x)} and {len(y)} rows")
-    mine, theirs = (_halves(LayerView(torch.as_tensor(side)).gram.numpy(), folds, metric) for side in (x, y))
+    mine, theirs = (_halves(LayerGeometry(torch.as_tensor(side)).gram.numpy(), folds, metric) for side in (x, y))
     return _held_out(mine, theirs, components)
 
 
@@ -134,7 +134,7 @@ def _target_gram(target: Target, n: int) -> Square:
     if target.rdm is not None:
         gram = centre(target.rdm / -2, debiased=False)
     elif target.responses is not None:
-        gram = LayerView(torch.as_tensor(target.responses)).gram.numpy()
+        gram = LayerGeometry(torch.as_tensor(target.responses)).gram.numpy()
     else:
         raise MetricError(f"CCA: target {whose} has no responses")
     if len(gram) != n:
@@ -191,7 +191,7 @@ class PreparedCCA:
     halves: list[list[_Half]]
     bounds: list[Bounds]
 
-    def score(self, view: LayerView) -> list[Value]:
+    def score(self, view: LayerGeometry) -> list[Value]:
         """One value a target."""
         mine = _halves(view.gram.numpy(), self.folds, self.metric)
         return [

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ontogeny._arrays import Square
-from ontogeny.assembly import Target
+from ontogeny.brain import Target
 from ontogeny.errors import MetricError
+from ontogeny.metrics._batched.kernel_grid import prepare_kernels
+from ontogeny.metrics._pairwise.kernels import Kind, direction, kernel
+from ontogeny.metrics.batching import SingleMetric
 from ontogeny.metrics.folds import Folds
-from ontogeny.metrics.kernel_grid import prepare_kernels
-from ontogeny.metrics.kernels import Kind, direction, kernel
-from ontogeny.metrics.together import One
 
 __all__ = ["CKA", "cka", "kernel"]
 
@@ -44,8 +44,9 @@ class CKA:
 
     Chance: 0 for the debiased form; for the biased one tr(Kc) tr(Lc) / ((n - 1) |Kc| |Lc|), which is the exact mean
     over permutations of the stimuli and grows with the features' effective dimension, with no true alignment.
-    Ceiling: bounds over subjects, see `ontogeny.metrics.ceiling`. A geometry's kernel is -D/2.
-    Several in one benchmark share the distances and one pass over the targets, see `ontogeny.metrics.kernel_grid`.
+    Ceiling: bounds over subjects, see `ontogeny.metrics._intersubject_ceiling`. A geometry's kernel is -D/2.
+    Several in one benchmark share the distances and one pass over the targets, see
+    `ontogeny.metrics._batched.kernel_grid`.
 
     Args:
         kind: "linear" or "rbf".
@@ -85,7 +86,7 @@ class CKA:
         """Unit of the values."""
         return "debiased CKA" if self.debiased else "biased CKA"
 
-    def prepare(self, targets: Sequence[Target], folds: Folds) -> One:
+    def prepare(self, targets: Sequence[Target], folds: Folds) -> SingleMetric:
         """Centre every target's kernel once."""
         del folds
-        return One(family=prepare_kernels([self], targets))
+        return SingleMetric(family=prepare_kernels([self], targets))

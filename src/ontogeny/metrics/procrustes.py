@@ -19,14 +19,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ontogeny._arrays import Square
-from ontogeny.assembly import Target
+from ontogeny.brain import Target
 from ontogeny.errors import MetricError
-from ontogeny.metrics import Value
-from ontogeny.metrics.ceiling import Bounds, same_roi
+from ontogeny.metrics._intersubject_ceiling import Bounds, same_roi
+from ontogeny.metrics._pairwise.kernels import centre
 from ontogeny.metrics.folds import Folds
-from ontogeny.metrics.kernels import centre
-from ontogeny.metrics.room import check_room, check_squares
-from ontogeny.metrics.view import LayerView
+from ontogeny.metrics.layer_geometry import LayerGeometry
+from ontogeny.metrics.memory_limits import check_room, check_squares
+from ontogeny.metrics.metric import Value
 
 __all__ = ["PreparedProcrustes", "Procrustes", "shape_cosine"]
 
@@ -55,11 +55,11 @@ def shape_cosine(x: Rows, y: Others) -> float:
     """
     if len(x) != len(y):
         raise MetricError(f"both sides need the same stimuli, got {len(x)} and {len(y)} rows")
-    mine, theirs = (_factor_of(LayerView(torch.as_tensor(side))) for side in (x, y))
+    mine, theirs = (_factor_of(LayerGeometry(torch.as_tensor(side))) for side in (x, y))
     return float(np.linalg.svd(mine.T @ theirs, compute_uv=False).sum())
 
 
-def _factor_of(view: LayerView) -> Factor:
+def _factor_of(view: LayerGeometry) -> Factor:
     """The centred features at unit norm, or as many columns as stimuli that have the same Gram matrix."""
     if view.n_features <= view.n_stimuli:
         rows = view.centred.numpy()
@@ -146,7 +146,7 @@ def _target_factor(target: Target) -> Factor:
             raise MetricError(f"Procrustes: ROI {whose} is a geometry; {error}") from None
     if target.responses is None:
         raise MetricError(f"Procrustes: target {whose} has no responses")
-    return _factor_of(LayerView(torch.as_tensor(target.responses)))
+    return _factor_of(LayerGeometry(torch.as_tensor(target.responses)))
 
 
 def _bounds(targets: Sequence[Target], factors: Sequence[Factor]) -> list[Bounds]:
@@ -176,7 +176,7 @@ class PreparedProcrustes:
     orders: Int[np.ndarray, "orders stimuli"]
     bounds: list[Bounds]
 
-    def score(self, view: LayerView) -> list[Value]:
+    def score(self, view: LayerGeometry) -> list[Value]:
         """One value a target."""
         mine, out = _factor_of(view), []
         for factor, (lower, upper) in zip(self.factors, self.bounds, strict=True):

@@ -10,16 +10,25 @@ import numpy as np
 from jaxtyping import Float
 
 from ontogeny._arrays import Pairs, upper
-from ontogeny.assembly import Target
+from ontogeny.brain import Target
 from ontogeny.errors import FeatureError, MetricError
-from ontogeny.metrics import Value
-from ontogeny.metrics.ceiling import Bounds, bounds_of_cosines, same_roi, subject_bounds
+from ontogeny.metrics._batched.kernel_grid import DOUBLE_UP_TO
+from ontogeny.metrics._intersubject_ceiling import Bounds, bounds_of_cosines, same_roi, subject_bounds
+from ontogeny.metrics._pairwise.dissimilarities import (
+    Comparison,
+    Distance,
+    compare_rdms,
+    mean_component,
+    pairs_of,
+    rdm,
+    summary,
+    tau_a,
+)
+from ontogeny.metrics.batching import Outcome, SingleMetric
 from ontogeny.metrics.folds import Folds
-from ontogeny.metrics.kernel_grid import DOUBLE_UP_TO
-from ontogeny.metrics.rdms import Comparison, Distance, compare_rdms, lean, pairs_of, rdm, summary, tau_a
-from ontogeny.metrics.room import check_room
-from ontogeny.metrics.together import One, Outcome
-from ontogeny.metrics.view import LayerView
+from ontogeny.metrics.layer_geometry import LayerGeometry
+from ontogeny.metrics.memory_limits import check_room
+from ontogeny.metrics.metric import Value
 
 __all__ = ["KENDALL_UP_TO", "RSA", "PreparedRSA", "compare_rdms", "prepare_rsa", "rdm"]
 
@@ -59,15 +68,16 @@ class RSA:
     """Dissimilarities of the features against those of the responses.
 
     Chance: the exact mean over permutations of the stimuli. It is 0 but for "cosine" and "whitened-cosine", where it is
-    high and grows with no true likeness, see `ontogeny.metrics.rdms.lean`.
-    Ceiling: bounds over subjects (of their summaries' mean), see `ontogeny.metrics.ceiling`.
+    high and grows with no true likeness, see `ontogeny.metrics._pairwise.dissimilarities.mean_component`.
+    Ceiling: bounds over subjects (of their summaries' mean), see `ontogeny.metrics._intersubject_ceiling`.
     Several in one benchmark share the distances; all targets and some layers are one matrix product.
 
     Args:
         distance: of features and of voxel responses: "correlation", "euclidean" (squared) or "cosine"; a geometry
             brings its own.
-        comparison: of the two dissimilarity vectors, see `ontogeny.metrics.rdms`. "kendall" goes through all pairs of
-            pairs for each layer and target (6 ms at 300 stimuli) and is refused above that; "rho-a" treats ties alike.
+        comparison: of the two dissimilarity vectors, see `ontogeny.metrics._pairwise.dissimilarities`. "kendall" goes
+            through all pairs of pairs for each layer and target (6 ms at 300 stimuli) and is refused above that;
+            "rho-a" treats ties alike.
 
     Raises:
         MetricError: an option that is none of these.
@@ -96,10 +106,10 @@ class RSA:
         """Unit of the values."""
         return _UNITS[self.comparison]
 
-    def prepare(self, targets: Sequence[Target], folds: Folds) -> One:
+    def prepare(self, targets: Sequence[Target], folds: Folds) -> SingleMetric:
         """Rank, centre or whiten every target's dissimilarities once."""
         del folds
-        return One(family=prepare_rsa([self], targets))
+        return SingleMetric(family=prepare_rsa([self], targets))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,14 +121,14 @@ class _Side:
 
 
 def _sides(all_pairs: Iterable[Pairs], comparisons: Sequence[Comparison]) -> list[_Side]:
-    """One side a comparison; dissimilarities are kept no longer than their summaries take."""
+    """SingleMetric side a comparison; dissimilarities are kept no longer than their summaries take."""
     rows: list[list[np.ndarray]] = [[] for _ in comparisons]
     leans: list[list[float]] = [[] for _ in comparisons]
     for pairs in all_pairs:
         kind = np.float64 if len(pairs) <= _pairs_among(DOUBLE_UP_TO) else np.float32
         for place, comparison in enumerate(comparisons):
             side = summary(pairs, comparison)
-            leans[place].append(lean(side, comparison))
+            leans[place].append(mean_component(side, comparison))
             rows[place].append(side.astype(kind, copy=False))
     return [_Side(rows=np.stack(mine), leans=np.array(means)) for mine, means in zip(rows, leans, strict=True)]
 
@@ -129,7 +139,7 @@ def _pairs_among(n_stimuli: int) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Scored:
-    """One metric with its targets' side and ceilings."""
+    """SingleMetric metric with its targets' side and ceilings."""
 
     place: int
     comparison: Comparison
@@ -137,7 +147,7 @@ class _Scored:
     bounds: list[Bounds]
 
     def values(self, pairs: Sequence[Pairs]) -> list[list[Value]]:
-        """One list of values a layer."""
+        """SingleMetric list of values a layer."""
         [mine] = _sides(pairs, [self.comparison])
         if self.comparison == "kendall":
             found = np.array([[tau_a(row, side) for side in self.theirs.rows] for row in mine.rows])
@@ -180,8 +190,8 @@ class PreparedRSA:
 
     spaces: list[_Space]
 
-    def score_all(self, views: Sequence[LayerView]) -> list[list[Outcome]]:
-        """One outcome a layer and metric."""
+    def score_all(self, views: Sequence[LayerGeometry]) -> list[list[Outcome]]:
+        """SingleMetric outcome a layer and metric."""
         outcomes: list[list[Outcome]] = [[[] for space in self.spaces for _ in space.metrics] for _ in views]
         for space in self.spaces:
             usable, pairs = [], []

@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from ontogeny.addresses import object_at
+from ontogeny._import_string import import_from_string
 from ontogeny.errors import ConfigError, nearest
-from ontogeny.replay.naming import Naming
-from ontogeny.replay.series import CheckpointSeries
+from ontogeny.replay._strict_yaml import check_keys, inside, read_yaml
+from ontogeny.replay.checkpoint_series import CheckpointSeries
 from ontogeny.replay.sources import files, hub, repositories
-from ontogeny.replay.yaml_files import check_keys, inside, read_yaml
+from ontogeny.replay.step_templates import Naming
 
 __all__ = ["Manifest", "find_manifest", "load_manifest", "read_manifest"]
 
@@ -266,7 +266,7 @@ def _of_files(
 
 
 def _at_any_step(address: str, _: int) -> Any:
-    return object_at(address)
+    return import_from_string(address)
 
 
 def _filled(text: str, member: Mapping[str, str]) -> str:

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ontogeny.errors import RecordError, require
-from ontogeny.panels import SURPRISAL
-from ontogeny.replay.models import Model, ModelList
-from ontogeny.replay.performance import ABOUT, SCORES
-from ontogeny.replay.series import Problem
-from ontogeny.scores import Score
-from ontogeny.series import Record
+from ontogeny.record import Record, Score
+from ontogeny.record.curve_groups import SURPRISAL
+from ontogeny.replay._performance_tables import ABOUT, SCORES
+from ontogeny.replay.checkpoint_series import CheckpointProblem
+from ontogeny.replay.model_list import Model, ModelList
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +31,7 @@ _CHOSEN: Mapping[Choice, str] = {
 }
 
 
-def missing_records(folder: str | os.PathLike[str], models: ModelList) -> tuple[Problem, ...]:
+def missing_records(folder: str | os.PathLike[str], models: ModelList) -> tuple[CheckpointProblem, ...]:
     """Models of a list without a score in the records of a folder.
 
     Args:
@@ -41,7 +40,9 @@ def missing_records(folder: str | os.PathLike[str], models: ModelList) -> tuple[
     """
     read = _read(folder, models)
     return tuple(
-        Problem(kind="missing", what=str(Path(folder) / m.folder), reason=f"there are no scores of {m.name!r}")
+        CheckpointProblem(
+            kind="missing", what=str(Path(folder) / m.folder), reason=f"there are no scores of {m.name!r}"
+        )
         for m in models.models
         if not read[m.name][0]
     )

@@ -12,8 +12,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from ontogeny.task import HeldOutLoss, Measured
-from ontogeny.worlds.vision import training_images
+from ontogeny.monitoring import HeldOutLoss
+from ontogeny.monitoring.heldout.loss import Measured
+from ontogeny.simulated.vision_world import training_images
 
 __all__ = ["dataset", "held_out", "network", "pixels"]
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from ontogeny.errors import ConfigError, require
-from ontogeny.series import Record
-from ontogeny.sinks import short_names
+from ontogeny.record import Record
+from ontogeny.sinks._chart_data import HalfWay
 from ontogeny.sinks.charts import TITLES, spec_text
-from ontogeny.sinks.drawing import HalfWay
-from ontogeny.sinks.wandb import AXIS, PICTURES, SCORES, WandbSink
+from ontogeny.sinks.sink import metric_keys
+from ontogeny.sinks.wandb_sink import AXIS, PICTURES, SCORES, WandbSink
 
 __all__ = ["Logged", "log_record", "register", "save_workspace"]
 
@@ -128,7 +128,7 @@ def log_record(record: Record, *, leads: Callable[[Record], Sequence[HalfWay]] |
     with run:
         sink = WandbSink(run, leads=leads)
         for step in steps:
-            sink.write(step, short_names(record.select(step=step), record.header.get("weights", "raw")))
+            sink.write(step, metric_keys(record.select(step=step), record.header.get("weights", "raw")))
         sink.finish(record)
         here = f"{Path(run.dir).parent}, to be uploaded with `wandb sync`"
         place = here if run.offline else str(run.url)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from ontogeny.datasets import PinnedFile
 from ontogeny.datasets import download as module
-from ontogeny.datasets.catalogue import PinnedFile
 from ontogeny.datasets.download import download
 from ontogeny.errors import ChecksumError, DataError
 

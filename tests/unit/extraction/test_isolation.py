@@ -8,7 +8,7 @@ import threading
 
 import pytest
 import torch
-from tests.models import TinyCNN, tiny_gpt, tokenizer, transform
+from tests.helpers.models import TinyCNN, tiny_gpt, tokenizer, transform
 from torch import nn
 
 from ontogeny import Probe, watch

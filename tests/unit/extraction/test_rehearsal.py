@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 import torch
-from tests.models import WORDS, TinyCNN, fast_tokenizer, tiny_gpt, tokenizer, transform
+from tests.helpers.models import WORDS, TinyCNN, fast_tokenizer, tiny_gpt, tokenizer, transform
 from torch import nn
 from transformers import BertConfig, BertModel
 

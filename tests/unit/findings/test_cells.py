@@ -8,8 +8,7 @@ import pytest
 from ontogeny.errors import DataError
 from ontogeny.findings import Cells, Estimate
 from ontogeny.findings.data.cells import is_biased
-from ontogeny.scores import Score
-from ontogeny.series import Record
+from ontogeny.record import Record, Score
 
 
 def score(**columns):

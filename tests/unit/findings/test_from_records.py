@@ -9,14 +9,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tests.models import WORDS, TinyCNN, tiny_gpt, transform
+from tests.helpers.models import WORDS, TinyCNN, tiny_gpt, transform
 
 from ontogeny import Assembly, Benchmark, Record, StimulusSet, watch
 from ontogeny.cli import main
 from ontogeny.errors import DataError
 from ontogeny.findings import Cells, depth, scale
-from ontogeny.metrics import make_folds
-from ontogeny.metrics.cka import CKA
+from ontogeny.metrics import CKA, make_folds
 
 N = 40
 LOW, HIGH = 2, 12
@@ -71,7 +70,11 @@ def folders(tmp_path_factory):
     torch.manual_seed(0)
     image = watch(benchmark("image"), record=folder / "cnn", transform=transform, controls=False)
     text = watch(
-        benchmark("text"), record=folder / "gpt", tokenizer="tests.models:tokenizer", pooling="mean", controls=False
+        benchmark("text"),
+        record=folder / "gpt",
+        tokenizer="tests.helpers.models:tokenizer",
+        pooling="mean",
+        controls=False,
     )
     for monitor, model in ((image, TinyCNN()), (text, tiny_gpt())):
         monitor(model, 0)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.brains import brains
+from tests.helpers.brains import brains
 
 from ontogeny.errors import DataError
 from ontogeny.findings import hierarchy
-from ontogeny.findings.data.atlases import places
+from ontogeny.findings.data.region_orders import places
 
 ORDER = ["V1", "V2", "V3", "V4", "LO", "IT"]
 

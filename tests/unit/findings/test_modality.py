@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
-from tests.brains import brains
+from tests.helpers.brains import brains
 
-from ontogeny.datasets.store import data_folders
+from ontogeny.datasets import data_folders
 from ontogeny.errors import DataError, DatasetNotFoundError
 from ontogeny.findings import Cells, modality_difference, published_regions
-from ontogeny.report.modality import figures
+from ontogeny.report.findings.modality_section import figures
 
 TABLES = any((folder / "published" / "regions_vision.csv").is_file() for folder in data_folders())
 SUBJECTS, ROIS = ("s1", "s2", "s3", "s4", "s5", "s6"), tuple(f"r{i}" for i in range(8))
@@ -215,7 +215,7 @@ def test_the_last_step_is_each_models_own():
 
 def test_tables_that_are_not_here_are_named(monkeypatch, tmp_path):
     monkeypatch.setenv("ONTOGENY_DATA", str(tmp_path))
-    monkeypatch.setattr("ontogeny.published.data_folders", lambda: [tmp_path])
+    monkeypatch.setattr("ontogeny.findings.published.data_folders", lambda: [tmp_path])
     with pytest.raises(DatasetNotFoundError, match=r"regions_language.csv is not on this machine"):
         published_regions("language")
 

@@ -12,9 +12,9 @@ from ontogeny import Record
 from ontogeny.errors import DataError
 from ontogeny.findings import Models, across_models
 from ontogeny.findings.data.model_columns import _ALIGNMENT
+from ontogeny.record import Score
 from ontogeny.replay import performance_and_alignment, read_models
 from ontogeny.replay.model_tables import _CHOSEN
-from ontogeny.scores import Score
 
 TITLE = "b rsa-correlation-spearman (best layer of the other subjects)"
 TABLE = {

@@ -6,7 +6,7 @@ import csv
 
 import numpy as np
 import pytest
-from tests.brains import brains
+from tests.helpers.brains import brains
 
 from ontogeny.errors import DataError
 from ontogeny.findings import HCP_MMP1, Cells, contrast, gradient, grouped, read_groups, regions

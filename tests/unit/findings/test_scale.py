@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.brains import over_scales, scale_cells
+from tests.helpers.brains import over_scales, scale_cells
 from tests.unit.findings.test_depth import both, columns
 
+from ontogeny.benchmarks.shen2026 import shen2026
 from ontogeny.errors import DataError
 from ontogeny.findings import Cells, scale
-from ontogeny.findings.statistics.profiles import direction
-from ontogeny.findings.statistics.scales import scale_of
-from ontogeny.metrics.cka import CKA
-from ontogeny.metrics.neighbours import CKNNA, CycleKNN, MutualKNN
-from ontogeny.metrics.shen2026 import shen2026
+from ontogeny.findings.statistics._region_profiles import direction
+from ontogeny.findings.statistics.metric_scales import scale_of
+from ontogeny.metrics import CKA, CKNNA, CycleKNN, MutualKNN
 
 RUNS = 60
 

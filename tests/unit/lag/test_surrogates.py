@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from ontogeny.errors import LagError
 from ontogeny.lag import granger
 from ontogeny.lag.granger import time_reversed_net
-from ontogeny.lag.surrogates import cross_correlation, flip_signs, flipped, rate, tail
-from ontogeny.worlds.leads import planted_lead
+from ontogeny.lag.null.surrogates import cross_correlation, flip_signs, flipped, rate, tail
+from ontogeny.simulated.planted_leads import planted_lead
 
 
 @settings(deadline=None, max_examples=30)

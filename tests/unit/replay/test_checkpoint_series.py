@@ -8,9 +8,9 @@ import pytest
 from torch import nn
 
 from ontogeny.errors import CheckpointError
+from ontogeny.monitoring.schedule import log_spaced
 from ontogeny.replay import CheckpointSeries
-from ontogeny.replay.series import chosen
-from ontogeny.schedule import log_spaced
+from ontogeny.replay.checkpoint_series import chosen
 
 
 def series(**change):

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.models import TinyCNN, tiny_gpt, tokenizer, transform
-from tests.tasks import Killing, gpus_given
+from tests.helpers.models import TinyCNN, tiny_gpt, tokenizer, transform
+from tests.helpers.tasks import Killing, gpus_given
 
 from ontogeny import Record, watch
 from ontogeny.errors import ConfigError
-from ontogeny.metrics.cka import CKA
-from ontogeny.replay import Here, KeptFeatures, Local, Ray, files, replay, replay_many
-from ontogeny.replay.measuring import SeriesJob, WorkItem, device_of
-from ontogeny.replay.walk import _items
+from ontogeny.metrics import CKA
+from ontogeny.replay import DiskFeatureCache, Here, Local, Ray, files, replay, replay_many
+from ontogeny.replay._worker import SeriesJob, WorkItem, device_of
+from ontogeny.replay.driver import _items
 
 STEPS = (0, 1, 2, 5)
 
@@ -31,7 +31,7 @@ def series(tmp_path):
     for step in STEPS:
         torch.manual_seed(step)
         torch.save(tiny_gpt().state_dict(), tmp_path / "w" / f"step{step}.pt")
-    return files(tmp_path / "w" / "step{step}.pt", model="tests.models:tiny_gpt")
+    return files(tmp_path / "w" / "step{step}.pt", model="tests.helpers.models:tiny_gpt")
 
 
 def rows(record: Record):
@@ -190,7 +190,7 @@ def test_features_are_kept_by_the_hash_of_the_weights(image_benchmark, tmp_path,
     monkeypatch.setenv("COUNTED", str(tmp_path / "counted"))
     torch.manual_seed(0)
     torch.save(Counting().state_dict(), tmp_path / "step1.pt")
-    kept = KeptFeatures(folder=tmp_path / "kept")
+    kept = DiskFeatureCache(folder=tmp_path / "kept")
     other = dataclasses.replace(image_benchmark, name="other", metrics=(CKA(kind="rbf"),))
 
     def scores(name, benchmark, **options):
@@ -225,7 +225,7 @@ def test_a_folder_of_features_that_cannot_be_written_fails_the_checkpoint_by_nam
     torch.save(TinyCNN().state_dict(), tmp_path / "step1.pt")
     (tmp_path / "file").touch()
     monitor = watch(image_benchmark, record=tmp_path / "r", transform=transform)
-    kept = KeptFeatures(folder=tmp_path / "file" / "kept")
+    kept = DiskFeatureCache(folder=tmp_path / "file" / "kept")
     walk = replay(files(tmp_path / "step{step}.pt", model=TinyCNN), monitor, kept=kept)
     assert "features cannot be kept in" in walk.results[0].reason
 

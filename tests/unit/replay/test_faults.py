@@ -11,13 +11,13 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tests.models import TinyCNN, TinyModule, fast_tokenizer, tiny_gpt
+from tests.helpers.models import TinyCNN, TinyModule, fast_tokenizer, tiny_gpt
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from ontogeny.errors import CheckpointError, WeightsError
 from ontogeny.replay import files, hf_trainer, lightning
-from ontogeny.replay.state import DamagedError
+from ontogeny.replay._loading.state_dict import DamagedError
 
 
 def weights():
@@ -354,7 +354,7 @@ FILES = [
         "a whole model",
         TinyCNN(),
         TinyCNN,
-        "holds tests.models.TinyCNN, for which code would have to be run; nothing was",
+        "holds tests.helpers.models.TinyCNN, for which code would have to be run; nothing was",
     ),
     ("a list", [1, 2], TinyCNN, "holds a list, not a mapping with weights; save a state_dict"),
 ]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.models import TinyCNN
+from tests.helpers.models import TinyCNN
 
 from ontogeny.errors import ConfigError
 from ontogeny.replay import find_manifest, load_manifest, read_manifest

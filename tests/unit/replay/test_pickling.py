@@ -12,7 +12,7 @@ import lightning.pytorch as pl
 import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
-from tests.models import TinyCNN, TinyModule, fast_tokenizer, image_loader, saved, tiny_neox
+from tests.helpers.models import TinyCNN, TinyModule, fast_tokenizer, image_loader, saved, tiny_neox
 
 from ontogeny.extraction.weights import weights_hash
 from ontogeny.replay import files, hf_trainer, lightning, load_manifest
@@ -27,7 +27,7 @@ def of_files(folder):
 
 
 def of_files_by_address(folder):
-    return of_files(folder) and files(folder / "ep{count}.pt", model="tests.models:TinyCNN", key="model")
+    return of_files(folder) and files(folder / "ep{count}.pt", model="tests.helpers.models:TinyCNN", key="model")
 
 
 def of_lightning(folder):

@@ -6,12 +6,12 @@ import json
 
 import numpy as np
 import pytest
-from tests.brains import NETWORKS, depth_cells, over_depth, over_scales, scale_cells
+from tests.helpers.brains import NETWORKS, depth_cells, over_depth, over_scales, scale_cells
 
 from ontogeny.findings import depth, scale
-from ontogeny.report import depth as depth_pictures
-from ontogeny.report import scale as scale_pictures
 from ontogeny.report import write_pngs
+from ontogeny.report.findings import depth_section as depth_pictures
+from ontogeny.report.findings import scale_section as scale_pictures
 
 
 def spec(figure):

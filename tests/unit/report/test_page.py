@@ -13,13 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.unit.report.test_curves import score
+from tests.unit.report.test_run_data import score
 
 from ontogeny.cli import main
 from ontogeny.errors import RecordError
+from ontogeny.record import Record, Score
 from ontogeny.report import find_records, write_report
-from ontogeny.scores import Score
-from ontogeny.series import Record
 
 EVIL = '</script><script>alert(1)</script><img src=x onerror="alert(2)">'
 
@@ -132,7 +131,7 @@ def test_two_records_that_answer_nothing_together_leave_no_heading(tmp_path):
 
 @pytest.mark.long
 def test_of_very_many_regions_the_page_does_not_ask_when(tmp_path, monkeypatch):
-    monkeypatch.setattr("ontogeny.report.findings._MOST_ROIS", 3)
+    monkeypatch.setattr("ontogeny.report.findings.findings_section._MOST_ROIS", 3)
     asked_record(tmp_path / "run", loss=1.0)
     text = write_report(tmp_path / "run").html.read_text(encoding="utf-8")
     assert "image, rsa, when: more than 3 regions; ask `ontogeny findings when RECORD --rois ...` of some" in text

@@ -14,12 +14,12 @@ from PIL import Image
 
 from ontogeny.errors import ConfigError
 from ontogeny.lag import Run, shares
-from ontogeny.panels import panels
-from ontogeny.scores import Score
+from ontogeny.record import Score
+from ontogeny.record.curve_groups import curve_groups
+from ontogeny.simulated.planted_leads import planted_lead
+from ontogeny.sinks._chart_data import band_chart as band_chart_of
+from ontogeny.sinks._chart_data import lag_chart
 from ontogeny.sinks.charts import BAND, LAG, TITLES, Chart, as_lines, filled, png, spec_text, two_lines
-from ontogeny.sinks.drawing import band_chart as band_chart_of
-from ontogeny.sinks.drawing import lag_chart
-from ontogeny.worlds.leads import planted_lead
 
 STEPS = [0, *np.unique(np.logspace(0, 4, 14).astype(int)).tolist()]
 
@@ -45,7 +45,7 @@ def panel(*, layers=3, subjects=4, ceiling=(0.5, 0.6), steps=STEPS, **columns):
     base = [
         Score(**common, step=0, kind="baseline", layer="pixels", subject=str(u), value=0.02) for u in range(subjects)
     ]
-    (found,) = panels([*rows, *base])
+    (found,) = curve_groups([*rows, *base])
     return found
 
 

@@ -7,8 +7,8 @@ import csv
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ontogeny.cli.findings.saying import add_output, deliver
-from ontogeny.cli.findings.sources import add_modality, add_raw, add_seed, add_source
+from ontogeny.cli.findings._output import add_output, deliver
+from ontogeny.cli.findings._source_options import add_modality, add_raw, add_seed, add_source
 from ontogeny.errors import DataError
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def add_parser(questions: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     from ontogeny.findings import across_models
-    from ontogeny.report.across import figures
+    from ontogeny.report.findings.across_models_section import figures
 
     finding = across_models(_models(arguments), headline=arguments.headline, alone=arguments.alone, seed=arguments.seed)
     return deliver(finding, figures, arguments)
@@ -76,9 +76,9 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _models(arguments: argparse.Namespace) -> Models:
     from ontogeny.findings import Models
-    from ontogeny.findings.data.own_models import models_of_records
-    from ontogeny.published import load_published
-    from ontogeny.series import Record
+    from ontogeny.findings.data.models_from_records import models_of_records
+    from ontogeny.findings.published import load_published
+    from ontogeny.record import Record
 
     if (arguments.published is None) == (not arguments.paths):
         raise DataError("name one table, records' folders, or --published shen2026; `ontogeny findings across --help`")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ontogeny.cli.findings.saying import add_output, deliver
-from ontogeny.cli.findings.sources import add_groups, add_scores, add_source, cells_of, groups_of
+from ontogeny.cli.findings._output import add_output, deliver
+from ontogeny.cli.findings._source_options import add_groups, add_scores, add_source, cells_of, groups_of
 
 __all__ = ["add_parser"]
 
@@ -53,7 +53,7 @@ def add_parser(questions: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     from ontogeny.findings import depth, published_depth
-    from ontogeny.report.depth import figures
+    from ontogeny.report.findings.depth_section import figures
 
     cells, source = cells_of(arguments, published_depth)
     if arguments.published:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ontogeny.cli.findings.saying import add_output, deliver
-from ontogeny.cli.findings.sources import add_order, add_scores, add_seed, add_source, cells_of
+from ontogeny.cli.findings._output import add_output, deliver
+from ontogeny.cli.findings._source_options import add_order, add_scores, add_seed, add_source, cells_of
 
 __all__ = ["add_parser"]
 
@@ -47,7 +47,7 @@ def add_parser(questions: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     from ontogeny.findings import hierarchy
-    from ontogeny.report.hierarchy import figures
+    from ontogeny.report.findings.hierarchy_section import figures
 
     cells, _ = cells_of(arguments)
     found = hierarchy(cells, arguments.order, best=arguments.best, raw=arguments.raw, seed=arguments.seed)

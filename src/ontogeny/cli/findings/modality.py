@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ontogeny.cli.findings.saying import add_output, deliver
-from ontogeny.cli.findings.sources import add_scores, add_source, cells_of
+from ontogeny.cli.findings._output import add_output, deliver
+from ontogeny.cli.findings._source_options import add_scores, add_source, cells_of
 
 __all__ = ["add_parser"]
 
@@ -50,7 +50,7 @@ def add_parser(questions: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     from ontogeny.findings import Cells, modality_difference, published_regions
-    from ontogeny.report.modality import figures
+    from ontogeny.report.findings.modality_section import figures
 
     def both() -> Cells:
         return Cells.joined(*(published_regions(name)[0] for name in ("language", "vision")))

@@ -6,8 +6,8 @@ import argparse
 from functools import partial
 from typing import Any
 
-from ontogeny.cli.findings.saying import add_output, deliver
-from ontogeny.cli.findings.sources import (
+from ontogeny.cli.findings._output import add_output, deliver
+from ontogeny.cli.findings._source_options import (
     add_groups,
     add_modality,
     add_scores,
@@ -60,7 +60,7 @@ def add_parser(questions: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     from ontogeny.findings import grouped, published_regions, regions
-    from ontogeny.report.regions import figures
+    from ontogeny.report.findings.regions_section import figures
 
     if arguments.networks and not arguments.published:
         raise ConfigError("--networks are those of a published table; give --groups with a record")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ontogeny.cli.findings.saying import add_output, deliver
-from ontogeny.cli.findings.sources import add_groups, add_modality, add_scores, add_source, cells_of, groups_of
+from ontogeny.cli.findings._output import add_output, deliver
+from ontogeny.cli.findings._source_options import add_groups, add_modality, add_scores, add_source, cells_of, groups_of
 
 __all__ = ["add_parser"]
 
@@ -63,7 +63,7 @@ def add_parser(questions: Any) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from ontogeny.findings import published_regions, scale
     from ontogeny.findings.scale import ASSOCIATIVE, SENSORY
-    from ontogeny.report.scale import figures
+    from ontogeny.report.findings.scale_section import figures
 
     cells, source = cells_of(arguments, lambda: published_regions(arguments.modality)[0])
     groups = groups_of(arguments)

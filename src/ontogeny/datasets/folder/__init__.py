@@ -14,27 +14,32 @@ repeat that a stimulus lacks is NaN. `index` is the voxel's place in the volume 
 table itself. Folds are frozen: numbers, not a recipe. Arrays may also be Parquet (one list a stimulus), as
 `ontogeny data export --to datasets` writes them. Nothing in a folder is ever run.
 
-layout.py      benchmark.json, checked; files found and hashed      metrics.py    metrics <-> JSON
-tables.py      stimuli and voxels                                   arrays.py     responses and RDMs
-extras.py      what a folder keeps that scores do not need          writing.py, reading.py, verifying.py
-places.py      where voxels lie: from images to columns, and back
+benchmark_json.py       benchmark.json, checked; files found and hashed
+metrics_json.py         metrics <-> JSON
+_stimulus_tables.py     stimuli and voxels
+_response_arrays.py     responses and RDMs
+voxel_extras.py         what a folder keeps that scores do not need
+voxel_coordinates.py    where voxels lie: from images to columns, and back
+read_folder.py          a folder -> a benchmark; write_folder.py: back; _verify_folder.py: all that is wrong
+integrity.py            hashes, single repeats, voxels left out
 """
 
 from __future__ import annotations
 
-from ontogeny.datasets.folder.extras import Extras, Space
-from ontogeny.datasets.folder.layout import FORMAT_VERSION, MANIFEST, is_benchmark_folder
-from ontogeny.datasets.folder.places import read_spaces
-from ontogeny.datasets.folder.reading import read_benchmark, read_extras, read_stimulus_columns
-from ontogeny.datasets.folder.verifying import Problem, verify_folder
-from ontogeny.datasets.folder.writing import write_benchmark
+from ontogeny._renamed import renamed
+from ontogeny.datasets.folder._verify_folder import FolderProblem, verify_folder
+from ontogeny.datasets.folder.benchmark_json import FORMAT_VERSION, MANIFEST, is_benchmark_folder
+from ontogeny.datasets.folder.read_folder import read_benchmark, read_extras, read_stimulus_columns
+from ontogeny.datasets.folder.voxel_coordinates import read_spaces
+from ontogeny.datasets.folder.voxel_extras import Extras, FolderSpace
+from ontogeny.datasets.folder.write_folder import write_benchmark
 
 __all__ = [
     "FORMAT_VERSION",
     "MANIFEST",
     "Extras",
-    "Problem",
-    "Space",
+    "FolderProblem",
+    "FolderSpace",
     "is_benchmark_folder",
     "read_benchmark",
     "read_extras",
@@ -43,3 +48,5 @@ __all__ = [
     "verify_folder",
     "write_benchmark",
 ]
+
+__getattr__ = renamed(__name__, {"Problem": "FolderProblem", "Space": "FolderSpace"})

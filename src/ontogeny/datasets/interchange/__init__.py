@@ -1,8 +1,8 @@
 """To and from other libraries' layouts: `export` writes files, the modules convert objects.
 
-hub.py           Hugging Face `datasets`: Parquet and a dataset card; a benchmark folder too, so that `load` reads it
+hub_dataset.py   Hugging Face `datasets`: Parquet and a dataset card; a benchmark folder too, so that `load` reads it
 rsatoolbox.py    `Dataset` and `RDMs`
-xarrays.py       Brain-Score's assemblies: presentation x neuroid
+xarray.py        Brain-Score's assemblies: presentation x neuroid
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from ontogeny.assembly import Assembly, Geometry
-from ontogeny.benchmark import Benchmark
-from ontogeny.datasets import load
-from ontogeny.datasets.interchange.hub import write_hub
+from ontogeny.benchmarks import Benchmark
+from ontogeny.brain import Assembly, Geometry
+from ontogeny.datasets.interchange.hub_dataset import write_hub
 from ontogeny.datasets.interchange.rsatoolbox import (
     dataset_from_rsatoolbox,
     dataset_to_rsatoolbox,
     rdms_from_rsatoolbox,
     rdms_to_rsatoolbox,
 )
-from ontogeny.datasets.interchange.xarrays import assemblies_from_xarray, assembly_to_xarray, read_netcdf
+from ontogeny.datasets.interchange.xarray import assemblies_from_xarray, assembly_to_xarray, read_netcdf
+from ontogeny.datasets.registry import load
 from ontogeny.errors import DataError
 
 __all__ = [

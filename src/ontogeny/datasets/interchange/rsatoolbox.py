@@ -9,10 +9,10 @@ import numpy as np
 from scipy.spatial.distance import squareform
 
 from ontogeny._arrays import upper
-from ontogeny.assembly import Assembly, Geometry
+from ontogeny._memory import require_memory, square
+from ontogeny.brain import Assembly, Geometry
 from ontogeny.errors import DataError, nearest, require
-from ontogeny.imaging.sheets import is_missing
-from ontogeny.memory import require_memory, square
+from ontogeny.neuroimaging.table_files import is_missing
 
 __all__ = ["dataset_from_rsatoolbox", "dataset_to_rsatoolbox", "rdms_from_rsatoolbox", "rdms_to_rsatoolbox"]
 

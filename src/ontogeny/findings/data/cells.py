@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from ontogeny.errors import DataError, nearest
-from ontogeny.panels import SURPRISAL
-from ontogeny.scores import Score
-from ontogeny.series import Record
+from ontogeny.record import Record, Score
+from ontogeny.record.curve_groups import SURPRISAL
 
 __all__ = ["ABOVE_CHANCE", "CHANCE_LEFT_IN", "Cells", "is_biased", "unit_of"]
 

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 
 from ontogeny.errors import DataError, nearest
-from ontogeny.findings.statistics.correlation import family_of
-from ontogeny.published import Published
+from ontogeny.findings.published import Published
+from ontogeny.findings.statistics._model_correlation import family_of
 
 __all__ = ["Models"]
 

@@ -1,8 +1,9 @@
 """Engines: where checkpoints are measured. The rows are the same; they differ in what may be lost with a machine.
 
-    here.py     Here: in this process, the next checkpoint is downloaded meanwhile
-    local.py    Local: processes on this machine; one that dies is replaced, and its checkpoint begun again
-    cluster.py  Ray: a Ray cluster; a worker or machine that dies is replaced by Ray, GPUs are given out by resources
+    in_process.py      Here: in this process, the next checkpoint is downloaded meanwhile
+    local_workers.py   Local: processes on this machine; one that dies is replaced, and its checkpoint begun again
+    ray_cluster.py     Ray: a Ray cluster; a worker or machine that dies is replaced by Ray, GPUs are given out by
+                       resources
 
 Whoever runs an engine alone writes the record.
 """
@@ -12,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Protocol, runtime_checkable
 
-from ontogeny.replay.engines.cluster import Ray
-from ontogeny.replay.engines.here import Here
-from ontogeny.replay.engines.local import Local
-from ontogeny.replay.measuring import CheckpointResult, Order
+from ontogeny.replay._worker import CheckpointResult, Order
+from ontogeny.replay.engines.in_process import Here
+from ontogeny.replay.engines.local_workers import Local
+from ontogeny.replay.engines.ray_cluster import Ray
 
 __all__ = ["Engine", "Here", "Local", "Ray"]
 

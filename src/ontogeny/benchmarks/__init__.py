@@ -1,0 +1,29 @@
+"""Benchmark: stimulus set + assemblies + metrics + frozen folds + version + citation.
+
+`prepare()` does all that depends on the brain side alone, once; what it returns scores any number of probes.
+
+benchmark.py          Benchmark
+prepared.py           PreparedBenchmark: what scores
+stimulus_mapping.py   StimulusMapping: what a model reads (words) -> stimuli (volumes)
+controls.py           what stands beside the layers, by name
+shen2026.py           the grid of a published study: its metrics, and the number it plots
+diagnostics/          row order, leaks between folds, how small an effect shows
+"""
+
+from __future__ import annotations
+
+from ontogeny._renamed import renamed
+from ontogeny.benchmarks.benchmark import (
+    MIN_STIMULI,
+    Benchmark,
+)
+from ontogeny.benchmarks.prepared import (
+    PreparedBenchmark,
+)
+from ontogeny.benchmarks.stimulus_mapping import (
+    StimulusMapping,
+)
+
+__all__ = ["MIN_STIMULI", "Benchmark", "PreparedBenchmark", "StimulusMapping"]
+
+__getattr__ = renamed(__name__, {"Pieces": "StimulusMapping"})

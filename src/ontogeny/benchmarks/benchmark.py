@@ -1,0 +1,197 @@
+"""Benchmark: stimulus set + assemblies + metrics + frozen folds + version + citation."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from ontogeny._arrays import digest
+from ontogeny.benchmarks.controls import SEED, check_copies, orders, permuted, within_groups
+from ontogeny.benchmarks.prepared import PreparedBenchmark
+from ontogeny.benchmarks.stimulus_mapping import StimulusMapping
+from ontogeny.brain import Assembly, Geometry, targets
+from ontogeny.errors import DataError
+from ontogeny.extraction import Features
+from ontogeny.metrics import Folds, Metric, NeedsStimuli, make_folds
+from ontogeny.metrics.batching import prepare_all
+from ontogeny.record import Score
+from ontogeny.stimuli import StimulusSet, surface_features
+
+__all__ = ["MIN_STIMULI", "Benchmark"]
+
+MIN_STIMULI = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Benchmark:
+    """What a model is compared with.
+
+    Args:
+        name: stable name; part of every score's key.
+        version: grows when scores change, not when code does.
+        citation: whom to cite.
+        licence: under which terms the data come.
+        about: how it was made, one paragraph.
+        simulated: responses were computed, not measured.
+        stimuli: what responses are of, and what a model reads unless there are pieces.
+        assemblies: responses, one or several a subject; aligned to the stimuli by id.
+        metrics: how features are compared with responses.
+        folds: frozen, one fold number a stimulus in the order of `stimuli`.
+        baseline: score the stimuli's own surface (length and punctuation, or pixels) beside every curve.
+        pieces: what a model reads in place of the stimuli (words of a story), and the frozen way to the stimuli
+            (volumes); see `ontogeny.neuroimaging.story_words`.
+
+    Raises:
+        DataError: fewer than 10 stimuli, no responses, folds of another length, a ROI of one subject twice, or pieces
+            of other stimuli.
+        AlignmentIdError: a stimulus without a response.
+    """
+
+    name: str
+    version: str
+    citation: str
+    licence: str
+    about: str
+    simulated: bool
+    stimuli: StimulusSet
+    assemblies: tuple[Assembly | Geometry, ...]
+    metrics: tuple[Metric, ...]
+    folds: Folds
+    baseline: bool = True
+    pieces: StimulusMapping | None = None
+
+    def __post_init__(self) -> None:
+        n = len(self.stimuli)
+        if n < MIN_STIMULI:
+            raise DataError(
+                f"benchmark {self.name!r} has {n} stimuli; no metric here means anything below {MIN_STIMULI}"
+            )
+        if not self.assemblies or not self.metrics:
+            raise DataError(f"benchmark {self.name!r} needs at least one assembly and one metric")
+        if len(self.folds.held_out) != n:
+            raise DataError(f"benchmark {self.name!r}: {n} stimuli but folds for {len(self.folds.held_out)}")
+        if len({metric.name for metric in self.metrics}) < len(self.metrics):
+            raise DataError(f"benchmark {self.name!r} has two metrics of one name: {[m.name for m in self.metrics]}")
+        counted = Counter(f"{t.roi!r} of subject {t.subject!r}" for t in targets(self.assemblies, self.stimuli.ids))
+        if doubled := [whose for whose, count in counted.items() if count > 1]:
+            raise DataError(
+                f"benchmark {self.name!r} has {', '.join(doubled)} twice, of which a record would keep one; put its "
+                "voxels into one assembly, or give the two other names (hemispheres: 'L ...', 'R ...')"
+            )
+        if self.pieces is not None and self.pieces.stimuli.ids != self.stimuli.ids:
+            raise DataError(f"benchmark {self.name!r}: the pieces are of other stimuli; give stimuli=pieces.stimuli")
+
+    @property
+    def read(self) -> StimulusSet:
+        """What a model reads."""
+        return self.stimuli if self.pieces is None else self.pieces.read
+
+    def fingerprint(self) -> str:
+        """Sixteen hex digits over all that scores depend on: stimuli, responses, folds, metrics, version."""
+        return digest(
+            self.name,
+            self.version,
+            self.stimuli.fingerprint(),
+            [a.fingerprint() for a in self.assemblies],
+            self.folds.held_out,
+            [repr(m) for m in self.metrics],
+            *([] if self.pieces is None else [self.pieces.fingerprint()]),
+        )
+
+    def prepare(self, *, permutations: int = 0, within: int = 0, halves: bool = False) -> PreparedBenchmark:
+        """Do all that depends on the brain side alone.
+
+        Args:
+            permutations: score against this many copies of the responses with permuted stimuli too (frozen by a seed).
+                They share the feature side with the real ones, so that this control costs little.
+            within: against this many whose stimuli are permuted within their groups alone, so that what a group's
+                stimuli share is kept.
+            halves: score each half of the stimuli too: the layer is chosen on other stimuli than it is scored on.
+
+        Raises:
+            MetricError: a metric cannot use these responses; says which and why.
+            TooLargeError: no memory for what a metric keeps, or for the permuted copies.
+            DataError: there are no groups, or too few stimuli for halves.
+        """
+        cut = targets(self.assemblies, self.stimuli.ids)
+        anywhere = orders(len(self.stimuli), permutations)
+        grouped = within_groups(self.stimuli.groups, within, owner=f"benchmark {self.name!r}") if within else []
+        check_copies(cut, len(anywhere) + len(grouped))
+        copies = [("permuted stimuli", o) for o in anywhere] + [("permuted within groups", o) for o in grouped]
+        every = [*cut, *(permuted(t, order, f"copy {i}") for i, (_, order) in enumerate(copies) for t in cut)]
+        return PreparedBenchmark(
+            benchmark=self,
+            fingerprint=self.fingerprint(),
+            targets=cut,
+            copies=tuple(name for name, _ in copies),
+            prepared=prepare_all(self._metrics(), every, self.folds),
+            halves=tuple(half.prepare() for half in self.halves()) if halves else (),
+        )
+
+    def _metrics(self) -> tuple[Metric, ...]:
+        return tuple(m.about(self.stimuli) if isinstance(m, NeedsStimuli) else m for m in self.metrics)
+
+    def halves(self) -> tuple[Benchmark, Benchmark]:
+        """The same benchmark on each half of its stimuli (frozen): groups stay whole, contiguous stimuli are cut once.
+
+        Folds are the benchmark's own, less the stimuli of the other half.
+
+        Raises:
+            DataError: a half has fewer than 10 stimuli, or all its stimuli are in one fold.
+            MetricError: there is one group only.
+        """
+        about = self.stimuli
+        parted = make_folds(len(about), n_folds=2, groups=about.groups, contiguous=about.contiguous, seed=SEED)
+        first, second = (self._only(rows, f"half {i + 1}") for i, (_, rows) in enumerate(parted))
+        return first, second
+
+    def _only(self, rows: np.ndarray, which: str) -> Benchmark:
+        stimuli = self.stimuli.only(rows)
+        _, held_out = np.unique(np.asarray(self.folds.held_out)[rows], return_inverse=True)
+        if held_out.max() == 0:
+            raise DataError(
+                f"{which} of benchmark {self.name!r} lies in one fold, so that nothing can be cross-validated there; "
+                "use more folds or groups, or leave the control 'held-out layer' out"
+            )
+        return replace(
+            self,
+            name=f"{self.name}, {which}",
+            stimuli=stimuli,
+            assemblies=tuple(a.align(stimuli.ids) for a in self.assemblies),
+            folds=Folds(held_out=tuple(held_out.tolist()), how=f"{self.folds.how}; {which}"),
+            pieces=None if self.pieces is None else self.pieces.only(rows),
+        )
+
+    def score(self, features: Features, *, run: str = "", step: int = 0) -> list[Score]:
+        """Score one probe. For many probes call `prepare()` once and use what it returns."""
+        return self.prepare().score(features, run=run, step=step)
+
+    def surface(self) -> tuple[str, Float[np.ndarray, "stimuli features"]]:
+        """What of the stimuli can be read without a model: its name, and stimuli x features."""
+        return surface_features(self.stimuli) if self.pieces is None else self.pieces.baseline()
+
+    def describe(self, fingerprint: str) -> dict[str, Any]:
+        """What a record says of this benchmark."""
+        cut = targets(self.assemblies, self.stimuli.ids)
+        sources = {a.ceiling_source for a in self.assemblies if isinstance(a, Assembly)}
+        return {
+            "name": self.name,
+            "version": self.version,
+            "fingerprint": fingerprint,
+            "citation": self.citation,
+            "licence": self.licence,
+            "about": self.about,
+            "simulated": self.simulated,
+            "modality": self.stimuli.modality,
+            "n_stimuli": len(self.stimuli),
+            "subjects": sorted({t.subject for t in cut}),
+            "rois": list(dict.fromkeys(t.roi for t in cut)),
+            "metrics": [m.name for m in self.metrics],
+            "folds": self.folds.how,
+            "ceiling_source": "; ".join(sorted(sources)) or "bounds over subjects",
+            **({} if self.pieces is None else {"pieces": self.pieces.how}),
+        }

@@ -1,0 +1,228 @@
+"""PreparedBenchmark: a benchmark with the brain side done scores any number of probes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ontogeny.benchmarks.controls import DEFAULT, SEED, averaged, held_out_layer
+from ontogeny.benchmarks.stimulus_mapping import StimulusMapping
+from ontogeny.brain import Target
+from ontogeny.brain.assembly import spread
+from ontogeny.errors import AlignmentIdError, FeatureError, TooLargeError
+from ontogeny.extraction import Features
+from ontogeny.extraction.features import Site
+from ontogeny.metrics import LayerGeometry, Value
+from ontogeny.metrics.batching import Outcome, PreparedMetrics
+from ontogeny.metrics.dimensionality import intrinsic_dimension, mean_norm, participation_ratio
+from ontogeny.record import Score
+from ontogeny.record.score import Kind
+from ontogeny.stimuli import StimulusSet, position_features
+
+if TYPE_CHECKING:
+    from ontogeny.benchmarks.benchmark import Benchmark
+
+__all__ = ["PreparedBenchmark"]
+
+_LAYERS_AT_ONCE = 8
+_PAIRS_AT_ONCE = 8_000_000
+_MOST = 5000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedBenchmark:
+    """A benchmark with the brain side done.
+
+    Args:
+        benchmark: that was prepared.
+        fingerprint: of it.
+        targets: one a subject and ROI.
+        copies: names of the permuted copies of all targets.
+        prepared: all metrics, of the targets and, after them, every copy.
+        halves: of its stimuli; none where not asked for.
+    """
+
+    benchmark: Benchmark
+    fingerprint: str
+    targets: tuple[Target, ...]
+    copies: tuple[str, ...]
+    prepared: PreparedMetrics
+    halves: tuple[PreparedBenchmark, ...] = ()
+
+    def score(self, features: Features, *, run: str = "", step: int = 0, weights: str = "") -> list[Score]:
+        """Every layer against every target by every metric, with confounds, controls and named refusals.
+
+        Returns:
+            Rows of kind "alignment", "confound", "refusal"; and "control" where the benchmark was prepared so: layers
+            "permuted stimuli" and "permuted within groups" (mean over layers and permutations) and "held-out layer",
+            one a pooling.
+
+        Raises:
+            AlignmentIdError: the features are of other stimuli. (Another order is put right, by id.)
+        """
+        pieces = self.benchmark.pieces
+        return self._score(features, pieces, run=run, step=step, weights=weights)
+
+    def _score(
+        self, features: Features, pieces: StimulusMapping | None, *, run: str, step: int, weights: str
+    ) -> list[Score]:
+        rows = self._rows(features.stimulus_ids, self.benchmark.stimuli if pieces is None else pieces.read)
+        in_order = rows == list(range(len(features.stimulus_ids)))
+        blank = Score(
+            run=run,
+            step=step,
+            kind="alignment",
+            benchmark=self.benchmark.name,
+            fingerprint=self.fingerprint,
+            n_stimuli=len(self.benchmark.stimuli),
+            weights=weights,
+        )
+        out: list[Score] = []
+        sites = iter(features.values.items())
+        at_once = min(max(_PAIRS_AT_ONCE // blank.n_stimuli**2, 1), _LAYERS_AT_ONCE)
+        while some := list(islice(sites, at_once)):
+            read = [x if in_order else x[rows] for _, x in some]
+            values = read if pieces is None else [pieces.joined(x) for x in read]
+            named = [replace(blank, layer=site.layer, pooling=site.pooling) for site, _ in some]
+            out += self._score_sites(
+                values, [replace(b, n_features=x.shape[1]) for b, x in zip(named, values, strict=True)]
+            )
+        for site, why in features.refused.items():
+            out.append(replace(blank, kind="refusal", layer=site.layer, pooling=site.pooling, note=why))
+        controls = averaged([s for s in out if s.kind == "control"], "permutations and layers")
+        return [*(s for s in out if s.kind != "control"), *controls, *self._held_out(features, blank)]
+
+    def _held_out(self, features: Features, blank: Score) -> list[Score]:
+        if not self.halves:
+            return []
+        parts = [half.score(features, run=blank.run, step=blank.step, weights=blank.weights) for half in self.halves]
+        found = held_out_layer(*([s for s in part if s.kind == "alignment"] for part in parts))
+        return [replace(s, benchmark=blank.benchmark, fingerprint=blank.fingerprint) for s in found]
+
+    def control(self, features: Features, name: str, *, run: str, step: int, weights: str) -> list[Score]:
+        """One row a subject, ROI, metric and pooling: the mean over layers of features that should hold nothing.
+
+        Args:
+            features: of the same stimulus ids.
+            name: of the control.
+            run: name of the run.
+            step: optimizer updates done.
+            weights: hash of the weights that were read.
+        """
+        bare = replace(self, halves=())
+        rows = bare.score(features, run=run, step=step, weights=weights)
+        named = [replace(s, kind="control", layer=name) for s in rows if s.kind == "alignment"]
+        return averaged(named, "layers")
+
+    def constants(self, *, run: str, n_features: int, names: Sequence[str] = DEFAULT) -> list[Score]:
+        """Scores that no model moves, step 0: of random features as wide as the model, the surface, position alone.
+
+        Args:
+            run: name of the run.
+            n_features: of the model's widest layer.
+            names: which controls; those that a model moves are passed over.
+        """
+        stimuli = self.benchmark.stimuli
+        parts: list[tuple[Kind, str, np.ndarray]] = []
+        if "random features" in names:
+            noise = np.random.default_rng(SEED).standard_normal((len(stimuli), n_features))
+            parts.append(("control", "random features", noise))
+        if "surface" in names and self.benchmark.baseline:
+            parts.append(("baseline", *self.benchmark.surface()))
+        if "split leak" in names:
+            parts.append(("control", "split leak", position_features(stimuli)))
+        return [replace(s, kind=kind) for kind, name, x in parts for s in self.known({name: x}, run=run)]
+
+    def known(self, values: Mapping[str, Float[np.ndarray, "stimuli _"]], *, run: str = "") -> list[Score]:
+        """Rows of kind "alignment" of features that no model made, by name; one row a stimulus, in their order."""
+        made = {Site(name, "stimuli"): torch.as_tensor(x, dtype=torch.float32) for name, x in values.items()}
+        features = Features(stimulus_ids=self.benchmark.stimuli.ids, values=made, refused={})
+        rows = replace(self, halves=())._score(features, None, run=run, step=0, weights="")
+        return [s for s in rows if s.kind == "alignment"]
+
+    def _rows(self, ids: Sequence[str], read: StimulusSet) -> list[int]:
+        place = {stimulus: row for row, stimulus in enumerate(ids)}
+        missing = [s for s in read.ids if s not in place]
+        if missing:
+            raise AlignmentIdError(
+                f"the features lack {len(missing)} of {len(read)} stimuli of benchmark "
+                f"{self.benchmark.name!r}, e.g. {missing[:3]}"
+            )
+        return [place[s] for s in read.ids]
+
+    def _score_sites(self, features: Sequence[Tensor], blanks: Sequence[Score]) -> Iterator[Score]:
+        views = [_view(x) for x in features]
+        scored = iter(self.prepared.score([view for view in views if isinstance(view, LayerGeometry)]))
+        for view, blank in zip(views, blanks, strict=True):
+            if isinstance(view, FeatureError):
+                yield replace(blank, kind="refusal", note=str(view))
+                continue
+            yield from _confounds(view, blank)
+            yield from self._rows_of(next(scored), blank)
+
+    def _rows_of(self, outcomes: Sequence[Outcome], blank: Score) -> Iterator[Score]:
+        for metric, values in zip(self.benchmark.metrics, outcomes, strict=True):
+            named = replace(blank, metric=metric.name, unit=metric.unit)
+            if not isinstance(values, list):
+                yield replace(named, kind="refusal", note=str(values))
+                continue
+            for index, value in enumerate(values):
+                target = self.targets[index % len(self.targets)]
+                row = _with_value(named, target, value)
+                copy = index // len(self.targets)
+                yield row if copy == 0 else replace(row, kind="control", layer=self.copies[copy - 1])
+
+
+def _view(x: Tensor) -> LayerGeometry | FeatureError:
+    try:
+        return LayerGeometry(x)
+    except FeatureError as error:
+        return error
+
+
+def _with_value(blank: Score, target: Target, value: Value) -> Score:
+    return replace(
+        blank,
+        subject=target.subject,
+        roi=target.roi,
+        n_voxels=target.n_voxels,
+        value=value.value,
+        chance=value.chance,
+        ceiling=value.ceiling,
+        ceiling_lower=value.ceiling_lower,
+    )
+
+
+def _confounds(view: LayerGeometry, blank: Score) -> list[Score]:
+    """What grows during training with no true alignment: effective dimensions and the size of the features.
+
+    The intrinsic dimension is that of at most 5,000 stimuli, evenly spread.
+    """
+    common = replace(blank, kind="confound")
+    ratio = replace(common, metric="participation ratio", unit="dimensions")
+    surface = replace(common, metric="intrinsic dimension", unit="dimensions", n_stimuli=min(view.n_stimuli, _MOST))
+    norm = mean_norm(view.near) * view.scale
+    return [
+        _measured(ratio, lambda: participation_ratio(view.spread)),
+        _measured(surface, lambda: intrinsic_dimension(_some(view).squared_distances)),
+        replace(common, metric="feature norm", unit="features' unit", value=norm),
+    ]
+
+
+def _some(view: LayerGeometry) -> LayerGeometry:
+    return view if view.n_stimuli <= _MOST else LayerGeometry(view.near[spread(view.n_stimuli, _MOST)])
+
+
+def _measured(row: Score, measure: Callable[[], float]) -> Score:
+    """The row with its value, or why there is none."""
+    try:
+        return replace(row, value=measure())
+    except (FeatureError, TooLargeError) as error:
+        return replace(row, kind="refusal", note=str(error))

@@ -1,0 +1,74 @@
+"""What all questions print and write: the finding as text or JSON, its details as CSV, its picture."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ontogeny.findings import Finding
+    from ontogeny.report import Figure
+
+__all__ = ["add_output", "deliver"]
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """The options --json, --out and --no-pictures, the same for every question."""
+    parser.add_argument("--json", action="store_true", help="print the finding as JSON")
+    parser.add_argument(
+        "--out", type=Path, default=None, metavar="FOLDER", help="write its tables (CSV), JSON and pictures (PNG) here"
+    )
+    parser.add_argument("--no-pictures", action="store_true", help="with --out: tables only")
+
+
+def deliver(finding: Finding, figures: Callable[[Finding], Sequence[Figure]], arguments: argparse.Namespace) -> int:
+    """Print the finding, and write its files where asked for.
+
+    Args:
+        finding: the answer.
+        figures: draws its pictures; called where they are written.
+        arguments: with the options of `add_output`.
+    """
+    sys.stdout.write((_json(finding) if arguments.json else _text(finding)) + "\n")
+    if arguments.out is not None:
+        written = _write(finding, () if arguments.no_pictures else figures(finding), arguments.out)
+        (sys.stderr if arguments.json else sys.stdout).write(f"\nWrote {', '.join(str(path) for path in written)}.\n")
+    return 0
+
+
+def _json(finding: Finding) -> str:
+    from ontogeny.report.figures import plain_json
+
+    return json.dumps(plain_json(asdict(finding)), indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def _text(finding: Finding) -> str:
+    lines = [finding.question, f"  {finding.answer}", "", "estimates"]
+    lines += [f"  {estimate.name}: {estimate.text()}" for estimate in finding.estimates]
+    lines += ["", f"how        {finding.headline.how}", "", "what else would explain it"]
+    lines += [f"  - {sentence}" for sentence in finding.else_explains]
+    if finding.cannot_tell:
+        lines += ["", "what these data cannot tell", *(f"  - {sentence}" for sentence in finding.cannot_tell)]
+    return "\n".join([*lines, "", f"source     {finding.source}"])
+
+
+def _write(finding: Finding, figures: Sequence[Figure], folder: Path) -> list[Path]:
+    from ontogeny.report import write_pngs
+    from ontogeny.report.figures import plain_json
+
+    folder.mkdir(parents=True, exist_ok=True)
+    written = [folder / "finding.json"]
+    written[0].write_text(_json(finding) + "\n", encoding="utf-8")
+    for name, rows in finding.details.items():
+        written.append(folder / f"{name}.csv")
+        with written[-1].open("w", newline="", encoding="utf-8") as handle:
+            table = csv.DictWriter(handle, list(dict.fromkeys(column for row in rows for column in row)))
+            table.writeheader()
+            table.writerows(plain_json(row) for row in rows)
+    return [*written, *write_pngs(figures, folder)]

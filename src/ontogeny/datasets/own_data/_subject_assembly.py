@@ -1,0 +1,274 @@
+"""One subject's plain files -> an assembly: rows by id, ROIs, ceilings, mean of repeats; bad voxels are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from ontogeny.brain import Assembly
+from ontogeny.brain.assembly import usable_voxels
+from ontogeny.brain.noise_ceiling import METHODS, ceiling_from_repeats
+from ontogeny.datasets.folder.voxel_extras import Extras
+from ontogeny.datasets.own_data._array_files import ResponseTable, read_responses, read_table, typed
+from ontogeny.datasets.own_data._stimulus_order import StimulusOrder
+from ontogeny.errors import DataError
+from ontogeny.neuroimaging.bids_names import COLUMNS, plain_label
+from ontogeny.neuroimaging.table_files import Sheet, is_missing
+
+__all__ = ["Subject", "ceiling_of", "lost", "read_subject"]
+
+_NO_ROI = "all voxels"
+_SHOWN = 6
+# What atlases and tables write where a voxel belongs to no region.
+_UNLABELLED = ("0", "0.0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """An assembly, what is kept beside it, what was left out: {"subject", "why", "voxels"}, and what should be said."""
+
+    assembly: Assembly
+    extras: Extras
+    dropped: tuple[dict[str, Any], ...]
+    notes: tuple[tuple[str, str], ...] = ()
+
+
+def lost(before: Sequence[str], after: Sequence[str]) -> str:
+    """The end of a sentence that names ROIs of which no voxel is left; "" where there are none."""
+    gone = [roi for roi in dict.fromkeys(before) if roi and roi not in set(after)]
+    return f"; no voxel is left of {', '.join(map(repr, gone))}" if gone else ""
+
+
+def read_subject(
+    subject: str,
+    responses: Path,
+    rois: Path | None,
+    *,
+    name: str,
+    order: StimulusOrder,
+    ceiling: tuple[float | str | None, str],
+    drop_bad: bool,
+) -> Subject:
+    """Read and pair one subject's files.
+
+    Args:
+        subject: whose.
+        responses: .npy, .safetensors or table.
+        rois: table with `roi`, one row a voxel; None: all voxels are one ROI.
+        name: of the assembly.
+        order: of the stimuli.
+        ceiling: one Pearson r for all voxels, a method of `ontogeny.brain.noise_ceiling` or None, and how given ones
+            were made.
+        drop_bad: leave bad voxels out and say so; otherwise they are refused.
+
+    Raises:
+        DataError: names the file, and the row or voxel.
+    """
+    table = None if rois is None else read_table(rois)
+    named = () if table is None or "voxel" not in table.columns else table.labels("voxel")
+    read = read_responses(responses, voxels=named)
+    _refuse_other_subject(subject, responses, read)
+    rows = order.places(responses, read.ids, read.values.shape[-2])
+    with np.errstate(over="ignore"):
+        values = read.values[..., rows, :].astype(np.float32)
+    mean = values if values.ndim == 2 else _mean(responses, values, order.of(order.table))
+    voxels = _voxels(responses, read, table)
+    labels = [_label(value) for value in voxels.pop("roi")]
+    bad = _bad(mean, labels)
+    keep = ~np.any(list(bad.values()), axis=0)
+    _refuse(responses, bad, keep, drop_bad=drop_bad)
+    kept = values[:, :, keep] if values.ndim == 3 else None
+    found, source = _ceiling(table, voxels, keep, ceiling, kept)
+    assembly = Assembly(
+        name=name,
+        subject=subject,
+        stimulus_ids=order.of(order.table),
+        responses=mean[:, keep],
+        roi=tuple(label for label, kept in zip(labels, keep, strict=True) if kept),
+        ceiling=found,
+        ceiling_source=source,
+    )
+    columns = {key: typed(column)[keep] for key, column in voxels.items()}
+    return Subject(
+        assembly=assembly,
+        extras=Extras(columns=columns, repeats=kept),
+        dropped=tuple(
+            {
+                "subject": subject,
+                "why": why + lost([labels[voxel] for voxel in np.flatnonzero(which)], assembly.roi),
+                "voxels": np.flatnonzero(which).tolist(),
+            }
+            for why, which in bad.items()
+            if which.any()
+        ),
+        notes=_notes(subject, responses, read, unused=len(set(named) - set(read.voxels or named))),
+    )
+
+
+def _notes(subject: str, path: Path, read: ResponseTable, *, unused: int) -> tuple[tuple[str, str], ...]:
+    """Which columns of a table were taken for voxels, which were not, and how many the table of ROIs names besides."""
+    if read.voxels is None:
+        return ()
+    few = len(read.voxels) <= 2 * _SHOWN
+    shown = read.voxels if few else (*read.voxels[:_SHOWN], "...", *read.voxels[-_SHOWN:])
+    left = f"; no voxels: {', '.join(map(repr, read.others))}" if read.others else ""
+    left += f"; {unused} voxels of its table of ROIs have no column" if unused else ""
+    return (("columns", f"subject {subject}: {len(read.voxels)} voxels of {path.name}: {', '.join(shown)}{left}"),)
+
+
+def _mean(
+    path: Path, repeats: Float[np.ndarray, "repeats stimuli voxels"], ids: Sequence[str]
+) -> Float[np.ndarray, "stimuli voxels"]:
+    """Over the repeats that a stimulus has; one that it lacks is NaN in every voxel."""
+    there = ~np.isnan(repeats).all(axis=2)
+    counts = there.sum(axis=0)
+    if not counts.all():
+        never = [ids[int(row)] for row in np.flatnonzero(counts == 0)]
+        raise DataError(f"{path}: {len(never)} stimuli have no repeat at all, e.g. {never[:3]}")
+    total = np.where(there[:, :, None], repeats, 0).sum(axis=0, dtype=np.float64)
+    return np.asarray(total / counts[:, None], dtype=np.float32)
+
+
+def _refuse_other_subject(subject: str, path: Path, read: ResponseTable) -> None:
+    column = next((name for name in read.others if name.casefold() in COLUMNS["sub"]), None)
+    if column is None:
+        return
+    said = sorted(set(read_table(path).labels(column)))
+    if {plain_label(one, "sub") for one in said} != {plain_label(subject, "sub")}:
+        raise DataError(f"{path} is given for subject {subject!r}, but its column {column!r} says {said[:3]}; which?")
+
+
+def _voxels(path: Path, read: ResponseTable, rois: Sheet | None) -> dict[str, Any]:
+    """The voxel table's columns in the order of the responses' voxels."""
+    n = read.values.shape[-1]
+    named = {} if read.voxels is None else {"voxel": list(read.voxels)}
+    if rois is None:
+        return {"roi": [_NO_ROI] * n, **named}
+    rois.cells("roi")
+    if "voxel" in rois.columns and read.voxels is not None:
+        rows = _named_rows(rois.path, path, rois.labels("voxel"), read.voxels)
+        return {key: [values[row] for row in rows] for key, values in rois.columns.items()}
+    if len(rois) != n:
+        raise DataError(f"{rois.path} has {len(rois)} rows, but {path} has {n} voxels; give one row a voxel")
+    _refuse_numbers_that_fall(rois, path)
+    return named | dict(rois.columns)
+
+
+def _refuse_numbers_that_fall(rois: Sheet, path: Path) -> None:
+    """Voxels without names are matched in order; a table that numbers them in another order says that it is not."""
+    cells = [str(cell).strip() for cell in rois.columns.get("voxel", ())]
+    falls = [row for row, (a, b) in enumerate(pairwise(cells), 2) if a.isdigit() and b.isdigit() and int(b) <= int(a)]
+    if falls:
+        raise DataError(
+            f"{rois.path}, row {falls[0]}: column 'voxel' does not rise, but the voxels of {path.name} have no names, "
+            "so that they are matched in order; sort the table by voxel"
+        )
+
+
+def _named_rows(rois: Path, path: Path, have: Sequence[str], want: Sequence[str]) -> list[int]:
+    place = {voxel: row for row, voxel in enumerate(have)}
+    missing = [voxel for voxel in want if voxel not in place]
+    if missing or len(place) < len(have):
+        raise DataError(
+            f"{rois}: column 'voxel' should name each voxel of {path} once; {len(missing)} are missing, e.g. "
+            f"{missing[:3]}, and {len(have) - len(place)} are doubled"
+        )
+    return [place[voxel] for voxel in want]
+
+
+def _label(value: Any) -> str:
+    text = str(value).strip()
+    return "" if is_missing(value) or text in _UNLABELLED else text
+
+
+def _bad(mean: Float[np.ndarray, "stimuli voxels"], labels: Sequence[str]) -> dict[str, Bool[np.ndarray, " voxels"]]:
+    """Why -> which voxels; a voxel has one reason."""
+    unnamed = np.array([not label for label in labels])
+    finite = np.isfinite(mean).all(axis=0)
+    return {
+        "no ROI label": unnamed,
+        "NaN or infinite": ~unnamed & ~finite,
+        "constant over stimuli": ~unnamed & finite & ~usable_voxels(mean),
+    }
+
+
+def _refuse(
+    path: Path, bad: Mapping[str, Bool[np.ndarray, " voxels"]], keep: Bool[np.ndarray, " voxels"], *, drop_bad: bool
+) -> None:
+    said = [f"{int(which.sum())} {why} (e.g. voxel {_first(which)})" for why, which in bad.items() if which.any()]
+    if said and not drop_bad:
+        raise DataError(f"{path}: of {keep.size} voxels, {', '.join(said)}; mend or drop them (--drop-bad-voxels)")
+    if not keep.any():
+        raise DataError(f"{path}: no voxel is left; {', '.join(said)}")
+
+
+def _first(which: Bool[np.ndarray, " voxels"]) -> int:
+    places: Int[np.ndarray, " some"] = np.flatnonzero(which)
+    return int(places[0])
+
+
+def _ceiling(
+    table: Sheet | None,
+    voxels: dict[str, Any],
+    keep: Bool[np.ndarray, " voxels"],
+    told: tuple[float | str | None, str],
+    repeats: Float[np.ndarray, "repeats stimuli kept"] | None,
+) -> tuple[Float[np.ndarray, " kept"] | None, str]:
+    """From the table's column, which is taken out of it, or as `ceiling_of`; and how it was made."""
+    given = voxels.pop("ceiling", None)
+    if table is None or given is None:
+        return ceiling_of(told, repeats, int(keep.sum()))
+    if told[0] is not None:
+        raise DataError(
+            f"{table.path} has a column 'ceiling', and a ceiling is given for all voxels too; give one of them"
+        )
+    values = Sheet(path=table.path, columns={"ceiling": given}).numbers_or_nan("ceiling")
+    return _checked(str(table.path), values[keep]), told[1]
+
+
+def ceiling_of(
+    told: tuple[float | str | None, str], repeats: Float[np.ndarray, "repeats stimuli voxels"] | None, n: int
+) -> tuple[Float[np.ndarray, " voxels"] | None, str]:
+    """The same for all n voxels, or made from repeats; and how it was made.
+
+    Raises:
+        DataError: no r from 0 to 1, or repeats that do not make a ceiling which was asked for.
+    """
+    one, source = told
+    if one is None or isinstance(one, str):
+        return _from_repeats(repeats, one)
+    return _checked("ceiling", np.full(n, one)), source
+
+
+def _checked(owner: str, values: Float[np.ndarray, " voxels"]) -> Float[np.ndarray, " voxels"]:
+    wrong = values[~((values >= 0) & (values <= 1))]
+    if wrong.size:
+        raise DataError(
+            f"{owner}: a ceiling is a Pearson r from 0 to 1, got {wrong[:3].tolist()}; give one a voxel, "
+            "or leave the column out"
+        )
+    return np.asarray(values, dtype=np.float64)
+
+
+def _from_repeats(
+    repeats: Float[np.ndarray, "repeats stimuli voxels"] | None, method: str | None
+) -> tuple[Float[np.ndarray, " voxels"] | None, str]:
+    """By the method asked for; where none was, by ncsnr if repeats allow it."""
+    if repeats is None:
+        if method is None:
+            return None, "not known"
+        raise DataError(
+            f"a ceiling by {method} needs repeats: responses as repeats x stimuli x voxels; there is one each"
+        )
+    try:
+        return ceiling_from_repeats(repeats.transpose(1, 0, 2), method or METHODS[0])
+    except DataError as error:
+        if method is not None:
+            raise
+        return None, f"not known: {error}"

@@ -1,0 +1,263 @@
+"""Plain tables and arrays -> a benchmark and what a folder keeps beside it. Matched by id, checked, or refused by name.
+
+The order of rows in the inputs does not matter: stimuli are sorted by id, except where folds are blocks in their order
+(contiguous), and subjects by name; numbers in both count as numbers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ontogeny._atomic_write import natural_key
+from ontogeny.benchmarks import Benchmark
+from ontogeny.datasets.folder.voxel_extras import Extras
+from ontogeny.datasets.folder.write_folder import write_benchmark
+from ontogeny.datasets.own_data._array_files import StimulusTable, has_ids, read_stimulus_table, typed
+from ontogeny.datasets.own_data._fold_columns import Split, split_stimuli
+from ontogeny.datasets.own_data._from_images import read_images
+from ontogeny.datasets.own_data._from_rdms import read_geometry
+from ontogeny.datasets.own_data._stimulus_order import StimulusOrder
+from ontogeny.datasets.own_data._subject_assembly import Subject, read_subject
+from ontogeny.datasets.own_data.image_files import Images
+from ontogeny.errors import DataError, nearest
+from ontogeny.metrics import CKA, RSA, Metric, Ridge
+from ontogeny.neuroimaging.bids_names import RunKey, plain_label
+from ontogeny.neuroimaging.table_files import Sheet
+from ontogeny.stimuli import Chosen, check_ids
+
+__all__ = ["About", "Built", "Images", "Split", "build"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What nobody can read off the numbers.
+
+    Args:
+        name: stable name.
+        citation: whom to cite.
+        licence: terms.
+        about: how the responses were made, one paragraph.
+        version: grows when scores change.
+        simulated: responses were computed, not measured.
+        ceiling: highest Pearson r that the noise allows, one for all voxels; "ncsnr" or "split-half", made from the
+            repeats of each subject; None: as the voxel table says, else by ncsnr where there are repeats.
+        ceiling_source: how ceilings were made, where they are given.
+    """
+
+    name: str
+    citation: str
+    licence: str
+    about: str
+    version: str = "1"
+    simulated: bool = False
+    ceiling: float | Literal["ncsnr", "split-half"] | None = None
+    ceiling_source: str = "given with the data"
+
+    def __post_init__(self) -> None:
+        for name in ("name", "citation", "licence", "about", "version"):
+            if not getattr(self, name).strip():
+                raise DataError(f"{name} is empty; a benchmark says what it is, whom to cite and under which terms")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """A benchmark and what its folder keeps beside it; and what should be said of how files were taken (word, text)."""
+
+    benchmark: Benchmark
+    extras: Mapping[str, Extras]
+    stimulus_columns: Mapping[str, Any]
+    dropped: tuple[dict[str, Any], ...] = field(default=())
+    notes: tuple[tuple[str, str], ...] = field(default=())
+
+    def write(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Write it as a folder, which `load`, `watch` and every command take; see `write_benchmark`.
+
+        Raises:
+            DataError: there is something at `folder`, or it cannot be written.
+        """
+        return write_benchmark(
+            self.benchmark,
+            folder,
+            extras=self.extras,
+            stimulus_columns=self.stimulus_columns,
+            dropped=self.dropped,
+            overwrite=overwrite,
+        )
+
+
+def build(
+    stimuli: Path,
+    *,
+    about: About,
+    responses: Mapping[str, Path | Images] | None = None,
+    rois: Mapping[str, Path] | None = None,
+    geometries: Mapping[tuple[str, str], Path] | None = None,
+    split: Split | None = None,
+    metrics: Sequence[Metric] | None = None,
+    drop_bad: bool = False,
+) -> Built:
+    """A benchmark from plain files, or from images of the brain.
+
+    Args:
+        stimuli: table with `stimulus_id` and `text` or `image`, or a folder of pictures, by the numbers in their names.
+        about: what it is.
+        responses: subject -> .npy, .safetensors or table (repeats x stimuli x voxels are averaged and kept); or its
+            `Images`, with their atlas, table of presentations and the way back to the brain.
+        rois: subject -> table with `roi` [, `ceiling`] [, more columns], one row a voxel; matched by a column `voxel`
+            where the responses' columns have names and the table has it, else in order.
+        geometries: (subject, ROI) -> .npy or table with an RDM, stimuli x stimuli (see `read_geometry`).
+        split: how stimuli are split into folds; default 5 shuffled folds.
+        metrics: default ridge encoding, or RSA and debiased CKA where there are RDMs.
+        drop_bad: leave out voxels that hold NaN, are constant (of images: within a run), or have no ROI; otherwise
+            they are refused.
+
+    Raises:
+        DataError: anything that does not fit; names the file and the row.
+    """
+    split, responses, geometries = split or Split(), responses or {}, geometries or {}
+    table = read_stimulus_table(stimuli)
+    check_ids(table.ids, str(stimuli))
+    known, table = table.ids, _shared(table, responses)
+    rows = range(len(table.ids))
+    by_id = rows if split.how == "contiguous" else sorted(rows, key=lambda row: natural_key(table.ids[row]))
+    order = StimulusOrder(table=table.ids, rows=tuple(by_id))
+    subjects = _subjects(about, order, responses, rois or {}, known=known, drop_bad=drop_bad)
+    rdms = [read_geometry(about.name, key, geometries[key], order) for key in sorted(geometries, key=_by_names)]
+    stimulus_set, folds = split_stimuli(stimuli, about.name, table, order, split)
+    benchmark = Benchmark(
+        name=about.name,
+        version=about.version,
+        citation=about.citation,
+        licence=about.licence,
+        about=about.about,
+        simulated=about.simulated,
+        stimuli=stimulus_set,
+        assemblies=(*(subject.assembly for subject in subjects), *(rdm for rdm, _ in rdms)),
+        metrics=tuple(metrics) if metrics else (RSA(), CKA()) if rdms else (Ridge(),),
+        folds=folds,
+    )
+    benchmark.prepare()
+    return Built(
+        benchmark=benchmark,
+        extras={subject.assembly.subject: subject.extras for subject in subjects},
+        stimulus_columns=_columns(stimuli, table, order, split),
+        dropped=tuple(entry for subject in subjects for entry in subject.dropped),
+        notes=(
+            *(note for subject in subjects for note in subject.notes),
+            *_shared_files(responses),
+            *(note for _, notes in rdms for note in notes),
+            *_orders(table, [*responses.values(), *geometries.values()]),
+        ),
+    )
+
+
+def _by_names(key: tuple[str, str]) -> tuple[Any, ...]:
+    return tuple(map(natural_key, key))
+
+
+def _shared_files(responses: Mapping[str, Path | Images]) -> tuple[tuple[str, str], ...]:
+    """Subjects that were given one and the same file."""
+    whose: dict[Path, list[str]] = {}
+    for subject, path in responses.items():
+        if isinstance(path, Path):
+            whose.setdefault(path.resolve(), []).append(subject)
+    return tuple(
+        ("same file", f"{path.name} is that of {len(names)} subjects: {', '.join(names)}")
+        for path, names in whose.items()
+        if len(names) > 1
+    )
+
+
+def _orders(table: StimulusTable, given: Sequence[Path | Images]) -> tuple[tuple[str, str], ...]:
+    """Which order is taken for rows without ids beside a folder of pictures, which has none of its own."""
+    files = table.files
+    return tuple(
+        (
+            "order",
+            f"rows of {path.name} in the order of the pictures: {len(files)} files, {files[0]} to {files[-1]}, numbers "
+            "in their names by value",
+        )
+        for path in given
+        if files and isinstance(path, Path) and not has_ids(path)
+    )
+
+
+def _shared(table: StimulusTable, responses: Mapping[str, Path | Images]) -> StimulusTable:
+    """The rows that all subjects saw whose images say that this is enough."""
+    sets = [given.seen(table.ids) for given in responses.values() if isinstance(given, Images) and given.shared]
+    if not sets:
+        return table
+    rows = [row for row, stimulus in enumerate(table.ids) if all(stimulus in seen for seen in sets)]
+    if not rows:
+        raise DataError(f"no stimulus was seen by all {len(sets)} subjects; build one folder a subject")
+    columns = {name: tuple(values[row] for row in rows) for name, values in table.columns.items()}
+    ids, inputs = tuple(table.ids[row] for row in rows), Chosen(table.inputs, rows)
+    files = tuple(table.files[row] for row in rows) if table.files else ()
+    return replace(table, ids=ids, inputs=inputs, columns=columns, files=files)
+
+
+def _subjects(
+    about: About,
+    order: StimulusOrder,
+    responses: Mapping[str, Path | Images],
+    rois: Mapping[str, Path],
+    *,
+    known: Sequence[str],
+    drop_bad: bool,
+) -> list[Subject]:
+    _refuse_other_names(responses, rois)
+    for subject in rois:
+        if subject not in responses:
+            raise DataError(f"ROIs are given for {subject!r}, which has no responses. {nearest(subject, responses)}")
+        if isinstance(responses[subject], Images):
+            raise DataError(f"ROIs are given for {subject!r}, which has images; their ROIs are those of the atlas")
+    ceiling, out = (about.ceiling, about.ceiling_source), []
+    for subject in sorted(responses, key=natural_key):
+        given = responses[subject]
+        if isinstance(given, Images):
+            found = read_images(
+                subject, given, name=about.name, order=order, known=known, ceiling=ceiling, drop_bad=drop_bad
+            )
+        else:
+            table = _rois(rois, subject)
+            found = read_subject(
+                subject, given, table, name=about.name, order=order, ceiling=ceiling, drop_bad=drop_bad
+            )
+        out.append(found)
+    return out
+
+
+def _refuse_other_names(responses: Mapping[str, Path | Images], rois: Mapping[str, Path]) -> None:
+    """A file whose name says another subject than it is given for; and subjects that only zeros tell apart."""
+    for subject, path in [*responses.items(), *rois.items()]:
+        if isinstance(path, Path) and RunKey.of({"sub": subject}).against(RunKey.of_file(path)):
+            raise DataError(
+                f"{path.name} is given for subject {subject!r}, but its name says another one; which is right?"
+            )
+    plain = {plain_label(subject, "sub"): subject for subject in responses}
+    for subject in responses:
+        if (other := plain[plain_label(subject, "sub")]) != subject:
+            raise DataError(f"subjects {subject!r} and {other!r} are one number; give each subject a name of its own")
+
+
+def _rois(rois: Mapping[str, Path], subject: str) -> Path | None:
+    if rois and subject not in rois:
+        raise DataError(f"ROIs are given for {sorted(rois)}, not for subject {subject!r}; give them for every subject")
+    return rois.get(subject)
+
+
+def _columns(path: Path, table: StimulusTable, order: StimulusOrder, split: Split) -> dict[str, Any]:
+    """Columns that no other column of the folder says again; groups under their own name too."""
+    used = {"fold", "group"} if split.groups is None else {"fold", "group", split.groups}
+    kept = {name: typed(values) for name, values in table.columns.items() if name not in used}
+    if split.groups not in (None, "group"):
+        kept[str(split.groups)] = np.array(
+            Sheet(path=path, columns=table.columns).labels(str(split.groups)), dtype=object
+        )
+    return {name: values[list(order.rows)] for name, values in kept.items()}

@@ -1,0 +1,114 @@
+"""One subject's image files: which they are, and what their names say against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from ontogeny._atomic_write import natural_key
+from ontogeny.errors import DataError
+from ontogeny.neuroimaging.bids_names import RunKey, bids_name
+from ontogeny.neuroimaging.image_tables import read_rows
+from ontogeny.neuroimaging.volume_matching import CHECKED, RowRules
+
+__all__ = ["Images", "by_side", "refuse_text_order"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Images:
+    """One subject's images, in place of a file of responses.
+
+    Args:
+        betas: 4-D images (one, or one a run) or 3-D ones, in the order of the table; empty: the table's column `file`
+            names them, beside the table. GIFTI of both hemispheres: `hemi-L` and `hemi-R` in the names.
+        table: which stimulus each volume is of; one file, or one a run (see `ontogeny.neuroimaging.read_rows`).
+        atlas: a label image; of surfaces one a hemisphere.
+        labels: names of its labels; not needed where a `.tsv` lies beside it or it carries them.
+        regions: which of its ROIs; all that have voxels where empty.
+        resample: put the atlas on the betas' grid by nearest neighbour, and say so in the folder.
+        zscore: each voxel within each run, before repeats are averaged.
+        blocks: the images are time series and the table has a row a volume: z-score each run after taking out a line,
+            then average each block of one stimulus, moved by so many volumes (see `block_average`). None: betas.
+        voxelwise: each voxel a ROI of its own, so that a record holds a curve a voxel.
+        shared: the benchmark is of the stimuli that this subject saw (and all others that say so); otherwise one that
+            it did not see is refused.
+        rules: the order of the volumes within a run, and what the table calls rows in which no stimulus was shown.
+    """
+
+    betas: tuple[Path, ...]
+    table: tuple[Path, ...]
+    atlas: tuple[Path, ...]
+    labels: Path | None = None
+    regions: tuple[str, ...] = ()
+    resample: bool = False
+    zscore: bool = True
+    blocks: int | None = None
+    voxelwise: bool = False
+    shared: bool = False
+    rules: RowRules = CHECKED
+
+    def seen(self, known: Sequence[str]) -> set[str]:
+        """Stimuli that were shown.
+
+        Raises:
+            DataError: one that is not known; or see `read_rows`.
+        """
+        rows = read_rows(self.table, stimuli=known if self.blocks is None else None, leave_out=self.rules.leave_out)
+        return {row.stimulus_id for row in rows if not row.left_out}
+
+
+def by_side(subject: str, images: Images) -> list[tuple[str, tuple[Path, ...], Path]]:
+    """Prefix of ROIs, betas and atlas of each hemisphere; of a volume one with no prefix."""
+    if not images.table or not images.atlas:
+        lacks = "table of stimuli (--table)" if not images.table else "atlas (--atlas)"
+        raise DataError(f"subject {subject!r} has images but no {lacks}; give one for it, or one for all subjects")
+    _refuse_other_brains(subject, images)
+    if len(images.atlas) == 1:
+        return [("", images.betas, images.atlas[0])]
+    out = []
+    for atlas in images.atlas:
+        side = bids_name(atlas).entities.get("hemi", "")
+        betas = tuple(path for path in images.betas if bids_name(path).entities.get("hemi", "") == side)
+        if not side or not betas:
+            raise DataError(
+                f"subject {subject!r}: of several atlases each is of one hemisphere, with hemi-L or hemi-R in its name "
+                f"and in those of its betas; got {atlas.name} and {[path.name for path in images.betas][:4]}"
+            )
+        out.append((f"{side} ", betas, atlas))
+    return out
+
+
+def _refuse_other_brains(subject: str, images: Images) -> None:
+    """An atlas of another subject, betas in several spaces, an atlas in another space: names say so."""
+    mine = RunKey.of({"sub": subject})
+    for path in images.atlas:
+        if mine.against(RunKey.of_file(path)):
+            raise DataError(f"subject {subject!r}: atlas {path.name} is of another subject; give one of its own")
+    spaces = {bids_name(path).entities.get("space", "not named"): path.name for path in images.betas}
+    if len(spaces) > 1:
+        (one, first), (other, second) = list(spaces.items())[:2]
+        raise DataError(f"subject {subject!r}: {first} is in space {one}, {second} in space {other}; choose one space")
+
+
+def refuse_text_order(subject: str, images: Images, betas: tuple[Path, ...]) -> None:
+    """Files as a shell lists them, 1, 10, 2, beside one table or one image: they would meet the rows of others."""
+    for what, files, others, todo in (
+        ("images", betas, images.table, "name them in the order of its rows, or in its column 'file'"),
+        ("tables", images.table, betas, "name them in the order of its volumes"),
+    ):
+        falls = next((pair for pair in pairwise(files) if _falls(*pair)), None)
+        fewer = len(others) == 1 or 0 < len(others) < len(files)
+        if fewer and falls is not None and list(files) == sorted(files):
+            raise DataError(
+                f"subject {subject!r}: {what} come as a shell lists them, {falls[0].name} before {falls[1].name}, "
+                f"beside the rows of {others[0].name}; {todo}"
+            )
+
+
+def _falls(one: Path, other: Path) -> bool:
+    """Whether a number is what two paths differ in first, and it falls."""
+    parts = zip(natural_key(str(one))[0], natural_key(str(other))[0], strict=False)
+    first, second = next(((a, b) for a, b in parts if a != b), ("", ""))
+    return isinstance(first, int) and isinstance(second, int) and first > second

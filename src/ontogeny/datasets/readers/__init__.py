@@ -1,0 +1,1 @@
+"""One module a public data set, each behind a name of the registry."""

@@ -1,0 +1,82 @@
+"""Whether features depend on what else is in a batch, looked at in every probe.
+
+The rehearsal sees eight stimuli. What shows in larger batches alone, as in a mixture of experts with a fixed capacity,
+is found here: one stimulus of the batch with most stimuli and one of the batch with most tokens are read again, each
+alone. These are two forward passes of one stimulus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ontogeny.errors import ProbeError
+from ontogeny.extraction._rank_reading import Excerpt
+from ontogeny.extraction._rehearsal.pass_outputs import alike
+from ontogeny.extraction.model_inputs import Batch
+from ontogeny.extraction.preserved import LeftBehindError
+
+__all__ = ["Largest", "depending"]
+
+ReadAgain = Callable[[Batch, Excerpt], None]
+
+
+@dataclass(slots=True)
+class Largest:
+    """Excerpts of the batch with most stimuli and of the one with most tokens, of all batches so far."""
+
+    stimuli: tuple[int, Excerpt] | None = None
+    tokens: tuple[int, Excerpt] | None = None
+
+    def excerpt(self, batch: Batch) -> Excerpt | None:
+        """A new excerpt, where the batch is larger than those before; of two stimuli or more."""
+        n_stimuli, n_tokens = batch.size, batch.size * (batch.n_tokens or 1)
+        more = self.stimuli is None or n_stimuli > self.stimuli[0]
+        longer = self.tokens is None or n_tokens > self.tokens[0]
+        if batch.size < 2 or not (more or longer):
+            return None
+        made = Excerpt.of(batch)
+        if more:
+            self.stimuli = n_stimuli, made
+        if longer:
+            self.tokens = n_tokens, made
+        return made
+
+    def two(self) -> list[tuple[Excerpt, int]]:
+        """Excerpts and which of their stimuli are read again: the last of each batch, or two of one."""
+        found = [one[1] for one in (self.stimuli, self.tokens) if one is not None]
+        if len(found) == 2 and found[0] is found[1]:
+            return [(found[0], 1), (found[0], 0)]
+        return [(excerpt, 1) for excerpt in found]
+
+
+def depending(largest: Largest, read: ReadAgain) -> tuple[set[str], bool]:
+    """The layers that give something else for a stimulus alone.
+
+    Args:
+        largest: of all batches that this process read.
+        read: runs a batch, and gives what the layers give to an excerpt.
+
+    Returns:
+        Names of the layers; and whether the model cannot read a stimulus alone, so that two were read together.
+
+    Raises:
+        LeftBehindError: reading changes what cannot be put back.
+    """
+    found: set[str] = set()
+    cannot = False
+    for excerpt, place in largest.two():
+        again, where = Excerpt(excerpt.few.only([place]), (0, 0)), 0
+        try:
+            read(again.few, again)
+        except LeftBehindError:
+            raise
+        except ProbeError:
+            cannot = True
+            again, where = Excerpt(excerpt.few, (0, 1)), place
+            read(again.few, again)
+        for name, together in excerpt.outputs.items():
+            apart = again.outputs.get(name)
+            if apart is None or not alike(together[place], apart[where]):
+                found.add(name)
+    return found, cannot

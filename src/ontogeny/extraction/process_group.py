@@ -1,0 +1,192 @@
+"""ProcessGroup: the processes of one distributed run, as far as a probe needs them.
+
+Every rank comes to every probe. The stimuli are shared out, the first rank gathers, scores and writes, and no rank is
+left waiting: what fails on one rank is raised on all.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from ontogeny._messages import has_to_pass
+from ontogeny.errors import ConfigError, ProbeError
+
+__all__ = [
+    "SINGLE_PROCESS",
+    "ProcessGroup",
+    "current_process_group",
+    "is_first",
+    "is_sharded",
+    "require_supported_sharding",
+]
+
+T = TypeVar("T")
+
+_PATIENCE = timedelta(minutes=60)
+_GROUPS: dict[int, tuple[Any, Any]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessGroup:
+    """This process among those of its run.
+
+    Args:
+        rank: this process, 0 for the one that writes.
+        size: how many there are.
+        group: the process group that probes talk over (gloo, apart from the training's own).
+    """
+
+    rank: int = 0
+    size: int = 1
+    group: Any = None
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the rank that scores and writes."""
+        return self.rank == 0
+
+    def each(self, work: Callable[[], T]) -> list[T]:
+        """Do `work` on every rank.
+
+        Returns:
+            The results in the order of ranks on the first rank, an empty list on the others.
+
+        Raises:
+            ProbeError: it failed on any rank; raised on all of them. Alone, and on the rank itself, its own error.
+        """
+        if self.size == 1:
+            return [work()]
+        result, error = _tried(work)
+        sent: list[Any] = [None] * self.size if self.first else []
+        dist.gather_object((result, _said(error)), sent if self.first else None, dst=0, group=self.group)
+        failed = [f"rank {rank} of {self.size}: {why}" for rank, (_, why) in enumerate(sent) if why]
+        self._raise_together("; ".join(failed), error)
+        return [value for value, _ in sent]
+
+    def once(self, work: Callable[[], T], *, spread: bool = True) -> T | None:
+        """Do `work` on the first rank alone.
+
+        Args:
+            work: what to do.
+            spread: give the result to the other ranks too.
+
+        Returns:
+            The result; None on the other ranks where it is not spread.
+
+        Raises:
+            ProbeError: it failed; on the first rank its own error.
+        """
+        if self.size == 1:
+            return work()
+        result, error = _tried(work) if self.first else (None, None)
+        self._raise_together(_said(error), error)
+        return self._from_first(result) if spread else result
+
+    def first_buffers(self, model: nn.Module) -> dict[str, Tensor]:
+        """The first rank's buffers, which a checkpoint holds: running statistics differ between ranks after a step.
+
+        Empty for a process that is alone.
+        """
+        buffers = dict(model.named_buffers())
+        if self.size == 1 or not buffers:
+            return {}
+        mine = {name: value.cpu() for name, value in buffers.items()} if self.first else None
+        found: dict[str, Tensor] = self._from_first(mine)
+        return found
+
+    def _raise_together(self, why: str, own: BaseException | None) -> None:
+        why = self._from_first(why)
+        if own is not None:
+            raise own
+        if why:
+            raise ProbeError(why)
+
+    def _from_first(self, item: Any) -> Any:
+        box = [item]
+        dist.broadcast_object_list(box, src=0, group=self.group)
+        return box[0]
+
+
+SINGLE_PROCESS = ProcessGroup()
+
+
+def current_process_group() -> ProcessGroup:
+    """The ranks of this process's run; `SINGLE_PROCESS` outside a distributed run.
+
+    The first call has to be made on every rank: it makes a process group for the probes, on gloo, so that scoring on
+    one rank never meets the time limit of the training's own collectives.
+    """
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+        return SINGLE_PROCESS
+    world = dist.group.WORLD
+    known = _GROUPS.get(id(world))
+    if known is None or known[0] is not world:
+        known = (world, dist.new_group(backend="gloo", timeout=_PATIENCE))
+        _GROUPS.clear()
+        _GROUPS[id(world)] = known
+        atexit.register(_leave)
+    return ProcessGroup(dist.get_rank(), dist.get_world_size(), known[1])
+
+
+def _leave() -> None:
+    """End the group before the interpreter does: threads of gloo that outlive it would abort the process."""
+    for _, group in _GROUPS.values():
+        if dist.is_initialized():
+            dist.destroy_process_group(group)
+    _GROUPS.clear()
+
+
+def is_first() -> bool:
+    """Whether this process writes; by its launcher's environment as long as no process group is there."""
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank() == 0
+    if "RANK" in os.environ:
+        return os.environ["RANK"] == "0"
+    if "LOCAL_RANK" in os.environ:
+        return os.environ["LOCAL_RANK"] == "0" and os.environ.get("NODE_RANK", "0") == "0"
+    return os.environ.get("SLURM_PROCID", "0") == "0"
+
+
+def is_sharded(model: nn.Module) -> bool:
+    """Whether a forward pass needs every rank at once (FSDP2, tensor parallel): a parameter is a DTensor."""
+    return any(hasattr(p, "full_tensor") for p in model.parameters())
+
+
+def require_supported_sharding(model: nn.Module) -> None:
+    """Say that a model cannot be read, before training starts.
+
+    Raises:
+        ConfigError: FSDP1, or DeepSpeed's ZeRO-3, whose weights are whole only inside the trainer's own forward pass.
+    """
+    kind = ""
+    if any(type(m).__name__ == "FullyShardedDataParallel" for m in model.modules()):
+        kind = "FSDP1 (FullyShardedDataParallel)"
+    elif any(hasattr(p, "ds_id") for p in model.parameters()):
+        kind = "DeepSpeed ZeRO stage 3"
+    if kind:
+        raise ConfigError(
+            f"a model under {kind} cannot be read while it trains: its weights are whole only inside the trainer's own "
+            "forward pass. Use DDP or FSDP2 (Lightning: ModelParallelStrategy; accelerate: fsdp_version 2), or replay "
+            "the saved checkpoints"
+        )
+
+
+def _tried(work: Callable[[], T]) -> tuple[T | None, BaseException | None]:
+    try:
+        return work(), None
+    except BaseException as error:  # SystemExit too: carried to the first rank, raised on all
+        if has_to_pass(error):
+            raise
+        return None, error
+
+
+def _said(error: BaseException | None) -> str:
+    return "" if error is None else f"{type(error).__name__}: {error}"

@@ -1,0 +1,200 @@
+"""Timing: when a curve reaches a quarter, a half, three quarters of its gain, and how well that is known.
+
+The noise about the curve is AR(1) with an unknown coefficient. The variance of a crossing is averaged over that
+coefficient's posterior: with 15 to 60 checkpoints no single value of it is good enough (with one, 95 % intervals
+covered 88 % of planted leads under AR(.6) noise at 30 checkpoints).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Float
+
+from ontogeny.lag.fit._growth_curve import Rise, Shape, curve
+
+__all__ = ["QUANTILES", "ShapeTiming", "Timing", "common_shapes", "determined", "timing"]
+
+QUANTILES = (0.25, 0.5, 0.75)
+_PHI = np.arange(0, 0.96, 0.05)
+_ADMIT_EXTRA = (9.0, 130.0)
+_RIVALS = 6.0
+_WHITE = 20.0
+
+Three = Float[np.ndarray, "3"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ShapeTiming:
+    """Crossings of one fitted shape.
+
+    Args:
+        rise: the fit.
+        u: log10(step + 1) at 25, 50 and 75 % of the gain, first crossings of the noise-free curve; NaN where none.
+        variance: of each.
+        half: log10(step + 1) at the half point of the main rise alone, and its variance.
+        phi: posterior mean of the noise's AR(1) coefficient.
+        penalised: -2 log likelihood + penalty; lower is better.
+    """
+
+    rise: Rise
+    u: Three
+    variance: Three
+    half: tuple[float, float]
+    phi: float
+    penalised: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Timing:
+    """When one series rises.
+
+    Args:
+        every: all fitted shapes, one rise first.
+        shapes: those that have to agree: one rise; and, where an extra is admitted, what may describe the series.
+        best: the shape that describes the series best.
+    """
+
+    every: tuple[ShapeTiming, ...]
+    shapes: tuple[ShapeTiming, ...]
+    best: ShapeTiming
+
+    @property
+    def one_rise(self) -> ShapeTiming:
+        """The plain rise."""
+        return self.shapes[0]
+
+    @property
+    def shape(self) -> Shape:
+        """The name of the best shape."""
+        return self.best.rise.shape
+
+
+def timing(fits: Sequence[Rise]) -> Timing:
+    """Crossings of one series' fits, and which of them have to be heard.
+
+    An extra (bump, second rise) is admitted when it lowers -2 log likelihood by more than 9 + 130 / n for its three
+    parameters. Then the plain rise and every extra within 6 of the best count, since none of them is known to be right.
+    """
+    timed = [_shape_timing(rise) for rise in fits]
+    phi = min(t.phi for t in timed)
+    timed = [_scored(t, phi) for t in timed]
+    usable = [t for t in timed[1:] if determined(t)]
+    best = min(timed[:1] + usable, key=lambda t: t.penalised)
+    rivals = [t for t in usable if t.penalised < best.penalised + _RIVALS]
+    heard = (timed[0],) if best is timed[0] else (timed[0], *rivals)
+    return Timing(every=tuple(timed), shapes=heard, best=best)
+
+
+def determined(found: ShapeTiming) -> bool:
+    """Whether the data tie the half point down at all: an extra at the very edge can have any height."""
+    u = found.rise.u
+    return bool(np.isfinite(found.u[1]) and np.sqrt(found.variance[1]) < (u[-1] - u[0]) / 4)
+
+
+def _scored(found: ShapeTiming, phi: float) -> ShapeTiming:
+    """With its penalised likelihood, of residuals whitened by a common coefficient."""
+    left = found.rise.residuals
+    n = len(left)
+    white = np.concatenate([left[:1] * np.sqrt(1 - phi**2), left[1:] - phi * left[:-1]])
+    deviance = n * np.log(max(float(white @ white), 1e-300) / n) - np.log(1 - phi**2)
+    extra = 0.0 if found.rise.shape == "one rise" else _ADMIT_EXTRA[0] + _ADMIT_EXTRA[1] / n
+    return ShapeTiming(
+        rise=found.rise,
+        u=found.u,
+        variance=found.variance,
+        half=found.half,
+        phi=found.phi,
+        penalised=float(deviance) + extra,
+    )
+
+
+def _shape_timing(rise: Rise) -> ShapeTiming:
+    crossings = [_crossing(rise, q) for q in QUANTILES]
+    half = np.zeros(len(rise.theta))
+    half[2] = 1.0
+    gradients = np.stack([*(gradient for _, gradient in crossings), half])
+    variance, phi = _variances(rise, gradients)
+    u = np.asarray([at for at, _ in crossings])
+    return ShapeTiming(
+        rise=rise,
+        u=u,
+        variance=np.where(np.isfinite(u), variance[:3], np.nan),
+        half=(float(rise.theta[2]), float(variance[3])),
+        phi=phi,
+        penalised=0.0,
+    )
+
+
+def _crossing(rise: Rise, q: float) -> tuple[float, Float[np.ndarray, " parameters"]]:
+    """Where the noise-free curve first reaches share `q` of its gain, and the derivatives of that place."""
+    u, theta = rise.u, rise.theta
+    grid = np.linspace(u[0] - 0.3, u[-1], 1500)
+    f = rise.at(grid)
+    level = theta[0] + q * rise.gain
+    above = np.sign(rise.gain) * (f - level) >= 0
+    i = int(above.argmax())
+    if i == 0:
+        return float("nan"), np.zeros(len(theta))
+    rate = (f[i] - f[i - 1]) / (grid[1] - grid[0])
+    at = float(grid[i - 1] + (level - f[i - 1]) / rate)
+    moved = curve(np.asarray([at]), theta[None], rise.shape)[1][0, 0]
+    moved[0] -= 1.0
+    moved[1] -= q
+    if rise.shape == "two rises":
+        moved[5] -= q
+    return at, -moved / rate
+
+
+def _variances(
+    rise: Rise, gradients: Float[np.ndarray, "wanted parameters"]
+) -> tuple[Float[np.ndarray, " wanted"], float]:
+    """Variances of smooth functions of the parameters under AR(1) noise, averaged over its coefficient.
+
+    The estimate is that of ordinary least squares; its variance for each coefficient is exact for the linearised curve.
+    Coefficients are weighed by their restricted likelihood (Harville 1974) and a prior that holds white noise possible:
+    n / (n + 20) on 0, the rest even on (0, .95].
+    """
+    n, jacobian = len(rise.u), rise.jacobian
+    norms = np.linalg.norm(jacobian, axis=0)
+    left, size, _ = np.linalg.svd(jacobian / np.where(norms > 0, norms, 1.0), full_matrices=False)
+    basis = left[:, size > 1e-7 * size[0]]
+    p = basis.shape[1]
+    weights = gradients @ np.linalg.pinv(jacobian, rcond=1e-9)
+    covariance, precision, logdet = _ar1(n)
+    gram = basis.T @ precision @ basis
+    linear = basis.T @ (precision @ rise.residuals)[..., None]
+    rss = rise.residuals @ precision @ rise.residuals - (linear * np.linalg.solve(gram, linear)).sum(axis=(1, 2))
+    scale = np.maximum(rss, 1e-300) / (n - p)
+    white = n / (n + _WHITE)
+    prior = np.log(np.where(_PHI == 0, white, (1 - white) / (len(_PHI) - 1)))
+    weight = prior - 0.5 * logdet - 0.5 * np.linalg.slogdet(gram)[1] - (n - p) / 2 * np.log(scale)
+    weight = np.exp(weight - weight.max())
+    weight /= weight.sum()
+    each = scale[:, None] * np.einsum("wn,fnm,wm->fw", weights, covariance, weights, optimize=True)
+    return weight @ each, float(weight @ _PHI)
+
+
+@lru_cache(maxsize=8)
+def _ar1(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """AR(1) correlation matrices of every coefficient, their inverses and log determinants."""
+    distance = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
+    correlation = _PHI[:, None, None] ** distance
+    return correlation, np.linalg.inv(correlation), np.linalg.slogdet(correlation)[1]
+
+
+def common_shapes(runs: Sequence[Timing]) -> list[list[ShapeTiming]]:
+    """One shape for several runs of one kind: that with the least summed penalised likelihood, and its rivals within 6.
+
+    Returns:
+        For each shape that has to be heard, the best first, one timing a run.
+    """
+    fewest = min(len(timed.every) for timed in runs)
+    columns = [[timed.every[i] for timed in runs] for i in range(fewest)]
+    columns = columns[:1] + [column for column in columns[1:] if all(determined(t) for t in column)]
+    totals = [sum(t.penalised for t in column) for column in columns]
+    order = np.argsort(totals, kind="stable")
+    return [columns[i] for i in order if totals[i] < min(totals) + _RIVALS]

@@ -1,0 +1,1 @@
+"""What fluctuates about the trends, and pairs in which nothing leads to compare it with."""

@@ -1,0 +1,1 @@
+"""Metrics that share their work: whole grids of kernels or neighbours, many targets, several layers."""

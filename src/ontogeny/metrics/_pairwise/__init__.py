@@ -1,0 +1,1 @@
+"""Pairs of stimuli: dissimilarities, kernels, nearest neighbours."""

@@ -1,0 +1,185 @@
+"""Ridge: cross-validated linear predictivity of voxels from features (ridge encoding).
+
+The algebra is in `ontogeny.metrics.ridge._solve`, the choice of penalties in
+`ontogeny.metrics.ridge._penalty_selection`. Penalties are relative to the mean squared singular value, so that features
+that only grow during training give the same score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from typing_extensions import override
+
+from ontogeny._arrays import PerVoxel, Responses
+from ontogeny.brain import Target
+from ontogeny.errors import MetricError
+from ontogeny.metrics.folds import Folds
+from ontogeny.metrics.layer_geometry import LayerGeometry
+from ontogeny.metrics.metric import Value
+from ontogeny.metrics.ridge._outer_folds import Regions, by_region, by_voxel, fits, regions
+from ontogeny.metrics.ridge._penalty_selection import Rule
+from ontogeny.metrics.ridge._solve import Voxels, arrange, design
+
+__all__ = ["ALPHAS", "Ridge", "ridge_cv", "side_by_side"]
+
+Shared = Literal["voxel", "roi"]
+ALPHAS: tuple[float, ...] = tuple(float(a) for a in np.logspace(-5, 5, 21))
+
+
+def ridge_cv(
+    x: Float[Tensor, "stimuli features"] | Float[np.ndarray, "stimuli features"],
+    y: Responses,
+    *,
+    folds: Folds,
+    rule: Rule = "gcv",
+    alpha: Shared = "voxel",
+    alphas: Sequence[float] = ALPHAS,
+) -> PerVoxel:
+    """Pearson r between predicted and held-out responses, mean over folds, a value a voxel.
+
+    Args:
+        x: stimuli x features.
+        y: stimuli x voxels.
+        folds: outer folds; the penalty is chosen inside each fold's training stimuli.
+        rule: "gcv" (generalised cross-validation), "loo" (exact leave-one-out) or "kfold" (the other outer folds).
+        alpha: a penalty for each "voxel", or one for all of them ("roi").
+        alphas: penalties, relative to the mean squared singular value of the centred training features
+            (sum of squares / training stimuli).
+
+    Returns:
+        Pearson r, one a voxel; 0 where a fold's prediction is constant.
+
+    Raises:
+        FeatureError: features hold NaN or are the same for every stimulus.
+        MetricError: options, rows or folds that do not fit, or a voxel with NaN or constant in a fold.
+    """
+    metric = Ridge(rule=rule, alpha=alpha, alphas=tuple(alphas))
+    target = Target(subject="", roi="", responses=y, n_voxels=y.shape[1])
+    return metric.prepare([target], folds).correlations(LayerGeometry(torch.as_tensor(x)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ridge:
+    """Cross-validated ridge encoding: mean over a ROI's voxels of the held-out Pearson r.
+
+    Chance is 0: within a held-out fold the expected correlation over permutations of the stimuli is exactly 0.
+    Ceiling: mean of the voxels' own ceilings, as the data set gives them.
+
+    Args:
+        rule: how the penalty is chosen inside the training folds: "gcv" (generalised cross-validation: fast, for
+            curves), "loo" (exact leave-one-out, for reported numbers) or "kfold" (the other outer folds are the inner
+            ones, at least 3 folds). They pick the same penalty for most voxels, except where some stimuli have much
+            higher leverage than others.
+        alpha: "voxel": a penalty each; "roi": one for all voxels of a ROI, which weigh the same (cheaper where a ROI
+            has more voxels than there are stimuli).
+        alphas: penalties, relative to the mean squared singular value of the training features.
+    """
+
+    rule: Rule = "gcv"
+    alphas: tuple[float, ...] = ALPHAS
+    alpha: Shared = "voxel"
+
+    def __post_init__(self) -> None:
+        if self.rule not in get_args(Rule):
+            raise MetricError(f"Ridge: rule is 'gcv', 'loo' or 'kfold', got {self.rule!r}")
+        if self.alpha not in get_args(Shared):
+            raise MetricError(f"Ridge: alpha is 'voxel' or 'roi', got {self.alpha!r}")
+        check_alphas("Ridge", self.alphas)
+
+    @override
+    def __repr__(self) -> str:
+        """Options; what was always so is left out, for this is part of a benchmark's fingerprint."""
+        shared = "" if self.alpha == "voxel" else f", alpha={self.alpha!r}"
+        return f"Ridge(rule={self.rule!r}, alphas={self.alphas!r}{shared})"
+
+    @property
+    def name(self) -> str:
+        """E.g. "ridge-gcv", "ridge-loo-roi"."""
+        return f"ridge-{self.rule}{'' if self.alpha == 'voxel' else '-roi'}"
+
+    @property
+    def unit(self) -> str:
+        """Unit of the values."""
+        return "Pearson r"
+
+    def prepare(self, targets: Sequence[Target], folds: Folds) -> PreparedRidge:
+        """Centre, scale and sort all voxels of all subjects once.
+
+        Raises:
+            MetricError: a geometry, NaN, a voxel that is constant in a fold, or too few folds for "kfold".
+        """
+        if self.rule == "kfold" and len(folds) < 3:
+            raise MetricError(
+                f"Ridge: rule 'kfold' chooses penalties on the other outer folds and needs at least 3, got {len(folds)}"
+            )
+        responses, edges = side_by_side("Ridge", targets)
+        voxels = arrange(responses, folds)
+        return PreparedRidge(
+            metric=self,
+            voxels=voxels,
+            regions=regions(voxels, edges) if self.alpha == "roi" else None,
+            edges=edges,
+            ceilings=[None if t.ceiling is None else float(np.mean(t.ceiling)) for t in targets],
+        )
+
+
+def check_alphas(owner: str, alphas: tuple[float, ...]) -> None:
+    """Refuse penalties that are not positive numbers.
+
+    Raises:
+        MetricError: none, or one that is not positive and finite.
+    """
+    if not alphas or not all(0 < a < float("inf") for a in alphas):
+        raise MetricError(f"{owner}: alphas should be positive numbers, got {alphas}")
+
+
+def side_by_side(owner: str, targets: Sequence[Target]) -> tuple[Responses, np.ndarray]:
+    """All targets' voxels in one array, and where each target starts.
+
+    Raises:
+        MetricError: a target without voxels.
+    """
+    blocks = []
+    for target in targets:
+        if target.responses is None:
+            raise MetricError(
+                f"{owner} needs voxels, but ROI {target.roi!r} of subject {target.subject!r} is a geometry "
+                "(dissimilarities only); use RSA, CKA or MutualKNN there"
+            )
+        blocks.append(target.responses)
+    return np.concatenate(blocks, axis=1), np.cumsum([0, *(block.shape[1] for block in blocks)])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedRidge:
+    """Ridge with all voxels of all targets side by side; `edges` says where each target starts."""
+
+    metric: Ridge
+    voxels: Voxels
+    regions: Regions | None
+    edges: np.ndarray
+    ceilings: list[float | None]
+
+    def correlations(self, view: LayerGeometry) -> PerVoxel:
+        """Pearson r of every voxel, mean over folds."""
+        shape, cuts = (view.n_stimuli, view.n_features), self.voxels.cuts
+        designed = design(shape, lambda: view.x.numpy(), lambda: view.gram.numpy(), cuts)
+        fitted = fits(designed, self.metric.rule, np.asarray(self.metric.alphas, dtype=np.float64))
+        shared = self.regions
+        each = by_voxel(fitted, self.voxels) if shared is None else by_region(fitted, self.voxels, shared)
+        return np.asarray(each.mean(axis=0))
+
+    def score(self, view: LayerGeometry) -> list[Value]:
+        """One value a target: the mean over its voxels."""
+        r = self.correlations(view)
+        return [
+            Value(value=float(r[start:stop].mean()), chance=0.0, ceiling=ceiling)
+            for start, stop, ceiling in zip(self.edges[:-1], self.edges[1:], self.ceilings, strict=True)
+        ]

@@ -1,0 +1,138 @@
+"""Watching in one line: names and plain options, from callbacks, YAML and plain loops alike, become a Monitor."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Literal, TypedDict
+
+from typing_extensions import Unpack
+
+from ontogeny._import_string import import_from_string
+from ontogeny.benchmarks import Benchmark
+from ontogeny.benchmarks.shen2026 import shen2026
+from ontogeny.datasets import load
+from ontogeny.errors import ConfigError, nearest, require
+from ontogeny.extraction.model_inputs import ImageType
+from ontogeny.extraction.random_state import same_randomness
+from ontogeny.monitoring.benchmark_probe import BenchmarkProbe
+from ontogeny.monitoring.heldout.loss import Task
+from ontogeny.monitoring.monitor import Monitor, OnError, Weights
+from ontogeny.monitoring.schedule import Schedule
+from ontogeny.sinks import Sink
+
+__all__ = ["Options", "watch"]
+
+
+class Options(TypedDict, total=False):
+    """Options of `watch` and of every callback.
+
+    Where it says "or an address", a text "module:attribute" will do, so that YAML can name it.
+
+    Args:
+        tokenizer: for text: a Hugging Face tokenizer, its name, or a function text -> token ids, or an address.
+        transform: for images: a function image -> tensor, best the one of your validation set, or an address.
+        protocol: "shen2026": metrics, layers and pooling of a published study (`ontogeny.benchmarks.shen2026`) in place
+            of the benchmark's; its name becomes "tuckute2024@shen2026".
+        layers: "auto", names and globs; see `ontogeny.Probe`.
+        pooling: one or several of mean, mean_text, last, cls, spatial_mean, flatten; see `ontogeny.Probe`.
+        batch_size: stimuli per forward pass.
+        module: name of the submodule that is read ("backbone", "model[0].auto_model"); empty: the model, or its tower
+            or encoder for the stimuli's modality.
+        call: how it is called, a function of the module and a batch of tensors, or an address; see `ontogeny.Probe`.
+        truncation: longest text in tokens; what is longer is cut at its end.
+        image_type: what a transform is given: "pil" (RGB pictures of PIL) or "array" (height x width x 3, uint8).
+        controls: what is scored beside the layers: true (random features, permuted stimuli, the stimuli's surface),
+            false, or names of these and of "permuted within groups", "random tokens", "split leak", "held-out layer".
+        schedule: "log", "log:12", "every:100", "at:0,10,100" or a schedule object.
+        task: `HeldOutLoss(batches=...)`, a function model -> values, or an address of either. Where none is given, a
+            callback takes the trainer's own held-out data (Hugging Face: `eval_dataset`; Lightning: the validation
+            loader; of several the first), their first 16 batches, read once; False: no task.
+        sinks: where the numbers go beside the record.
+        budget: largest share of wall time for probes, .02 for 2 %.
+        say_every: print one plain line after every so many probes.
+        background: score in a thread while the model trains on.
+        on_error: "warn" or "raise".
+        weights: "raw" or "ema".
+        distributed: False: this process alone, whatever other ranks there are.
+        run: name of the run; the record folder's name where empty.
+        rehearsal: false: the model is not tried on eight stimuli and reported on before training.
+    """
+
+    tokenizer: str | Callable[..., Any] | None
+    transform: str | Callable[..., Any] | None
+    protocol: str | None
+    layers: str | Sequence[str]
+    pooling: str | Sequence[str] | Callable[..., Any]
+    batch_size: int
+    module: str
+    call: str | Callable[..., Any] | None
+    truncation: int | None
+    image_type: ImageType
+    controls: bool | Sequence[str]
+    schedule: str | Schedule
+    task: Literal[False] | str | Task | None
+    sinks: Sequence[Sink]
+    budget: float | None
+    say_every: int
+    background: bool
+    on_error: OnError
+    weights: Weights
+    distributed: bool
+    run: str
+    rehearsal: bool
+
+
+_PROTOCOLS = {"shen2026": shen2026}
+_OF_PROBES = ("layers", "pooling", "batch_size", "controls", "module", "call", "truncation", "image_type")
+
+
+@same_randomness()
+def watch(
+    benchmark: str | os.PathLike[str] | Benchmark | Sequence[str | os.PathLike[str] | Benchmark],
+    *,
+    record: str | os.PathLike[str] | None,
+    **options: Unpack[Options],
+) -> Monitor:
+    """A monitor in one line.
+
+    Args:
+        benchmark: name (`ontogeny data list`), path of a benchmark folder, object, or several.
+        record: folder of the record; None where a trainer's callback chooses it.
+        **options: see `Options`.
+
+    Returns:
+        Call it as `monitor(model, step)` after every optimizer update, and `monitor.finish(model, step)` at the end.
+    """
+    given: dict[str, Any] = dict(options)
+    readers = {
+        "text": _tokenizer(given.pop("tokenizer", None)),
+        "image": import_from_string(given.pop("transform", None)),
+    }
+    how = {name: given.pop(name) for name in _OF_PROBES if name in given}
+    several = [benchmark] if isinstance(benchmark, str | os.PathLike | Benchmark) else list(benchmark)
+    loaded = [b if isinstance(b, Benchmark) else load(b) for b in several]
+    protocol = given.pop("protocol", None)
+    ruled = [(b, how) if protocol is None else _by_protocol(protocol, b, how) for b in loaded]
+    watched = [BenchmarkProbe.of(b, reader=readers[b.read.modality], **reading) for b, reading in ruled]
+    return Monitor(watched, record=record, task=import_from_string(given.pop("task", None)), **given)
+
+
+def _by_protocol(name: str, benchmark: Benchmark, how: dict[str, Any]) -> tuple[Benchmark, dict[str, Any]]:
+    """A benchmark and how it is read, by the rules of a published study."""
+    if name not in _PROTOCOLS:
+        raise ConfigError(f"there is no protocol {name!r}. {nearest(name, _PROTOCOLS)}")
+    if own := [option for option in ("layers", "pooling") if how.get(option)]:
+        raise ConfigError(f"protocol {name!r} says what is read; leave out {' and '.join(own)}")
+    study = _PROTOCOLS[name](benchmark.stimuli.modality)
+    metrics = study.metrics_for(len(benchmark.stimuli))
+    ruled = replace(benchmark, name=f"{benchmark.name}@{name}", metrics=metrics)
+    return ruled, {**how, "layers": study.layers, "pooling": study.pooling}
+
+
+def _tokenizer(given: Any) -> Any:
+    """A name without a colon is one of Hugging Face's, or a folder that holds one."""
+    if not isinstance(given, str) or ":" in given:
+        return import_from_string(given)
+    return require("transformers", "transformers").AutoTokenizer.from_pretrained(given)

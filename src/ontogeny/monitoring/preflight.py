@@ -1,0 +1,180 @@
+"""Doctor: before training, say what a monitor will read, whether stimuli and responses fit, and what a probe costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import nn
+
+from ontogeny.benchmarks import PreparedBenchmark
+from ontogeny.benchmarks.diagnostics.power import Detectability, detectability, effective_stimuli, least_correlation
+from ontogeny.benchmarks.diagnostics.row_alignment import pairings
+from ontogeny.benchmarks.diagnostics.split_leakage import split_leak
+from ontogeny.brain import Assembly, Geometry, Target
+from ontogeny.brain.noise_ceiling import LOWEST
+from ontogeny.errors import TooLargeError
+from ontogeny.extraction import Probe
+from ontogeny.extraction.features import Site
+from ontogeny.extraction.process_group import SINGLE_PROCESS
+from ontogeny.monitoring.preflight_report import ANYTHING, Obstacle, PreflightReport, failure, obstacle, ways
+from ontogeny.monitoring.snapshot import EVERYTHING, TASK, rehearse
+from ontogeny.record import Score
+
+if TYPE_CHECKING:
+    from ontogeny.monitoring.monitor import Monitor
+
+__all__ = ["describe_benchmark", "preflight"]
+
+
+def describe_benchmark(prepared: PreparedBenchmark) -> list[str]:
+    """Can it be relied on? Stimuli, pairing, folds and whether they leak, ceilings, what could be seen; a line each."""
+    benchmark, cut = prepared.benchmark, prepared.targets
+    kind = "SIMULATED" if benchmark.simulated else "real"
+    lines = [
+        f"{benchmark.name} {benchmark.version} ({kind} data), fingerprint {prepared.fingerprint}",
+        f"  stimuli    {len(benchmark.stimuli)} {benchmark.stimuli.modality}s, {benchmark.folds.how}",
+        f"  metrics    {', '.join(m.name for m in benchmark.metrics)}",
+    ]
+    if benchmark.pieces is not None:
+        lines.insert(2, f"  read       {benchmark.pieces.how}")
+    lines += [f"  pairing    {pairing.line()}" for pairing in pairings(cut, benchmark.surface()[1])]
+    lines += [f"  split      {said}" for said in _leak(prepared)]
+    n = effective_stimuli(benchmark.stimuli, cut)
+    lines.append(
+        f"  worth      {n:.0f} independent stimuli; in one voxel an r of {least_correlation(n):.3f} can be seen "
+        "(80 % power, one-sided 5 %), in means over voxels and subjects less:"
+    )
+    seen = detectability(prepared)
+    for roi in dict.fromkeys(t.roi for t in cut):
+        about = _describe_roi(roi, [t for t in cut if t.roi == roi], benchmark.assemblies)
+        lines.append(f"  ROI        {about}")
+        lines += [f"             {_describe_visible(one)}" for one in seen if one.roi == roi]
+    return lines
+
+
+def _leak(prepared: PreparedBenchmark) -> list[str]:
+    """What position alone scores; nothing where there is no split."""
+    benchmark = prepared.benchmark
+    try:
+        found = split_leak(benchmark.stimuli, prepared.targets, benchmark.folds)
+    except TooLargeError as error:
+        return [f"not examined: {error}"]
+    return [] if found is None else [found.line()]
+
+
+def _describe_visible(one: Detectability) -> str:
+    surface = "" if one.surface is None else f"{one.surface_name} alone {one.surface:.3f}, "
+    bounds = " to ".join(f"{bound:.3f}" for bound in (one.ceiling_lower, one.ceiling) if bound is not None)
+    low = one.ceiling is not None and one.ceiling < LOWEST
+    surface = f"ceiling {bounds or 'not known'}{' (about 0: nothing is divided by it)' if low else ''}, {surface}"
+    return f"{one.metric}: {surface}random features {one.chance:.3f} +- {one.spread:.3f}, seen from {one.least:.3f} on"
+
+
+def _describe_roi(roi: str, targets: list[Target], assemblies: Sequence[Assembly | Geometry]) -> str:
+    voxels = [t.n_voxels for t in targets]
+    size = f"{min(voxels)}-{max(voxels)} voxels" if min(voxels) < max(voxels) else f"{voxels[0]} voxels"
+    form = "a geometry" if targets[0].rdm is not None else size
+    return f"{roi}: {len(targets)} subject(s), {form}, ceiling {_sources(targets, assemblies)}"
+
+
+def _sources(targets: list[Target], assemblies: Sequence[Assembly | Geometry]) -> str:
+    """Mean of the voxels' own and how they were made, or why there are none; else those of metrics on subjects."""
+    mine = {t.subject for t in targets}
+    said = dict.fromkeys(a.ceiling_source for a in assemblies if isinstance(a, Assembly) and a.subject in mine)
+    sources = "; ".join(source for source in said if source != "not known")
+    known = [float(np.mean(t.ceiling)) for t in targets if t.ceiling is not None]
+    if known:
+        return f"r = {np.mean(known):.3f} ({sources or 'how it was made is not known'})"
+    others = "from the other subjects, where a metric compares them" if len(targets) > 1 else "not known: one subject"
+    return sources or others
+
+
+def preflight(monitor: Monitor, model: nn.Module, *, addresses: Mapping[str, str] | None = None) -> PreflightReport:
+    """Probe once, write nothing, and report; whatever the model, tokenizer or transform raises is a finding.
+
+    Args:
+        monitor: as it will be used in training.
+        model: the model to be trained; it is left as it was.
+        addresses: see `ways`.
+
+    Returns:
+        Benchmarks, layers with sizes, scores now, refusals, seconds a probe; what stands in the way; lines to copy.
+    """
+    lines = [line for watched in monitor.watched for line in describe_benchmark(watched.benchmark)]
+    try:
+        found, readable = rehearse(monitor.watched, model, SINGLE_PROCESS)
+        lines += ["", "how the model is read", *(f"  {line}" for line in found)]
+        rows = monitor.measure(model, 0) if readable else None
+    except ANYTHING as error:
+        rows, lines = None, [*lines, "", f"not read   {failure(error)}"]
+    obstacles = _obstacles(monitor, model, rows)
+    if rows is not None:
+        lines += _measured(rows)
+    options = _options(monitor) | {name: value for one in obstacles for name, value in one.options.items()}
+    benchmarks = {w.benchmark.benchmark.name: w.benchmark.benchmark.read.modality for w in monitor.watched}
+    return PreflightReport(lines=tuple(lines), obstacles=obstacles, ways=ways(benchmarks, options, addresses=addresses))
+
+
+def _measured(rows: list[Score]) -> list[str]:
+    """Layers with their scores, refusals, task and cost."""
+    lines = ["", "layers read, and their best score now (mean over subjects)"]
+    for kinds in (("alignment",), ("baseline", "control")):
+        of_kind = [row for row in rows if row.kind in kinds and "permuted" not in row.layer]
+        for site, group in _by_site(of_kind).items():
+            best = max(_means(group).items(), key=lambda item: item[1], default=("no value", float("nan")))
+            name = str(site) if kinds == ("alignment",) else site.layer
+            lines.append(f"  {name:<44} {group[0].n_features:>6} features   {best[1]:+.3f}  {best[0]}")
+    lines += [f"  refused: {r.layer} {r.metric}: {r.note}" for r in rows if r.kind == "refusal"]
+    lines += [f"task       {r.metric} {r.value:.4f} {r.unit} (n = {r.n_stimuli})" for r in rows if r.kind == "task"]
+    if not any(r.kind == "task" for r in rows):
+        lines.append("task       none: pass task=HeldOutLoss(...), so that alignment has a task to be compared with")
+    seconds = next(r.value for r in rows if r.kind == "probe")
+    return [*lines, f"cost       one probe takes {seconds:.2f} s"]
+
+
+def _obstacles(monitor: Monitor, model: nn.Module, rows: list[Score] | None) -> tuple[Obstacle, ...]:
+    """What stands in the way; each probe that gave nothing is read again, to find the stimulus."""
+    found: list[Obstacle] = []
+    unread = [r for r in rows or () if r.kind == "refusal" and r.layer in (EVERYTHING, TASK)]
+    if rows is None or any(r.layer == EVERYTHING for r in unread):
+        probes = [probe for w in monitor.watched for probe in w.probes]
+        found += [obstacle(probe, model, error) for probe in probes if (error := _error(probe, model)) is not None]
+    found += [Obstacle(what=f"the task failed: {r.note}") for r in unread if r.layer == TASK]
+    if not found and not any(r.kind == "alignment" for r in rows or ()):
+        found.append(Obstacle(what="no layer can be scored; the lines above say why for each"))
+    return tuple(found)
+
+
+def _error(probe: Probe, model: nn.Module) -> BaseException | None:
+    try:
+        probe(model)
+    except ANYTHING as error:
+        return error
+    return None
+
+
+def _options(monitor: Monitor) -> dict[str, Any]:
+    """How the first benchmark is read, where that is not the default."""
+    probe = monitor.watched[0].probe
+    defaults = {f.name: f.default for f in fields(Probe)}
+    names = ("layers", "pooling", "batch_size", "module", "call", "truncation", "image_type")
+    told = {name: getattr(probe, name) for name in names}
+    return {name: value for name, value in told.items() if value != defaults[name] and value not in ((), [])}
+
+
+def _by_site(rows: list[Score]) -> dict[Site, list[Score]]:
+    out: dict[Site, list[Score]] = {}
+    for row in rows:
+        out.setdefault(Site(row.layer, row.pooling), []).append(row)
+    return out
+
+
+def _means(rows: list[Score]) -> dict[str, float]:
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        if row.value is not None:
+            found.setdefault(f"{row.roi}, {row.metric}", []).append(row.value)
+    return {name: float(np.mean(values)) for name, values in found.items()}

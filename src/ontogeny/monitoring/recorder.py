@@ -1,0 +1,268 @@
+"""Writing: what the first rank does with a probe. The record, the cost, the plain line, the sinks."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ontogeny._messages import has_to_pass, say, warn
+from ontogeny.errors import RecordError
+from ontogeny.monitoring._overhead import OverheadBudget
+from ontogeny.monitoring._progress import progress_line
+from ontogeny.monitoring.benchmark_probe import BenchmarkProbe
+from ontogeny.monitoring.snapshot import Snapshot
+from ontogeny.record import Record, Score
+from ontogeny.sinks import Sink, finish, metric_keys, write
+
+__all__ = ["Recorder", "seconds_row"]
+
+_LIBRARIES = ("ontogeny", "torch", "numpy", "scipy", "transformers", "lightning")
+
+
+class Recorder:
+    """Keeps the record of one run.
+
+    Args:
+        watched: benchmarks, described in the record's header.
+        record: folder of the record; made when missing, continued when there.
+        run: name of the run; the record folder's name where empty.
+        weights: "raw" or "ema": which weights the run's probes are of.
+        sinks: where the numbers go beside the record; a list that may grow.
+        budget: largest share of wall time for probes.
+        say_every: print and log one plain line after every so many probes; 0: none.
+
+    Raises:
+        RecordError: the record holds another benchmark under the same name, or other weights than raw or averaged ones.
+    """
+
+    def __init__(
+        self,
+        watched: Sequence[BenchmarkProbe],
+        record: str | os.PathLike[str],
+        *,
+        run: str,
+        weights: str,
+        sinks: list[Sink],
+        budget: float | None,
+        say_every: int,
+    ) -> None:
+        self.record = Record.open(record, create=True, run=run)
+        self.record.identify()
+        known = self.record.header.get("weights", weights)
+        if known != weights:
+            raise RecordError(
+                f"record {self.record.folder} is of {known} weights, these are {weights}: give them their own folder"
+            )
+        for w in watched:
+            name = w.benchmark.benchmark.name
+            self.record.describe(name, w.benchmark.benchmark.describe(w.benchmark.fingerprint))
+        self.record.note("versions", _versions())
+        self.record.note("weights", weights)
+        self.cost = OverheadBudget.continued(budget, self._told())
+        self.weights = weights
+        self.sinks = sinks
+        self.say_every = say_every
+        self._finished = False
+        self._task_refused = False
+        self._start = 0
+        self._before = 0
+        self._ahead: set[int] = set()
+        self._agreed = False
+        self.record.close()
+
+    def taken(self) -> str:
+        """Become the one process that writes here; why that cannot be, nothing where it can."""
+        try:
+            self.record.identify()
+        except RecordError as error:
+            return str(error)
+        return ""
+
+    def begin(self, step: int) -> set[int]:
+        """A training begins at this step; the later ones that the record knows already, which are to be compared."""
+        self._start, self._before, self._agreed = step, self.record.written, False
+        known = [*self.record.select(kind="probe"), *self.record.select(kind="checkpoint")]
+        self._ahead = {score.step for score in known if score.step > step and score.weights}
+        return set(self._ahead)
+
+    def known_weights(self, step: int) -> str:
+        """Hash of the weights that the record has of this step, probed or saved; "" where it has none."""
+        found = [*self.record.select(kind="probe", step=step), *self.record.select(kind="checkpoint", step=step)]
+        return next((score.weights for score in found if score.weights), "")
+
+    def unknown_start(self, step: int) -> str:
+        """Why a training cannot go on from a step of which the record has no weights; nothing where it can.
+
+        Rows of earlier steps may then be another run's. Later ones are no evidence: few runs repeat to the bit.
+        """
+        steps = sorted({row.step for kind in ("probe", "checkpoint") for row in self.record.select(kind=kind)})
+        if not any(known < step for known in steps) or self.known_weights(step):
+            return ""
+        shown = ", ".join(map(str, steps[:6])) + (f", ... {steps[-1]}" if len(steps) > 6 else "")
+        return (
+            f"record {self.record.folder} has the weights of step {shown}, not of step {step}, where this training "
+            "begins: whether it is the record's run cannot be told. If it is, say so by monitor.saved(model, "
+            f"{step}) before the first call (and after each checkpoint of a step that was not probed), or replay that "
+            "checkpoint into the record; else choose another record folder, or resume at a step that it has"
+        )
+
+    def other_run(self, step: int, weights: str) -> str:
+        """Why a training whose weights have this hash cannot begin here; nothing where it can."""
+        known = self.known_weights(step)
+        if known in ("", weights):
+            return ""
+        return (
+            f"record {self.record.folder} holds step {step}, of other weights ({known}, now {weights}): another run "
+            "wrote there. Choose another record folder for this run, or resume a checkpoint of the record's own run"
+        )
+
+    def meet(self, step: int, weights: str) -> bool:
+        """Compare a step that the record knew when the training began; whether it goes on differently from there on."""
+        known = self.known_weights(step)
+        if known in ("", weights):
+            self._agreed = True
+            return False
+        self._leave_behind(f"step {step} has other weights now ({known}, now {weights})", weights)
+        return True
+
+    def saved(self, step: int, weights: str, seconds: float) -> None:
+        """Note the weights of a checkpoint at a step that is not probed, so that a run resumed from it is known.
+
+        Args:
+            step: optimizer updates done.
+            weights: their hash.
+            seconds: that it took.
+        """
+        if not self.known_weights(step):
+            blank = Score(run=self.record.run, step=step, kind="checkpoint", value=seconds, unit="s")
+            self.record.append([replace(blank, metric="weights", weights=weights)])
+
+    def _leave_behind(self, why: str, weights: str) -> None:
+        when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+        note = f"the run was resumed at step {self._start} and went on differently: {why}; {when}"
+        branch = self.record.leave_behind(self._start, before=self._before, note=note, weights=weights)
+        self._ahead = set()
+        rows = self._told()
+        until = OverheadBudget.continued(self.cost.budget, [row for row in rows if row.step <= self._start])
+        self.cost.went_back(OverheadBudget.continued(self.cost.budget, rows), until)
+        warn(
+            f"record {self.record.folder}: {note}. What it had of later steps stays on disk as {branch.name} and is in "
+            "no curve any more; `ontogeny record show` lists it"
+        )
+
+    def _told(self) -> list[Score]:
+        return [row for kind in ("probe", "cost", "checkpoint") for row in self.record.select(kind=kind)]
+
+    def verdict(self, step: int, *, force: bool) -> str:
+        """What to do at a due step: "probe", "known" or "over the budget".
+
+        A step over the budget is recorded as left out once it is past, since the last one is read whatever it costs.
+        """
+        if self.cost.pending not in (None, step):
+            past, self.cost.pending = self.cost.pending or 0, None
+            note = f"left out to stay within {self.cost.budget:.1%} of wall time"
+            row = Score(run=self.record.run, step=past, kind="cost", metric="left out", note=note)
+            self.cost.skipped += len(self.record.append([row]))
+        if self._known(step) is not None:
+            return "known"
+        if not (force or step == 0 or self.cost.allows_probe()):
+            self.cost.pending = step
+            return "over the budget"
+        self.cost.pending = None
+        return "probe"
+
+    def write(self, reading: Snapshot, rows: Sequence[Score], seconds: float) -> list[Score]:
+        """The rows on disk, in one piece; then the line, then the sinks.
+
+        Args:
+            reading: what was scored.
+            rows: its scores.
+            seconds: for which it held the training up.
+
+        Returns:
+            The rows that were written.
+        """
+        self.cost.seconds.append(seconds)
+        if reading.task_failed and not self._task_refused:
+            say(f"the task is refused at step {reading.step}: {reading.task_failed}")
+        self._task_refused = bool(reading.task_failed)
+        blank = Score(run=self.record.run, step=reading.step, kind="cost", metric="share of wall time", unit="share")
+        share = [replace(blank, value=self.cost.share)] if self.cost.running else []
+        closing = seconds_row(reading, seconds, run=self.record.run, weights=self.weights)
+        written = self.record.append([*share, *rows, closing])
+        if self.say_every and len(self.cost.seconds) % self.say_every == 0:
+            say(progress_line(written), log=True)
+        write(self.sinks, reading.step, metric_keys(written, self.weights))
+        return written
+
+    def rehearsed(self, lines: Sequence[str]) -> None:
+        """Report what a rehearsal found, before training, and keep it in record.json."""
+        for line in lines:
+            say(line)
+        self.record.note("rehearsal", list(lines))
+
+    def said(self, line: str) -> None:
+        """Say a line about the task, and keep it in record.json."""
+        say(line)
+        self.record.note("task", line)
+
+    def waits(self, step: int, why: Exception) -> None:
+        """Say that this step cannot be read, and record it."""
+        say(f"step {step} is not read: {why}")
+        self.record.append([Score(run=self.record.run, step=step, kind="cost", metric="left out", note=str(why))])
+
+    def failed(self, step: int, error: BaseException) -> None:
+        """Warn of a probe that failed, and record it; of one whose rows are stored, say what failed after that."""
+        reason = f"{type(error).__name__}: {error}"
+        try:
+            if self._known(step) is not None:
+                warn(f"the probe at step {step} is recorded; what failed after that, and training goes on: {reason}")
+                return
+            warn(f"the probe at step {step} failed and training goes on: {reason}")
+            row = Score(run=self.record.run, step=step, kind="refusal", layer="(whole probe)", note=reason)
+            self.record.append([row])
+        except BaseException as second:  # the record of a failure must not end training either
+            if has_to_pass(second):
+                raise
+            warn(f"nor could that be recorded: {second}")
+
+    def finish(self) -> None:
+        """Let the sinks finish, and say in a line what watching cost, once; others may write there from now on."""
+        try:
+            self._settle()
+            if not self._finished and self.cost.seconds:
+                self._finished = True
+                finish(self.sinks, self.record)
+                say(f"{self.cost.line()}; record {self.record.folder}")
+        finally:
+            self.record.close()
+
+    def _settle(self) -> None:
+        """Where the training went past its start and never met what the record had of later steps, that is a branch."""
+        beyond = {score.step for score in self.record.select(kind="probe")} - self._ahead
+        if self._ahead and not self._agreed and any(step > self._start for step in beyond):
+            self._leave_behind(f"it ended at step {max(beyond)} without passing steps that were probed before", "")
+
+    def _known(self, step: int) -> Score | None:
+        return self.record.get(Score(run=self.record.run, step=step, kind="probe", metric="seconds").key)
+
+
+def seconds_row(reading: Snapshot, seconds: float, *, run: str, weights: str) -> Score:
+    """The row that closes a probe."""
+    deployed = [", as a schedule-free optimizer deploys them"] if reading.deployed else []
+    note = ", ".join([f"{weights} weights" + "".join(deployed), *reading.notes()])
+    blank = Score(run=run, step=reading.step, kind="probe", metric="seconds", unit="s", note=note)
+    return replace(blank, weights=reading.weights, value=seconds)
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,238 @@
+"""Snapshot: all that one probe takes from the model; once it is taken, the model may train on while it is scored."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
+
+from torch import nn
+
+from ontogeny._messages import has_to_pass
+from ontogeny.benchmarks.controls import DEFAULT
+from ontogeny.errors import ProbeError
+from ontogeny.extraction import Features, Probe
+from ontogeny.extraction.features import Site
+from ontogeny.extraction.isolation import NotYetError, observing
+from ontogeny.extraction.layers import plain_model
+from ontogeny.extraction.preserved import LeftBehindError, preserved
+from ontogeny.extraction.process_group import ProcessGroup, is_sharded
+from ontogeny.extraction.weights import deployed_weights, weights_hash
+from ontogeny.monitoring.benchmark_probe import BenchmarkProbe
+from ontogeny.monitoring.heldout.loss import Measured, Task
+from ontogeny.record import Score
+
+__all__ = ["FeatureCache", "Snapshot", "constants", "rehearse", "score", "take_snapshot"]
+
+EVERYTHING = "(every layer)"
+TASK = "(task)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """One probe's readings, on the rank that scores; on the others the step alone.
+
+    Args:
+        step: optimizer updates done.
+        weights: hash of the weights that were read.
+        deployed: whether they are those that a schedule-free optimizer would deploy.
+        features: one a probe, of all watched benchmarks.
+        task: held-out values at the same weights.
+        task_failed: why there are none, where the task failed.
+        seconds: how long reading took.
+    """
+
+    step: int
+    weights: str = ""
+    deployed: bool = False
+    features: tuple[Features, ...] = ()
+    task: tuple[Measured, ...] = ()
+    task_failed: str = ""
+    seconds: float = 0.0
+
+    def notes(self) -> list[str]:
+        """How the model was read: precision, and what was unusual; each once."""
+        return list(dict.fromkeys(note for features in self.features for note in features.notes))
+
+
+@runtime_checkable
+class FeatureCache(Protocol):
+    """Where features are kept that were read before."""
+
+    def features(self, probe: Probe, model: nn.Module, weights: str) -> Features:
+        """What the probe reads from the model with weights of this hash: looked up, or read now and kept."""
+        ...
+
+
+def take_snapshot(
+    model: nn.Module,
+    step: int,
+    watched: Sequence[BenchmarkProbe],
+    task: Task | None,
+    *,
+    ranks: ProcessGroup,
+    optimizers: Sequence[Any] = (),
+    kept: FeatureCache | None = None,
+) -> Snapshot:
+    """Read the model by every rank together.
+
+    Args:
+        model: at the weights to be read.
+        step: optimizer updates done.
+        watched: what is read.
+        task: what is measured at the same weights.
+        ranks: who reads.
+        optimizers: of the model; a schedule-free one is asked for the weights that it would deploy.
+        kept: where features are looked up first; for a reader who is alone.
+
+    Raises:
+        ProbeError: the model cannot be read for any benchmark; on every rank, also where another one failed.
+    """
+    start = time.perf_counter()
+    with deployed_weights(optimizers) as deployed, preserved(plain_model(model)):
+        hashes = ranks.each(lambda: weights_hash(model))
+        take = (lambda probe: kept.features(probe, model, hashes[0])) if kept is not None else _taker(model, ranks)
+        features = _features([probe for w in watched for probe in w.probes], take)
+        measured, task_failed = _measure(model, task, ranks)
+    if not hashes:
+        return Snapshot(step=step)
+    return Snapshot(
+        step=step,
+        weights=hashes[0],
+        deployed=deployed,
+        features=features,
+        task=measured,
+        task_failed=task_failed,
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _taker(model: nn.Module, ranks: ProcessGroup) -> Callable[[Probe], Features]:
+    return lambda probe: probe(model, ranks)
+
+
+def _features(probes: Sequence[Probe], take: Callable[[Probe], Features]) -> tuple[Features, ...]:
+    """Of each probe; one that cannot read the model is refused by name as long as another one can.
+
+    Raises:
+        ProbeError: none can.
+    """
+    found: list[Features] = []
+    failed: list[ProbeError] = []
+    for probe in probes:
+        try:
+            found.append(take(probe))
+        except (LeftBehindError, NotYetError):
+            raise
+        except ProbeError as error:
+            failed.append(error)
+            refused = {Site(EVERYTHING, ""): str(error)}
+            found.append(Features(stimulus_ids=probe.stimuli.ids, values={}, refused=refused))
+    if len(failed) == len(found):
+        raise failed[0]
+    return tuple(found)
+
+
+def _measure(model: nn.Module, task: Task | None, ranks: ProcessGroup) -> tuple[tuple[Measured, ...], str]:
+    """By the first rank alone, but for a sharded model, whose forward pass needs all; and why it failed, if it did."""
+    if task is None:
+        return (), ""
+
+    def measure() -> tuple[Measured, ...]:
+        with observing(model) as seen:
+            return tuple(task(seen.model))
+
+    try:
+        if is_sharded(model):
+            return next(iter(ranks.each(measure)), ()), ""
+        return ranks.once(measure, spread=False) or (), ""
+    except LeftBehindError:
+        raise
+    except BaseException as error:  # the user's own code: the alignment of these weights is not lost with it
+        if has_to_pass(error):
+            raise
+        return (), f"{type(error).__name__}: {error}"
+
+
+def _is_rehearsed(probe: Probe, model: nn.Module, ranks: ProcessGroup) -> bool:
+    return bool(probe.rehearse(model, ranks))
+
+
+def rehearse(watched: Sequence[BenchmarkProbe], model: nn.Module, ranks: ProcessGroup) -> tuple[list[str], bool]:
+    """Find out how every benchmark reads the model, before training.
+
+    Args:
+        watched: what is read.
+        model: any module; it is left as it was.
+        ranks: every rank has to call.
+
+    Returns:
+        The findings, a line each, and whether any row can come of them.
+
+    Raises:
+        NotYetError: the first batch has to come first.
+    """
+    lines: list[str] = []
+    readable = False
+    for w in watched:
+        for probe in w.probes:
+            name = w.benchmark.benchmark.name + (" (random tokens)" if probe is w.random else "")
+            try:
+                ranks.each(partial(_is_rehearsed, probe, model, ranks))  # what fails on one rank fails on all
+                plan = probe.rehearse(model, ranks)
+            except NotYetError:
+                raise
+            except LeftBehindError as error:
+                return [f"{name}: {error}"], False
+            except ProbeError as error:
+                lines.append(f"{name}: {error}")
+                continue
+            readable = readable or plan.readable
+            lines += [f"{name}: {plan.summary(len(probe.stimuli))}", *(f"  {line}" for line in plan.lines())]
+    return lines, readable
+
+
+def score(reading: Snapshot, watched: Sequence[BenchmarkProbe], run: str) -> list[Score]:
+    """All rows of a reading, and those of the task. No random number is drawn from a global state.
+
+    Args:
+        reading: what was read.
+        watched: in the order of reading.
+        run: name of the run.
+    """
+    rows: list[Score] = []
+    at: dict[str, Any] = {"run": run, "step": reading.step, "weights": reading.weights}
+    features = iter(reading.features)
+    for w in watched:
+        rows += w.benchmark.score(next(features), **at)
+        if w.random is not None:
+            rows += w.benchmark.control(next(features), "random tokens", **at)
+    blank = Score(run=run, step=reading.step, kind="task", weights=reading.weights)
+    rows += [replace(blank, metric=m.metric, value=m.value, unit=m.unit, n_stimuli=m.n) for m in reading.task]
+    if reading.task_failed:
+        rows.append(replace(blank, kind="refusal", layer=TASK, note=reading.task_failed))
+    return rows
+
+
+def constants(
+    rows: Sequence[Score], watched: Sequence[BenchmarkProbe], run: str, *, done: Collection[str]
+) -> list[Score]:
+    """Rows that no model moves, see `PreparedBenchmark.constants`; a record keeps the first of a key.
+
+    Args:
+        rows: of one probe.
+        watched: of which the rows are.
+        run: name of the run.
+        done: benchmarks that have random features already, and with them the surface.
+    """
+    out: list[Score] = []
+    for w in watched:
+        name = w.benchmark.benchmark.name
+        widest = max((s.n_features for s in rows if s.benchmark == name and s.kind == "confound"), default=0)
+        names = [control for control in w.controls if control in DEFAULT]
+        if widest and names and name not in done:
+            out += w.benchmark.constants(run=run, n_features=widest, names=names)
+        out += [replace(score, run=run) for score in w.known]
+    return out

@@ -1,0 +1,25 @@
+"""Record: all scores of one run on disk, and one curve out of them.
+
+score.py          Score: one value with all that is needed to read it, and its row
+record.py         Record: opens, appends, selects, compacts
+series.py         Series: one curve, averaged over subjects
+curve_groups.py   curves laid out for drawing
+arrow.py          scores as a typed table (pyarrow)
+_query.py         SQL over the scores (DuckDB)
+_storage/         the files: JSONL log, Parquet shards behind it, branches that were left behind, the lock, record.json
+task_logs/        what a run logged, or others measured, from whatever it was written into
+"""
+
+from __future__ import annotations
+
+from ontogeny.record.record import (
+    Record,
+)
+from ontogeny.record.score import (
+    Score,
+)
+from ontogeny.record.series import (
+    Series,
+)
+
+__all__ = ["Record", "Score", "Series"]

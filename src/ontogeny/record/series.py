@@ -1,0 +1,66 @@
+"""Series: one curve out of a record, averaged over subjects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from ontogeny.record.score import Score
+
+__all__ = ["Series", "curve"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """One curve out of a record.
+
+    Args:
+        name: what the curve is of.
+        steps: optimizer updates, rising.
+        values: one a step, in `unit`; the mean where several subjects were asked for.
+        unit: unit of the values.
+        chance: one a step (NaN where not known).
+        ceiling: one a step (NaN where not known).
+        source: "measured", or what else the values come from.
+    """
+
+    name: str
+    steps: Int[np.ndarray, " steps"]
+    values: Float[np.ndarray, " steps"]
+    unit: str
+    chance: Float[np.ndarray, " steps"]
+    ceiling: Float[np.ndarray, " steps"]
+    source: str = "measured"
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+
+def curve(found: Sequence[Score]) -> Series:
+    """The curve that the scores of one layer, ROI, metric, ... make."""
+    steps = sorted({s.step for s in found})
+    at: dict[int, list[Score]] = {step: [] for step in steps}
+    for score in found:
+        at[score.step].append(score)
+    first = found[0]
+    parts = [first.roi, first.metric, first.layer, first.pooling] if first.kind != "task" else [first.metric]
+    return Series(
+        name=" · ".join(p for p in parts if p),
+        steps=np.asarray(steps, dtype=np.int64),
+        values=_means(at, "value"),
+        unit=first.unit,
+        chance=_means(at, "chance"),
+        ceiling=_means(at, "ceiling"),
+        source=first.source,
+    )
+
+
+def _means(at: Mapping[int, Sequence[Score]], name: str) -> Float[np.ndarray, " steps"]:
+    out = []
+    for scores in at.values():
+        known = [value for s in scores if (value := getattr(s, name)) is not None]
+        out.append(float(np.mean(known)) if known else float("nan"))
+    return np.asarray(out, dtype=np.float64)

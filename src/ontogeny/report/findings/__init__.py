@@ -1,0 +1,1 @@
+"""One section a finding: pictures of the study's other questions."""

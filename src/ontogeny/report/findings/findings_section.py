@@ -1,0 +1,168 @@
+"""The study's other questions, asked of what a page shows: those that its records can answer, and why not the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ontogeny.errors import OntogenyError
+from ontogeny.findings import (
+    ORDERS,
+    Cells,
+    Finding,
+    across_models,
+    depth,
+    hierarchy,
+    modality_difference,
+    models_of_records,
+    regions,
+    scale,
+    when,
+)
+from ontogeny.findings.data.cells import is_biased
+from ontogeny.findings.statistics.metric_scales import scale_of
+from ontogeny.report.figures import Figure, file_stem
+from ontogeny.report.findings import across_models_section as across_pictures
+from ontogeny.report.findings import depth_section as depth_pictures
+from ontogeny.report.findings import hierarchy_section as hierarchy_pictures
+from ontogeny.report.findings import modality_section as modality_pictures
+from ontogeny.report.findings import regions_section as regions_pictures
+from ontogeny.report.findings import rise_order_section as when_pictures
+from ontogeny.report.findings import scale_section as scale_pictures
+from ontogeny.report.run_data import RunFacts
+
+__all__ = ["Answers", "answers_of_run", "answers_of_runs", "finding_table"]
+
+_DRAWS = 1999
+_MOST_ROIS = 60
+Draw = Callable[[Finding], Sequence[Figure]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """What could be asked of some records, and what not.
+
+    Args:
+        findings: of which scores, and the finding.
+        figures: of the findings.
+        unasked: question and reason, a sentence each.
+    """
+
+    findings: tuple[tuple[str, Finding], ...]
+    figures: tuple[Figure, ...]
+    unasked: tuple[str, ...]
+
+
+def answers_of_run(facts: RunFacts) -> Answers:
+    """Regions, hierarchy, depth, scale and when, for every benchmark of a record by its first metric and pooling."""
+    if not facts.alignment:
+        return Answers(findings=(), figures=(), unasked=())
+    cells = Cells.of_scores([(facts.alignment, facts.record.header)])
+    parts = [
+        _of_benchmark(cells.where(benchmark=name), f"{facts.record.run}-{name}") for name in cells.names("benchmark")
+    ]
+    return _joined(parts)
+
+
+def _of_benchmark(cells: Cells, stem: str) -> Answers:
+    own = cells.where(metric=_metric(cells), pooling=cells.names("pooling")[0])
+    last, where = own.at_last_step(), f"{own.benchmark[0]}, {own.metric[0]}"
+    order = next((name for name, steps in ORDERS.items() if _placed(steps, own) > 2), None)
+    asked: list[tuple[str, Callable[[], Finding], Draw]] = [
+        ("which regions", lambda: regions(last, draws=_DRAWS), regions_pictures.figures),
+        ("hierarchy", lambda: hierarchy(last, order or "ventral", draws=_DRAWS), hierarchy_pictures.figures),
+        ("depth", lambda: depth(last, source=str(own.model[0])), depth_pictures.figures),
+        ("scale", lambda: _scale(cells.at_last_step()), scale_pictures.figures),
+        ("when", lambda: _when(own, order), when_pictures.figures),
+    ]
+    return _joined([_ask(name, make, draw, where, stem) for name, make, draw in asked])
+
+
+def answers_of_runs(runs: Sequence[RunFacts]) -> Answers:
+    """Whether better models align better, and whether one modality aligns more, of several records."""
+    if len(runs) < 2:
+        return Answers(findings=(), figures=(), unasked=())
+    cells = Cells.of_scores([(facts.alignment, facts.record.header) for facts in runs])
+    records = [facts.record for facts in runs]
+    last = cells.at_last_step()
+    asked: list[tuple[str, Callable[[], Finding], Draw]] = [
+        (
+            "better models",
+            lambda: across_models(models_of_records(records, metric=_metric(last))),
+            across_pictures.figures,
+        ),
+        ("modality", lambda: modality_difference(last.where(metric=_metric(last))), modality_pictures.figures),
+    ]
+    if len(set(last.names("modality"))) < 2:
+        asked = asked[:1]
+    return _joined([_ask(name, make, draw, "all runs", "all") for name, make, draw in asked])
+
+
+def _metric(cells: Cells) -> str:
+    """The first that is unbiased, or has its chance level: all of ours do."""
+    names = [str(name) for name in cells.names("metric")]
+    return next((name for name in names if not is_biased(name)), names[0])
+
+
+def _placed(steps: Sequence[Sequence[str]], cells: Cells) -> int:
+    have = set(cells.names("roi"))
+    return sum(1 for step in steps if have & set(step))
+
+
+def _when(cells: Cells, order: str | None) -> Finding:
+    """Every curve is fitted, so of many regions it is left to be asked for."""
+    if len(cells.names("roi")) > _MOST_ROIS:
+        raise OntogenyError(f"more than {_MOST_ROIS} regions; ask `ontogeny findings when RECORD --rois ...` of some")
+    return when(cells, order, draws=_DRAWS)
+
+
+def _scale(cells: Cells) -> Finding:
+    """Between the smallest and the largest width of the first kernel family that was scored at several."""
+    widths: dict[str, list[float]] = {}
+    for metric in cells.names("metric"):
+        named = scale_of(str(metric))
+        if named is not None and named[0].startswith("cka"):
+            widths.setdefault(named[0], []).append(named[1])
+    several = {family: sorted(set(found)) for family, found in widths.items() if len(set(found)) > 1}
+    if not several:
+        raise OntogenyError("one kernel width was scored, or none; add CKA(kind='rbf', width=...) at two")
+    family = next(iter(several))
+    found = several[family]
+    low, high = (28.0, 68.0) if {28.0, 68.0} <= set(found) else (found[0], found[-1])
+    return scale(cells.where(pooling=cells.names("pooling")[0]), low=low, high=high, family=family)
+
+
+def _ask(name: str, make: Callable[[], Finding], draw: Draw, where: str, stem: str) -> Answers:
+    try:
+        finding = make()
+        figures = tuple(_named(figure, stem, where) for figure in draw(finding))
+    except OntogenyError as error:
+        return Answers(findings=(), figures=(), unasked=(f"{where}, {name}: {error}",))
+    return Answers(findings=((where, finding),), figures=figures, unasked=())
+
+
+def _named(figure: Figure, stem: str, where: str) -> Figure:
+    return replace(figure, name=file_stem(stem, figure.name), title=f"{figure.title} ({where})")
+
+
+def _joined(parts: Sequence[Answers]) -> Answers:
+    return Answers(
+        findings=tuple(one for part in parts for one in part.findings),
+        figures=tuple(one for part in parts for one in part.figures),
+        unasked=tuple(one for part in parts for one in part.unasked),
+    )
+
+
+def finding_table(answers: Answers) -> list[Mapping[str, str]]:
+    """One row a finding: question, answer, estimate with interval, what else would explain it."""
+    return [
+        {
+            "question": finding.question,
+            "of": where,
+            "answer": finding.answer,
+            "estimate": f"{finding.headline.name}: {finding.headline.text()}",
+            "what else would explain it": " ".join(finding.else_explains),
+            "what these data cannot tell": " ".join(finding.cannot_tell),
+        }
+        for where, finding in answers.findings
+    ]

@@ -1,0 +1,83 @@
+"""What a record holds, read once for its report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ontogeny.errors import RecordError
+from ontogeny.record import Record, Score
+from ontogeny.record.curve_groups import CurveGroup, curve_groups
+from ontogeny.record.score import ABOUT
+
+__all__ = ["CHOICES", "MOST_SCORES", "RunFacts"]
+
+CHOICES = ("benchmark", "metric", "roi", "subject")
+MOST_SCORES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """One record, read once for its report."""
+
+    record: Record
+    steps: tuple[int, ...]
+    panels: tuple[CurveGroup, ...]
+    alignment: tuple[Score, ...]
+    task: tuple[Score, ...]
+    confounds: tuple[Score, ...]
+    refusals: tuple[Score, ...]
+    seconds: tuple[float, ...]
+    share: float | None
+    left_out: int
+
+    @classmethod
+    def of(cls, record: Record, only: Mapping[str, Sequence[str]] | None = None) -> RunFacts:
+        """Read a record.
+
+        Args:
+            record: all of it is read into memory, or what is chosen.
+            only: column of `CHOICES` -> names; what is about the run itself (task, refusals, cost) is read anyway.
+
+        Raises:
+            RecordError: more than `MOST_SCORES`, and nothing was chosen; or no such column.
+        """
+        kinds: dict[str, list[Score]] = {}
+        scores = _scores(record, dict(only or {}))
+        for score in scores:
+            kinds.setdefault(score.kind, []).append(score)
+        return cls(
+            record=record,
+            steps=tuple(sorted({s.step for s in scores})),
+            panels=curve_groups(scores),
+            alignment=tuple(s for s in kinds.get("alignment", []) if s.value is not None),
+            task=tuple(s for s in kinds.get("task", []) if s.value is not None),
+            confounds=tuple(s for s in kinds.get("confound", []) if s.value is not None),
+            refusals=tuple(kinds.get("refusal", [])),
+            seconds=tuple(s.value for s in kinds.get("probe", []) if s.value is not None),
+            share=next((s.value for s in reversed(kinds.get("cost", [])) if s.value is not None), None),
+            left_out=sum(s.metric == "left out" for s in kinds.get("cost", [])),
+        )
+
+
+def _scores(record: Record, only: dict[str, Sequence[str]]) -> Sequence[Score]:
+    if unknown := set(only) - set(CHOICES):
+        raise RecordError(f"a report is chosen by {', '.join(CHOICES)}; got {sorted(unknown)}")
+    if not only:
+        if len(record) > MOST_SCORES:
+            raise RecordError(
+                f"record {record.folder} holds {len(record):,} scores, a page draws up to {MOST_SCORES:,}; choose some "
+                "of them by metric, roi, benchmark or subject (`ontogeny report --metric NAME --roi NAME ...`; "
+                "`ontogeny record query` lists them)"
+            )
+        return record.scores
+    chosen = {name: list(names) for name, names in only.items()}
+    found = record.select(kind=["alignment", "baseline", "control"], **chosen)
+    if not found:
+        raise RecordError(f"record {record.folder} holds no score with {chosen}. {record.hint(chosen)}")
+    where = {"benchmark": chosen["benchmark"]} if "benchmark" in chosen else {}
+    return [
+        *record.select(kind=list(ABOUT)),
+        *record.select(kind="confound", **where),
+        *found,
+    ]
