@@ -46,7 +46,15 @@ class Server:
                 return {"data": None, "errors": [{"message": message}]}
         return {
             "data": {
-                "viewer": {"id": "u", "entity": "me", "username": "me", "flags": "{}", "teams": {"edges": []}},
+                "viewer": {
+                    "id": "u",
+                    "entity": "me",
+                    "username": "me",
+                    "email": "me@example.org",
+                    "flags": "{}",
+                    "teams": {"edges": []},
+                },
+                "RunType": {"fields": [{"name": "projectId"}]},
                 "createCustomChart": {"chart": {"id": f"{given.get('entity')}/{given.get('chartName')}"}},
                 "project": {"run": self._run(given)},
                 "upsertView": {"view": {"id": "V", "name": given.get("name")}, "inserted": True},

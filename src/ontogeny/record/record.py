@@ -60,7 +60,7 @@ class Record:
             run: name of the run in a new record; the folder's own name where empty.
 
         Raises:
-            RecordError: no record there, a newer schema, a broken line that is not the last, a part that is missing.
+            RecordError: no record there, a newer schema, a broken line that is not the last, lines or a part missing.
             MissingExtraError: it has Parquet parts, and pyarrow is not installed.
         """
         folder = Path(path)

@@ -10,6 +10,7 @@ import warnings
 import pytest
 
 from ontogeny import Record
+from ontogeny.cli import main
 from ontogeny.errors import RecordError
 from ontogeny.record import Score
 from ontogeny.record.score import COLUMNS, COUNTS, NUMBERS, TEXT, check, to_row
@@ -63,6 +64,56 @@ def opened(folder, line):
     data = b"\n".join(one if isinstance(one, bytes) else one.encode() for one in lines) + b"\n"
     (folder / "scores.jsonl").write_bytes(data)
     return Record.open(folder)
+
+
+def test_rows_that_were_lost_beside_their_header_are_missed(tmp_path, capsys):
+    record = Record.open(tmp_path / "r", create=True, run="r")
+    assert len(Record.open(tmp_path / "r")) == 0, "of no rows yet the file is there, and empty"
+    record.append([GOOD])
+    record.close()
+    lines = tmp_path / "r" / "scores.jsonl"
+    rows = lines.read_bytes()
+    lines.unlink()
+    for create in (False, True):
+        with pytest.raises(RecordError, match=r"r/scores.jsonl is missing, which has the rows .* restore the file"):
+            Record.open(tmp_path / "r", create=create)
+    assert main(["lag", str(tmp_path / "r"), "--roi", "IT"]) == 2
+    assert "scores.jsonl is missing" in capsys.readouterr().err
+    assert not lines.exists(), "opening changes nothing on disk"
+    lines.write_bytes(b"")
+    assert len(Record.open(tmp_path / "r")) == 0, "as the message says"
+    lines.write_bytes(rows)
+    assert Record.open(tmp_path / "r").scores == (GOOD,)
+
+
+def test_rows_missing_in_a_record_that_made_their_file_late_are_a_warning_until_it_is_written_to(tmp_path):
+    folder = tmp_path / "r"
+    folder.mkdir()
+    header = {"schema": 1, "run": "r", "benchmarks": {}, "versions": {}}
+    (folder / "record.json").write_text(json.dumps(header))
+    assert len(Record.open(folder)) == 0
+    header["benchmarks"] = {"b": {"fingerprint": "f"}}
+    (folder / "record.json").write_text(json.dumps(header))
+    with pytest.warns(UserWarning, match=r"r/scores.jsonl is missing: no probe was written yet, or the file was lost"):
+        record = Record.open(folder)
+    record.append([GOOD])
+    record.note("versions", {})
+    record.close()
+    (folder / "scores.jsonl").unlink()
+    with pytest.raises(RecordError, match="scores.jsonl is missing, which has the rows"):
+        Record.open(folder)
+
+
+@pytest.mark.parametrize("name", ["scores.jsonl", "scores/parts.json"])
+def test_a_folder_in_the_place_of_a_file_is_refused_by_its_name(tmp_path, name):
+    Record.open(tmp_path / "r", create=True, run="r").close()
+    (tmp_path / "r" / name).unlink(missing_ok=True)
+    (tmp_path / "r" / name).mkdir(parents=True)
+    with pytest.raises(RecordError, match=rf"r/{name} cannot be read \(.*; restore the file from a copy"):
+        Record.open(tmp_path / "r")
+    (tmp_path / "r" / "record.json").unlink()
+    with pytest.raises(RecordError, match=rf"r/{name} cannot be read"):
+        Record.open(tmp_path / "r", create=True)
 
 
 def test_a_good_line_is_read(tmp_path):

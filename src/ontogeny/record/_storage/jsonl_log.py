@@ -44,7 +44,7 @@ class JsonlLog:
     """The file, as far as this process knows it.
 
     Args:
-        path: the file; made by the first append.
+        path: the file.
         scores: what its whole lines hold, without those that a part has taken.
         taken: bytes at its head that a part has taken; the first append cuts them off.
         whole: bytes of its whole lines, those taken among them.

@@ -36,6 +36,8 @@ def write_header(folder: Path, header: Mapping[str, Any]) -> None:
 def read_header(folder: Path) -> dict[str, Any]:
     """A record's header; one of an older ontogeny has no identity yet, and "" in its place.
 
+    "lines" is true where scores.jsonl was made before the header, so that it is there ever after.
+
     Raises:
         RecordError: it is not one, or of a newer schema.
     """
@@ -50,7 +52,7 @@ def read_header(folder: Path) -> dict[str, Any]:
         raise RecordError(
             f"{path} has schema {header['schema']}, this ontogeny reads up to {SCHEMA_OF_BRANCHES}; upgrade ontogeny"
         )
-    header = {"identity": "", "benchmarks": {}, "versions": {}, **header}
+    header = {"identity": "", "lines": False, "benchmarks": {}, "versions": {}, **header}
     for name, fits, what in _FIELDS:
         if not fits(header.get(name)):
             raise RecordError(f"{path}: {name!r} is {what}, got {str(header.get(name))[:80]!r}; restore it from a copy")
@@ -74,6 +76,7 @@ def _are_benchmarks(value: Any) -> bool:
 _FIELDS = (
     ("run", _is_text, "text"),
     ("identity", _is_text, "text"),
+    ("lines", lambda value: isinstance(value, bool), "true or false"),
     ("benchmarks", _are_benchmarks, "an object of benchmarks, each with its fingerprint"),
     ("versions", lambda value: isinstance(value, dict), "an object"),
 )

@@ -208,21 +208,28 @@ def snapshot(folder: Path) -> tuple[ParquetShards, bytes]:
     """ParquetShards and lines of a record at one moment, while another process may move rows from these to those.
 
     Raises:
-        RecordError: see `ParquetShards`; or it changes faster than it can be read.
+        RecordError: see `ParquetShards`; a file that cannot be read; or it changes faster than it can be read.
     """
     lines = folder / "scores.jsonl"
     for _ in range(_TRIES):
         parts = ParquetShards(folder / "scores", _manifest_text(folder / "scores"))
-        content = lines.read_bytes() if lines.exists() else b""
+        content = _content(lines)
         if parts.is_current():
             return parts, content
     raise RecordError(f"{folder} changes faster than it can be read: another process moves rows there; try again")
 
 
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes() if path.exists() else b""
+    except OSError as error:
+        raise RecordError(f"{path} cannot be read ({error}); restore the file from a copy") from error
+
+
 def _manifest_text(folder: Path) -> str:
     path = folder / "parts.json"
     try:
-        return path.read_text(encoding="utf-8") if path.exists() else ""
+        return _content(path).decode()
     except ValueError as error:
         raise RecordError(f"{path} is not a list of parts ({error}); restore the file from a copy") from error
 

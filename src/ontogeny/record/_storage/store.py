@@ -11,6 +11,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from ontogeny._atomic_write import unwritable
+from ontogeny._messages import warn
 from ontogeny.errors import RecordError
 from ontogeny.record._storage.branches import WRITTEN, Branch, branch_row, branches_of, without
 from ontogeny.record._storage.jsonl_log import JsonlLog, read_jsonl_log
@@ -47,6 +49,7 @@ class Store:
         self.folder = folder
         self.most = most
         self.header = read_header(folder)
+        _need_lines(folder, self.header)
         self.parts, content = snapshot(folder)
         self._file: JsonlLog = read_jsonl_log(folder / "scores.jsonl", content, self.parts.taken)
         if self.parts.parts and self.header["schema"] >= SCHEMA_OF_BRANCHES:
@@ -97,7 +100,8 @@ class Store:
     def note(self, facts: Mapping[str, Any]) -> None:
         """Write facts into record.json."""
         self.hold()
-        self.header = {**self.header, **facts}
+        lines = self.header["lines"] or (self.folder / "scores.jsonl").exists()
+        self.header = {**self.header, "lines": lines, **facts}
         write_header(self.folder, self.header)
 
     def append(self, scores: Iterable[Score]) -> list[Score]:
@@ -198,11 +202,33 @@ def begin(folder: Path, run: str) -> None:
         first = next(chain(parts.select({}), lines), None)
         schema = SCHEMA if first is None else SCHEMA_OF_BRANCHES
         named = run or (first.run if first is not None else folder.resolve().name)
-        write_header(
-            folder, {"schema": schema, "identity": new_identity(), "run": named, "benchmarks": {}, "versions": {}}
-        )
+        _make_lines(folder)
+        header = {"schema": schema, "identity": new_identity(), "run": named, "lines": True}
+        write_header(folder, {**header, "benchmarks": {}, "versions": {}})
     finally:
         lock.release()
+
+
+def _make_lines(folder: Path) -> None:
+    path = folder / "scores.jsonl"
+    try:
+        path.touch()
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def _need_lines(folder: Path, header: Mapping[str, Any]) -> None:
+    """A record's lines are there, be they none; of one of an older ontogeny, which made them late, nobody can tell."""
+    path = folder / "scores.jsonl"
+    if path.exists():
+        return
+    if header["lines"]:
+        raise RecordError(
+            f"{path} is missing, which has the rows of this record; restore the file from a copy. Only if it held no "
+            "rows, make an empty file of that name"
+        )
+    if header["benchmarks"]:
+        warn(f"{path} is missing: no probe was written yet, or the file was lost")
 
 
 def new_identity() -> str:

@@ -13,9 +13,9 @@ How a logged step relates to weights differs (found by running lightning 2.6 and
 | own | others | not known, so the worst is supposed | trainer_average |
 
 A value that a trainer measured in an evaluation is of one set of weights, though by the trainer's own definition:
-transformers divides a language model's loss by one label too many, Lightning evaluates averaged weights where weight
-averaging is on. A training loss is named `train_loss` here (`logged_loss` where nothing says what it is), so that it
-is never taken for `loss`, which is ours.
+transformers from 4.57 on divides a language model's loss by one label too many a text, Lightning evaluates averaged
+weights where weight averaging is on. A training loss is named `train_loss` here (`logged_loss` where nothing says what
+it is), so that it is never taken for `loss`, which is ours.
 """
 
 from __future__ import annotations
