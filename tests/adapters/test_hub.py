@@ -468,12 +468,12 @@ def test_the_next_step_is_downloaded_while_this_one_is_used_and_at_most_two_are_
     series = hub(REPO, steps=[0, 1, 16, 1000, 2000], cache_dir=ours)
     errors, seen = {}, []
     for order, error in prefetched(orders(series)):
-        seen.append(order.unit.step)
+        seen.append(order[1].step)
         if error is not None:
-            errors[order.unit.step] = str(error)
+            errors[order[1].step] = str(error)
             continue
-        assert same(series.load(order.unit.step), revisions[f"step{order.unit.step}"]["model.safetensors"])
-        following = {0: 1, 1000: 2000}.get(order.unit.step)
+        assert same(series.load(order[1].step), revisions[f"step{order[1].step}"]["model.safetensors"])
+        following = {0: 1, 1000: 2000}.get(order[1].step)
         deadline = time.monotonic() + 20
         while following is not None and series.size(following) and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -487,7 +487,7 @@ def test_the_next_step_is_downloaded_while_this_one_is_used_and_at_most_two_are_
 
 def test_keep_leaves_what_was_downloaded(server, tmp_path):
     series = hub(REPO, cache_dir=tmp_path / "ours")
-    assert [o.unit.step for o, _ in prefetched(orders(series, [0, 1], keep=True))] == [0, 1]
+    assert [o[1].step for o, _ in prefetched(orders(series, [0, 1], keep=True))] == [0, 1]
     assert folders(tmp_path / "ours") == 2
 
 

@@ -556,7 +556,7 @@ def numbers():
 
 
 @ingredient(may_refuse="held")
-class RunningGenerator(Counting):
+class GeneratorInATuple(Counting):
     """In a tuple, where nothing can stand in for it."""
 
     def start(self):

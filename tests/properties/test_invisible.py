@@ -39,7 +39,7 @@ PLACES = [
     "ontogeny.extraction.probe.place",
     "ontogeny.extraction.model_inputs._Tokens.batches",
     "ontogeny.extraction.model_inputs._Pixels.batches",
-    "ontogeny.extraction.probe.pool",
+    "ontogeny.extraction._rank_reading.pool",
     "ontogeny.extraction.probe.refusal",
     "ontogeny.monitoring.heldout.loss.HeldOutLoss.__call__",
     "ontogeny.benchmarks.prepared.LayerGeometry",

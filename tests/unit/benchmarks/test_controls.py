@@ -267,8 +267,9 @@ def test_the_doctor_says_whether_the_split_leaks():
 def test_split_leak_is_written_once_also_to_a_record_that_had_none(text_benchmark, tmp_path):
     options = {"record": tmp_path / "r", "tokenizer": tokenizer, "schedule": "every:1"}
     watch(text_benchmark, **options)(tiny_gpt(), 0)
-    monitor = watch(text_benchmark, **options, controls=[*DEFAULT, "split leak"])
-    monitor(tiny_gpt(), 1)
+    monitor, model = watch(text_benchmark, **options, controls=[*DEFAULT, "split leak"]), tiny_gpt()
+    monitor.saved(model, 1)
+    monitor(model, 1)
     monitor(tiny_gpt(), 2)
     rows = Record.open(tmp_path / "r").select(layer="split leak")
     assert {(s.kind, s.step, s.roi, s.n_features) for s in rows} == {("control", 0, r, 40) for r in ("left", "right")}

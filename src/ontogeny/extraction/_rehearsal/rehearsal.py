@@ -8,8 +8,8 @@ What is found becomes a `ReadingPlan`. A layer that cannot be read rightly is re
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -97,8 +97,7 @@ class _Rehearsal:
         self.prefix = next(iter(_said(way.part(model), "num_prefix_tokens")), 0)
         self.patches = _said(way.part(model), "num_patches")
         start = time.perf_counter()
-        with self._watching(way.part(model)), self.entered.watching(self.layers):
-            whole = self._run(seen, self.base)
+        whole = self._run(seen, self.base, around=self._watching(way.part(model)))
         seconds = (time.perf_counter() - start) / self.base.size
         draws = seen.drew()
         fewer = self._run(seen, self.base if alone else self.base.only(range(self.base.size - 1)))
@@ -146,25 +145,36 @@ class _Rehearsal:
             surprisal=surprisal and SURPRISAL not in refused,
         )
 
-    def _watching(self, part: nn.Module) -> AbstractContextManager[None]:
-        """The maps that pictures become are noted."""
-        if self.base.n_tokens is not None:
-            return nullcontext()
-        self.maps = Maps(tuple(self.base.inputs["pixels"].shape))
-        return self.maps.watching(part)
+    @contextmanager
+    def _watching(self, part: nn.Module) -> Iterator[None]:
+        """What enters the layers is noted, and the maps that pictures become."""
+        maps: AbstractContextManager[None] = nullcontext()
+        if self.base.n_tokens is None:
+            self.maps = Maps(tuple(self.base.inputs["pixels"].shape))
+            maps = self.maps.watching(part)
+        with maps, self.entered.watching(self.layers):
+            yield
 
     def _try_masks(self, seen: Observed, read: Mapping[Key, Chosen]) -> None:
         """See whether 1 in a mask that the model needs keeps a token."""
         if isinstance(self.call, TextCall) and self.call.masks:
             try_masks(lambda call, batch: self._run(seen, batch, call), self.call, self.base, read)
 
-    def _run(self, seen: Observed, batch: Batch, call: Call | None = None) -> Outputs:
+    def _run(
+        self,
+        seen: Observed,
+        batch: Batch,
+        call: Call | None = None,
+        *,
+        around: AbstractContextManager[None] = nullcontext(),  # noqa: B008 - it has no state
+    ) -> Outputs:
         seen.again()
         out = Outputs()
         placed = place(batch, seen.model)
         part = self.way.part(seen.model)
         way = call or self.call
-        out.returned = run(part, placed, call=way, layers=self.layers, take=out.take, ids=self.way.ids)
+        with around:
+            out.returned = run(part, placed, call=way, layers=self.layers, take=out.take, ids=self.way.ids)
         return self._with_logits(out, batch)
 
     def _try(self, seen: Observed, batch: Batch) -> Outputs:

@@ -64,5 +64,7 @@ def cross_correlation(a: Batch, p: Batch, shifts: Float[np.ndarray, " shifts"]) 
     weight = np.where((frequency == 0) | (frequency == n), 1.0, 2.0)
     phase = np.exp(1j * np.pi * np.outer(frequency, shifts) / n)
     power = np.sqrt((a**2).sum(axis=1) * (p**2).sum(axis=1))
-    out: Float[np.ndarray, "pairs shifts"] = ((cross * weight) @ phase).real / (2 * n) / power[:, None]
+    covariance = ((cross * weight) @ phase).real / (2 * n)
+    out: Float[np.ndarray, "pairs shifts"] = np.zeros_like(covariance)
+    np.divide(covariance, power[:, None], out=out, where=power[:, None] > 0)  # a constant series correlates with none
     return out
