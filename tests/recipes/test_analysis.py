@@ -232,6 +232,7 @@ def test_without_the_tables_they_say_so_and_write_nothing(name, table, script, t
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_tiny_series_is_replayed_and_drawn(script, tmp_path, monkeypatch, capsys):
     module = script("03_tiny_replay")
@@ -244,6 +245,7 @@ def test_the_tiny_series_is_replayed_and_drawn(script, tmp_path, monkeypatch, ca
 
 
 @pytest.mark.real
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_picture_of_real_data_is_drawn(script, tmp_path, monkeypatch, capsys):
     if not all(is_here(find_source(name)) for name in ("kriegeskorte2008", "cifar10-sample")):

@@ -54,6 +54,7 @@ def ray():
     ray.shutdown()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_worker_is_killed_and_the_record_is_complete_and_identical(series, text_benchmark, tmp_path, ray):
     expected = rows(walked(series, text_benchmark, tmp_path / "here", Killing(str(tmp_path / "0")))[1])
@@ -96,7 +97,7 @@ def test_gpus_are_given_out_by_resources(series, text_benchmark, tmp_path, ray):
 
 
 class Wide:
-    """An engine of a user's own: as `Here`, but it one_line that it has many places."""
+    """An engine of a user's own: as `Here`, but it says that it has many places."""
 
     def places(self):
         return 100
