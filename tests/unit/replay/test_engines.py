@@ -35,7 +35,7 @@ def series(tmp_path):
 
 
 def rows(record: Record):
-    """All but what a clock one_line."""
+    """All but what a clock says."""
     timed = ("cost", "probe")
     return {s.key[1:]: (s.value, s.chance, s.weights, s.note) for s in record.scores if s.kind not in timed}
 
