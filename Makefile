@@ -18,7 +18,7 @@ demo: .venv/.ready
 	OMP_NUM_THREADS=2 $(BIN)/ontogeny demo --out runs/demo
 
 test: lint
-	$(BIN)/python -m pytest -n 3 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # What takes minutes and has shorter relatives in `make test`: before a release.
 long: .venv/.ready
@@ -58,12 +58,15 @@ constraints-lowest: .venv/.ready
 # imported breaks transformers. The tests of timm run in a process that sees this folder.
 TIMM := timm==1.0.31 torchvision==0.28.0
 
+# Modules are compiled when they are first imported: most never are.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+
 # torch first and pinned, so that a machine without a GPU does not draw in gigabytes of CUDA through another package.
 .venv/.ready: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --no-deps --target .venv/timm $(TIMM)
+	$(INSTALL) --constraint constraints.txt torch
+	$(INSTALL) --constraint constraints.txt --editable '.[dev]'
+	$(INSTALL) --upgrade --no-deps --target .venv/timm $(TIMM)
 	touch $@
 
 clean:

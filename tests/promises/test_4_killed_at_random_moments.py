@@ -29,8 +29,9 @@ def rows(folder):
     return {s.key: (s.value, s.chance, s.ceiling, s.weights) for s in record.scores if s.kind not in ("probe", "cost")}
 
 
+@pytest.mark.long
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [pytest.param("lightning", marks=pytest.mark.long), "transformers"])
+@pytest.mark.parametrize("kind", ["lightning", "transformers"])
 def test_a_killed_run_loses_nothing_doubles_nothing_and_ends_alike(kind, tmp_path):
     killed = run(kind, tmp_path / "killed", KILLS)
     run(kind, tmp_path / "whole", 0)

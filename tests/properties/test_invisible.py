@@ -280,21 +280,24 @@ def test_any_combination_is_bit_identical(kind, how, tmp_path_factory):
     shutil.rmtree(folder)
 
 
+CHANGES = [
+    {"optimizer": "schedule-free"},
+    {"compile": True},
+    {"average": "raw"},
+    {"average": "ema"},
+    {"checkpointing": True, "frozen": True},
+    {"workers": 2, "background": True},
+    {"bf16": True, "accumulate": 3},
+]
+# Compiling takes the longest.
+_KINDS = [(kind, change) for kind in ("lightning", "transformers") for change in CHANGES]
+_LONG = [("transformers", {"compile": True})]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "change",
-    [
-        {"optimizer": "schedule-free"},
-        {"compile": True},
-        {"average": "raw"},
-        {"average": "ema"},
-        {"checkpointing": True, "frozen": True},
-        {"workers": 2, "background": True},
-        {"bf16": True, "accumulate": 3},
-    ],
-    ids=str,
+    ("kind", "change"), [pytest.param(*p, marks=pytest.mark.long) if p in _LONG else p for p in _KINDS], ids=str
 )
-@pytest.mark.parametrize("kind", ["lightning", "transformers"])
 def test_each_kind_of_training_is_bit_identical(kind, change, tmp_path):
     check(kind, {**PLAIN, **change}, tmp_path)
 
