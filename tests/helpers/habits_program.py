@@ -529,7 +529,7 @@ class ArrayReshaped(Counting):
 
 @ingredient()
 class NegativeZero(Habit):
-    """A buffer of zeros changes its sign, which divides to another infinity."""
+    """A buffer of zeros changes its sign."""
 
     def __init__(self):
         super().__init__()
@@ -537,13 +537,13 @@ class NegativeZero(Habit):
 
     def forward(self, x):
         self.zero.neg_()
-        return super().forward(x) * (1 + 0.1 * torch.sign(1 / self.zero))
+        return super().forward(x) * (1 + 0.1 * torch.copysign(torch.ones(1), self.zero))
 
 
 @ingredient()
 class NoLongerCoalesced(Counting):
     def start(self):
-        self.sparse = torch.sparse_coo_tensor([[0, 2]], [1.0, 2.0], (4,)).coalesce()
+        self.sparse = torch.sparse_coo_tensor([[0, 2]], [1.0, 2.0], (4,), check_invariants=False).coalesce()
 
     def step(self, x):
         was = self.sparse.is_coalesced()

@@ -275,9 +275,10 @@ def test_an_interrupt_from_outside_at_a_random_moment(seed):
     assert raised
 
 
+@BY_HAND
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(SETUPS // 32 if MANY else 2))
+@pytest.mark.parametrize("seed", range(SETUPS // 32))
 def test_an_interrupt_at_a_random_line(seed):
     names = draw(50_000 + seed)
     raised, lines = [], []

@@ -19,6 +19,7 @@ __all__ = ["Tripwire", "cached_results", "is_fragile", "is_read", "is_unused", "
 
 _MADE_ANEW = (functools._lru_cache_wrapper, queue.SimpleQueue, types.GeneratorType)
 _CONNECTIONS = ("sqlite3", "_sqlite3")
+_MOST = 100
 _SHARING: tuple[type, ...] = (
     itertools.count,
     itertools.repeat,
@@ -33,6 +34,8 @@ def is_fragile(item: Any) -> bool:
     """Whether something can at best be copied, but not wound back: iterators, caches, queues, files, connections."""
     if type(item) in weakref.ProxyTypes:
         return False
+    if isinstance(item, tuple):
+        return len(item) <= _MOST and any(map(is_fragile, item))
     if isinstance(item, io.IOBase):
         return not is_read(item)
     if isinstance(item, _MADE_ANEW) or type(item).__module__ in _CONNECTIONS:
@@ -62,11 +65,13 @@ def stand_in(name: str, original: Any) -> Any:
     """What is used in its place while a model is read: a copy, or what stops whoever uses it."""
     if isinstance(original, Tripwire):
         return original
+    if isinstance(original, tuple):
+        parts = [stand_in(f"{name}[{i}]", part) if is_fragile(part) else part for i, part in enumerate(original)]
+        made: Any = getattr(original, "_make", tuple)  # a named tuple has one
+        return made(parts)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # from Python 3.14 on iterators have no copies: they are not to be used then
+            warnings.simplefilter("ignore")  # from Python 3.14 on iterators have no copies: the wire is tripped then
             return _copied(original)
     except Exception:  # noqa: BLE001 - whatever its author did not foresee
         return Tripwire(name, type(original).__name__)

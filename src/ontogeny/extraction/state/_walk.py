@@ -243,7 +243,7 @@ class SavedState:
             if type(value) not in ATOMS and is_fragile(value):
                 self._fragile.append((joined(name, key), functools.partial(put, key)))
                 self._standing.append(value)
-                if not isinstance(value, functools._lru_cache_wrapper):
+                if not isinstance(value, functools._lru_cache_wrapper | tuple):
                     self._seen[id(value)] = value
 
     def _attributes(self, name: str, owner: Any, attributes: dict[Any, Any]) -> None:
