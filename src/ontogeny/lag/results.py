@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from typing_extensions import override
 
@@ -73,24 +73,8 @@ class Untestable:
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
 
-class _Tested:
-    """A question that was answered."""
-
-    __slots__ = ()
-
-    @property
-    def testable(self) -> bool:
-        """Yes."""
-        return True
-
-    @property
-    def reason(self) -> str:
-        """Nothing: it is why a question was refused."""
-        return ""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RiseTime(_Tested):
+class RiseTime:
     """When one series first reaches half of its own gain.
 
     Args:
@@ -103,6 +87,8 @@ class RiseTime(_Tested):
         n: checkpoints.
     """
 
+    testable: ClassVar[bool] = True
+    reason: ClassVar[str] = ""
     log10: float
     ci_log10: tuple[float, float]
     step: float
@@ -136,7 +122,7 @@ class Quantile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrendLead(_Tested):
+class TrendLead:
     """Which curve reaches half of its own gain first. Positive: alignment is earlier.
 
     Null: both noise-free curves reach half of their own gain at the same step. A statement about two curves as
@@ -159,6 +145,8 @@ class TrendLead(_Tested):
         verdict: at 5 % two-sided.
     """
 
+    testable: ClassVar[bool] = True
+    reason: ClassVar[str] = ""
     log10: float
     ci_log10: tuple[float, float]
     factor: float
@@ -176,7 +164,7 @@ class TrendLead(_Tested):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FluctuationLead(_Tested):
+class FluctuationLead:
     """Whether checkpoint-to-checkpoint fluctuations of alignment come before those of performance.
 
     Null: no lead, that is c(k) = c(-k) for the cross-covariance of the detrended series at every lag k; any drive that
@@ -195,6 +183,8 @@ class FluctuationLead(_Tested):
         verdict: at 5 % two-sided; decided by the test, not by the interval.
     """
 
+    testable: ClassVar[bool] = True
+    reason: ClassVar[str] = ""
     checkpoints: float
     ci_checkpoints: tuple[float, float]
     identified: bool
@@ -299,7 +289,7 @@ class Leads:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PooledLead(_Tested):
+class PooledLead:
     """A lead over runs.
 
     Args:
@@ -314,6 +304,8 @@ class PooledLead(_Tested):
         verdict: at 5 % two-sided.
     """
 
+    testable: ClassVar[bool] = True
+    reason: ClassVar[str] = ""
     mean: float
     ci: tuple[float, float]
     unit: str

@@ -118,6 +118,7 @@ class Monitor:
         self._writer: Recorder | None = None
         self._session = Session(self._the_writer)
         self._last_step: int | None = None
+        self._entered = False
         self._called: tuple[weakref.ref[nn.Module], int, Sequence[Any]] | None = None
         self._background: Background[list[Score]] | None = Background() if background else None
         self._scored_quietly = False
@@ -145,11 +146,12 @@ class Monitor:
 
     def __enter__(self) -> Monitor:
         """`with watch(...) as monitor:` around a plain loop."""
+        self._entered = True
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         """Probe the last step that was called, and close; after an error close alone."""
-        called, self._called = self._called, None
+        called, self._called, self._entered = self._called, None, False
         model = called[0]() if called is not None else None
         if error is None and called is not None and model is not None:
             self.finish(model, called[1], optimizers=called[2])
@@ -277,7 +279,8 @@ class Monitor:
                 into this folder), or has earlier steps and not this one.
             ProbeError: at the first probe alone, the rehearsal found that no row could come of this model.
         """
-        self._called = (weakref.ref(model), step, optimizers)
+        if self._entered:  # else nothing of a training is kept alive
+            self._called = (weakref.ref(model), step, optimizers)
 
         def visit() -> list[Score]:
             if self._writer is not None:

@@ -168,32 +168,30 @@ class _Rehearsal:
         *,
         around: AbstractContextManager[None] = nullcontext(),  # noqa: B008 - it has no state
     ) -> Outputs:
-        seen.again()
         out = Outputs()
-        placed = place(batch, seen.model)
-        part = self.way.part(seen.model)
-        way = call or self.call
-        with around:
-            out.returned = run(part, placed, call=way, layers=self.layers, take=out.take, ids=self.way.ids)
-        return self._with_logits(out, batch)
+        self._fill(out, seen, batch, call or self.call, around)
+        return out
 
     def _try(self, seen: Observed, batch: Batch) -> Outputs:
         """As far as the model gets with inputs of another size."""
-        seen.again()
         out = Outputs(failed=True)
         with suppress(ProbeError):
-            part, placed = self.way.part(seen.model), place(batch, seen.model)
-            out.returned = run(part, placed, call=self.call, layers=self.layers, take=out.take)
+            self._fill(out, seen, batch, self.call, nullcontext())
             out.failed = False
-        return self._with_logits(out, batch)
+        return out
 
-    def _with_logits(self, out: Outputs, batch: Batch) -> Outputs:
-        """Where surprisal is read, the logits are looked at as those of a layer are."""
+    def _fill(
+        self, out: Outputs, seen: Observed, batch: Batch, call: Call, around: AbstractContextManager[None]
+    ) -> None:
+        """One forward pass; where surprisal is read, its logits are looked at as a layer's output is."""
+        seen.again()
+        part, placed = self.way.part(seen.model), place(batch, seen.model)
+        with around:
+            out.returned = run(part, placed, call=call, layers=self.layers, take=out.take, ids=self.way.ids)
         if batch.n_tokens is not None and self.layers.get(SURPRISAL, self) is None:
             logits = picked_logits(out.returned, batch.inputs["input_ids"])
             if logits is not None:
                 out.take(*_LOGITS, logits)
-        return out
 
     def _calls(self, whole: Outputs, fewer: Outputs) -> tuple[dict[str, Key], dict[str, str]]:
         """Name -> (module, number of the call) of all that ran, and why the others are refused."""

@@ -122,7 +122,7 @@ def bits(tensor: Tensor) -> Tensor:
 
 
 def _total(alias: Tensor) -> Tensor:
-    """A sum over all bits, eight bytes at a time where memory is laid out so: fifty times faster than by elements."""
+    """A sum over all bits, eight bytes at a time where memory is laid out so: ten times as fast as a copy."""
     values = alias if alias.layout is torch.strided else alias.to_dense()
     flat = bits(_dense(values))
     per_word = 8 // flat.element_size()
