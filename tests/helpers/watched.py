@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
+from torch.utils.data import DataLoader, TensorDataset
 
-from ontogeny import Benchmark, Geometry, Probe, StimulusSet
+from ontogeny import Benchmark, Geometry, HeldOutLoss, Probe, StimulusSet, watch
 from ontogeny.metrics import RSA, make_folds
 from tests.helpers.ingredients import INGREDIENTS
 from tests.helpers.training import ROWS, transform
 
-__all__ = ["probe_of", "probed", "watching"]
+__all__ = ["monitor_of", "probe_of", "probed", "watching"]
 
 
 def stimuli(rows):
@@ -43,6 +45,23 @@ def benchmark(rows):
         licence="none",
         about="made for tests",
         simulated=True,
+    )
+
+
+def monitor_of(model, names, folder):
+    """Of a plain loop: it probes at every step, with a task whose loader shuffles."""
+    rows, size = sizes(names)
+    data = TensorDataset(torch.linspace(-1, 1, 16 * ROWS).reshape(2 * ROWS, 8), torch.arange(2 * ROWS) % 4)
+    return watch(
+        benchmark(rows),
+        record=folder,
+        transform=transform,
+        layers=model.sites(),
+        pooling="flatten",
+        batch_size=size,
+        schedule="every:1",
+        controls=False,
+        task=HeldOutLoss(DataLoader(data, batch_size=ROWS, shuffle=True)),
     )
 
 

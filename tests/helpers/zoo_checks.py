@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -34,16 +33,7 @@ def read(family: Family, model: nn.Module, batch_size: int) -> Any:
         batch_size=batch_size,
         **family.options,
     )
-    return _called_embeddings(probe(model))
-
-
-def _called_embeddings(features: Any) -> Any:
-    """What enters the first block is called block_input where a module of the model is named embeddings."""
-
-    def renamed(sites: Mapping[Any, Any]) -> dict[Any, Any]:
-        return {s._replace(layer=EMBEDDINGS if s.layer == "block_input" else s.layer): x for s, x in sites.items()}
-
-    return replace(features, values=renamed(features.values), refused=renamed(features.refused))
+    return probe(model)
 
 
 def problems(family: Family) -> list[str]:

@@ -1,65 +1,95 @@
-"""Ctrl-C is held back while state is saved or put back."""
+"""Ctrl-C waits while a model is read, but for the user's own code, where it is raised at once."""
 
 from __future__ import annotations
 
+import functools
 import signal
+import sys
 import threading
 import types
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["HeldInterrupts"]
+__all__ = ["at_once", "deliver", "held", "hold", "release", "waits"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
-class HeldInterrupts:
-    """Ctrl-C waits while a context manager enters or exits; in between it is raised at once, as ever.
+class _Interrupts:
+    """The handler of SIGINT while something is held; whether it waits is told by the frame that it interrupts."""
 
-    Whether it has to wait is told by the frame that it interrupts, so that no instruction lies in between. Outside the
-    main thread, where Python delivers no signals, nothing is done.
+    def __init__(self) -> None:
+        self.depth = 0
+        self.before: Any = None
+        self.waits = False
 
-    Args:
-        owner: the context manager, whose `__enter__` and `__exit__` are not to be interrupted.
-        *others: functions that are not to be interrupted either; `deliver` comes after each.
-    """
-
-    def __init__(self, owner: Any, *others: Callable[..., Any]) -> None:
-        functions = (type(owner).__enter__, type(owner).__exit__, *others)
-        self._codes = {function.__code__ for function in functions}
-        self._before: Any = None
-        self._waiting: tuple[int, types.FrameType | None] | None = None
-
-    def hold(self) -> None:
-        """Begin; the first thing in `__enter__`."""
-        if threading.current_thread() is threading.main_thread() and callable(signal.getsignal(signal.SIGINT)):
-            self._before = signal.signal(signal.SIGINT, self._handle)
-
-    def release(self) -> None:
-        """End, the last thing in `__exit__`; what waited is raised now."""
-        if self._before is None:
-            return
-        before, self._before = self._before, None
-        signal.signal(signal.SIGINT, before)
-        self._raise_waiting(before)
-
-    def deliver(self) -> None:
-        """Raise what waited, in between."""
-        if self._before is not None:
-            self._raise_waiting(self._before)
-
-    def _raise_waiting(self, handler: Any) -> None:
-        """The frame is not kept: it would keep all that was saved alive."""
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            try:
-                handler(*waiting)
-            finally:
-                del waiting
-
-    def _handle(self, number: int, frame: types.FrameType | None) -> None:
+    def __call__(self, _number: int, frame: types.FrameType | None) -> None:
         at = frame
         while at is not None:
-            if at.f_code in self._codes:
-                self._waiting = (number, frame)
+            if at.f_code is at_once.__code__:
+                break
+            if at.f_code in _WAITING:
+                self.waits = True
                 return
             at = at.f_back
-        self._before(number, frame)
+        self.before(signal.SIGINT, frame)
+
+
+_INTERRUPTS = _Interrupts()
+_WAITING: set[types.CodeType] = set()
+
+
+def waits(function: Callable[P, R]) -> Callable[P, R]:
+    """What interrupts this function, or what it calls, waits; it has to `hold` or be called where somebody holds."""
+    _WAITING.add(function.__code__)
+    return function
+
+
+def at_once(function: Callable[P, R], *args: P.args, **options: P.kwargs) -> R:
+    """Call the user's own code, however long it takes: an interrupt is raised in it, wherever it is called from."""
+    return function(*args, **options)
+
+
+def hold() -> None:
+    """Begin to handle interrupts; outside the main thread, where Python delivers no signals, nothing is done."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    if _INTERRUPTS.depth == 0:
+        if not callable(before := signal.getsignal(signal.SIGINT)):
+            return
+        _INTERRUPTS.before, _INTERRUPTS.waits = before, False
+        signal.signal(signal.SIGINT, _INTERRUPTS)
+    _INTERRUPTS.depth += 1
+
+
+def release() -> None:
+    """End what `hold` began; what waited is raised at the end of the outermost."""
+    if threading.current_thread() is not threading.main_thread() or _INTERRUPTS.depth == 0:
+        return
+    _INTERRUPTS.depth -= 1
+    if _INTERRUPTS.depth == 0:
+        signal.signal(signal.SIGINT, _INTERRUPTS.before)
+        deliver()
+
+
+def deliver() -> None:
+    """Raise what waited now, where nothing is half done."""
+    if _INTERRUPTS.waits and threading.current_thread() is threading.main_thread():
+        _INTERRUPTS.waits = False
+        _INTERRUPTS.before(signal.SIGINT, sys._getframe())
+
+
+def held(function: Callable[P, R]) -> Callable[P, R]:
+    """Interrupts wait until the end of this function, or until it comes to `at_once` or `deliver`."""
+
+    @functools.wraps(function)
+    @waits
+    def holding(*args: P.args, **options: P.kwargs) -> R:
+        hold()
+        try:
+            return function(*args, **options)
+        finally:
+            release()
+
+    return holding

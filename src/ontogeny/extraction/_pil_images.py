@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ontogeny.errors import DataError, ProbeError
+from ontogeny.extraction._interrupts import at_once, held
 from ontogeny.extraction.preserved import preserved
 from ontogeny.extraction.random_state import same_randomness, seed_everything
 from ontogeny.stimuli import StimulusSet, as_rgb
@@ -52,6 +53,7 @@ class Transformed:
         """Of all pictures' tensors (float32)."""
         return 4 * len(self.stimuli) * math.prod(self.shape)
 
+    @held
     def read(self, rows: Sequence[int]) -> Tensor:
         """Some pictures' tensors, decoded and transformed one by one.
 
@@ -63,6 +65,7 @@ class Transformed:
             return _stacked(self, rows)
 
 
+@held
 def transform_pictures(stimuli: StimulusSet, transform: Any, *, image_type: ImageType = "pil") -> Transformed:
     """Each picture through the transform, under a seed of its own: any process gets the same tensors.
 
@@ -102,6 +105,7 @@ def transform_pictures(stimuli: StimulusSet, transform: Any, *, image_type: Imag
         return Transformed(stimuli=stimuli, transform=transform, taken=taken, shape=shape)
 
 
+@held
 def is_random(transform: Any, pictures: Sequence[Any], *, image_type: ImageType = "pil") -> bool:
     """Whether a transform gives two answers for one picture under several seeds of the global random states.
 
@@ -145,10 +149,10 @@ def _taken_as(transform: Any, one: _Named, wanted: ImageType) -> ImageType:
     """Arrays where they are asked for, or where the transform refuses a PIL image and takes the array of it."""
     if wanted == "array":
         return wanted
-    refused = _refusal(lambda: transform(_shown(one, "pil")), one)
+    refused = _refusal(lambda: at_once(transform, _shown(one, "pil")), one)
     if refused is None:
         return "pil"
-    error = _refusal(lambda: _tensor(transform(_shown(one, "array")), one[0]), one)
+    error = _refusal(lambda: _tensor(at_once(transform, _shown(one, "array")), one[0]), one)
     if error is not None:
         raise ProbeError(
             f"the transform takes stimulus {one[0]!r} neither as a PIL image in RGB ({_brief(refused)}) nor as a uint8 "
@@ -177,7 +181,7 @@ def _answer(transform: Any, one: _Named, taken: ImageType, *, number: int = 0) -
     picture = _shown(one, taken)
     _seed(one[0], number)
     try:
-        answer = transform(picture)
+        answer = at_once(transform, picture)
     except Exception as error:
         kind = "a PIL image in RGB" if taken == "pil" else f"an array {picture.shape} of {picture.dtype}"
         raise ProbeError(f"the transform fails for stimulus {one[0]!r}, given as {kind} ({_brief(error)})") from error

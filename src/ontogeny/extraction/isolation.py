@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from ontogeny.errors import ProbeError
-from ontogeny.extraction._interrupts import HeldInterrupts
+from ontogeny.extraction import _interrupts
 from ontogeny.extraction.layers import plain_model
 from ontogeny.extraction.preserved import SEED, preserved, what_reading_changes
 from ontogeny.extraction.process_group import SINGLE_PROCESS, ProcessGroup
@@ -66,18 +66,18 @@ class observing:  # noqa: N801 - a context manager, used like a function
         self._model = plain_model(model)
         self._ranks, self._autocast = ranks, autocast
         self._kept = preserved(self._model)
-        self._interrupts = HeldInterrupts(self, type(self)._begin_anew)
         self._stack = ExitStack()
 
+    @_interrupts.waits
     def __enter__(self) -> Observed:
         if (name := first_uninitialised(self._model)) is not None:
             raise NotYetError(f"parameter {name!r} is made by the first batch, so that the model cannot be read yet")
-        self._interrupts.hold()
+        _interrupts.hold()
         self._random = GlobalState()
         try:
             self._kept.__enter__()
         except BaseException:
-            self._interrupts.release()
+            _interrupts.release()
             raise
         try:
             self._stack.enter_context(torch.no_grad())
@@ -95,6 +95,7 @@ class observing:  # noqa: N801 - a context manager, used like a function
             raise
         return Observed(self._model, self._again, self._drew)
 
+    @_interrupts.waits
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         try:
             self._stack.close()
@@ -104,7 +105,7 @@ class observing:  # noqa: N801 - a context manager, used like a function
                 self._kept.__exit__(kind, error, trace)
             finally:
                 self._random.restore()
-                self._interrupts.release()
+                _interrupts.release()
 
     def _prepare(self) -> None:
         own = dict(self._model.named_buffers()) if self._buffers else {}
@@ -126,8 +127,9 @@ class observing:  # noqa: N801 - a context manager, used like a function
 
     def _again(self) -> None:
         self._begin_anew()
-        self._interrupts.deliver()
+        _interrupts.deliver()
 
+    @_interrupts.waits
     def _begin_anew(self) -> None:
         self._reshard()
         if what_reading_changes(self._model) or self._kept.state.fragile:

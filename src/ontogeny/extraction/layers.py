@@ -99,10 +99,10 @@ def choose_layers(
 
     Args:
         model: without wrappers; the part of it that is read.
-        layers: "auto", a name or glob ("blocks.*"), or several of them. "embeddings" is what enters the first block,
-            called "block_input" where a module of the model has that name, which is then read by its output;
-            "surprisal" is computed from the logits and has no module. A name may end with the number of a call,
-            "block[2]".
+        layers: "auto", a name or glob ("blocks.*"), or several of them. "embeddings" is what enters the first block;
+            where a module has this name, and is asked for by it, that module's output, and what enters the first block
+            is "block_input". "surprisal" is computed from the logits and has no module. A name may end with the number
+            of a call, "block[2]".
         named: the layers there are; all of the model's where None.
         text: whether it reads texts, and chains of equal blocks are its stack.
         ran: names of the layers that the forward pass ran, where that is known: "auto" looks among these.
@@ -113,18 +113,25 @@ def choose_layers(
     wanted = [layers] if isinstance(layers, str) else list(layers)
     named = dict(named_layers(model) if named is None else named)
     seen = named if ran is None else {n: m for n, m in named.items() if n in ran or not _runs(m)}
-    entrance = next(name for name in (EMBEDDINGS, BLOCK_INPUT, f"{BLOCK_INPUT}_") if name not in named)
+    entrance = _entrance_name(wanted, named)
     chosen: dict[str, Layer] = {}
     for pattern in wanted:
         if pattern == "auto":
             chosen.update(_auto(model, seen, entrance, text=text))
         elif pattern == SURPRISAL and pattern not in named:
             chosen[SURPRISAL] = None
-        elif pattern == entrance or (pattern in (EMBEDDINGS, BLOCK_INPUT) and pattern not in named):
+        elif pattern in (EMBEDDINGS, BLOCK_INPUT) and pattern not in named:
             chosen[pattern] = Entrance(_first_block(seen, text=text))
         else:
             chosen.update(_matching(re.sub(r"\[\d+\]$", "", pattern), named))
     return chosen
+
+
+def _entrance_name(wanted: Sequence[str], named: Mapping[str, nn.Module]) -> str:
+    """What enters the first block: "embeddings", unless a module of this name is asked for beside it."""
+    if EMBEDDINGS not in named or not any(fnmatch.fnmatchcase(EMBEDDINGS, p) for p in wanted if p != "auto"):
+        return EMBEDDINGS
+    return BLOCK_INPUT if BLOCK_INPUT not in named else f"{BLOCK_INPUT}_"
 
 
 def _runs(module: nn.Module) -> bool:

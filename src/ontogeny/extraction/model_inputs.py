@@ -20,6 +20,7 @@ from typing_extensions import override
 
 from ontogeny._memory import available
 from ontogeny.errors import ProbeError
+from ontogeny.extraction._interrupts import at_once, held
 from ontogeny.extraction._pil_images import ImageType, Transformed, transform_pictures
 from ontogeny.extraction.preserved import preserved
 from ontogeny.extraction.random_state import same_randomness
@@ -203,6 +204,7 @@ class _Later(Mapping[str, Tensor]):
         return 1
 
 
+@held
 def _tokenized(stimuli: StimulusSet, tokenizer: Any, truncation: int | None) -> _Tokens:
     if not callable(tokenizer):
         raise ProbeError(
@@ -230,7 +232,7 @@ class _Text:
             ProbeError: the tokenizer failed, or gave something else than token ids; the stimulus is named.
         """
         try:
-            encoded = _encoded(tokenizer, text, truncation)
+            encoded = at_once(_encoded, tokenizer, text, truncation)
         except Exception as error:
             raise ProbeError(
                 f"the tokenizer should give token ids for stimulus {stimulus!r} ({text[:60]!r}), but it raised "

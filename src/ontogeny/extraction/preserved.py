@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ontogeny._memory import available
 from ontogeny.errors import ProbeError
-from ontogeny.extraction._interrupts import HeldInterrupts
+from ontogeny.extraction import _interrupts
 from ontogeny.extraction._per_model import PerModel
 from ontogeny.extraction.layers import plain_model
 from ontogeny.extraction.state import SavedState
@@ -74,10 +74,10 @@ class preserved:  # noqa: N801 - a context manager, used like a function
         self._roots = roots
         self._state: SavedState | None = None
         self._below: list[Any] = []
-        self._interrupts = HeldInterrupts(self)
 
+    @_interrupts.waits
     def __enter__(self) -> preserved:
-        self._interrupts.hold()
+        _interrupts.hold()
         try:
             around: list[SavedState] = _STATES.__dict__.setdefault("states", [])
             found = [state for state in around if all(root in state for root in self._roots)]
@@ -85,10 +85,11 @@ class preserved:  # noqa: N801 - a context manager, used like a function
             self._below = self._state.stand_in()
             around.append(self._state)
         except BaseException:
-            self._interrupts.release()
+            _interrupts.release()
             raise
         return self
 
+    @_interrupts.waits
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         state, done = self.state, False
         try:
@@ -101,7 +102,7 @@ class preserved:  # noqa: N801 - a context manager, used like a function
             state.put(self._below)
             self._state, self._below, lost = None, [], state.lost
             del state
-            self._interrupts.release()
+            _interrupts.release()
         if lost:
             text = "; ".join(f"{name or 'the model'}: {why}" for name, why in list(lost.items())[:5])
             left = LeftBehindError(f"reading the model changed what cannot be put back: {text}")

@@ -20,6 +20,7 @@ from ontogeny.errors import ProbeError
 from ontogeny.extraction._batch_dependence import Largest, depending
 from ontogeny.extraction._forward.calling import Call
 from ontogeny.extraction._forward.hooked_pass import place, run
+from ontogeny.extraction._interrupts import held
 from ontogeny.extraction._per_model import PerModel
 from ontogeny.extraction._rank_reading import Excerpt, Reading, Share
 from ontogeny.extraction._rehearsal.reading_plan import ReadingPlan, Way
@@ -48,9 +49,9 @@ class Probe:
         stimuli: what it reads.
         reader: a Hugging Face tokenizer or a callable text -> token ids (text); a callable image -> tensor (images).
         layers: "auto" (blocks of a transformer with what enters the first of them, stages of a CNN), or names and
-            globs. What enters the first block is called "embeddings", or "block_input" where a module of the model is
-            named embeddings, which is then read by its output; "surprisal" adds each sentence's mean token surprisal in
-            nats (causal language models, text).
+            globs. What enters the first block is called "embeddings"; where a module has this name and is asked for by
+            it, that module's output is read, and what enters the first block is "block_input". "surprisal" adds each
+            sentence's mean token surprisal in nats (causal language models, text).
         pooling: one or several, see `ontogeny.extraction.pooling`.
         batch_size: stimuli per forward pass.
         module: name of the submodule that is read ("backbone", "model[0].auto_model"); empty: the model, or its tower
@@ -111,6 +112,7 @@ class Probe:
         way = self._way()
         return tuple(choose_layers(way.part(bare), self.layers, named=way.named(bare), text=way.modality == "text"))
 
+    @held
     def rehearse(self, model: nn.Module, ranks: ProcessGroup = SINGLE_PROCESS) -> ReadingPlan:
         """How `model` is read: found by reading eight stimuli several times, once for each model.
 
@@ -140,6 +142,7 @@ class Probe:
         flat = (part for pairs in inputs for name, tensor in pairs for part in (name, tensor.numpy()))
         return digest_of(itertools.chain(first, flat))
 
+    @held
     def __call__(self, model: nn.Module, ranks: ProcessGroup = SINGLE_PROCESS) -> Features:
         """Read the stimulus set.
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import torch
 
+from ontogeny.extraction import _interrupts
+
 __all__ = ["GlobalState", "same_randomness", "seed_everything"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class GlobalState:
@@ -26,7 +32,7 @@ class GlobalState:
         self._numpy = np.random.get_state()  # noqa: NPY002
         self._torch = torch.get_rng_state()
         self._devices = torch.cuda.get_rng_state_all() if gpu and _gpu_is_used() else None
-        self._settings = _settings() if gpu else None
+        self._settings = [read() for read, _ in _SETTINGS] if gpu else []
 
     def moved(self) -> bool:
         """Whether numbers were drawn on the CPU or a GPU since."""
@@ -47,8 +53,9 @@ class GlobalState:
         torch.set_rng_state(self._torch)
         if self._devices is not None:
             torch.cuda.set_rng_state_all(self._devices)
-        if self._settings is not None and _settings() != self._settings:
-            _set(self._settings)
+        for (read, write), before in zip(_SETTINGS, self._settings, strict=False):
+            if read() != before:
+                write(before)
 
 
 def seed_everything(seed: int) -> None:
@@ -64,54 +71,85 @@ def _gpu_is_used() -> bool:
     return torch.cuda.is_available() and bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
 
 
-def _settings() -> tuple[Any, ...]:
-    cudnn = torch.backends.cudnn
-    return (
-        torch.get_default_dtype(),
-        torch.is_grad_enabled(),
-        torch.are_deterministic_algorithms_enabled(),
-        torch.is_deterministic_algorithms_warn_only_enabled(),
-        torch.get_num_threads(),
-        cudnn.benchmark,
-        cudnn.deterministic,
-        torch.backends.mha.get_fastpath_enabled(),
-        torch.get_float32_matmul_precision(),
-        dict(os.environ),
-        tuple(sorted(np.geterr().items())),
-    )
+def _autocast() -> tuple[Any, ...]:
+    """Whether and in which type, per device; whether casts are kept, and within how many contexts."""
+    kinds = ("cpu", "cuda") if _gpu_is_used() else ("cpu",)
+    devices = tuple((kind, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)) for kind in kinds)
+    torch.autocast_increment_nesting()
+    return devices, torch.is_autocast_cache_enabled(), torch.autocast_decrement_nesting()
 
 
-def _set(settings: tuple[Any, ...]) -> None:
-    dtype, grad, deterministic, warn_only, threads, benchmark, cudnn_deterministic, fused, products, around, errors = (
-        settings
-    )
-    torch.set_default_dtype(dtype)
-    torch.set_grad_enabled(grad)
-    torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
-    torch.set_num_threads(threads)
-    torch.backends.cudnn.benchmark = benchmark
-    torch.backends.cudnn.deterministic = cudnn_deterministic
-    torch.backends.mha.set_fastpath_enabled(fused)
-    if torch.get_float32_matmul_precision() != products:
-        torch.set_float32_matmul_precision(products)
-    if dict(os.environ) != around:
-        os.environ.clear()
-        os.environ.update(around)
-    np.seterr(**dict(errors))
+def _set_autocast(before: tuple[Any, ...]) -> None:
+    devices, cached, depth = before
+    for kind, enabled, dtype in devices:
+        torch.set_autocast_enabled(kind, enabled)
+        torch.set_autocast_dtype(kind, dtype)
+    torch.set_autocast_cache_enabled(cached)
+    while (now := _autocast()[-1]) != depth:
+        (torch.autocast_increment_nesting if now < depth else torch.autocast_decrement_nesting)()
+    if depth == 0:
+        torch.clear_autocast_cache()
 
 
-@contextmanager
-def same_randomness(*, gpu: bool = True, seed: int | None = None) -> Iterator[None]:
-    """Put random states and global settings back at the end.
+def _deterministic() -> tuple[bool, bool]:
+    return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+
+
+def _set_environment(before: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(before)
+
+
+_SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
+    (torch.get_default_dtype, torch.set_default_dtype),
+    (torch.is_grad_enabled, torch.set_grad_enabled),
+    (_autocast, _set_autocast),
+    (_deterministic, lambda before: torch.use_deterministic_algorithms(before[0], warn_only=before[1])),
+    (torch.get_num_threads, torch.set_num_threads),
+    (lambda: torch.backends.cudnn.benchmark, partial(setattr, torch.backends.cudnn, "benchmark")),
+    (lambda: torch.backends.cudnn.deterministic, partial(setattr, torch.backends.cudnn, "deterministic")),
+    (torch.backends.mha.get_fastpath_enabled, torch.backends.mha.set_fastpath_enabled),
+    (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    (lambda: dict(os.environ), _set_environment),
+    (np.geterr, lambda before: np.seterr(**before)),
+)
+
+
+class same_randomness:  # noqa: N801 - a context manager and decorator, used like a function
+    """Put random states and global settings back at the end; Ctrl-C waits while that is done.
 
     Args:
         gpu: the GPUs' too, which waits for what they are doing: not to be asked at every step.
         seed: what they start from meanwhile; None: they go on.
     """
-    before = GlobalState(gpu=gpu)
-    try:
-        if seed is not None:
-            seed_everything(seed)
-        yield
-    finally:
-        before.restore()
+
+    def __init__(self, *, gpu: bool = True, seed: int | None = None) -> None:
+        self._gpu, self._seed = gpu, seed
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Around each call of a function."""
+
+        @functools.wraps(function)
+        def around(*args: P.args, **options: P.kwargs) -> R:
+            with same_randomness(gpu=self._gpu, seed=self._seed):
+                return function(*args, **options)
+
+        return around
+
+    @_interrupts.waits
+    def __enter__(self) -> None:
+        _interrupts.hold()
+        try:
+            self._before = GlobalState(gpu=self._gpu)
+            if self._seed is not None:
+                seed_everything(self._seed)
+        except BaseException:
+            _interrupts.release()
+            raise
+
+    @_interrupts.waits
+    def __exit__(self, *_raised: object) -> None:
+        try:
+            self._before.restore()
+        finally:
+            _interrupts.release()

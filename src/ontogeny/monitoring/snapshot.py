@@ -14,6 +14,7 @@ from ontogeny._messages import has_to_pass
 from ontogeny.benchmarks.controls import DEFAULT
 from ontogeny.errors import ProbeError
 from ontogeny.extraction import Features, Probe
+from ontogeny.extraction._interrupts import at_once, held
 from ontogeny.extraction.features import Site
 from ontogeny.extraction.isolation import NotYetError, observing
 from ontogeny.extraction.layers import plain_model
@@ -66,6 +67,7 @@ class FeatureCache(Protocol):
         ...
 
 
+@held
 def take_snapshot(
     model: nn.Module,
     step: int,
@@ -92,7 +94,7 @@ def take_snapshot(
     """
     start = time.perf_counter()
     with deployed_weights(optimizers) as deployed, preserved(plain_model(model)):
-        hashes = ranks.each(lambda: weights_hash(model))
+        hashes = ranks.each(lambda: at_once(weights_hash, model))
         take = (lambda probe: kept.features(probe, model, hashes[0])) if kept is not None else _taker(model, ranks)
         features = _features([probe for w in watched for probe in w.probes], take)
         measured, task_failed = _measure(model, task, ranks)
@@ -142,7 +144,7 @@ def _measure(model: nn.Module, task: Task | None, ranks: ProcessGroup) -> tuple[
 
     def measure() -> tuple[Measured, ...]:
         with observing(model) as seen:
-            return tuple(task(seen.model))
+            return tuple(at_once(task, seen.model))
 
     try:
         if is_sharded(model):

@@ -52,7 +52,7 @@ def test_surprisal_is_the_mean_negative_log_probability_of_the_tokens(text_bench
 def test_auto_reads_embeddings_and_blocks_of_transformers_and_stages_of_cnns():
     assert list(choose_layers(tiny_gpt(), "auto")) == ["embeddings", "transformer.h.0", "transformer.h.1"]
     bert = BertModel(BertConfig(vocab_size=16, hidden_size=16, num_hidden_layers=2, num_attention_heads=2))
-    assert list(choose_layers(bert, "auto")) == ["block_input", "encoder.layer.0", "encoder.layer.1"]
+    assert list(choose_layers(bert, "auto")) == ["embeddings", "encoder.layer.0", "encoder.layer.1"]
     assert list(choose_layers(TinyCNN(), "auto")) == ["early", "late", "head"]
     chain = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4, 2))
     assert list(choose_layers(nn.Sequential(chain), "auto")) == ["0.0", "0.4"]

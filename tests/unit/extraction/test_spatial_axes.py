@@ -31,7 +31,7 @@ class OneSize(nn.Module):
         channels: of the stem.
         patch: height and width of a patch.
         block: what is read.
-        order: of the axes that it is given: "bct", "btc", "bchw" or "bhwc"; with heads "bthd".
+        order: of the axes that it is given: "bct", "btc", "bchw" or "bhwc"; with heads "bthd"; "part": 5 places alone.
     """
 
     def __init__(self, channels, patch, block, order="btc"):
@@ -47,6 +47,8 @@ class OneSize(nn.Module):
         ordered = {
             "bct": lambda: x.flatten(2),
             "btc": lambda: x.flatten(2).transpose(1, 2),
+            "part": lambda: x.flatten(2).transpose(1, 2)[:, ::3][:, :5],
+            "part mixed": lambda: x.flatten(2)[:, :, ::3][:, :, :5],
             "bchw": lambda: x,
             "bhwc": lambda: x.permute(0, 2, 3, 1),
             "bthd": lambda: x.flatten(2).transpose(1, 2).unflatten(2, (4, -1)),
@@ -96,6 +98,7 @@ def normed(channels):
 def mean(x: Tensor, order: str) -> Tensor:
     """Over places, of one stimulus."""
     return {
+        "part": lambda: x[0].mean(0),
         "bct": lambda: x[0].mean(1),
         "btc": lambda: x[0].mean(0),
         "bchw": lambda: x[0].mean((1, 2)),
@@ -123,6 +126,7 @@ CLEAR = {
     "tokens and a norm": lambda: (OneSize(24, 8, normed(24)), "btc"),
     "as many tokens as patches of another size": lambda: (OneSize(64, 8, normed(64)), "btc"),
     "patches without a convolution": lambda: (Unfolded(64, 8, normed(64)), "btc"),
+    "few of the places, as masked autoencoders keep": lambda: (OneSize(24, 8, normed(24), "part"), "part"),
     "a map": lambda: (OneSize(24, 4, nn.Conv2d(24, 12, 1), "bchw"), "bchw"),
     "a map, channels last": lambda: (OneSize(24, 4, normed(24), "bhwc"), "bhwc"),
     "wider": lambda: (OneSize(24, 8, nn.Linear(24, 50)), "btc"),
@@ -140,6 +144,7 @@ UNCLEAR = {
     "64 tokens of 4 heads of 4": lambda: OneSize(16, 4, nn.Linear(4, 4), "bthd"),
     "from 16 places to 64, of 16 channels": lambda: OneSize(16, 8, nn.Linear(16, 64), "bct"),
     "from 16 places to 24": lambda: OneSize(64, 8, nn.Linear(16, 24), "bct"),
+    "mixing few of the places": lambda: OneSize(24, 8, normed(5), "part mixed"),
     "a batch norm over places": lambda: OneSize(32, 4, nn.BatchNorm1d(64)),
 }
 

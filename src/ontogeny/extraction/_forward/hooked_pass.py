@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ontogeny.errors import ProbeError
 from ontogeny.extraction._forward.calling import Call
+from ontogeny.extraction._interrupts import at_once
 from ontogeny.extraction.layers import Entrance, Layer, module_of
 from ontogeny.extraction.model_inputs import Batch
 from ontogeny.extraction.preserved import LeftBehindError
@@ -63,7 +64,7 @@ def run(
     """
     with _listening(part, layers, take):
         try:
-            return call(part, batch.inputs)
+            return at_once(call, part, batch.inputs)
         except ProbeError:
             raise
         except CannotRestoreError as error:

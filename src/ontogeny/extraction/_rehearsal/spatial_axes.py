@@ -84,6 +84,10 @@ class Maps:
         """Whether a map has such a grid once it is made coarser by as much as it has more channels."""
         return any(channels == c * by and _fits(sizes, grid, by=by) for c, grid in self.seen for by in _COARSER)
 
+    def has_part(self, channels: int, sizes: Shape) -> bool:
+        """Whether a map of these channels has more places than this row of them, as masked autoencoders leave."""
+        return len(sizes) == 1 and any(channels == c and 1 < sizes[0] < math.prod(grid) for c, grid in self.seen)
+
     def could_have(self, sizes: Shape) -> bool:
         """Whether a map, of any channels, or a coarser one has such a grid; where none was seen, patches."""
         unclear = {grid for c, grid in self.seen if [c] == list(sizes)}  # as many as its channels: those, it may be
@@ -159,7 +163,8 @@ def _by_maps(shape: Shape, features: Mapping[Places, int], maps: Maps) -> tuple[
 
     if exact := all_of(maps.has):
         return exact, True
-    return all_of(maps.has_coarser) or all_of(lambda _, sizes: maps.could_have(sizes)), False
+    loose = (maps.has_coarser, lambda _, sizes: maps.could_have(sizes), maps.has_part)
+    return next((found for has in loose if (found := all_of(has))), []), False
 
 
 def _by_shape(shape: Shape, others: list[int], maps: Maps) -> Places | None:

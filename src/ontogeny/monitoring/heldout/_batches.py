@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ontogeny._import_string import import_from_string
 from ontogeny.errors import ProbeError
+from ontogeny.extraction._interrupts import at_once, held
 from ontogeny.extraction.preserved import SEED, preserved
 from ontogeny.extraction.random_state import same_randomness, seed_everything
 from ontogeny.extraction.state import CannotRestoreError
@@ -23,6 +24,7 @@ from ontogeny.monitoring.heldout._plain_datasets import reading_copies
 __all__ = ["as_tensor", "kept_batches", "mapped"]
 
 
+@held
 def kept_batches(source: Any, max_batches: int) -> tuple[Any, ...]:
     """All batches of a list or tuple; of a loader, the first `max_batches`, detached, on the CPU.
 
@@ -48,9 +50,13 @@ def _batches(source: Any, max_batches: int) -> tuple[Any, ...]:
     if isinstance(source, str):
         found = import_from_string(source)
         if inspect.isgeneratorfunction(found):  # what it makes is ours alone, to use up
-            return tuple(mapped(batch, _kept) for batch in itertools.islice(found(), max_batches))
-        return _batches(found() if callable(found) else found, max_batches)
+            return at_once(_first, found(), max_batches)
+        return _batches(at_once(found) if callable(found) else found, max_batches)
     return tuple(source) if isinstance(source, list | tuple) else _read(source, max_batches)
+
+
+def _first(batches: Iterator[Any], most: int) -> tuple[Any, ...]:
+    return tuple(mapped(batch, _kept) for batch in itertools.islice(batches, most))
 
 
 def _read(loader: Any, max_batches: int) -> tuple[Any, ...]:
@@ -59,9 +65,9 @@ def _read(loader: Any, max_batches: int) -> tuple[Any, ...]:
         _start_no_lasting_workers(kept.state.reached())
         kept.seed()
         seed_everything(SEED)
-        running = iter(loader)
+        running = at_once(iter, loader)
         try:
-            return tuple(mapped(batch, _kept) for batch in itertools.islice(running, max_batches))
+            return at_once(_first, running, max_batches)
         except CannotRestoreError as error:
             raise ProbeError(
                 f"HeldOutLoss cannot read this {type(loader).__name__} without a trace: the loader.{error}. Pass a "

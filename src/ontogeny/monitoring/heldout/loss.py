@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ontogeny.errors import ProbeError
+from ontogeny.extraction._interrupts import at_once, held
 from ontogeny.extraction.preserved import preserved
 from ontogeny.extraction.random_state import same_randomness
 from ontogeny.monitoring.heldout._batch_calling import described
@@ -99,6 +100,7 @@ class HeldOutLoss:
     def __post_init__(self) -> None:
         object.__setattr__(self, "batches", kept_batches(self.batches, self.max_batches))
 
+    @held
     def __call__(self, model: nn.Module) -> Sequence[Measured]:
         """Measure at the model's present weights.
 
@@ -112,7 +114,7 @@ class HeldOutLoss:
         with torch.no_grad(), same_randomness(), preserved(model), _evaluating(model):
             judge = Judge(model, batches) if self.loss is None else partial(self._given, model)
             for batch in batches:
-                tally.add(judge(mapped(batch, partial(_copied, device=device))))
+                tally.add(at_once(judge, mapped(batch, partial(_copied, device=device))))
         if not tally.cases:
             raise ProbeError(
                 f"none of the {len(batches)} held-out batches has a case with a target (all labels are negative); the "
