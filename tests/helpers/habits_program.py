@@ -551,6 +551,69 @@ class NoLongerCoalesced(Counting):
         return float(was) + 1
 
 
+@ingredient()
+class AttributeOfAParameter(Counting):
+    """Statistics are hung on the weight, as some optimizers and pruners do."""
+
+    def start(self):
+        self.lin.weight.seen = [0]
+
+    def step(self, x):
+        self.lin.weight.seen[0] += 1
+        self.lin.weight.scale = 1 + 0.1 * self.lin.weight.seen[0]
+        return self.lin.weight.scale
+
+
+class Halves(torch.Tensor):
+    """A tensor in two parts, as quantised weights have data and scales."""
+
+    @staticmethod
+    def __new__(cls, left, right):
+        return torch.Tensor._make_wrapper_subclass(cls, (left.numel() + right.numel(),), dtype=left.dtype)
+
+    def __init__(self, left, right):
+        self.left, self.right = left, right
+
+    def __tensor_flatten__(self):
+        return ["left", "right"], None
+
+    @staticmethod
+    def __tensor_unflatten__(inner, meta, size, stride):
+        return Halves(inner["left"], inner["right"])
+
+    @classmethod
+    def __torch_dispatch__(cls, function, types, args=(), kwargs=None):
+        whole = torch.utils._pytree.tree_map_only(Halves, lambda t: torch.cat([t.left, t.right]), (args, kwargs or {}))
+        return function(*whole[0], **whole[1])
+
+    def __repr__(self, **_options):
+        return f"Halves({self.left}, {self.right})"
+
+
+@ingredient()
+class TensorOfTwoParts(Counting):
+    def start(self):
+        self.register_buffer("halves", Halves(torch.zeros(3), torch.ones(2)))
+
+    def step(self, x):
+        self.halves.right.add_(0.5)
+        return float(self.halves.sum())
+
+
+@ingredient()
+class AutocastType(Counting):
+    """Prefers one half precision and the other by turns, for whoever turns autocast on."""
+
+    def start(self):
+        torch.set_autocast_dtype("cpu", torch.bfloat16)
+
+    def step(self, x):
+        half = torch.get_autocast_dtype("cpu") == torch.float16
+        torch.set_autocast_dtype("cpu", torch.bfloat16 if half else torch.float16)
+        torch.set_autocast_cache_enabled(half)
+        return float(half) + 1
+
+
 def numbers():
     yield from range(1, 999)
 
