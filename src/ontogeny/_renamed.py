@@ -23,6 +23,7 @@ _MODULES: dict[str, str] = {
     "ontogeny.curves": "ontogeny.record.series",
     "ontogeny.datasets.bids": "ontogeny.datasets.own_data.bids_derivatives",
     "ontogeny.datasets.building": "ontogeny.datasets.own_data.build_benchmark",
+    "ontogeny.datasets.plain": "ontogeny.datasets._lazy_images",
     "ontogeny.datasets.store": "ontogeny.datasets.data_paths",
     "ontogeny.demo": "ontogeny.cli.demo_training",
     "ontogeny.demo.language": "ontogeny.cli.demo_training.train_language",

@@ -15,6 +15,8 @@ from ontogeny import Probe, watch
 from ontogeny.errors import ProbeError
 from ontogeny.extraction.isolation import NotYetError, observing
 from ontogeny.extraction.preserved import preserved, what_reading_changes
+from ontogeny.extraction.state import SavedState
+from ontogeny.extraction.state._values import _row_sums, _weighted
 from ontogeny.extraction.weights import weights_hash
 
 
@@ -143,3 +145,36 @@ def test_a_second_training_has_a_record_of_its_own(image_benchmark, tmp_path):
     assert second.record.folder.name == "r-2"
     second(TinyCNN(), 0)
     assert len(second.record.select(kind="alignment")) == len(first.record.select(kind="alignment"))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.uint8, torch.float64], ids=str)
+@pytest.mark.parametrize("size", [2, 7, 4096, 10_001])
+def test_what_is_too_large_for_a_copy_is_summed_so_that_places_count(dtype, size):
+    before = (torch.arange(size) % 200).to(dtype)
+    changes = {
+        "one value": lambda x: x[-1:].add_(1),
+        "two trade places": lambda x: x.copy_(x[[1, 0, *range(2, size)]]),
+        "all move on": lambda x: x.copy_(x.roll(1)),
+        "back to front": lambda x: x.copy_(x.flip(0)),
+    }
+    for name, change in changes.items():
+        model = nn.Module()
+        model.register_buffer("large", before.clone())
+        state = SavedState(model, copied=lambda _: False)
+        assert not state.restore(), name
+        change(model.large)
+        state.restore()
+        assert list(state.lost) == ["large"], name
+
+
+@pytest.mark.parametrize("on_cpu", [True, False])
+def test_sums_of_rows_show_that_two_words_trade_places(on_cpu):
+    def total(words):
+        return [int(_weighted(part)) for part in _row_sums(words.view(-1, 512), on_cpu=on_cpu)]
+
+    words = torch.arange(4096)
+    swaps = torch.randint(0, 4096, (300, 2), generator=torch.Generator().manual_seed(0)).tolist()
+    for i, j in [(0, 1), (0, 512), (1, 512), (511, 4095), *(pair for pair in swaps if pair[0] != pair[1])]:
+        moved = words.clone()
+        moved[i], moved[j] = j, i
+        assert total(moved) != total(words), (i, j)

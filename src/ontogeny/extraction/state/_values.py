@@ -13,6 +13,8 @@ from ontogeny.extraction.state._entry import ITSELF, CannotRestoreError, Saved
 
 __all__ = ["SavedArray", "SavedTensor", "bits", "is_parameter"]
 
+_ROW = 512
+_STRIDES = (-7046029254386353131, -3335678366873096957)  # 2**64 times parts of irrational numbers: products differ
 _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -55,7 +57,7 @@ class SavedTensor:
 
     Args:
         live: a dense or sparse tensor that has storage of its own.
-        copy: whether its values are copied; else a sum over their bits is kept, which shows a change.
+        copy: whether its values are copied; else sums over their bits are kept, which show a change.
     """
 
     __slots__ = ("alias", "copy", "flags", "grad", "hooks", "live", "nbytes", "total")
@@ -122,13 +124,35 @@ def bits(tensor: Tensor) -> Tensor:
 
 
 def _total(alias: Tensor) -> Tensor:
-    """A sum over all bits, eight bytes at a time where memory is laid out so: ten times as fast as a copy."""
+    """Sums over all bits in which each place has a weight of its own, so that values that trade places are seen too.
+
+    Eight bytes at a time where memory is laid out so; seven times as fast as a copy.
+    """
     values = alias if alias.layout is torch.strided else alias.to_dense()
     flat = bits(_dense(values))
     per_word = 8 // flat.element_size()
     rest = flat.numel() % per_word if flat.storage_offset() % per_word == 0 else flat.numel()
-    total = flat[flat.numel() - rest :].sum(dtype=torch.int64)
-    return total if rest == flat.numel() else total + flat[: flat.numel() - rest].view(torch.int64).sum()
+    words = flat[: flat.numel() - rest].view(torch.int64) if rest < flat.numel() else flat[:0].long()
+    left = words.numel() % _ROW
+    rows = words[: words.numel() - left].view(-1, _ROW)
+    parts = (*_row_sums(rows), words[words.numel() - left :], flat[flat.numel() - rest :].long())
+    return torch.stack([_weighted(part) for part in parts])
+
+
+def _row_sums(rows: Tensor, *, on_cpu: bool | None = None) -> tuple[Tensor, ...]:
+    """Each row's sum with weights; on a GPU, which has no products of integers, those of rows and of columns."""
+    if rows.device.type == "cpu" if on_cpu is None else on_cpu:
+        return (torch.mv(rows, _weights(rows[0], _STRIDES[1])),) if len(rows) else ()
+    return rows.sum(dim=1), rows.sum(dim=0)
+
+
+def _weighted(words: Tensor) -> Tensor:
+    return (words * _weights(words, _STRIDES[0])).sum()
+
+
+def _weights(words: Tensor, stride: int) -> Tensor:
+    """Odd numbers without order, so that no bit is lost."""
+    return (torch.arange(1, words.numel() + 1, device=words.device) * stride) | 1
 
 
 def _memory(tensor: Tensor) -> Tensor:
