@@ -8,28 +8,26 @@ What is found becomes a `ReadingPlan`. A layer that cannot be read rightly is re
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from ontogeny.errors import ProbeError
 from ontogeny.extraction._forward.calling import Call, TextCall
-from ontogeny.extraction._forward.hooked_pass import place, run
 from ontogeny.extraction._forward.module_outputs import Path
 from ontogeny.extraction._rehearsal.axes import Axes, batch_axis, batch_first, token_axes
 from ontogeny.extraction._rehearsal.call_trials import first_that_runs, precision
-from ontogeny.extraction._rehearsal.chosen_tensor import Chosen, Entered, choose
+from ontogeny.extraction._rehearsal.chosen_tensor import Chosen, choose
 from ontogeny.extraction._rehearsal.mask_polarity import try_masks
 from ontogeny.extraction._rehearsal.pass_outputs import Key, Outputs, alike, width
+from ontogeny.extraction._rehearsal.passes import LOGITS, Passes
 from ontogeny.extraction._rehearsal.reading_plan import DEPENDS, ReadingPlan, Way
 from ontogeny.extraction._rehearsal.samples import sample, several, texts, varied
-from ontogeny.extraction._rehearsal.spatial_axes import Maps, space_axes
+from ontogeny.extraction._rehearsal.spatial_axes import space_axes
 from ontogeny.extraction.isolation import Observed, observing
-from ontogeny.extraction.layers import SURPRISAL, Entrance, Layer, choose_layers, module_of, plain_model
+from ontogeny.extraction.layers import SURPRISAL, Entrance, choose_layers, module_of, plain_model
 from ontogeny.extraction.model_inputs import Batch, ModelInputs
 from ontogeny.extraction.preserved import LeftBehindError, what_reading_changes
 from ontogeny.extraction.process_group import SINGLE_PROCESS, ProcessGroup
@@ -39,7 +37,6 @@ from ontogeny.extraction.surprisal import looks_ahead, picked_logits
 __all__ = ["rehearse"]
 
 _MOST_CALLS = 64
-_LOGITS = (SURPRISAL, 0)
 
 
 def rehearse(
@@ -63,9 +60,9 @@ def rehearse(
     base = sample(reader, batch_size)
     before = SavedState(bare, copied=lambda _: False)
     call, autocast, alone, counts = first_that_runs(bare, base, way, ranks, alone=batch_size == 1)
-    one = _Rehearsal(way, call, several(base) if not alone else base.only([0]))
+    stimuli = several(base) if not alone else base.only([0])
     with observing(bare, ranks, autocast=autocast) as seen:
-        plan = one.plan(seen, counts, alone=alone)
+        plan = _Rehearsal(_passes(seen, way, call, stimuli, counts), stimuli).plan(alone=alone)
     left = {**dict.fromkeys(before.restore(), "not as before"), **before.lost}
     if left:
         raise LeftBehindError(
@@ -77,128 +74,82 @@ def rehearse(
 
 @dataclass(slots=True)
 class _Rehearsal:
-    """The forward passes of a rehearsal, and what is concluded from them."""
+    """What is concluded from the passes."""
 
-    way: Way
-    call: Call
+    passes: Passes
     base: Batch
-    layers: dict[str, Layer] = field(default_factory=dict)
-    prefix: int = 0
-    patches: tuple[int, ...] = ()
-    entered: Entered = field(default_factory=Entered)
-    maps: Maps = field(default_factory=lambda: Maps(()))
+    refused: dict[str, str] = field(default_factory=dict)
 
-    def plan(self, seen: Observed, counts: Mapping[str, int], *, alone: bool) -> ReadingPlan:
+    def plan(self, *, alone: bool) -> ReadingPlan:
         """Read several times; the plan, as far as it is found here."""
-        way, model = self.way, seen.model
-        self.layers = choose_layers(
-            way.part(model), way.layers, named=way.named(model), ran=counts, text=way.modality == "text"
-        )
-        self.prefix = next(iter(_said(way.part(model), "num_prefix_tokens")), 0)
-        self.patches = _said(way.part(model), "num_patches")
+        passes, base = self.passes, self.base
         start = time.perf_counter()
-        whole = self._run(seen, self.base, around=self._watching(way.part(model)))
-        seconds = (time.perf_counter() - start) / self.base.size
-        draws = seen.drew()
-        fewer = self._run(seen, self.base if alone else self.base.only(range(self.base.size - 1)))
-        other = self._try(seen, varied(self.base.only(range(min(2, self.base.size)))))
-        calls, refused = self._calls(whole, fewer)
-        outputs: dict[str, Chosen] = {}
-        for name, key in calls.items():
-            found = self._chosen(key, whole, fewer, other)
-            if isinstance(found, str):
-                refused[name] = found
-            else:
-                outputs[name] = found
-        again = self._run(seen, self.base)
-        surprisal = self.layers.get(SURPRISAL, self) is None
-        if surprisal and (why := self._no_surprisal(seen, whole)):
-            refused[SURPRISAL] = why
-        asked = dict(calls)
-        if surprisal and SURPRISAL not in refused:
-            asked[SURPRISAL], outputs[SURPRISAL] = _LOGITS, Chosen(path=(), axes=Axes())
-        for name, chosen in outputs.items():
-            key = asked[name]
-            if not alike(whole.tensor(key, chosen.path), again.tensor(key, chosen.path)):
-                refused[name] = (
-                    "two readings of the same weights differ; it draws numbers that no seed reaches, or keeps state "
-                    "where it is not found"
-                )
-        self._try_masks(seen, {asked[name]: chosen for name, chosen in outputs.items()})
+        whole = passes.first(base)
+        seconds = (time.perf_counter() - start) / base.size
+        draws = passes.seen.drew()
+        fewer = passes.run(base if alone else base.only(range(base.size - 1)))
+        other = passes.attempt(varied(base.only(range(min(2, base.size)))))
+        calls = self._calls(whole, fewer)
+        found = self._outputs(calls, whole, fewer, other)
+        again = passes.run(base)
+        if surprisal := passes.surprisal and self._has_surprisal(whole):
+            calls[SURPRISAL], found[SURPRISAL] = LOGITS, Chosen(path=(), axes=Axes())
+        self._refuse_unlike(calls, found, whole, again)
+        self._try_masks({calls[name]: chosen for name, chosen in found.items()})
         if not alone:
-            usable = {asked[name]: found for name, found in outputs.items() if name not in refused}
-            alone, depending = self._depends_on_batch(seen, whole, usable)
-            refused.update({name: DEPENDS for name, key in asked.items() if key in depending})
-        kept = {name: key for name, key in calls.items() if name not in refused}
-        names = {id(module): name for name, module in way.named(model).items()}
+            alone = self._depends_on_batch(whole, {n: (calls[n], c) for n, c in found.items() if n not in self.refused})
+        kept = {n: key for n, key in calls.items() if n not in self.refused and n != SURPRISAL}
+        named = passes.way.named(passes.seen.model)
+        names = {id(module): name for name, module in named.items()}
         return ReadingPlan(
-            call=self.call,
+            call=passes.call,
             calls=kept,
-            modules={name: names[id(module_of(self.layers[name]))] for name, _ in kept.values()},
-            entrances=frozenset(name for name, layer in self.layers.items() if isinstance(layer, Entrance)),
-            outputs=outputs,
-            refused=refused,
+            modules={name: names[id(module_of(passes.layers[name]))] for name, _ in kept.values()},
+            entrances=frozenset(name for name, layer in passes.layers.items() if isinstance(layer, Entrance)),
+            outputs=found,
+            refused=self.refused,
             alone=alone,
             draws=draws,
             seconds=seconds,
-            width=sum(width(whole.tensor(key, outputs[name].path), outputs[name]) for name, key in kept.items()),
-            surprisal=surprisal and SURPRISAL not in refused,
+            width=sum(width(whole.tensor(key, found[name].path), found[name]) for name, key in kept.items()),
+            surprisal=surprisal and SURPRISAL not in self.refused,
         )
 
-    @contextmanager
-    def _watching(self, part: nn.Module) -> Iterator[None]:
-        """What enters the layers is noted, and the maps that pictures become."""
-        maps: AbstractContextManager[None] = nullcontext()
-        if self.base.n_tokens is None:
-            self.maps = Maps(tuple(self.base.inputs["pixels"].shape))
-            maps = self.maps.watching(part)
-        with maps, self.entered.watching(self.layers):
-            yield
+    def _outputs(self, calls: Mapping[str, Key], whole: Outputs, fewer: Outputs, other: Outputs) -> dict[str, Chosen]:
+        """Which tensor of each layer's output is read; a layer without any is refused."""
+        found: dict[str, Chosen] = {}
+        for name, key in calls.items():
+            chosen = self._chosen(key, whole, fewer, other)
+            if isinstance(chosen, str):
+                self.refused[name] = chosen
+            else:
+                found[name] = chosen
+        return found
 
-    def _try_masks(self, seen: Observed, read: Mapping[Key, Chosen]) -> None:
-        """See whether 1 in a mask that the model needs keeps a token."""
-        if isinstance(self.call, TextCall) and self.call.masks:
-            try_masks(lambda call, batch: self._run(seen, batch, call), self.call, self.base, read)
-
-    def _run(
-        self,
-        seen: Observed,
-        batch: Batch,
-        call: Call | None = None,
-        *,
-        around: AbstractContextManager[None] = nullcontext(),  # noqa: B008 - it has no state
-    ) -> Outputs:
-        out = Outputs()
-        self._fill(out, seen, batch, call or self.call, around)
-        return out
-
-    def _try(self, seen: Observed, batch: Batch) -> Outputs:
-        """As far as the model gets with inputs of another size."""
-        out = Outputs(failed=True)
-        with suppress(ProbeError):
-            self._fill(out, seen, batch, self.call, nullcontext())
-            out.failed = False
-        return out
-
-    def _fill(
-        self, out: Outputs, seen: Observed, batch: Batch, call: Call, around: AbstractContextManager[None]
+    def _refuse_unlike(
+        self, calls: Mapping[str, Key], found: Mapping[str, Chosen], whole: Outputs, again: Outputs
     ) -> None:
-        """One forward pass; where surprisal is read, its logits are looked at as a layer's output is."""
-        seen.again()
-        part, placed = self.way.part(seen.model), place(batch, seen.model)
-        with around:
-            out.returned = run(part, placed, call=call, layers=self.layers, take=out.take, ids=self.way.ids)
-        if batch.n_tokens is not None and self.layers.get(SURPRISAL, self) is None:
-            logits = picked_logits(out.returned, batch.inputs["input_ids"])
-            if logits is not None:
-                out.take(*_LOGITS, logits)
+        """Layers that two readings of the same weights differ in."""
+        for name, chosen in found.items():
+            if not alike(whole.tensor(calls[name], chosen.path), again.tensor(calls[name], chosen.path)):
+                self.refused[name] = (
+                    "two readings of the same weights differ; it draws numbers that no seed reaches, or keeps state "
+                    "where it is not found"
+                )
 
-    def _calls(self, whole: Outputs, fewer: Outputs) -> tuple[dict[str, Key], dict[str, str]]:
-        """Name -> (module, number of the call) of all that ran, and why the others are refused."""
-        wanted = [self.way.layers] if isinstance(self.way.layers, str) else list(self.way.layers)
+    def _try_masks(self, read: Mapping[Key, Chosen]) -> None:
+        """See whether 1 in a mask that the model needs keeps a token."""
+        call = self.passes.call
+        if isinstance(call, TextCall) and call.masks:
+            try_masks(lambda other, batch: self.passes.run(batch, other), call, self.base, read)
+
+    def _calls(self, whole: Outputs, fewer: Outputs) -> dict[str, Key]:
+        """Name -> (module, number of the call) of all that ran; the others are refused."""
+        layers = self.passes.way.layers
+        wanted = [layers] if isinstance(layers, str) else list(layers)
         calls: dict[str, Key] = {}
-        refused: dict[str, str] = {}
-        for name, module in ((name, module_of(layer)) for name, layer in self.layers.items()):
+        refused = self.refused
+        for name, module in ((name, module_of(layer)) for name, layer in self.passes.layers.items()):
             if module is None:
                 continue
             n = sum(key[0] == name for key in whole.caught)
@@ -215,14 +166,14 @@ class _Rehearsal:
                 names = {f"{name}[{i}]" if n > 1 else name: (name, i) for i in range(n)}
                 asked = {numbered: key for numbered, key in names.items() if numbered in wanted}
                 calls.update(asked or names)
-        return calls, refused
+        return calls
 
     def _chosen(self, key: Key, whole: Outputs, fewer: Outputs, other: Outputs) -> Chosen | str:
         """Which tensor of one layer's output is read, or why there is none."""
         if not whole.caught[key]:
             return f"the layer returned {whole.kinds[key]} without a tensor in it"
         axes = partial(self._axes, key, whole, fewer, other)
-        entered = self.entered.shapes.get(key[0])
+        entered = self.passes.entered.shapes.get(key[0])
         return choose(whole.caught[key], axes, entered, text=self.base.n_tokens is not None)
 
     def _axes(self, key: Key, whole: Outputs, fewer: Outputs, other: Outputs, path: Path) -> Axes | str:
@@ -245,9 +196,9 @@ class _Rehearsal:
         if tokens is not None:
             shorter = varied(self.base).n_tokens or 0
             return token_axes(a.shape, shape, (tokens, shorter), batch)
-        module = module_of(self.layers[key[0]])
+        module = module_of(self.passes.layers[key[0]])
         assert module is not None  # noqa: S101 - it was run
-        found = space_axes(a.shape, shape, batch, module, self.maps)
+        found = space_axes(a.shape, shape, batch, module, self.passes.maps)
         return Axes(batch=batch, positions=found.positions, prefix=self._prefix(a, found), why=found.why)
 
     def _prefix(self, x: Tensor, axes: Axes) -> int:
@@ -257,25 +208,25 @@ class _Rehearsal:
         """
         if axes.positions is None or len(axes.positions) != 1:
             return 0
+        part = self.passes.part
+        prefix = next(iter(_said(part, "num_prefix_tokens")), 0)
         n = x.shape[axes.positions[0]]
-        places = self.patches or [k * k for k in range(1, 200)]
-        return self.prefix if n - self.prefix in places and n not in places else 0
+        places = _said(part, "num_patches") or [k * k for k in range(1, 200)]
+        return prefix if n - prefix in places and n not in places else 0
 
-    def _depends_on_batch(self, seen: Observed, whole: Outputs, axes: Mapping[Key, Chosen]) -> tuple[bool, set[Key]]:
-        """Whether a stimulus alone gives something else than in the batch.
+    def _depends_on_batch(self, whole: Outputs, read: Mapping[str, tuple[Key, Chosen]]) -> bool:
+        """Whether each has to be read alone, since it gives something else than in the batch.
 
-        Returns:
-            Whether each has to be read alone; and, where none can be, the layers that depend on the batch.
+        Where none can be, the layers that depend on the batch are refused.
         """
-        depending: set[Key] = set()
+        depending: set[str] = set()
         can_be_alone = True
         for i in sorted({0, self.base.size // 2, self.base.size - 1}):
-            few = self._try(seen, self.base.only([i]))
-            if can_be_alone and few.failed:
-                can_be_alone = False
+            few = self.passes.attempt(self.base.only([i]))
+            can_be_alone = can_be_alone and not few.failed
             if not can_be_alone:
-                few = self._try(seen, self.base.only([i, (i + 1) % self.base.size]))
-            for key, found in axes.items():
+                few = self.passes.attempt(self.base.only([i, (i + 1) % self.base.size]))
+            for name, (key, found) in read.items():
                 together, apart = whole.tensor(key, found.path), few.tensor(key, found.path)
                 if (
                     together is None
@@ -283,24 +234,42 @@ class _Rehearsal:
                     or apart.ndim != together.ndim
                     or not alike(batch_first(together, found.axes)[i], batch_first(apart, found.axes)[0])
                 ):
-                    depending.add(key)
-        return (bool(depending), set()) if can_be_alone else (False, depending)
+                    depending.add(name)
+        if not can_be_alone:
+            self.refused.update({name: DEPENDS for name in read if name in depending})
+        return can_be_alone and bool(depending)
 
-    def _no_surprisal(self, seen: Observed, whole: Outputs) -> str:
+    def _has_surprisal(self, whole: Outputs) -> bool:
+        """Else it is refused."""
         ids = self.base.inputs["input_ids"] if self.base.n_tokens is not None else None
+        before = picked_logits(whole.returned, ids) if ids is not None else None
         if ids is None:
-            return "'surprisal' is for text"
-        before = picked_logits(whole.returned, ids)
-        if before is None:
-            return "'surprisal' needs logits of shape batch x tokens x vocabulary, and the model gives none"
-        if ids.shape[1] < 2:
-            return "'surprisal' needs texts of two tokens or more"
+            why = "'surprisal' is for text"
+        elif before is None:
+            why = "'surprisal' needs logits of shape batch x tokens x vocabulary, and the model gives none"
+        elif ids.shape[1] < 2:
+            why = "'surprisal' needs texts of two tokens or more"
+        elif self._looks_ahead(ids, before):
+            why = "'surprisal' is for causal language models, and this one's logits at a token depend on later tokens"
+        else:
+            return True
+        self.refused[SURPRISAL] = why
+        return False
+
+    def _looks_ahead(self, ids: Tensor, before: Tensor) -> bool:
+        """Whether logits move with a later token."""
         changed = ids.clone()
         changed[:, -1] = (changed[:, -1] + 1) % before.shape[-1]
-        after = picked_logits(self._run(seen, texts(changed, self.base.rows)).returned, ids)
-        if after is None or looks_ahead(before, after):
-            return "'surprisal' is for causal language models, and this one's logits at a token depend on later tokens"
-        return ""
+        after = picked_logits(self.passes.run(texts(changed, self.base.rows)).returned, ids)
+        return after is None or looks_ahead(before, after)
+
+
+def _passes(seen: Observed, way: Way, call: Call, stimuli: Batch, counts: Mapping[str, int]) -> Passes:
+    """Of the layers that the user wants."""
+    text = way.modality == "text"
+    layers = choose_layers(way.part(seen.model), way.layers, named=way.named(seen.model), ran=counts, text=text)
+    shape = tuple(stimuli.inputs["pixels"].shape) if stimuli.n_tokens is None else None
+    return Passes(seen, way, call, layers, shape)
 
 
 def _said(model: nn.Module, attribute: str) -> tuple[int, ...]:
