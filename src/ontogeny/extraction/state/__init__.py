@@ -3,6 +3,6 @@
 from ontogeny.extraction.state._entry import CannotRestoreError
 from ontogeny.extraction.state._kinds import first_uninitialised, tensor_parts
 from ontogeny.extraction.state._random import SavedRandom
-from ontogeny.extraction.state._walk import SavedState
+from ontogeny.extraction.state._saved_state import SavedState
 
 __all__ = ["CannotRestoreError", "SavedRandom", "SavedState", "first_uninitialised", "tensor_parts"]
