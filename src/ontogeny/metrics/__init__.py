@@ -1,6 +1,7 @@
 """Metrics: features x targets -> one value for each ROI of each subject.
 
 ridge/          Ridge: cross-validated linear predictivity; UniqueVariance: what a layer adds   (voxels)
+encoding_models/ Encoding: any regressor of scikit-learn's kind          (voxels)
 rsa.py          RSA: dissimilarity matrices compared                    (voxels or geometry)
 cka.py          CKA: centred kernels compared                           (voxels or geometry)
 procrustes.py   Procrustes: shapes after the best rotation              (voxels or geometry)
@@ -31,6 +32,9 @@ from ontogeny.metrics.cca import (
 )
 from ontogeny.metrics.cka import (
     CKA,
+)
+from ontogeny.metrics.encoding_models.encoding import (
+    Encoding,
 )
 from ontogeny.metrics.folds import (
     Folds,
@@ -69,6 +73,7 @@ __all__ = [
     "CKNNA",
     "RSA",
     "CycleKNN",
+    "Encoding",
     "Folds",
     "LayerGeometry",
     "Metric",
