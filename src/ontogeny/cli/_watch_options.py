@@ -46,7 +46,9 @@ def _switched(name: str, value: Any) -> Any:
     parts = _parts(get_type_hints(Options)[name])
     word = value[0] if isinstance(value, tuple) and len(value) == 1 else value
     can_be = bool in parts or Literal[False] in parts
-    return _SWITCHES.get(word.lower(), value) if can_be and isinstance(word, str) else value
+    if can_be and isinstance(word, str) and word.lower() in _SWITCHES:
+        return _SWITCHES[word.lower()]
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _parameter(name: str) -> Parameter:

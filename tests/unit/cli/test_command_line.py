@@ -108,7 +108,7 @@ def test_what_a_model_is_read_with_is_declared_by_watch_alone(verb):
     made = given(parse([verb, "--benchmark", "planted-vision", *words]).run.keywords["reading"])
     assert made.keys() <= Options.__annotations__.keys()
     assert made == {
-        "tokenizer": "gpt2", "layers": ("late", "0"), "pooling": ("mean",), "batch_size": 3, "image_type": "array",
+        "tokenizer": "gpt2", "layers": ["late", "0"], "pooling": ["mean"], "batch_size": 3, "image_type": "array",
         "truncation": 12, "module": "net", "call": "m:f", "transform": "m:tf",
     }  # fmt: skip
 

@@ -36,7 +36,7 @@ def test_options_of_watch_and_lists_have_the_same_names_in_a_file(tmp_path):
     got = parse(["replay", "tiny", "--config", str(tmp_path / "c.yaml"), "--steps", "1"]).run.keywords
     assert got["benchmark"] == ("planted-vision", "planted-captions")
     assert got["checkpoints"].steps == "1"
-    expected = {"layers": ("late", "0"), "controls": False, "task": False, "batch_size": 3, "weights": "ema"}
+    expected = {"layers": ["late", "0"], "controls": False, "task": False, "batch_size": 3, "weights": "ema"}
     assert given(got["reading"]) == expected
 
 
