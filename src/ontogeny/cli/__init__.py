@@ -26,7 +26,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, cast
 
-from cyclopts import App, CycloptsError, Group, Parameter, UnknownCommandError
+from cyclopts import App, CycloptsError, Group, Parameter, UnknownCommandError, UnusedCliTokensError
 
 from ontogeny import __version__
 from ontogeny._messages import printable
@@ -97,11 +97,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(words: list[str]) -> int:
     verbose = False
     try:
-        with redirect_stdout(cast("Any", PlainOutput(sys.stdout))):
-            call = parse(words)
-            verbose = call.verbose
-            with _loudness(call):
-                return int(call.run() or 0)
+        call = parse(words)
+        verbose = call.verbose
+        with redirect_stdout(cast("Any", PlainOutput(sys.stdout))), _loudness(call):
+            return int(call.run() or 0)
     except BrokenPipeError:
         raise
     except KeyboardInterrupt:
@@ -222,7 +221,9 @@ def _refused(words: Sequence[str], error: Exception, *, verbose: bool = False) -
     if isinstance(error, CycloptsError):
         error.verbose = False
         unknown = isinstance(error, UnknownCommandError) and not verb
-        said = _no_verb(words) if unknown else f"{error} See `{command} --help`"
+        more = f"takes no further words: {' '.join(error.unused_tokens or ())}."
+        text = more if isinstance(error, UnusedCliTokensError) else str(error)
+        said = _no_verb(words) if unknown else f"{text} See `{command} --help`"
     elif isinstance(error, OntogenyError | OSError):
         said = str(error)
     else:

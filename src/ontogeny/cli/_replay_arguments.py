@@ -123,9 +123,9 @@ class Asked:
         return {name: value for name, value in wanted.items() if value}
 
     @property
-    def weights(self) -> str:
+    def weights(self) -> Any:
         """Which of a Lightning checkpoint."""
-        return str(given(self.reading).get("weights", "raw"))
+        return given(self.reading).get("weights", "raw")
 
     def series(self, source: str) -> Any:
         """The series that a source names, at the steps that are wanted."""

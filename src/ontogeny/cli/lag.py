@@ -140,9 +140,9 @@ def _map(paths: Sequence[str], which: Selection, how: Comparison) -> _Found:
     if len(paths) > 1:
         raise LagError("--map reads one record at a time")
     task, columns = how.task or "loss", which.where
-    cells = {f"{name}s": which.lists[name] for name in ("roi", "layer") if columns.pop(name, None)}
-    draws = {"seed": how.seed, "surrogates": how.surrogates}
-    found = leads_map(Record.open(paths[0]), task=task, **columns, **cells, **draws)
+    cells: dict[str, Any] = {f"{name}s": which.lists[name] for name in ("roi", "layer") if columns.pop(name, None)}
+    cells |= {"seed": how.seed, "surrogates": how.surrogates}
+    found = leads_map(Record.open(paths[0]), task=task, **columns, **cells)
     lines = lead_text.map_lines(f"{paths[0]} against held-out {task}", found)
     return _Found(lines=lines, content=found.to_dict(), figures=lambda: [map_figure(found, paths[0])])
 
@@ -181,7 +181,7 @@ def _runs_of(path: str, which: Selection, how: Comparison, log: LogColumns, *, n
     from ontogeny.lag import run_from_record, runs_of_log
     from ontogeny.record import Record
 
-    both = {"name": name, "task_log": how.task_log, "match": how.match}
+    both: dict[str, Any] = {"name": name, "task_log": how.task_log, "match": how.match}
     if (Path(path) / "record.json").is_file():
         task = how.task or (None if how.task_log else "loss")
         if task is None:

@@ -48,6 +48,7 @@ def test_how_much_is_said_is_asked_for_before_and_behind_every_verb(verb):
         (["lag", "r", "--match", "nearset"], 'Did you mean "nearest"?'),
         (["lag", "r", "--seed", "x"], '--seed: unable to convert "x" into int'),
         (["lag", "r", "--roi"], "--roi requires at least 1 element"),
+        (["record", "show", "r", "s"], "ontogeny record: takes no further words: s."),
         (["lag"], "PATHS requires an argument"),
         (["replay", "tiny"], "--benchmark requires an argument"),
         (["map", "r", "--space", "b", "--step", "1", "--series"], "--step, --series"),

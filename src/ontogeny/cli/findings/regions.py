@@ -61,12 +61,12 @@ def regions(
 
     if networks and not published.published:
         raise ConfigError("--networks are those of a published table; give --groups with a record")
-    table = lambda: published_regions(published.modality)  # noqa: E731
-    cells, _ = cells_of(paths, which, lambda: table()[0], named=published.published, scores=scores)
+    name, of = published.published, published.modality
+    cells, _ = cells_of(paths, which, lambda: published_regions(of)[0], named=name, scores=scores)
     network_of = groups_of(groups)
     asked = network_of is not None or networks
-    if network_of is None and published.published:
-        network_of = table()[1]
+    if network_of is None and name:
+        network_of = published_regions(of)[1]
     chosen = grouped(cells, network_of) if asked and network_of else cells
     deliver(resembled(chosen, raw=scores.raw, seed=seed), partial(figures, groups=network_of), output)
 
