@@ -29,6 +29,7 @@ import yaml
 from cyclopts import CycloptsError
 
 from ontogeny.cli import main, parse
+from ontogeny.errors import OntogenyError
 
 ROOT = Path(__file__).resolve().parents[2]
 LANGUAGES = ("python", "sh", "yaml", "text")
@@ -183,10 +184,12 @@ def _ontogeny(words: list[str], block: Block) -> None:
 
 
 def parsed(words: list[str], where: str) -> None:
-    """The command line takes these words; nothing is run."""
+    """The command line takes these words, and the files of this project that they name; nothing is run."""
     try:
-        parse(words)
-    except CycloptsError as error:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(ROOT)
+            parse(words)
+    except (CycloptsError, OntogenyError) as error:
         raise AssertionError(f"{where}: ontogeny {' '.join(words)} is not understood: {error}") from error
 
 

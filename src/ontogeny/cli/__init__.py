@@ -1,16 +1,4 @@
-"""The command line: one file per verb, a function with a typed signature, imported when it is called.
-
-ontogeny demo      train two small models, watched, and write the report
-ontogeny doctor    what would be read, does it fit, what does it cost
-ontogeny data      list, get, build, show, verify and export data sets
-ontogeny replay    score a series of saved checkpoints
-ontogeny record    what a record holds, questions to it, compaction
-ontogeny report    pictures and one offline page from a record
-ontogeny map       scores of a record back in the brain
-ontogeny lag       which moves first, alignment or performance
-ontogeny findings  the study's other questions: better models, modalities, regions, depth, scale, when
-ontogeny wandb     charts, pages and records on Weights & Biases
-"""
+"""The command line: one file per verb, a function with a typed signature, imported when it is called."""
 
 from __future__ import annotations
 
@@ -131,7 +119,7 @@ def _app(verb: str | None) -> App:
         help="Watch a model become brain-like while it trains.",
         help_epilogue=None if verb else _EXAMPLES,
         help_format="plaintext",
-        default_parameter=Parameter(negative=(), show_default=_shown),
+        default_parameter=Parameter(negative=(), show_default=_shown, allow_repeating=True),
     )
     for name, (place, about) in _VERBS.items():
         app.command(f"ontogeny.cli.{place}", name=name, help=None if name == verb else about)

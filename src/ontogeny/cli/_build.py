@@ -1,30 +1,25 @@
-"""`ontogeny data build | atlas`: a benchmark folder from plain tables, or from images of the brain."""
+"""`ontogeny data build`: a benchmark folder from plain tables, or from images of the brain."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import Group, Parameter
+from cyclopts import Parameter
 
 from ontogeny.cli._benchmark_folder import show_folder, verify_here
+from ontogeny.cli._image_options import ImageOptions, files_of, given_images
 from ontogeny.cli._output import say
-from ontogeny.cli._vocabulary import Names, Pairs, Seed
-from ontogeny.errors import ConfigError, nearest
+from ontogeny.cli._vocabulary import Names, Seed
+from ontogeny.errors import ConfigError
 
 if TYPE_CHECKING:
     from ontogeny.datasets.own_data.build_benchmark import About
-    from ontogeny.datasets.own_data.image_files import Images
 
-__all__ = ["atlas", "build"]
+__all__ = ["build"]
 
-_IMAGES = Group(
-    "Images of the brain, in place of --responses and --rois",
-    help="FILE is of the subject in its name (sub-01_...), of SUBJECT in SUBJECT=FILE, or (table, atlas) of all.",
-)
-_Files = Annotated[tuple[str, ...], Parameter(consume_multiple=1, metavar="[SUBJECT=]FILE")]
 _FileOfSubject = Annotated[tuple[str, ...], Parameter(consume_multiple=1, metavar="SUBJECT=FILE")]
 _Rdms = Annotated[tuple[str, ...], Parameter(consume_multiple=1, metavar="SUBJECT:ROI=FILE")]
 
@@ -85,57 +80,16 @@ class Folds:
     """How stimuli are split.
 
     Args:
-        groups: stimulus column with groups that folds must not split. folds: shuffled (of independent stimuli),
-        groups (never split), contiguous (in the table's order), column (fold). n_folds: how many. seed: of shuffled
-        folds.
+        groups: stimulus column with groups that folds must not split.
+        folds: shuffled (stimuli are independent), groups (never split), contiguous (blocks in order), column (fold).
+        n_folds: how many.
+        seed: of shuffled folds.
     """
 
     groups: Annotated[str | None, Parameter(metavar="COLUMN")] = None
     folds: Literal["shuffled", "groups", "contiguous", "column"] | None = None
     n_folds: int = 5
     seed: Seed = 0
-
-
-@Parameter(name="*", group=_IMAGES)
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageOptions:
-    """Images of the brain.
-
-    Args:
-        betas: 4-D, one or one per run; NIfTI, CIFTI, GIFTI.
-        table: stimulus_id and run, one row per volume.
-        atlas: label image; of surfaces one per hemisphere.
-        labels: index and name; else in the atlas, or the .tsv beside it.
-        roi: which of the atlas's regions; all where not given.
-        bids: find all this in BIDS derivatives, by name.
-        subject: with --bids, which; all where not given.
-        select: with --bids, in the betas' names: space=T1w.
-        select_atlas: in the atlas's name.
-        resample: put the atlas on the betas' grid, nearest neighbour; kept in made_by.
-        no_zscore: do not z-score each voxel within each run.
-        blocks: time series, a table row per volume: averages of blocks, moved by so many volumes (about 5 s).
-        order: of the volumes within a run; where not given that of the rows, refused where onsets fall.
-        leave_out: what the table calls rows in which no stimulus was shown: fixation, n/a (an empty cell).
-        shared: only the stimuli that all subjects saw.
-        voxelwise: each voxel a region of its own: a curve per voxel.
-    """
-
-    betas: _Files = ()
-    table: _Files = ()
-    atlas: _Files = ()
-    labels: Path | None = None
-    roi: Annotated[Names, Parameter(alias="--regions")] = ()
-    bids: Annotated[Path | None, Parameter(metavar="FOLDER")] = None
-    subject: Annotated[Names, Parameter(alias="--subjects")] = ()
-    select: Pairs = ()
-    select_atlas: Pairs = ()
-    resample: bool = False
-    no_zscore: bool = False
-    blocks: Annotated[int | None, Parameter(metavar="SHIFT")] = None
-    order: Literal["rows", "onset"] | None = None
-    leave_out: Names = ()
-    shared: bool = False
-    voxelwise: bool = False
 
 
 def build(
@@ -195,8 +149,8 @@ def build(
     built = made_of(
         _stimuli(tables, images),
         about=_about(facts, folder, images),
-        responses={**_files("--responses", tables.responses), **given_images(images)},
-        rois=_files("--rois", tables.rois),
+        responses={**files_of("--responses", tables.responses), **given_images(images)},
+        rois=files_of("--rois", tables.rois),
         geometries=_geometries(tables.geometry),
         split=Split(
             how=split.folds or ("groups" if split.groups else "shuffled"),
@@ -241,125 +195,9 @@ def _stimuli(tables: Tables, images: ImageOptions) -> Path:
 
 def _geometries(given: Sequence[str]) -> dict[tuple[str, str], Path]:
     out = {}
-    for key, file in _files("--geometry", given).items():
+    for key, file in files_of("--geometry", given).items():
         subject, colon, roi = key.partition(":")
         if not colon:
             raise ConfigError(f"--geometry: expected SUBJECT:ROI=FILE, got {key!r}={str(file)!r}")
         out[subject, roi] = file
     return out
-
-
-def atlas(
-    name: str,
-    options: Pairs = (),
-    /,
-    *,
-    out: Annotated[Path, Parameter(metavar="FOLDER")],
-) -> None:
-    """Fetch an atlas through nilearn.
-
-    (pip install '.[nilearn]'): a label image and its table, as --atlas takes them. Nothing is downloaded but by this
-    command; what nilearn has in its folder already is used.
-
-      ontogeny data atlas schaefer2018 n_rois=100 resolution_mm=2 --out atlases/
-      ontogeny data atlas harvard-oxford atlas_name=cort-maxprob-thr25-2mm --out atlases/
-      ontogeny data atlas destrieux-surface --out atlases/              fsaverage5, both hemispheres
-
-    An atlas lies in a template's space. `ontogeny data build --resample` puts it on the grid of betas in that same
-    space; betas in a subject's own space need an atlas in that space.
-
-    Args:
-        name: schaefer2018, yeo2011, harvard-oxford, destrieux2009, destrieux-surface, aal, ...
-        options: nilearn's own options of this atlas.
-        out: folder to write to.
-    """
-    from ontogeny.neuroimaging.atlases import fetch_atlas
-
-    given = {key: int(value) if value.isdigit() else value for key, value in _pairs("options", options).items()}
-    for path in fetch_atlas(name, out, **given):
-        say(f"wrote {path}")
-    say("licence and whom to cite are in the .txt beside it")
-
-
-def given_images(given: ImageOptions) -> dict[str, Images]:
-    """Subject -> images; empty where the command line has none.
-
-    Raises:
-        ConfigError: a file whose subject is not said, a subject without betas.
-        DataError: see `bids_images`.
-    """
-    from ontogeny.datasets.own_data.bids_derivatives import bids_images
-    from ontogeny.datasets.own_data.image_files import Images
-
-    files = {name: _by_subject(name, getattr(given, name)) for name in ("betas", "table", "atlas")}
-    found: dict[str, Images] = {}
-    if given.bids is not None:
-        found = bids_images(
-            given.bids,
-            subjects=given.subject,
-            betas=_pairs("--select", given.select),
-            atlas=_pairs("--select-atlas", given.select_atlas),
-            with_atlas=not given.atlas,
-        )
-    elif given.betas:
-        found = {subject: Images(betas=paths, table=(), atlas=()) for subject, paths in files["betas"].items()}
-    elif given.table:
-        found = {subject: Images(betas=(), table=(), atlas=()) for subject in files["table"]}
-    if "" in found:
-        raise ConfigError(
-            f"whose is {(files['betas'] or files['table'])[''][0]}? Write SUBJECT=FILE, or name it sub-SUBJECT_..."
-        )
-    for option in ("betas", "table", "atlas"):
-        for subject in files[option].keys() - {"", *found}:
-            raise ConfigError(f"--{option} names subject {subject!r}, which has no betas. {nearest(subject, found)}")
-    return {subject: _completed(subject, images, files, given) for subject, images in found.items()}
-
-
-def _completed(
-    subject: str, images: Images, files: dict[str, dict[str, tuple[Path, ...]]], given: ImageOptions
-) -> Images:
-    from ontogeny.neuroimaging.volume_matching import RowRules
-
-    own = {name: files[name].get(subject) or files[name].get("") for name in files}
-    return replace(
-        images,
-        betas=own["betas"] or images.betas,
-        table=own["table"] or images.table,
-        atlas=own["atlas"] or images.atlas,
-        labels=given.labels,
-        regions=tuple(given.roi),
-        resample=given.resample,
-        zscore=not given.no_zscore,
-        blocks=given.blocks,
-        voxelwise=given.voxelwise,
-        shared=given.shared,
-        rules=RowRules(order=given.order or "checked", leave_out=tuple(given.leave_out)),
-    )
-
-
-def _by_subject(option: str, given: Sequence[str]) -> dict[str, tuple[Path, ...]]:
-    from ontogeny.neuroimaging.bids_names import bids_name
-
-    out: dict[str, tuple[Path, ...]] = {}
-    for text in given:
-        key, equals, file = text.partition("=")
-        if equals and not (key and file):
-            raise ConfigError(f"--{option}: expected SUBJECT=FILE or FILE, got {text!r}")
-        path = Path(file if equals else text)
-        subject = key.removeprefix("sub-") if equals else bids_name(path).entities.get("sub", "")
-        out[subject] = (*out.get(subject, ()), path)
-    return out
-
-
-def _files(option: str, given: Sequence[str]) -> dict[str, Path]:
-    return {key: Path(file) for key, file in _pairs(option, given, what="SUBJECT=FILE").items()}
-
-
-def _pairs(option: str, given: Sequence[str], *, what: str = "KEY=VALUE") -> dict[str, str]:
-    pairs = [text.partition("=") for text in given]
-    for text, (key, equals, value) in zip(given, pairs, strict=True):
-        if not (key and equals and value):
-            raise ConfigError(f"{option}: expected {what}, got {text!r}")
-        if [other for other, _, _ in pairs].count(key) > 1:
-            raise ConfigError(f"{option}: {key!r} is given twice")
-    return {key: value for key, _, value in pairs}

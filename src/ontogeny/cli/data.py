@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from ontogeny.cli._build import atlas, build
+from ontogeny.cli._build import build
+from ontogeny.cli._image_options import atlas
 from ontogeny.cli._output import print_json, print_table, say
 from ontogeny.cli._vocabulary import AsJson, Out
 from ontogeny.datasets.data_paths import cache_folder, check_file, data_folders, is_here, locate, place

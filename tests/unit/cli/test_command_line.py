@@ -9,6 +9,7 @@ import sys
 import pytest
 from tests.unit.lag.test_across_runs import record_of
 
+from ontogeny import cli
 from ontogeny.cli import main, parse
 from ontogeny.cli._vocabulary import Selection
 from ontogeny.simulated.planted_leads import planted_lead
@@ -29,6 +30,12 @@ ABOUT_SCORES = [
 @pytest.mark.parametrize("verb", ABOUT_SCORES, ids=" ".join)
 def test_scores_are_chosen_by_the_same_words_everywhere(verb):
     assert parse([*verb, *CHOICES, "--subject", "s1", "s2"]).run.keywords["which"] == CHOSEN
+
+
+def test_an_option_that_is_given_again_is_the_last_one_and_lists_grow():
+    asked = parse(["lag", "r", "--seed", "1", "--roi", "V1", "--seed=2", "--roi", "V4", "IT"]).run.keywords
+    assert asked["how"].seed == 2
+    assert asked["which"].roi == ("V1", "V4", "IT")
 
 
 @pytest.mark.parametrize("verb", [*ABOUT_SCORES, ["demo"], ["data", "list"], ["wandb", "spec", "x"]], ids=" ".join)
@@ -165,3 +172,24 @@ def test_best_of_several_regions(planted, capsys):
 def test_models_are_compared_by_one_metric(planted, capsys):
     assert main(["findings", "across", planted, "--metric", "a", "b"]) == 2
     assert "one --metric on one --benchmark, over all else; got --metric a b" in capsys.readouterr().err
+
+
+def commands(app, name=""):
+    """Every function behind a verb, by its words."""
+    for word in app:
+        if not word.startswith("-"):
+            yield from commands(app[word], f"{name} {word}".strip())
+    if app.default_command is not None:
+        yield name, app
+
+
+def test_every_option_of_every_verb_says_what_it_is():
+    found = dict(commands(cli._app("")))
+    assert {"data build", "findings when", "wandb log", "map", "replay"} <= found.keys()
+    silent = [
+        f"{name} {option.name}"
+        for name, app in found.items()
+        for option in app.assemble_argument_collection(parse_docstring=True)
+        if option.show and not option.parameter.help
+    ]
+    assert silent == []
