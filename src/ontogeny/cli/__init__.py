@@ -63,7 +63,7 @@ _INTERRUPTED = 130
 class Call:
     """What a command line asks for: a verb with its arguments, and how much is said beside its answer."""
 
-    run: partial[int | None]
+    run: partial[Any]
     quiet: bool = False
     verbose: bool = False
 
