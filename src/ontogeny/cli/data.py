@@ -41,12 +41,9 @@ the user's cache folder. Simulated worlds are part of the package and need no fi
 show, verify and export take a folder too.
 """,
 )
-app.command(build)
-app.command(atlas)
 Name = Annotated[str, Parameter(help="see `ontogeny data list`, or a benchmark folder")]
 
 
-@app.command(name="list")
 def listing(*, as_json: AsJson = False) -> None:
     """What there is, and where it was found."""
     rows = [(s.name, s.kind, _state(s), s.title) for s in SOURCES]
@@ -58,7 +55,6 @@ def listing(*, as_json: AsJson = False) -> None:
     say(f"\nlooked in {', then '.join(str(folder) for folder in data_folders())}")
 
 
-@app.command
 def get(name: str, /, *, out: Out = None) -> int:
     """Download, resumed and checked.
 
@@ -100,7 +96,6 @@ def get(name: str, /, *, out: Out = None) -> int:
     return 0
 
 
-@app.command
 def show(name: Name, /) -> None:
     """What it holds, how it was made, whom to cite.
 
@@ -127,7 +122,6 @@ def show(name: Name, /) -> None:
     return _terms(source)
 
 
-@app.command
 def verify(name: Name, /) -> int:
     """Compare the bytes with the pinned ones.
 
@@ -151,7 +145,6 @@ def verify(name: Name, /) -> int:
     return 2 if wrong else 0
 
 
-@app.command
 def export(name: Name, out: Path, /, *, to: Literal["datasets", "rsatoolbox", "xarray"]) -> None:
     """A benchmark -> other libraries' layouts.
 
@@ -263,3 +256,8 @@ def _is_right(file: PinnedFile) -> bool:
         return False
     say(f"right    {path}")
     return True
+
+
+app.command(listing, name="list")
+for _verb in (get, show, verify, build, atlas, export):
+    app.command(_verb)

@@ -49,7 +49,6 @@ class Answer:
     as_json: AsJson = False
 
 
-@app.command
 def show(record: Record, /, *, as_json: AsJson = False) -> None:
     """Rows, bytes, steps, benchmarks.
 
@@ -98,7 +97,6 @@ def _files(folder: Path, pattern: str) -> tuple[int, int]:
     return len(found), sum(path.stat().st_size for path in found)
 
 
-@app.command
 def best(
     record: Record,
     /,
@@ -134,7 +132,6 @@ def best(
     _answer(_open(record).best(of, by=by, memory=answer.memory, **named), answer)
 
 
-@app.command
 def query(
     record: Record,
     sql: Annotated[str, Parameter(metavar="SQL")],
@@ -166,7 +163,6 @@ def query(
     _answer(_open(record).query(sql, memory=answer.memory, files=files), answer)
 
 
-@app.command
 def compact(record: Record, /) -> None:
     """Move all rows into Parquet.
 
@@ -204,3 +200,7 @@ def _answer(found: Any, answer: Answer) -> None:
         print_json(found.to_dict(orient="records"))
     else:
         say(found.to_string(index=False))
+
+
+for _verb in (show, best, query, compact):
+    app.command(_verb)

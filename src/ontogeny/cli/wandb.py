@@ -36,7 +36,6 @@ same charts as pictures. Needs no connection with WANDB_MODE=offline; `wandb syn
 )
 
 
-@app.command
 def register(*, entity: str = "", access: Literal["private", "public"] = "private") -> None:
     """Make both charts known to a Weights & Biases account.
 
@@ -60,7 +59,6 @@ def register(*, entity: str = "", access: Literal["private", "public"] = "privat
     say(f"to draw runs with them: export ONTOGENY_WANDB_CHARTS={made[0].rpartition('/')[0] or entity}")
 
 
-@app.command
 def spec(name: str, /) -> None:
     """Print a chart's specification (Vega-Lite, JSON).
 
@@ -77,7 +75,6 @@ def spec(name: str, /) -> None:
     say(spec_text(name).removesuffix("\n"))
 
 
-@app.command
 def log(record: Record, /, *, project: str, entity: str | None = None, name: str | None = None) -> None:
     """Log a finished record into a new run.
 
@@ -102,7 +99,6 @@ def log(record: Record, /, *, project: str, entity: str | None = None, name: str
     say(f"logged {done.probes} probes of {opened.folder}: {done.where}")
 
 
-@app.command
 def workspace(*, entity: str, project: str) -> None:
     """Lay out a page.
 
@@ -118,3 +114,7 @@ def workspace(*, entity: str, project: str) -> None:
     from ontogeny.sinks.wandb_account import save_workspace
 
     say(f"saved {save_workspace(entity=entity, project=project)}")
+
+
+for _verb in (register, spec, log, workspace):
+    app.command(_verb)
