@@ -93,12 +93,12 @@ def _examined(benchmarks: list[Any], made: Any, address: str, options: dict[str,
     from ontogeny.monitoring.preflight import describe_benchmark, preflight
     from ontogeny.monitoring.preflight_report import ANYTHING, Obstacle, PreflightReport, failure, untokenized, ways
 
-    readers = {name: options.pop(name) for name in ("tokenizer", "transform") if name in options}
-    modalities: dict[str, Any] = {benchmark.name: benchmark.read.modality for benchmark in benchmarks}
+    readers: dict[str, Any] = {name: options.pop(name) for name in ("tokenizer", "transform") if name in options}
+    modalities = {benchmark.name: benchmark.read.modality for benchmark in benchmarks}
     needed = {"tokenizer" if modality == "text" else "transform" for modality in modalities.values()}
     if not needed <= readers.keys():
         watch(benchmarks, record=record, **options)  # says what is needed
-    addresses: dict[str, str] = {"model": address, **readers}
+    addresses: dict[str, Any] = {"model": address, **readers}
     try:
         model = _model(made, address)
         return preflight(watch(benchmarks, record=record, **options, **readers), model, addresses=addresses)
