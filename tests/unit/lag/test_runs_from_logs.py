@@ -213,8 +213,8 @@ def test_the_command_matches_when_asked_and_says_so(tmp_path, capsys):
     assert "matched by nearest step, as asked: 20 pairs" in capsys.readouterr().out
     assert main([*options[:2], *options[1:]]) == 2
     assert "--task-log belongs to one run" in capsys.readouterr().err
-    assert get_args(Match) == cli_lag._MATCHES
-    assert get_args(TrainerKind) == cli_lag._WRITERS
+    assert get_args(Match) == get_args(cli_lag.Match)
+    assert get_args(TrainerKind) == get_args(cli_lag.Writer)
 
 
 def test_what_is_here_is_never_asked_of_a_server(tmp_path, monkeypatch):
