@@ -77,7 +77,7 @@ class Session:
         if back or not self._begun:
             known = not back or ranks.once(lambda: bool(self._writer().known_weights(step)))
             text = ranks.once(lambda: self._writer().taken())
-            text = text or (known and self.other_run(model, step, ranks, optimizers))
+            text = text or (self.other_run(model, step, ranks, optimizers) if known else "")
             if text:
                 raise OtherRunError(text)
             self._ahead = set(ranks.once(lambda: self._writer().begin(step)) or ())

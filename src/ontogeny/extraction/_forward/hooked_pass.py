@@ -127,7 +127,7 @@ def _what_failed(part: nn.Module, batch: Batch, ids: Sequence[str], error: Excep
     rows = list(dict.fromkeys(batch.rows))
     who = ", ".join(repr(ids[row]) for row in rows[:3] if row < len(ids))
     who += ", ..." if len(rows) > 3 else ""
-    stimuli = f"stimul{'us' if batch.size == 1 else 'i'} {who}" if who else f"a batch of {batch.size} stimuli"
+    stimuli = f"stimul{'us' if len(rows) == 1 else 'i'} {who}" if who else f"a batch of {batch.size} stimuli"
     n = batch.n_tokens
     length = f" of {n} tokens" if n is not None else ""
     name = type(part).__name__
