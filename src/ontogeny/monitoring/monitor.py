@@ -285,8 +285,8 @@ class Monitor:
         def visit() -> list[Score]:
             if self._writer is not None:
                 self._writer.cost.begin()
-            if step != self._last_step:
-                self._session.meet(model, step, self._ranks, optimizers)
+            if step != self._last_step and self._session.meet(model, step, self._ranks, optimizers):
+                self._last_step = None
             if step == self._last_step or not (force or self._waits or self._due(step)):
                 return self._take_ready()
             return self._visit(model, step, force=force, optimizers=optimizers)
