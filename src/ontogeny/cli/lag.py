@@ -190,7 +190,7 @@ def _runs_of(path: str, which: Selection, how: Comparison, log: LogColumns, *, n
     return runs_of_log(
         path,
         alignment=log.alignment,
-        performance=log.performance,
+        performance=log.performance or how.task or "",
         step=log.step,
         run=log.run,
         group=log.group,
