@@ -18,7 +18,7 @@ from ontogeny.errors import DataError
 from ontogeny.extraction import Features
 from ontogeny.metrics import Folds, Metric, NeedsStimuli, make_folds
 from ontogeny.metrics.batching import prepare_all
-from ontogeny.record import Score
+from ontogeny.record import Row
 from ontogeny.stimuli import StimulusSet, surface_features
 
 __all__ = ["MIN_STIMULI", "Benchmark"]
@@ -166,7 +166,7 @@ class Benchmark:
             pieces=None if self.pieces is None else self.pieces.only(rows),
         )
 
-    def score(self, features: Features, *, run: str = "", step: int = 0) -> list[Score]:
+    def score(self, features: Features, *, run: str = "", step: int = 0) -> list[Row]:
         """Score one probe. For many probes call `prepare()` once and use what it returns."""
         return self.prepare().score(features, run=run, step=step)
 

@@ -66,7 +66,7 @@ def add_parser(subparsers: Any) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from ontogeny.record import Record
 
-    record = Record.open(arguments.record)
+    record = Record(arguments.record)
     by_subject, own = _spaces(arguments, record)
     one = _chosen(arguments, record, by_subject, own)
     spaces = by_subject.get(one["subject"]) or by_subject[""]

@@ -132,7 +132,7 @@ def _runs_of(arguments: argparse.Namespace, path: str) -> Sequence[Any]:
         task = arguments.task or (None if arguments.task_log else "loss")
         if task is None:
             raise LagError(f"which column of {arguments.task_log} is the task? Name it with --task")
-        return [run_from_record(Record.open(path), task=task, **both, **_where(arguments))]
+        return [run_from_record(Record(path), task=task, **both, **_where(arguments))]
     return runs_of_log(
         path,
         alignment=arguments.alignment,
@@ -151,7 +151,7 @@ def _record(arguments: argparse.Namespace) -> Any:
 
     if len(arguments.paths) > 1:
         raise LagError("--map reads one record at a time")
-    return Record.open(arguments.paths[0])
+    return Record(arguments.paths[0])
 
 
 def _where(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -14,7 +14,7 @@ __all__ = ["add_parser"]
 _ABOUT = """\
 What a record holds, and questions to it, however large it is.
 
-  ontogeny record show runs/a                                       rows, bytes, steps, benchmarks
+  ontogeny record show runs/a                                       scores, bytes, steps, benchmarks
   ontogeny record best runs/a --metric rsa-correlation-spearman     best layer of each region at each step
   ontogeny record query runs/a "SELECT step, value FROM scores WHERE kind = 'task' AND metric = 'loss' ORDER BY step"
   ontogeny record compact runs/a                                    all rows into Parquet
@@ -41,14 +41,15 @@ Scores of different metrics or benchmarks do not compare: name one, or group by 
 high as an estimate.
 """
 _QUERY = """\
-Any question in SQL (DuckDB) about the table scores: one SELECT, which reads the record alone and writes nothing. With
---files a statement of any kind may read and write files, as you may. Memory stays within --memory.
+Any question in SQL (DuckDB) about the tables scores and events: one SELECT, which reads the record alone and writes
+nothing. With --files a statement of any kind may read and write files, as you may. Memory stays within --memory.
 
 columns:
   what is scored    run, step, kind, benchmark, fingerprint, subject, roi, layer, pooling, metric    (one row each)
   the score         value, unit, ceiling, ceiling_lower, chance, n_stimuli, n_voxels, n_features
   more              weights, source, note; written (0, 1, 2, ...: order of writing)
-kinds: alignment, baseline, control, task, confound, refusal, probe, cost, checkpoint, branch
+kinds: alignment, baseline, control, task, confound. What is no score (kinds probe, refusal, cost, checkpoint, branch)
+is in the table events: the columns of what is scored, value, unit, weights, n_events, note
 
   ontogeny record query runs/a "SELECT kind, count(*) FROM scores GROUP BY kind"
   ontogeny record query runs/a "SELECT layer, avg(value / ceiling) AS share FROM scores
@@ -72,7 +73,7 @@ def add_parser(subparsers: Any) -> None:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     made = {}
     for name, about, text, run in (
-        ("show", "rows, bytes, steps, benchmarks", _SHOW, _show),
+        ("show", "scores, bytes, steps, benchmarks", _SHOW, _show),
         ("best", "best layer of each region and step", _BEST, _best),
         ("query", "a question in SQL", _QUERY, _query),
         ("compact", "move all rows into Parquet", _COMPACT, _compact),
@@ -97,22 +98,23 @@ def add_parser(subparsers: Any) -> None:
 def _open(arguments: argparse.Namespace) -> Any:
     from ontogeny.record import Record
 
-    return Record.open(arguments.record)
+    return Record(arguments.record)
 
 
 def _show(arguments: argparse.Namespace) -> int:
     record = _open(arguments)
-    lines, parts = (_files(record.folder, pattern) for pattern in ("scores.jsonl", "scores/*.parquet"))
+    lines, parts = (_files(record.folder, pattern) for pattern in ("*.jsonl", "scores/*.parquet"))
     total = sum(size for _, size in (lines, parts))
-    steps = sorted({score.step for score in record.select(kind="probe")})
+    steps = sorted({score.step for score in record.events(kind="probe")})
     tasks = Counter(score.metric for score in record.select(kind="task"))
-    refused = len(record.select(kind="refusal"))
-    each = f" ({total / len(record):.1f} a row)" if len(record) else ""
+    refused = len(record.events(kind="refusal"))
+    each = f" ({total / len(record):.1f} per score)" if len(record) else ""
     known = [f"{name} (fingerprint {about['fingerprint']})" for name, about in record.header["benchmarks"].items()]
     facts = {
         "run": record.run,
         "identity": record.identity or "none (made by an older ontogeny)",
-        "rows": f"{len(record):,}",
+        "scores": f"{len(record):,}",
+        "events": f"{len(record.events()):,}",
         "bytes": f"{total:,}{each}: {lines[1]:,} in JSON lines, {parts[1]:,} in {parts[0]} Parquet files",
         "probes": f"{len(steps)}, steps {steps[0]} to {steps[-1]}" if steps else "none",
         "benchmarks": ", ".join(known) or "none",

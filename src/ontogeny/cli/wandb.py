@@ -111,7 +111,7 @@ def _log(arguments: argparse.Namespace) -> int:
     from ontogeny.record import Record
     from ontogeny.sinks.wandb_account import log_record
 
-    record = Record.open(arguments.record)
+    record = Record(arguments.record)
     where = {"project": arguments.project, "entity": arguments.entity, "name": arguments.name or record.run}
     done = log_record(record, leads=record_shares, **where)
     _say(f"logged {done.probes} probes of {record.folder}: {done.where}")

@@ -30,10 +30,10 @@ from ontogeny.monitoring.benchmark_probe import BenchmarkProbe
 from ontogeny.monitoring.heldout.loss import NO_TASK, Task
 from ontogeny.monitoring.preflight import preflight
 from ontogeny.monitoring.record_session import BeforeTrainingError, Session, UnreadableError, read_hash
-from ontogeny.monitoring.recorder import Recorder, seconds_row
+from ontogeny.monitoring.recorder import Recorder, closing_event
 from ontogeny.monitoring.schedule import Schedule, parse_schedule
 from ontogeny.monitoring.snapshot import Snapshot, constants, rehearse, score, take_snapshot
-from ontogeny.record import Record, Score
+from ontogeny.record import Record, Row
 from ontogeny.sinks import Sink, metric_keys
 
 __all__ = ["Monitor", "OnError", "Weights"]
@@ -120,7 +120,7 @@ class Monitor:
         self._last_step: int | None = None
         self._entered = False
         self._called: tuple[weakref.ref[nn.Module], int, Sequence[Any]] | None = None
-        self._background: Background[list[Score]] | None = Background() if background else None
+        self._background: Background[list[Row]] | None = Background() if background else None
         self._scored_quietly = False
         self._pending: Snapshot | None = None
         self._rehearsed = False
@@ -183,7 +183,7 @@ class Monitor:
         """
         if self._folder is None:
             raise RecordError("this monitor has no record yet: it is chosen when training starts")
-        return self._writer.record if self._writer is not None else Record.open(self._folder)
+        return self._writer.record if self._writer is not None else Record(self._folder)
 
     def belongs(self, model: nn.Module, step: int, *, optimizers: Sequence[Any] = ()) -> bool:
         """Whether the record has these weights at this step, or nothing that says otherwise; every rank asks.
@@ -214,7 +214,7 @@ class Monitor:
             optimizers: of the model.
         """
 
-        def note() -> list[Score]:
+        def note() -> list[Row]:
             self._session.saved(model, step, self._ranks(), optimizers)
             return []
 
@@ -225,10 +225,7 @@ class Monitor:
         """What watching has cost so far; on other ranks than the first, as the record has it."""
         if self._writer is not None:
             return self._writer.cost
-        record = self.record
-        return OverheadBudget.continued(
-            None, [s for kind in ("probe", "cost", "checkpoint") for s in record.select(kind=kind)]
-        )
+        return OverheadBudget.continued(None, self.record.events())
 
     @property
     def wants_task(self) -> bool:
@@ -261,7 +258,7 @@ class Monitor:
     @same_randomness(gpu=False)
     def __call__(
         self, model: nn.Module, step: int, *, force: bool = False, optimizers: Sequence[Any] = ()
-    ) -> list[Score]:
+    ) -> list[Row]:
         """Probe if `step` is due and was not probed yet.
 
         Args:
@@ -271,8 +268,8 @@ class Monitor:
             optimizers: of the model; a schedule-free one is asked for the weights that it would deploy.
 
         Returns:
-            The scores that were written; with `background` those of the probe before, if they are ready; on other
-            ranks than the first, none. `latest` has the numbers on every rank.
+            The scores and events that were written; with `background` those of the probe before, if they are ready; on
+            other ranks than the first, none. `latest` has the numbers on every rank.
 
         Raises:
             RecordError: at the first step of a training alone, the record has it of other weights (another run wrote
@@ -282,7 +279,7 @@ class Monitor:
         if self._entered:  # else nothing of a training is kept alive
             self._called = (weakref.ref(model), step, optimizers)
 
-        def visit() -> list[Score]:
+        def visit() -> list[Row]:
             if self._writer is not None:
                 self._writer.cost.begin()
             if step != self._last_step:
@@ -297,13 +294,13 @@ class Monitor:
             return self._going_on(partial(self._wait, step, error), partial(self._failed, step))
 
     @same_randomness(gpu=False)
-    def finish(self, model: nn.Module, step: int, *, optimizers: Sequence[Any] = ()) -> list[Score]:
+    def finish(self, model: nn.Module, step: int, *, optimizers: Sequence[Any] = ()) -> list[Row]:
         """Probe the last step, unless it was probed already, and say what watching cost."""
         scores = self(model, step, force=True, optimizers=optimizers)
         return [*scores, *self.close()]
 
     @same_randomness(gpu=False)
-    def flush(self, *, together: bool = True) -> list[Score]:
+    def flush(self, *, together: bool = True) -> list[Row]:
         """Wait for what is being scored in the background, and write it.
 
         Args:
@@ -316,7 +313,7 @@ class Monitor:
         return self._going_on(lambda: self._take(reading, ranks), partial(self._failed, reading.step))
 
     @same_randomness()
-    def close(self) -> list[Score]:
+    def close(self) -> list[Row]:
         """Write what is left, let the sinks finish, and say once, in a line, what watching cost."""
         rows = self.flush()
         if self._background is not None:
@@ -324,12 +321,12 @@ class Monitor:
         self._going_on(self._finish, lambda error: warn(f"watching could not be closed: {_named(error)}"))
         return rows
 
-    def _finish(self) -> list[Score]:
+    def _finish(self) -> list[Row]:
         if self._writer is not None:
             self._writer.finish()
         return []
 
-    def _going_on(self, work: Callable[[], list[Score]], failed: Callable[[BaseException], None]) -> list[Score]:
+    def _going_on(self, work: Callable[[], list[Row]], failed: Callable[[BaseException], None]) -> list[Row]:
         """Whatever happens in `work`, training goes on, unless asked otherwise; Ctrl-C and signals pass."""
         try:
             return work()
@@ -346,16 +343,16 @@ class Monitor:
         return str(preflight(self, model))
 
     @same_randomness()
-    def measure(self, model: nn.Module, step: int) -> list[Score]:
+    def measure(self, model: nn.Module, step: int) -> list[Row]:
         """All rows of one probe, nothing written: alignment, controls, task, confounds and refusals."""
         start = time.perf_counter()
         reading = take_snapshot(model, step, self.watched, self.task, ranks=SINGLE_PROCESS)
         rows = self._score(reading)
         seconds = time.perf_counter() - start
-        return [*rows, seconds_row(reading, seconds, run=self.record.run, weights=self.weights)]
+        return [*rows, closing_event(reading, seconds, run=self.record.run, weights=self.weights)]
 
     @same_randomness(gpu=False)
-    def write(self, reading: Snapshot, rows: Sequence[Score], seconds: float) -> list[Score]:
+    def write(self, reading: Snapshot, rows: Sequence[Row], seconds: float) -> list[Row]:
         """Write a probe that was read and scored by somebody else, as by a worker of a replay.
 
         Args:
@@ -380,7 +377,7 @@ class Monitor:
             raise
 
     @same_randomness()
-    def _visit(self, model: nn.Module, step: int, *, force: bool, optimizers: Sequence[Any]) -> list[Score]:
+    def _visit(self, model: nn.Module, step: int, *, force: bool, optimizers: Sequence[Any]) -> list[Row]:
         ranks = self._ranks()
         verdict = ranks.once(lambda: self._the_writer().verdict(step, force=force))
         if verdict == "over the budget":
@@ -409,13 +406,13 @@ class Monitor:
             self._the_writer().said(self._about_task)
         self._rehearsed = True
 
-    def _wait(self, step: int, error: NotYetError) -> list[Score]:
+    def _wait(self, step: int, error: NotYetError) -> list[Row]:
         if not self._waits and self._writer is not None:
             self._writer.waits(step, error)
         self._waits = True
         return []
 
-    def _probe(self, model: nn.Module, step: int, ranks: ProcessGroup, optimizers: Sequence[Any]) -> list[Score]:
+    def _probe(self, model: nn.Module, step: int, ranks: ProcessGroup, optimizers: Sequence[Any]) -> list[Row]:
         start = time.perf_counter()
         reading = take_snapshot(model, step, self.watched, self.task, ranks=ranks, optimizers=optimizers)
         if self._background is not None and self._scored_quietly:
@@ -424,7 +421,7 @@ class Monitor:
                 self._background.start(partial(self._score, reading))
             return []
 
-        def score_and_write() -> list[Score]:
+        def score_and_write() -> list[Row]:
             rows, self._scored_quietly = without_random_numbers(partial(self._score, reading))
             if self._background is not None and not self._scored_quietly:
                 warn(_DRAWS)
@@ -432,31 +429,31 @@ class Monitor:
 
         return self._shared(ranks, reading, ranks.once(score_and_write, spread=False) or [])
 
-    def _take(self, reading: Snapshot, ranks: ProcessGroup) -> list[Score]:
+    def _take(self, reading: Snapshot, ranks: ProcessGroup) -> list[Row]:
         """Wait for the thread, and write; on every rank."""
         start = time.perf_counter()
 
-        def write_ready() -> list[Score]:
+        def write_ready() -> list[Row]:
             assert self._background is not None  # noqa: S101 - the reading was given to it
             rows = self._background.take()
             return self._the_writer().write(reading, rows, reading.seconds + time.perf_counter() - start)
 
         return self._shared(ranks, reading, ranks.once(write_ready, spread=False) or [])
 
-    def _take_ready(self) -> list[Score]:
+    def _take_ready(self) -> list[Row]:
         """Write what is ready, between two probes; with several ranks this waits for the next one."""
         ready = self._background is not None and self._background.ready and self._ranks().size == 1
         return self.flush() if ready else []
 
-    def _score(self, reading: Snapshot) -> list[Score]:
+    def _score(self, reading: Snapshot) -> list[Row]:
         return self._with_constants(score(reading, self.watched, self.record.run))
 
-    def _with_constants(self, rows: Sequence[Score]) -> list[Score]:
+    def _with_constants(self, rows: Sequence[Row]) -> list[Row]:
         look = partial(self.record.select, step=0)
         done = {s.benchmark for s in (*look(kind="control", layer="random features"), *look(kind="baseline"))}
         return [*rows, *constants(rows, self.watched, self.record.run, done=done)]
 
-    def _shared(self, ranks: ProcessGroup, reading: Snapshot, written: list[Score]) -> list[Score]:
+    def _shared(self, ranks: ProcessGroup, reading: Snapshot, written: list[Row]) -> list[Row]:
         """What every rank has to know of a probe."""
         shared = ranks.once(lambda: (metric_keys(written, self.weights), self._scored_quietly))
         assert shared is not None  # noqa: S101 - the first rank gave it

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from ontogeny._messages import has_to_pass, say, warn
 from ontogeny.errors import RecordError
@@ -14,11 +15,13 @@ from ontogeny.monitoring._overhead import OverheadBudget
 from ontogeny.monitoring._progress import progress_line
 from ontogeny.monitoring.benchmark_probe import BenchmarkProbe
 from ontogeny.monitoring.snapshot import Snapshot
-from ontogeny.record import Record, Score
+from ontogeny.record import Event, Record, Row
+from ontogeny.record.event import EventKind
 from ontogeny.sinks import Sink, finish, metric_keys, write
 
-__all__ = ["Recorder", "seconds_row"]
+__all__ = ["Recorder", "closing_event"]
 
+_OF_WEIGHTS = ("probe", "checkpoint")
 _LIBRARIES = ("ontogeny", "torch", "numpy", "scipy", "transformers", "lightning")
 
 
@@ -49,7 +52,7 @@ class Recorder:
         budget: float | None,
         say_every: int,
     ) -> None:
-        self.record = Record.open(record, create=True, run=run)
+        self.record = Record(record, create=True, run=run)
         self.record.identify()
         known = self.record.header.get("weights", weights)
         if known != weights:
@@ -61,14 +64,14 @@ class Recorder:
             self.record.describe(name, w.benchmark.benchmark.describe(w.benchmark.fingerprint))
         self.record.note("versions", _versions())
         self.record.note("weights", weights)
-        self.cost = OverheadBudget.continued(budget, self._told())
+        self.cost = OverheadBudget.continued(budget, self.record.events())
         self.weights = weights
         self.sinks = sinks
         self.say_every = say_every
         self._finished = False
         self._task_refused = False
         self._start = 0
-        self._before = 0
+        self._before = self.record.written
         self._ahead: set[int] = set()
         self._agreed = False
         self.record.close()
@@ -84,21 +87,21 @@ class Recorder:
     def begin(self, step: int) -> set[int]:
         """A training begins at this step; the later ones that the record knows already, which are to be compared."""
         self._start, self._before, self._agreed = step, self.record.written, False
-        known = [*self.record.select(kind="probe"), *self.record.select(kind="checkpoint")]
+        known = self.record.events(kind=_OF_WEIGHTS)
         self._ahead = {score.step for score in known if score.step > step and score.weights}
         return set(self._ahead)
 
     def known_weights(self, step: int) -> str:
         """Hash of the weights that the record has of this step, probed or saved; "" where it has none."""
-        found = [*self.record.select(kind="probe", step=step), *self.record.select(kind="checkpoint", step=step)]
-        return next((score.weights for score in found if score.weights), "")
+        found = self.record.events(kind=_OF_WEIGHTS, step=step)
+        return next((event.weights for event in found if event.weights), "")
 
     def unknown_start(self, step: int) -> str:
         """Why a training cannot go on from a step of which the record has no weights; nothing where it can.
 
         Rows of earlier steps may then be another run's. Later ones are no evidence: few runs repeat to the bit.
         """
-        steps = sorted({row.step for kind in ("probe", "checkpoint") for row in self.record.select(kind=kind)})
+        steps = sorted({event.step for event in self.record.events(kind=_OF_WEIGHTS)})
         if not any(known < step for known in steps) or self.known_weights(step):
             return ""
         shown = ", ".join(map(str, steps[:6])) + (f", ... {steps[-1]}" if len(steps) > 6 else "")
@@ -137,24 +140,24 @@ class Recorder:
             seconds: that it took.
         """
         if not self.known_weights(step):
-            blank = Score(run=self.record.run, step=step, kind="checkpoint", value=seconds, unit="s")
-            self.record.append([replace(blank, metric="weights", weights=weights)])
+            about = {"metric": "weights", "weights": weights, "value": seconds, "unit": "s"}
+            self._note(step, "checkpoint", **about)
 
     def _leave_behind(self, why: str, weights: str) -> None:
         when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
         note = f"the run was resumed at step {self._start} and went on differently: {why}; {when}"
         branch = self.record.leave_behind(self._start, before=self._before, note=note, weights=weights)
         self._ahead = set()
-        rows = self._told()
-        until = OverheadBudget.continued(self.cost.budget, [row for row in rows if row.step <= self._start])
-        self.cost.went_back(OverheadBudget.continued(self.cost.budget, rows), until)
+        events = self.record.events()
+        until = OverheadBudget.continued(self.cost.budget, [event for event in events if event.step <= self._start])
+        self.cost.went_back(OverheadBudget.continued(self.cost.budget, events), until)
         warn(
             f"record {self.record.folder}: {note}. What it had of later steps stays on disk as {branch.name} and is in "
             "no curve any more; `ontogeny record show` lists it"
         )
 
-    def _told(self) -> list[Score]:
-        return [row for kind in ("probe", "cost", "checkpoint") for row in self.record.select(kind=kind)]
+    def _note(self, step: int, kind: EventKind, **about: Any) -> list[Row]:
+        return self.record.append([Event(run=self.record.run, step=step, kind=kind, **about)])
 
     def verdict(self, step: int, *, force: bool) -> str:
         """What to do at a due step: "probe", "known" or "over the budget".
@@ -164,9 +167,8 @@ class Recorder:
         if self.cost.pending not in (None, step):
             past, self.cost.pending = self.cost.pending or 0, None
             note = f"left out to stay within {self.cost.budget:.1%} of wall time"
-            row = Score(run=self.record.run, step=past, kind="cost", metric="left out", note=note)
-            self.cost.skipped += len(self.record.append([row]))
-        if self._known(step) is not None:
+            self.cost.skipped += len(self._note(past, "cost", metric="left out", note=note))
+        if self._is_probed(step):
             return "known"
         if not (force or step == 0 or self.cost.allows_probe()):
             self.cost.pending = step
@@ -174,12 +176,12 @@ class Recorder:
         self.cost.pending = None
         return "probe"
 
-    def write(self, reading: Snapshot, rows: Sequence[Score], seconds: float) -> list[Score]:
+    def write(self, reading: Snapshot, rows: Sequence[Row], seconds: float) -> list[Row]:
         """The rows on disk, in one piece; then the line, then the sinks.
 
         Args:
             reading: what was scored.
-            rows: its scores.
+            rows: its scores and refusals.
             seconds: for which it held the training up.
 
         Returns:
@@ -189,9 +191,9 @@ class Recorder:
         if reading.task_failed and not self._task_refused:
             say(f"the task is refused at step {reading.step}: {reading.task_failed}")
         self._task_refused = bool(reading.task_failed)
-        blank = Score(run=self.record.run, step=reading.step, kind="cost", metric="share of wall time", unit="share")
+        blank = Event(run=self.record.run, step=reading.step, kind="cost", metric="share of wall time", unit="share")
         share = [replace(blank, value=self.cost.share)] if self.cost.running else []
-        closing = seconds_row(reading, seconds, run=self.record.run, weights=self.weights)
+        closing = closing_event(reading, seconds, run=self.record.run, weights=self.weights)
         written = self.record.append([*share, *rows, closing])
         if self.say_every and len(self.cost.seconds) % self.say_every == 0:
             say(progress_line(written), log=True)
@@ -212,18 +214,17 @@ class Recorder:
     def waits(self, step: int, why: Exception) -> None:
         """Say that this step cannot be read, and record it."""
         say(f"step {step} is not read: {why}")
-        self.record.append([Score(run=self.record.run, step=step, kind="cost", metric="left out", note=str(why))])
+        self._note(step, "cost", metric="left out", note=str(why))
 
     def failed(self, step: int, error: BaseException) -> None:
         """Warn of a probe that failed, and record it; of one whose rows are stored, say what failed after that."""
         reason = f"{type(error).__name__}: {error}"
         try:
-            if self._known(step) is not None:
+            if self._is_probed(step):
                 warn(f"the probe at step {step} is recorded; what failed after that, and training goes on: {reason}")
                 return
             warn(f"the probe at step {step} failed and training goes on: {reason}")
-            row = Score(run=self.record.run, step=step, kind="refusal", layer="(whole probe)", note=reason)
-            self.record.append([row])
+            self._note(step, "refusal", layer="(whole probe)", note=reason)
         except BaseException as second:  # the record of a failure must not end training either
             if has_to_pass(second):
                 raise
@@ -242,19 +243,19 @@ class Recorder:
 
     def _settle(self) -> None:
         """Where the training went past its start and never met what the record had of later steps, that is a branch."""
-        beyond = {score.step for score in self.record.select(kind="probe")} - self._ahead
+        beyond = {event.step for event in self.record.events(kind="probe")} - self._ahead
         if self._ahead and not self._agreed and any(step > self._start for step in beyond):
             self._leave_behind(f"it ended at step {max(beyond)} without passing steps that were probed before", "")
 
-    def _known(self, step: int) -> Score | None:
-        return self.record.get(Score(run=self.record.run, step=step, kind="probe", metric="seconds").key)
+    def _is_probed(self, step: int) -> bool:
+        return bool(self.record.events(kind="probe", step=step))
 
 
-def seconds_row(reading: Snapshot, seconds: float, *, run: str, weights: str) -> Score:
-    """The row that closes a probe."""
+def closing_event(reading: Snapshot, seconds: float, *, run: str, weights: str) -> Event:
+    """The event that closes a probe."""
     deployed = [", as a schedule-free optimizer deploys them"] if reading.deployed else []
     note = ", ".join([f"{weights} weights" + "".join(deployed), *reading.notes()])
-    blank = Score(run=run, step=reading.step, kind="probe", metric="seconds", unit="s", note=note)
+    blank = Event(run=run, step=reading.step, kind="probe", metric="seconds", unit="s", note=note)
     return replace(blank, weights=reading.weights, value=seconds)
 
 

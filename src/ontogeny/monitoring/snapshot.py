@@ -23,7 +23,8 @@ from ontogeny.extraction.process_group import ProcessGroup, is_sharded
 from ontogeny.extraction.weights import deployed_weights, weights_hash
 from ontogeny.monitoring.benchmark_probe import BenchmarkProbe
 from ontogeny.monitoring.heldout.loss import Measured, Task
-from ontogeny.record import Score
+from ontogeny.record import Row, Score
+from ontogeny.record.event import refusal_of
 
 __all__ = ["FeatureCache", "Snapshot", "constants", "rehearse", "score", "take_snapshot"]
 
@@ -196,7 +197,7 @@ def rehearse(watched: Sequence[BenchmarkProbe], model: nn.Module, ranks: Process
     return lines, readable
 
 
-def score(reading: Snapshot, watched: Sequence[BenchmarkProbe], run: str) -> list[Score]:
+def score(reading: Snapshot, watched: Sequence[BenchmarkProbe], run: str) -> list[Row]:
     """All rows of a reading, and those of the task. No random number is drawn from a global state.
 
     Args:
@@ -204,7 +205,7 @@ def score(reading: Snapshot, watched: Sequence[BenchmarkProbe], run: str) -> lis
         watched: in the order of reading.
         run: name of the run.
     """
-    rows: list[Score] = []
+    rows: list[Row] = []
     at: dict[str, Any] = {"run": run, "step": reading.step, "weights": reading.weights}
     features = iter(reading.features)
     for w in watched:
@@ -214,12 +215,12 @@ def score(reading: Snapshot, watched: Sequence[BenchmarkProbe], run: str) -> lis
     blank = Score(run=run, step=reading.step, kind="task", weights=reading.weights)
     rows += [replace(blank, metric=m.metric, value=m.value, unit=m.unit, n_stimuli=m.n) for m in reading.task]
     if reading.task_failed:
-        rows.append(replace(blank, kind="refusal", layer=TASK, note=reading.task_failed))
+        rows.append(refusal_of(replace(blank, layer=TASK), reading.task_failed))
     return rows
 
 
 def constants(
-    rows: Sequence[Score], watched: Sequence[BenchmarkProbe], run: str, *, done: Collection[str]
+    rows: Sequence[Row], watched: Sequence[BenchmarkProbe], run: str, *, done: Collection[str]
 ) -> list[Score]:
     """Rows that no model moves, see `PreparedBenchmark.constants`; a record keeps the first of a key.
 
@@ -230,9 +231,10 @@ def constants(
         done: benchmarks that have random features already, and with them the surface.
     """
     out: list[Score] = []
+    scores = [row for row in rows if isinstance(row, Score)]
     for w in watched:
         name = w.benchmark.benchmark.name
-        widest = max((s.n_features for s in rows if s.benchmark == name and s.kind == "confound"), default=0)
+        widest = max((s.n_features for s in scores if s.benchmark == name and s.kind == "confound"), default=0)
         names = [control for control in w.controls if control in DEFAULT]
         if widest and names and name not in done:
             out += w.benchmark.constants(run=run, n_features=widest, names=names)

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ontogeny.errors import RecordError, nearest, require
+from ontogeny.record.event import EVENT_COLUMNS
 from ontogeny.record.score import COLUMNS, KEY
 
 __all__ = ["Ask", "best_by_group", "open_query"]
@@ -19,9 +20,9 @@ Ask = Callable[[str, Sequence[Any]], Any]
 
 @contextmanager
 def open_query(
-    parts: Sequence[Path], lines: Any, memory: str, *, where: str = "TRUE", files: bool = False
+    parts: Sequence[Path], lines: Any, events: Any, memory: str, *, where: str, files: bool = False
 ) -> Iterator[Ask]:
-    """A function from a statement about the view `scores`, and the values of its `?`, to a `pandas.DataFrame`.
+    """A function from a statement about `scores` and `events`, and the values of its `?`, to a `pandas.DataFrame`.
 
     A statement is one question, and reads no file but the parts; what would write, attach, install or change a setting
     is refused.
@@ -29,6 +30,7 @@ def open_query(
     Args:
         parts: Parquet files.
         lines: pyarrow table of the rows that are in no part, of the same columns.
+        events: pyarrow table of all events.
         memory: most that DuckDB may take, "4GB"; what goes beyond it lies in a temporary folder for the while.
         where: condition that rows of the view meet.
         files: statements of any kind, which may read and write files as this process may.
@@ -52,6 +54,7 @@ def open_query(
         connection = _connected(duckdb, memory, scratch)
         with connection:
             connection.register("lines", lines)
+            connection.register("events", events)
             if parts:
                 connection.read_parquet([_literally(path) for path in parts]).create_view("parts")
             both = "SELECT * FROM parts UNION ALL BY NAME SELECT * FROM lines" if parts else "SELECT * FROM lines"
@@ -92,7 +95,8 @@ def _said(error: Exception) -> str:
     )
     return (
         f"the question cannot be answered: {error}{files}\nThe table is called scores; its columns are "
-        f"{', '.join(COLUMNS)}, and written, the order of writing"
+        f"{', '.join(COLUMNS)}, and written, the order of writing. What is no score (probes, refusals, costs) is in "
+        f"the table events: {', '.join(EVENT_COLUMNS)}"
     )
 
 

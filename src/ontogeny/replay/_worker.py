@@ -16,7 +16,7 @@ from ontogeny.extraction.weights import weights_hash
 from ontogeny.monitoring.benchmark_probe import BenchmarkProbe
 from ontogeny.monitoring.heldout.loss import Task
 from ontogeny.monitoring.snapshot import FeatureCache, Snapshot, score, take_snapshot
-from ontogeny.record import Score
+from ontogeny.record import Row
 from ontogeny.replay._loading.dtypes import difference, read_as, stored_as
 from ontogeny.replay._loading.pretrained import check_vocabulary
 from ontogeny.replay._loading.process_state import undisturbed
@@ -99,7 +99,7 @@ class CheckpointResult:
         stored: those in which they lay in the file.
         parameters: of the model.
         reading: how the weights were read, without the features; None where they were not.
-        rows: the scores, on their way to the record.
+        rows: scores and refusals, on their way to the record.
     """
 
     step: int
@@ -111,7 +111,7 @@ class CheckpointResult:
     stored: str = ""
     parameters: int = 0
     reading: Snapshot | None = field(default=None, repr=False)
-    rows: tuple[Score, ...] = field(default=(), repr=False)
+    rows: tuple[Row, ...] = field(default=(), repr=False)
 
 
 def failed(order: Order, reason: str) -> CheckpointResult:

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from ontogeny.monitoring import Monitor
 from ontogeny.monitoring.snapshot import FeatureCache
-from ontogeny.record import Score
+from ontogeny.record import Event
 from ontogeny.replay._loading.dtypes import known_types, note_types, type_lines
 from ontogeny.replay._worker import CheckpointResult, Order, Outcome, SeriesJob, WorkItem
 from ontogeny.replay.checkpoint_series import CheckpointProblem, CheckpointSeries
@@ -237,4 +237,4 @@ def _write(monitor: Monitor, result: CheckpointResult) -> None:
 
 def _refuse(monitor: Monitor, step: int, where: str, reason: str) -> None:
     record, layer = monitor.record, f"(checkpoint {where})"
-    record.append([Score(run=record.run, step=step, kind="refusal", layer=layer, note=reason)])
+    record.append([Event(run=record.run, step=step, kind="refusal", layer=layer, note=reason)])

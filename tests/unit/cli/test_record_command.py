@@ -37,20 +37,20 @@ def test_show_says_what_is_there(folder, tmp_path, capsys):
     lines, part = folder / "scores.jsonl", folder / "scores" / "part-00000.parquet"
     sizes = [int(n.replace(",", "")) for n in re.findall(r"([\d,]+) in", facts["bytes"])]
     assert sizes == [lines.stat().st_size, part.stat().st_size]
-    Record.open(tmp_path / "empty", create=True)
+    Record(tmp_path / "empty", create=True)
     assert "probes      none" in told(capsys, "show", tmp_path / "empty")[1]
 
 
 def test_compact_moves_all_rows_once(folder, capsys):
-    before = Record.open(folder).scores
+    before = Record(folder).scores
     assert re.search(r"Moved 59 rows into .*part-00001.parquet: [\d,]+ bytes", told(capsys, "compact", folder)[1])
-    assert Record.open(folder).scores == before
+    assert Record(folder).scores == before
     assert told(capsys, "compact", folder)[1] == "All rows are in Parquet already.\n"
 
 
 def test_best_and_query_print_and_write(folder, tmp_path, capsys):
     pytest.importorskip("duckdb")
-    record = Record.open(folder)
+    record = Record(folder)
     assert told(capsys, "best", folder, "--metric", "rsa")[1].split()[:5] == ["roi", "step", "layer", "value", "n"]
     code, out, _ = told(
         capsys, "best", folder, "--by", "metric", "--step", 3, "--roi", "IT", "--out", tmp_path / "b.csv"
@@ -116,7 +116,7 @@ def test_a_question_may_read_and_write_files_when_it_is_asked_to(folder, tmp_pat
 def test_names_in_a_record_are_no_commands_to_the_terminal(tmp_path, capsys):
     pytest.importorskip("duckdb")
     odd = "IT\x1b[2J\x1b]0;title\x07\r\x9b31m\u202e\x00"
-    record = Record.open(tmp_path / "r", create=True, run=f"run {odd}\nprobes      9")
+    record = Record(tmp_path / "r", create=True, run=f"run {odd}\nprobes      9")
     record.append([Score(run="r", step=0, kind="alignment", roi=odd, layer=odd, metric=odd, value=0.5)])
     record.append([Score(run="r", step=0, kind="task", metric=odd, value=0.5)])
     record.describe(odd, {"fingerprint": odd})

@@ -25,7 +25,7 @@ def test_the_end_of_a_with_block_probes_the_last_step(text_benchmark, tmp_path):
     with watch(text_benchmark, record=tmp_path / "r", tokenizer=tokenizer, schedule="at:0", task=False) as monitor:
         for step in range(4):
             monitor(model, step)
-    assert [s.step for s in Record.open(tmp_path / "r").select(kind="probe")] == [0, 3]
+    assert [s.step for s in Record(tmp_path / "r").events(kind="probe")] == [0, 3]
 
 
 def test_a_with_block_that_fails_closes_the_record_and_probes_no_more(text_benchmark, tmp_path):
@@ -38,7 +38,7 @@ def test_a_with_block_that_fails_closes_the_record_and_probes_no_more(text_bench
         monitor(model, 2)
         raise ZeroDivisionError
     again = watch(text_benchmark, record=tmp_path / "r", tokenizer=tokenizer, task=False)
-    assert [s.step for s in again.record.select(kind="probe")] == [0]
+    assert [s.step for s in again.record.events(kind="probe")] == [0]
 
 
 def test_objects_print_in_one_line_that_names_them(text_benchmark, tmp_path):

@@ -107,7 +107,7 @@ def cells_of(
     if published is not None and asked:
         cells, source = published(), str(arguments.published)
     else:
-        cells = Cells.of_records([Record.open(path) for path in paths], step=arguments.step if last else None)
+        cells = Cells.of_records([Record(path) for path in paths], step=arguments.step if last else None)
         cells, source = cells.at_last_step() if last else cells, ", ".join(str(path) for path in paths)
     wanted = {column: getattr(arguments, name) for name, column in _CHOICES.items() if getattr(arguments, name)}
     return (cells.where(**wanted) if wanted else cells), source

@@ -85,7 +85,7 @@ def _models(arguments: argparse.Namespace) -> Models:
     if arguments.published is not None:
         return Models.of_published(load_published(arguments.published), arguments.modality)
     if arguments.paths[0].suffix != ".csv":
-        records = [Record.open(path) for path in arguments.paths]
+        records = [Record(path) for path in arguments.paths]
         return models_of_records(records, benchmark=arguments.benchmark, metric=arguments.metric, raw=arguments.raw)
     if len(arguments.paths) > 1:
         raise DataError("one table at a time")

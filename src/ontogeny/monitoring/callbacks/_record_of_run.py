@@ -155,7 +155,7 @@ def _record_of(monitor: Monitor, training: Training, weights: str) -> Path | Non
 def _matches(monitor: Monitor, training: Training, weights: str, folder: Path) -> bool:
     """Whether it is a record of these benchmarks and weights; one that the checkpoint names may not know the step."""
     try:
-        record = Record.open(folder)
+        record = Record(folder)
     except OntogenyError:
         return False
     prints = {w.benchmark.benchmark.name: w.benchmark.fingerprint for w in monitor.watched}
@@ -164,5 +164,5 @@ def _matches(monitor: Monitor, training: Training, weights: str, folder: Path) -
         return False
     if record.header.get("weights", monitor.weights) != monitor.weights:
         return False
-    known = {s.weights for kind in ("probe", "checkpoint") for s in record.select(kind=kind, step=training.step)}
+    known = {event.weights for event in record.events(kind=["probe", "checkpoint"], step=training.step)}
     return weights in known or (not known and folder == Path(training.named or os.devnull))

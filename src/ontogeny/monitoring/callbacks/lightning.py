@@ -99,7 +99,7 @@ class AlignmentCallback(pl.Callback):
 
     def _look_for_a_gap(self) -> None:
         last, self._saved = int(self._saved.get("last_probe", -1)), {}
-        if last >= 0 and not any(s.step >= last for s in self.monitor.record.select(kind="probe")):
+        if last >= 0 and not any(event.step >= last for event in self.monitor.record.events(kind="probe")):
             warn(
                 f"the checkpoint was saved after a probe at step {last}, which record {self.monitor.record.folder} "
                 "does not hold: its curve will have a gap. Was the record moved or deleted?"
