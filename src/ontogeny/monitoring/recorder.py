@@ -7,19 +7,21 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from ontogeny._messages import has_to_pass, say, warn
 from ontogeny.errors import RecordError
 from ontogeny.monitoring._overhead import OverheadBudget
 from ontogeny.monitoring._progress import progress_line
+from ontogeny.monitoring._settings import Settings
 from ontogeny.monitoring.benchmark_probe import BenchmarkProbe
-from ontogeny.monitoring.snapshot import Snapshot
+from ontogeny.monitoring.snapshot import ScoredSnapshot, constants
 from ontogeny.record import Event, Record, Row
 from ontogeny.record.event import EventKind
 from ontogeny.sinks import Sink, finish, metric_keys, write
 
-__all__ = ["Recorder", "closing_event"]
+__all__ = ["Recorder"]
 
 _OF_WEIGHTS = ("probe", "checkpoint")
 _LIBRARIES = ("ontogeny", "torch", "numpy", "scipy", "transformers", "lightning")
@@ -31,11 +33,8 @@ class Recorder:
     Args:
         watched: benchmarks, described in the record's header.
         record: folder of the record; made when missing, continued when there.
-        run: name of the run; the record folder's name where empty.
-        weights: "raw" or "ema": which weights the run's probes are of.
+        settings: name of the run, which weights its probes are of, budget, and how often a line is printed.
         sinks: where the numbers go beside the record; a list that may grow.
-        budget: largest share of wall time for probes.
-        say_every: print and log one plain line after every so many probes; 0: none.
 
     Raises:
         RecordError: the record holds another benchmark under the same name, or other weights than raw or averaged ones.
@@ -45,14 +44,11 @@ class Recorder:
         self,
         watched: Sequence[BenchmarkProbe],
         record: str | os.PathLike[str],
-        *,
-        run: str,
-        weights: str,
-        sinks: list[Sink],
-        budget: float | None,
-        say_every: int,
+        settings: Settings,
+        sinks: list[Sink] | None = None,
     ) -> None:
-        self.record = Record(record, create=True, run=run)
+        weights = settings.weights
+        self.record = Record(record, create=True, run=settings.run)
         self.record.identify()
         known = self.record.header.get("weights", weights)
         if known != weights:
@@ -64,10 +60,10 @@ class Recorder:
             self.record.describe(name, w.benchmark.benchmark.describe(w.benchmark.fingerprint))
         self.record.note("versions", _versions())
         self.record.note("weights", weights)
-        self.cost = OverheadBudget.continued(budget, self.record.events())
-        self.weights = weights
-        self.sinks = sinks
-        self.say_every = say_every
+        self.cost = OverheadBudget.continued(settings.budget, self.record.events())
+        self.watched = watched
+        self.settings = settings
+        self.sinks = [] if sinks is None else sinks
         self._finished = False
         self._task_refused = False
         self._start = 0
@@ -131,7 +127,7 @@ class Recorder:
         self._leave_behind(f"step {step} has other weights now ({known}, now {weights})", weights)
         return True
 
-    def saved(self, step: int, weights: str, seconds: float) -> None:
+    def saved(self, step: int, weights: str, seconds: float) -> list[Row]:
         """Note the weights of a checkpoint at a step that is not probed, so that a run resumed from it is known.
 
         Args:
@@ -139,9 +135,9 @@ class Recorder:
             weights: their hash.
             seconds: that it took.
         """
-        if not self.known_weights(step):
-            about = {"metric": "weights", "weights": weights, "value": seconds, "unit": "s"}
-            self._note(step, "checkpoint", **about)
+        if self.known_weights(step):
+            return []
+        return self._note(step, "checkpoint", metric="weights", weights=weights, value=seconds, unit="s")
 
     def _leave_behind(self, why: str, weights: str) -> None:
         when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
@@ -176,29 +172,49 @@ class Recorder:
         self.cost.pending = None
         return "probe"
 
-    def write(self, reading: Snapshot, rows: Sequence[Row], seconds: float) -> list[Row]:
+    def write(self, scored: ScoredSnapshot) -> list[Row]:
         """The rows on disk, in one piece; then the line, then the sinks.
 
         Args:
-            reading: what was scored.
-            rows: its scores and refusals.
-            seconds: for which it held the training up.
+            scored: what was read and scored, here or by a worker of a replay.
 
         Returns:
             The rows that were written.
         """
-        self.cost.seconds.append(seconds)
-        if reading.task_failed and not self._task_refused:
-            say(f"the task is refused at step {reading.step}: {reading.task_failed}")
-        self._task_refused = bool(reading.task_failed)
-        blank = Event(run=self.record.run, step=reading.step, kind="cost", metric="share of wall time", unit="share")
+        rows = self.complete(scored)
+        self.cost.seconds.append(rows[-1].value or 0.0)
+        if scored.task_failed and not self._task_refused:
+            say(f"the task is refused at step {scored.step}: {scored.task_failed}")
+        self._task_refused = bool(scored.task_failed)
+        blank = Event(run=self.record.run, step=scored.step, kind="cost", metric="share of wall time", unit="share")
         share = [replace(blank, value=self.cost.share)] if self.cost.running else []
-        closing = closing_event(reading, seconds, run=self.record.run, weights=self.weights)
-        written = self.record.append([*share, *rows, closing])
-        if self.say_every and len(self.cost.seconds) % self.say_every == 0:
+        written = self.record.append([*share, *rows])
+        if self.settings.say_every and len(self.cost.seconds) % self.settings.say_every == 0:
             say(progress_line(written), log=True)
-        write(self.sinks, reading.step, metric_keys(written, self.weights))
+        write(self.sinks, scored.step, metric_keys(written, self.settings.weights))
         return written
+
+    def complete(self, scored: ScoredSnapshot) -> list[Row]:
+        """All rows of a probe: its own, those that no model moves and the record lacks, and its closing event."""
+        start = time.perf_counter()
+        known = partial(self.record.select, step=0)
+        done = {s.benchmark for s in (*known(kind="control", layer="random features"), *known(kind="baseline"))}
+        fixed = constants(scored.rows, self.watched, self.record.run, done=done)
+        closing = Event(
+            run=self.record.run,
+            step=scored.step,
+            kind="probe",
+            metric="seconds",
+            value=scored.seconds + time.perf_counter() - start,
+            unit="s",
+            weights=scored.weights,
+            note=", ".join([f"{self.settings.weights} weights", *scored.notes]),
+        )
+        return [*scored.rows, *fixed, closing]
+
+    def refused(self, step: int, layer: str, reason: str) -> None:
+        """Record what could not be read at a step, and why."""
+        self._note(step, "refusal", layer=layer, note=reason)
 
     def rehearsed(self, lines: Sequence[str]) -> None:
         """Report what a rehearsal found, before training, and keep it in record.json."""
@@ -224,7 +240,7 @@ class Recorder:
                 warn(f"the probe at step {step} is recorded; what failed after that, and training goes on: {reason}")
                 return
             warn(f"the probe at step {step} failed and training goes on: {reason}")
-            self._note(step, "refusal", layer="(whole probe)", note=reason)
+            self.refused(step, "(whole probe)", reason)
         except BaseException as second:  # the record of a failure must not end training either
             if has_to_pass(second):
                 raise
@@ -249,14 +265,6 @@ class Recorder:
 
     def _is_probed(self, step: int) -> bool:
         return bool(self.record.events(kind="probe", step=step))
-
-
-def closing_event(reading: Snapshot, seconds: float, *, run: str, weights: str) -> Event:
-    """The event that closes a probe."""
-    deployed = [", as a schedule-free optimizer deploys them"] if reading.deployed else []
-    note = ", ".join([f"{weights} weights" + "".join(deployed), *reading.notes()])
-    blank = Event(run=run, step=reading.step, kind="probe", metric="seconds", unit="s", note=note)
-    return replace(blank, weights=reading.weights, value=seconds)
 
 
 def _versions() -> dict[str, str]:

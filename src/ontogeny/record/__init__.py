@@ -7,6 +7,7 @@ record.py         Record: opens, appends, selects, compacts
 series.py         Series: one curve, averaged over subjects
 curve_groups.py   curves laid out for drawing
 arrow.py          scores as a typed table (pyarrow)
+_select.py        scores and events by the values of their columns
 _query.py         SQL over scores and events (DuckDB); _export.py: pandas, Parquet
 _storage/         the files: JSONL log, Parquet shards behind it, branches that were left behind, the lock, record.json
 task_logs/        what a run logged, or others measured, from whatever it was written into

@@ -26,6 +26,7 @@ def as_frame(store: Store) -> Any:
     return pandas.concat(frames, ignore_index=True)
 
 
-def as_parquet(store: Store, path: Path) -> None:
+def as_parquet(store: Store, path: Path) -> Path:
     """Write all scores as one Parquet file."""
     write_parquet(path, chain(store.parts.tables({}, COLUMNS), [to_table(store.recent_scores())]))
+    return path

@@ -1,16 +1,9 @@
-"""Record: all scores of a run on disk, and the events of the run beside them.
+"""Record: all scores of a run on disk, and the events of the run beside them, in a folder of its own.
 
-A record is a folder:
-
-    record.json     schema version, identity, run, benchmarks with their fingerprints, library versions
-    scores.jsonl    one JSON object a line, one line per score, only ever appended to
-    scores/         Parquet files, once there are more rows than `MOST_LINES` (pyarrow); see `_storage.parquet_shards`
-    events.jsonl    one line per event: finished probes, refusals, costs, checkpoints, branches
-
-One probe's rows are flushed to disk before the probe counts as done: its scores, then its events, the closing one
-last. A process killed at any byte leaves at most one torn last line in each file, which is dropped with a warning when
-the record is opened again. Rows of weights that the run was rolled back from stay on disk and are in no answer
-(`_storage.branches`). One process writes at a time (`_storage.lock`).
+Its files are those of `_storage.store`. One probe's rows are flushed to disk before the probe counts as done. A process
+killed at any byte leaves at most one torn last line in each file, which is dropped with a warning when the record is
+opened again. Rows of weights that the run was rolled back from stay on disk and are in no answer (`_storage.branches`).
+One process writes at a time (`_storage.lock`).
 """
 
 from __future__ import annotations
@@ -18,23 +11,21 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from typing_extensions import override
 
-from ontogeny.errors import RecordError, nearest
+from ontogeny.errors import RecordError
 from ontogeny.record._export import as_frame, as_parquet
-from ontogeny.record._query import Ask, best_by_group, open_query
-from ontogeny.record._storage.branches import Branch, Written, as_sql
+from ontogeny.record._query import best_by_group, open_query
+from ontogeny.record._select import asks_for_events, hint, row_of, select_events, select_scores
+from ontogeny.record._storage.branches import Branch, Written
 from ontogeny.record._storage.metadata import has_header
-from ontogeny.record._storage.parquet_shards import as_filter
-from ontogeny.record._storage.store import Store, begin, new_identity
-from ontogeny.record.arrow import to_table
-from ontogeny.record.event import EVENT_COLUMNS, EVENT_KINDS, Event
+from ontogeny.record._storage.store import Store, begin
+from ontogeny.record.event import Event
 from ontogeny.record.row import Row, to_row
-from ontogeny.record.score import COLUMNS, KEY, KINDS, Score
+from ontogeny.record.score import Score
 from ontogeny.record.series import Series, curve
 
 __all__ = ["MOST_LINES", "Record", "Series"]
@@ -139,9 +130,7 @@ class Record:
 
     def identify(self) -> None:
         """Give a record of an older ontogeny its identity, and be the one process that writes there."""
-        self._store.hold()
-        if not self.identity:
-            self.note("identity", new_identity())
+        self._store.identify()
 
     def leave_behind(self, after: int, *, before: Written, note: str, weights: str = "") -> Branch:
         """Mark rows as a branch that the run has left: they stay on disk, and are in no answer any more.
@@ -165,11 +154,7 @@ class Record:
 
     def get(self, key: tuple[Any, ...]) -> Row | None:
         """The score or event of this key."""
-        if (recent := self._store.get(key)) is not None:
-            return recent
-        older = self._store.parts.events if key[KEY.index("kind")] in EVENT_KINDS else ()
-        found = self._store.parts.select(as_filter(dict(zip(KEY, key, strict=True))))
-        return next((row for row in (*older, *found) if row.key == key), None)
+        return row_of(self._store, key)
 
     def append(self, rows: Iterable[Row]) -> list[Row]:
         """Write the scores and events whose keys are new, and flush them to disk: scores first, then events.
@@ -229,9 +214,8 @@ class Record:
         Raises:
             RecordError: no such column.
         """
-        wanted = _wanted(columns, COLUMNS)
-        found = [s for s in self._store.select(as_filter(columns)) if _matches(s, wanted)]
-        if set(wanted.get("kind", ())) & set(EVENT_KINDS):  # for one release
+        found = select_scores(self._store, columns)
+        if asks_for_events(columns):  # for one release
             warnings.warn("events are no scores: ask record.events(kind=...)", DeprecationWarning, stacklevel=2)
             found += self.events(**columns)  # type: ignore[arg-type]
         return found
@@ -244,8 +228,7 @@ class Record:
         Raises:
             RecordError: no such column.
         """
-        wanted = _wanted(columns, EVENT_COLUMNS)
-        return [event for event in self._store.events() if _matches(event, wanted)]
+        return select_events(self._store, columns)
 
     def series(self, **columns: Any) -> Series:
         """One curve: the scores that match, by step; averaged over subjects unless one is named.
@@ -264,18 +247,7 @@ class Record:
 
     def hint(self, columns: Mapping[str, Any]) -> str:
         """Which of these values, of those that `select` found nothing with, does not occur, and what does."""
-        for name, wanted in columns.items():
-            recent = {str(getattr(s, name)) for s in self._store.recent_scores()}
-            have = sorted(self._store.parts.words(name) | recent)
-            for want in wanted if isinstance(wanted, list | tuple) else (wanted,):
-                if str(want) not in have:
-                    return f"{name}: {nearest(str(want), have)}"
-        return "Each value occurs, but not together."
-
-    def _asking(self, memory: str, *, files: bool = False) -> AbstractContextManager[Ask]:
-        store, live = self._store, f"kind IN {KINDS} AND {as_sql(self.branches)}"
-        events = to_table(store.events(), EVENT_COLUMNS)
-        return open_query(store.parts.paths, store.scores_table(), events, memory, where=live, files=files)
+        return hint(self._store, columns)
 
     def query(self, sql: str, *, memory: str = "4GB", files: bool = False) -> Any:
         """What an SQL statement about the tables `scores` and `events` yields, as a `pandas.DataFrame` (DuckDB).
@@ -293,7 +265,7 @@ class Record:
             RecordError: the statement is wrong, or reaches beyond the record.
             MissingExtraError: duckdb, pyarrow or pandas is not installed.
         """
-        with self._asking(memory, files=files) as ask:
+        with open_query(self._store, memory, files=files) as ask:
             return ask(sql, ())
 
     def best(self, of: str, *, by: Sequence[str] = ("roi", "step"), memory: str = "4GB", **columns: Any) -> Any:
@@ -314,7 +286,7 @@ class Record:
             MissingExtraError: see `query`.
         """
         where = columns if "kind" in (*by, of) else {"kind": "alignment", **columns}
-        with self._asking(memory) as ask:
+        with open_query(self._store, memory) as ask:
             return best_by_group(ask, of, by, where)
 
     def to_pandas(self) -> Any:
@@ -323,16 +295,4 @@ class Record:
 
     def to_parquet(self, path: str | os.PathLike[str]) -> Path:
         """Write all scores as one Parquet file."""
-        as_parquet(self._store, Path(path))
-        return Path(path)
-
-
-def _wanted(columns: Mapping[str, Any], known: Sequence[str]) -> dict[str, Any]:
-    for name in columns:
-        if name not in known:
-            raise RecordError(f"a record has no column {name!r}. {nearest(name, known)}")
-    return {name: want if isinstance(want, list | tuple) else (want,) for name, want in columns.items()}
-
-
-def _matches(row: Row, wanted: Mapping[str, Any]) -> bool:
-    return all(getattr(row, name) in want for name, want in wanted.items())
+        return as_parquet(self._store, Path(path))

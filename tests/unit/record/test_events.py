@@ -94,7 +94,9 @@ def test_scores_and_events_lie_in_files_of_their_own(tmp_path):
     record = Record(tmp_path / "r", create=True, run="r")
     made = [Event(run="r", step=0, kind="cost", metric="share"), *probe(0)]
     assert record.append(made) == made
-    kinds = {name: [json.loads(line)["kind"] for line in (tmp_path / "r" / name).read_text().splitlines()] for name in FILES}
+    kinds = {
+        name: [json.loads(line)["kind"] for line in (tmp_path / "r" / name).read_text().splitlines()] for name in FILES
+    }
     assert kinds == {"scores.jsonl": ["alignment"] * 2, "events.jsonl": ["cost", "probe"]}
     assert record.compact() == 2
     again = Record(tmp_path / "r")

@@ -148,7 +148,7 @@ class AlignmentCallback(pl.Callback):
 
     @override
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not trainer.sanity_checking and trainer.state.fn == "fit" and self.monitor.wants_task:
+        if not trainer.sanity_checking and trainer.state.fn == "fit" and self.monitor.runner.wants_task:
             offer_held_out(self.monitor, partial(_validation, trainer))
         if not trainer.sanity_checking and _watchers(trainer):
             self._probe(trainer, pl_module, force=True)

@@ -131,6 +131,12 @@ class Store:
             _touch(self.folder / _EVENTS)
             self._note({"schema": SCHEMA})
 
+    def identify(self) -> None:
+        """Be the one process that writes here; a record of an older ontogeny gets its identity."""
+        self.hold()
+        if not self.header["identity"]:
+            self._note({"identity": uuid.uuid4().hex})
+
     def note(self, facts: Mapping[str, Any]) -> None:
         """Write facts into record.json."""
         self.hold()
@@ -268,7 +274,7 @@ def begin(folder: Path, run: str) -> None:
         named = run or (first.run if first is not None else folder.resolve().name)
         _touch(folder / _SCORES)
         _touch(folder / _EVENTS)
-        header = {"schema": SCHEMA, "identity": new_identity(), "run": named, "lines": True}
+        header = {"schema": SCHEMA, "identity": uuid.uuid4().hex, "run": named, "lines": True}
         write_header(folder, {**header, "benchmarks": {}, "versions": {}})
     finally:
         lock.release()
@@ -291,8 +297,3 @@ def _need_files(folder: Path, header: Mapping[str, Any]) -> None:
         )
     if header["benchmarks"] and not (folder / _SCORES).exists():
         warn(f"{folder / _SCORES} is missing: no probe was written yet, or the file was lost")
-
-
-def new_identity() -> str:
-    """What tells a run from all others."""
-    return uuid.uuid4().hex
