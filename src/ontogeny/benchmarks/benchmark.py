@@ -98,7 +98,7 @@ class Benchmark:
             self.stimuli.fingerprint(),
             [a.fingerprint() for a in self.assemblies],
             self.folds.held_out,
-            [repr(m) for m in self.metrics],
+            [repr(m).replace("local_alpha=False", "alpha='roi'") for m in self.metrics],  # its name of before
             *([] if self.pieces is None else [self.pieces.fingerprint()]),
         )
 

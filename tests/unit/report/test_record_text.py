@@ -6,6 +6,7 @@ import pytest
 from tests.unit.report.test_run_data import score
 
 from ontogeny.record import Event, Record, Score
+from ontogeny.record.event import refusal_of
 from ontogeny.report._record_text import cost, final_table, first_line, refusal_table, sentences
 from ontogeny.report.run_data import RunFacts
 
@@ -19,7 +20,7 @@ def record(tmp_path):
             [
                 score(step=step, value=value, ceiling=0.7, ceiling_lower=0.6),
                 score(step=step, value=0.01, layer="two"),
-                score(step=step, kind="refusal", layer="three", note="the layer gave NaN"),
+                refusal_of(score(step=step, layer="three"), "the layer gave NaN"),
                 Score(run="r", step=step, kind="task", metric="loss", value=3 - step / 100, unit="nats"),
                 Event(run="r", step=step, kind="probe", metric="seconds", value=2.0),
             ]

@@ -7,6 +7,7 @@ import pytest
 from ontogeny.errors import RecordError
 from ontogeny.record import Event, Record, Score
 from ontogeny.record.curve_groups import curve_groups, curve_names, mean_of
+from ontogeny.record.event import refusal_of
 from ontogeny.report import run_data
 from ontogeny.report.run_data import RunFacts
 
@@ -110,7 +111,7 @@ def test_facts_sort_a_record_by_kind(tmp_path):
     record.append(
         [
             score(run="r", value=0.1),
-            score(run="r", kind="refusal", layer="two", note="gave NaN"),
+            refusal_of(score(run="r", layer="two"), "gave NaN"),
             Score(run="r", step=0, kind="task", metric="loss", value=2.0),
             Event(run="r", step=0, kind="probe", metric="seconds", value=1.5),
         ]
