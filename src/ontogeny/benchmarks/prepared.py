@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ontogeny._display import one_line
 from ontogeny.benchmarks.controls import DEFAULT, SEED, averaged, held_out_layer
 from ontogeny.benchmarks.stimulus_mapping import StimulusMapping
 from ontogeny.brain import Target
@@ -56,6 +57,8 @@ class PreparedBenchmark:
     copies: tuple[str, ...]
     prepared: PreparedMetrics
     halves: tuple[PreparedBenchmark, ...] = ()
+
+    __repr__ = one_line
 
     def score(self, features: Features, *, run: str = "", step: int = 0, weights: str = "") -> list[Row]:
         """Every layer against every target by every metric, with confounds, controls and named refusals.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -102,35 +100,9 @@ def _open(arguments: argparse.Namespace) -> Any:
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    record = _open(arguments)
-    lines, parts = (_files(record.folder, pattern) for pattern in ("*.jsonl", "scores/*.parquet"))
-    total = sum(size for _, size in (lines, parts))
-    steps = sorted({score.step for score in record.events(kind="probe")})
-    tasks = Counter(score.metric for score in record.select(kind="task"))
-    refused = len(record.events(kind="refusal"))
-    each = f" ({total / len(record):.1f} per score)" if len(record) else ""
-    known = [f"{name} (fingerprint {about['fingerprint']})" for name, about in record.header["benchmarks"].items()]
-    facts = {
-        "run": record.run,
-        "identity": record.identity or "none (made by an older ontogeny)",
-        "scores": f"{len(record):,}",
-        "events": f"{len(record.events()):,}",
-        "bytes": f"{total:,}{each}: {lines[1]:,} in JSON lines, {parts[1]:,} in {parts[0]} Parquet files",
-        "probes": f"{len(steps)}, steps {steps[0]} to {steps[-1]}" if steps else "none",
-        "benchmarks": ", ".join(known) or "none",
-        "tasks": ", ".join(f"{name} ({count})" for name, count in tasks.items()) or "none",
-        "refusals": f"{refused}",
-        "weights": str(record.header.get("weights", "not said")),
-    }
-    facts |= {branch.name: _left(record.left_behind(branch), branch.note) for branch in record.branches}
+    facts = _open(arguments).facts()
     sys.stdout.write("".join(f"{name:<12}{' '.join(fact.split())}\n" for name, fact in facts.items()))
     return 0
-
-
-def _left(rows: Sequence[Any], note: str) -> str:
-    steps = sorted({row.step for row in rows})
-    where = f", steps {steps[0]} to {steps[-1]}" if steps else ""
-    return f"{len(rows):,} rows left behind{where}: {note}"
 
 
 def _files(folder: Path, pattern: str) -> tuple[int, int]:

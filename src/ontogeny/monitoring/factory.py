@@ -119,7 +119,7 @@ def watched_of(benchmark: Watchable, options: Options) -> tuple[tuple[BenchmarkP
     }
     how = {name: given.pop(name) for name in _OF_PROBES if name in given}
     protocol = given.pop("protocol", None)
-    several = [benchmark] if isinstance(benchmark, _One) else list(benchmark)
+    several = [benchmark] if isinstance(benchmark, str | os.PathLike | Benchmark | BenchmarkProbe) else list(benchmark)
     if not several:
         raise ConfigError("a monitor needs at least one benchmark to watch")
     watched: list[BenchmarkProbe] = []

@@ -14,6 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import nn
 
+from ontogeny._display import one_line
 from ontogeny._messages import has_to_pass
 from ontogeny.benchmarks.controls import DEFAULT
 from ontogeny.errors import ProbeError
@@ -58,6 +59,8 @@ class Snapshot:
     task_failed: str = ""
     seconds: float = 0.0
 
+    __repr__ = one_line
+
     def notes(self) -> tuple[str, ...]:
         """How the model was read: precision, and what was unusual; each once."""
         deployed = ("as a schedule-free optimizer deploys them",) if self.deployed else ()
@@ -83,6 +86,8 @@ class ScoredSnapshot:
     rows: tuple[Row, ...] = field(default=(), repr=False)
     task_failed: str = ""
     seconds: float = 0.0
+
+    __repr__ = one_line
 
 
 @runtime_checkable

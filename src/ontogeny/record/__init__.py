@@ -8,7 +8,7 @@ series.py         Series: one curve, averaged over subjects
 curve_groups.py   curves laid out for drawing
 arrow.py          scores as a typed table (pyarrow)
 _select.py        scores and events by the values of their columns
-_query.py         SQL over scores and events (DuckDB); _export.py: pandas, Parquet
+_query.py         SQL over scores and events (DuckDB); _export.py: pandas, Parquet; _facts.py: what it holds, in words
 _storage/         the files: JSONL log, Parquet shards behind it, branches that were left behind, the lock, record.json
 task_logs/        what a run logged, or others measured, from whatever it was written into
 """

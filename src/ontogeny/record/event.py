@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any, Literal, get_args
 
+from ontogeny._display import one_line
 from ontogeny.record.score import COLUMNS, KEY, Score
 
 __all__ = ["EVENT_COLUMNS", "EVENT_KINDS", "Event", "EventKind", "refusal_of"]
@@ -62,6 +63,8 @@ class Event:
     weights: str = ""
     n_events: int = 0
     note: str = ""
+
+    __repr__ = one_line
 
     @property
     def key(self) -> tuple[Any, ...]:

@@ -16,8 +16,10 @@ from typing import Any
 
 from typing_extensions import override
 
+from ontogeny._display import Table, table_html, table_text
 from ontogeny.errors import RecordError
 from ontogeny.record._export import as_frame, as_parquet
+from ontogeny.record._facts import facts_of, probed, with_benchmark
 from ontogeny.record._query import best_by_group, open_query
 from ontogeny.record._select import asks_for_events, hint, row_of, select_events, select_scores
 from ontogeny.record._storage.branches import Branch, Written
@@ -65,9 +67,18 @@ class Record:
 
     @override
     def __repr__(self) -> str:
-        steps = sorted({event.step for event in self.events(kind="probe")})
-        probed = f"{len(steps)} probes" + (f", steps {steps[0]} to {steps[-1]}" if steps else "")
-        return f"Record({str(self.folder)!r}, run {self.run!r}, {probed}, {len(self)} scores)"
+        probes = probed(self._store.events())
+        return f"Record({str(self.folder)!r}, run {self.run!r}, probes {probes}, {len(self)} scores)"
+
+    __str__ = table_text
+    _repr_html_ = table_html
+
+    def _table(self) -> Table:
+        return Table(title=repr(self), rows=tuple(self.facts().items()))
+
+    def facts(self) -> dict[str, str]:
+        """Identity, scores, events, bytes on disk, probes, benchmarks, tasks, refusals and branches, in words."""
+        return facts_of(self._store)
 
     def close(self) -> None:
         """Let other processes write here; the next row that this one writes asks for the right to do so again."""
@@ -114,15 +125,7 @@ class Record:
             RecordError: the record holds scores of another benchmark of this name; or see `append`.
         """
         self._store.hold()
-        benchmarks = self.header["benchmarks"]
-        known = benchmarks.get(name)
-        if known is not None and known["fingerprint"] != about["fingerprint"]:
-            raise RecordError(
-                f"record {self.folder} holds scores of benchmark {name!r} with fingerprint {known['fingerprint']}, "
-                f"this one has {about['fingerprint']}: stimuli, responses, folds or metrics differ. "
-                "Write to another folder, or give the benchmark another name"
-            )
-        self._store.note({"benchmarks": {**benchmarks, name: dict(about)}})
+        self._store.note({"benchmarks": with_benchmark(self.folder, self.header["benchmarks"], name, about)})
 
     def note(self, key: str, value: Any) -> None:
         """Write one fact about the run (library versions, schedule) into record.json."""
@@ -222,8 +225,6 @@ class Record:
 
     def events(self, **columns: Any) -> list[Event]:
         """Events whose columns equal what is asked for, or one of a list: `events(kind="refusal", step=0)`.
-
-        In the order of writing. See `ontogeny.record.Event` for the kinds.
 
         Raises:
             RecordError: no such column.

@@ -6,6 +6,8 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any, Literal, get_args
 
+from ontogeny._display import one_line
+
 __all__ = ["COLUMNS", "COUNTS", "KEY", "KINDS", "NUMBERS", "TEXT", "Kind", "Score"]
 
 Kind = Literal["alignment", "baseline", "control", "task", "confound"]
@@ -69,6 +71,8 @@ class Score:
     weights: str = ""
     source: str = "measured"
     note: str = ""
+
+    __repr__ = one_line
 
     @property
     def key(self) -> tuple[Any, ...]:

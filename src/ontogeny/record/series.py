@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from ontogeny._display import one_line
 from ontogeny.errors import RecordError
 from ontogeny.record.score import KEY, Score
 
@@ -35,6 +36,8 @@ class Series:
     chance: Float[np.ndarray, " steps"]
     ceiling: Float[np.ndarray, " steps"]
     source: str = "measured"
+
+    __repr__ = one_line
 
     def __len__(self) -> int:
         return len(self.steps)
