@@ -24,6 +24,7 @@ from ontogeny.sinks import Sink, finish, metric_keys, write
 __all__ = ["Recorder"]
 
 _OF_WEIGHTS = ("probe", "checkpoint")
+_FIRST = "confound"  # the kind of the first scores of any probe
 _LIBRARIES = ("ontogeny", "torch", "numpy", "scipy", "transformers", "lightning")
 
 
@@ -83,14 +84,18 @@ class Recorder:
     def begin(self, step: int) -> set[int]:
         """A training begins at this step; the later ones that the record knows already, which are to be compared."""
         self._start, self._before, self._agreed = step, self.record.written, False
-        known = self.record.events(kind=_OF_WEIGHTS)
-        self._ahead = {score.step for score in known if score.step > step and score.weights}
+        known = (*self.record.events(kind=_OF_WEIGHTS), *self.record.select(kind=_FIRST))
+        self._ahead = {row.step for row in known if row.step > step and row.weights}
         return set(self._ahead)
 
     def known_weights(self, step: int) -> str:
-        """Hash of the weights that the record has of this step, probed or saved; "" where it has none."""
-        found = self.record.events(kind=_OF_WEIGHTS, step=step)
-        return next((event.weights for event in found if event.weights), "")
+        """Hash of the weights that the record has of this step; "" where it has none.
+
+        Of a step that was probed or saved; or of one at which a process was killed between its scores and the event
+        that closes them.
+        """
+        found = (*self.record.events(kind=_OF_WEIGHTS, step=step), *self.record.select(kind=_FIRST, step=step))
+        return next((row.weights for row in found if row.weights), "")
 
     def unknown_start(self, step: int) -> str:
         """Why a training cannot go on from a step of which the record has no weights; nothing where it can.
@@ -264,7 +269,8 @@ class Recorder:
             self._leave_behind(f"it ended at step {max(beyond)} without passing steps that were probed before", "")
 
     def _is_probed(self, step: int) -> bool:
-        return bool(self.record.events(kind="probe", step=step))
+        closing = Event(run=self.record.run, step=step, kind="probe", metric="seconds")
+        return self.record.get(closing.key) is not None
 
 
 def _versions() -> dict[str, str]:

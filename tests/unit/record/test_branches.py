@@ -184,6 +184,24 @@ def test_a_run_resumed_earlier_that_goes_on_differently_leaves_a_branch(image_be
     assert f"ontogeny: {len(kept)} probes, " in capsys.readouterr().err, "this run's alone"
 
 
+def test_scores_of_a_probe_that_was_killed_before_it_closed_are_left_behind_by_other_weights(image_benchmark, trained):
+    """As a run that is resumed from an earlier checkpoint, and does not repeat to the bit."""
+    events = (trained / "events.jsonl").read_text().splitlines(keepends=True)
+    assert '"probe"' in events[-1]
+    (trained / "events.jsonl").write_text("".join(line for line in events if '"step": 8' not in line))
+    before = Record(trained).select(kind="alignment", step=8)
+    assert before
+    second = Run(image_benchmark, trained)
+    said = quiet(lambda: [second.at(step, way=0.25 * (step > 6)) for step in (6, 7, 8)])
+    assert len(said) == 1
+    assert "step 8 has other weights now" in said[0]
+    record = Record(trained)
+    (probe,) = record.events(kind="probe", step=8)
+    found = record.select(kind="alignment", step=8)
+    assert {score.weights for score in found} == {probe.weights} != {score.weights for score in before}
+    assert len(found) == len(before)
+
+
 def test_a_run_that_ends_between_the_steps_of_the_old_one_leaves_it_behind(image_benchmark, trained):
     second = Run(image_benchmark, trained)
     said = quiet(lambda: [second.at(4), second.at(5, way=0.25), second.monitor.finish(second.model, 5)])

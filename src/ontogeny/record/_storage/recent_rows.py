@@ -39,13 +39,14 @@ class Recent:
 
     def take(self, row: Row) -> None:
         """The next row."""
-        at, last = self.written, self._last.get(row.key)
+        key, at = row.key, self.written
+        last = self._last.get(key)
         if last is not None and not is_behind(row, last, [one for one in self.branches if one.before.scores <= at]):
             return
         self.all.append(row)
-        self._last[row.key] = at
-        if not is_behind(row, at, self.branches):
-            self.by_key[row.key] = row
+        self._last[key] = at
+        if not (self.branches and is_behind(row, at, self.branches)):
+            self.by_key[key] = row
 
     def leave_behind(self, branches: Sequence[Branch]) -> None:
         """Rows of these branches too are behind from now on."""

@@ -73,6 +73,7 @@ class Store:
         self.parts.leave_behind(self.branches)
         self.recent = Recent(self.parts.rows, self.branches, self._file.rows)
         self._events = Recent(0, among_events(self.branches), self._events_file.rows)
+        self._older = any(isinstance(row, Event) for row in self._file.rows)
         self.lock = WriteLock(folder)
         weakref.finalize(self, self.lock.release)
 
@@ -102,7 +103,7 @@ class Store:
 
     def events(self) -> list[Event]:
         """All events, in the order of writing; first those that an older ontogeny wrote among the scores."""
-        lines = chain(self.recent.by_key.values(), self._events.by_key.values())
+        lines = chain(self.recent.by_key.values() if self._older else (), self._events.by_key.values())
         return [*self.parts.events, *(row for row in lines if isinstance(row, Event))]
 
     def get(self, key: tuple[Any, ...]) -> Row | None:
