@@ -95,11 +95,7 @@ def score_arrays(
         >>> RSA()(x, x[:, :3])
         rsa-correlation-spearman: Spearman rho = 0.3849 (chance 0; 20 stimuli, 5 features, 3 voxels)
     """
-    x, y = _matrix("features", features), _matrix("responses", responses)
-    if len(x) != len(y):
-        raise MetricError(f"features and responses are of the same stimuli, got {len(x)} and {len(y)} rows")
-    if folds is not None and len(folds.held_out) != len(x):
-        raise MetricError(f"the folds are of {len(folds.held_out)} stimuli, the arrays have {len(x)} rows")
+    x, y = _of_same_stimuli(_matrix("features", features), _matrix("responses", responses), folds)
     holds_out = bool(getattr(metric, "uses_folds", True))
     used = folds if folds is not None else _default_folds(len(x), holds_out=holds_out)
     prepared = metric.prepare([Target(subject="", roi="", responses=y.numpy(), n_voxels=y.shape[1])], used)
@@ -120,6 +116,14 @@ def score_arrays(
         n_voxels=y.shape[1],
         folds=used.how if holds_out else "",
     )
+
+
+def _of_same_stimuli(x: Tensor, y: Tensor, folds: Folds | None) -> tuple[Tensor, Tensor]:
+    if len(x) != len(y):
+        raise MetricError(f"features and responses are of the same stimuli, got {len(x)} and {len(y)} rows")
+    if folds is not None and len(folds.held_out) != len(x):
+        raise MetricError(f"the folds are of {len(folds.held_out)} stimuli, the arrays have {len(x)} rows")
+    return x, y
 
 
 def _default_folds(n_stimuli: int, *, holds_out: bool) -> Folds:
