@@ -37,7 +37,7 @@ def series(tmp_path):
 def rows(record: Record):
     """All but what a clock says."""
     scores = {s.key[1:]: (s.value, s.chance, s.weights, s.note) for s in record.scores}
-    return scores | {e.key[1:]: (e.weights, e.note) for e in record.events()}
+    return scores | {e.key[1:]: (e.weights, e.note * (e.kind == "refusal")) for e in record.events()}
 
 
 def walked(series, benchmark, folder, task=None, **how):
