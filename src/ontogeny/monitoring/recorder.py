@@ -84,8 +84,7 @@ class Recorder:
     def begin(self, step: int) -> set[int]:
         """A training begins at this step; the later ones that the record knows already, which are to be compared."""
         self._start, self._before, self._agreed = step, self.record.written, False
-        known = (*self.record.events(kind=_OF_WEIGHTS), *self.record.select(kind=_FIRST))
-        self._ahead = {row.step for row in known if row.step > step and row.weights}
+        self._ahead = {row.step for row in self._of_weights() if row.step > step}
         return set(self._ahead)
 
     def known_weights(self, step: int) -> str:
@@ -94,8 +93,11 @@ class Recorder:
         Of a step that was probed or saved; or of one at which a process was killed between its scores and the event
         that closes them.
         """
-        found = (*self.record.events(kind=_OF_WEIGHTS, step=step), *self.record.select(kind=_FIRST, step=step))
-        return next((row.weights for row in found if row.weights), "")
+        return next((row.weights for row in self._of_weights(step=step)), "")
+
+    def _of_weights(self, **where: Any) -> list[Row]:
+        rows: list[Row] = [*self.record.events(kind=_OF_WEIGHTS, **where), *self.record.select(kind=_FIRST, **where)]
+        return [row for row in rows if row.weights]
 
     def unknown_start(self, step: int) -> str:
         """Why a training cannot go on from a step of which the record has no weights; nothing where it can.
