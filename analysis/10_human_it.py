@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "cnn"
         train_vision(folder, real=True, steps=options.steps, progress=False)
-        print("\n".join(summary(Record.open(folder))))
+        print("\n".join(summary(Record(folder))))
         ontogeny(["report", str(folder)])
         drawn = next((folder / "figures").glob(f"*{METRIC}-alignment.png"))
         with Image.open(drawn) as picture:

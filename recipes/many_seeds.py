@@ -31,13 +31,13 @@ ROI = {True: "human IT", False: "category"}
 def train(folder: Path, *, seed: int, steps: int, real: bool) -> Record:
     """One seed, unless its record already reaches the last step."""
     try:
-        record = Record.open(folder)
-        if any(score.step == steps for score in record.select(kind="probe")):
+        record = Record(folder)
+        if any(score.step == steps for score in record.events(kind="probe")):
             return record
     except OntogenyError:
         pass
     train_vision(folder, real=real, steps=steps, seed=seed, schedule="log:10")
-    return Record.open(folder)
+    return Record(folder)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

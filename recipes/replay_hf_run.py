@@ -72,7 +72,7 @@ def main(argv=None) -> None:
     options = {"layers": ["auto", "surprisal"], "task": task}
     folder = args.record / "checkpoints"
     train(folder, args, options, tokenizer, data)
-    live = {score.step for score in ontogeny.Record.open(args.record).select(kind="probe")}
+    live = {score.step for score in ontogeny.Record(args.record).events(kind="probe")}
 
     series = hf_trainer(folder)
     monitor = ontogeny.watch(args.benchmark, record=args.record, tokenizer=series.tokenizer(series.steps[0]), **options)
@@ -80,7 +80,7 @@ def main(argv=None) -> None:
     walked = replay(series, monitor)
     print("\n".join(walked.lines()))
 
-    record = ontogeny.Record.open(args.record)
+    record = ontogeny.Record(args.record)
     roi = record.select(kind="alignment")[-1].roi
     curve = record.series(layer="transformer.h.2", roi=roi, metric="ridge-gcv")
     ours = record.series(kind="task", metric="loss")

@@ -81,7 +81,7 @@ def main(argv=None) -> None:
     args = parser.parse_args(argv)
 
     train(args)
-    live = {score.step for score in ontogeny.Record.open(args.record).select(kind="probe")}
+    live = {score.step for score in ontogeny.Record(args.record).events(kind="probe")}
 
     series = lightning(args.record / "checkpoints", model=network)
     monitor = ontogeny.watch(args.benchmark, record=args.record, transform=pixels, task=held_out)
@@ -89,7 +89,7 @@ def main(argv=None) -> None:
     walked = replay(series, monitor)
     print("\n".join(walked.lines()))
 
-    record = ontogeny.Record.open(args.record)
+    record = ontogeny.Record(args.record)
     roi = record.select(kind="alignment")[-1].roi
     curve = record.series(layer="net.1", metric="rsa-correlation-spearman", roi=roi)
     ours = record.series(kind="task", metric="loss")

@@ -64,7 +64,7 @@ _MODULES: dict[str, str] = {
     "ontogeny.series": "ontogeny.record.record",
     "ontogeny.sinks.wandb": "ontogeny.sinks.wandb_sink",
     "ontogeny.task": "ontogeny.monitoring.heldout.loss",
-    "ontogeny.watching": "ontogeny.monitoring.factory",
+    "ontogeny.watching": "ontogeny.monitoring.monitor",
     "ontogeny.worlds": "ontogeny.simulated",
     "ontogeny.worlds.language": "ontogeny.simulated.language_world",
     "ontogeny.worlds.leads": "ontogeny.simulated.planted_leads",

@@ -46,7 +46,7 @@ def reports(folder: Path) -> list[dict]:
 
 def same_as_one_process(record: Record, folder: Path, model: nn.Module, monitor, steps: list[int]) -> None:
     """Every row of the two processes' record, against one process that reads the saved weights."""
-    assert [s.step for s in record.select(kind="probe")] == steps
+    assert [s.step for s in record.events(kind="probe")] == steps
     for step in steps:
         if not (folder / f"step{step}.pt").exists():
             continue
@@ -75,16 +75,16 @@ def test_lightning_ddp_scores_as_one_process_does_and_no_loss_moves(tmp_path):
     task = HeldOutLoss(batches=[tuple(image_data(30, seed=9).tensors)])
     monitor = watch(benchmarks.image_benchmark(n=20), record=tmp_path / "r", transform=transform, task=task)
     same_as_one_process(
-        Record.open(tmp_path / "a" / "record"), tmp_path / "a", TinyModule(), monitor, [0, 2, 4, 6, 8, 10, 12]
+        Record(tmp_path / "a" / "record"), tmp_path / "a", TinyModule(), monitor, [0, 2, 4, 6, 8, 10, 12]
     )
 
 
 def test_lightning_ddp_goes_on_when_one_rank_fails(tmp_path):
     first, second = lightning(tmp_path, "break")
     assert first["step"] == second["step"] == 12
-    record = Record.open(tmp_path / "record")
-    assert [s.step for s in record.select(kind="probe")] == [0]
-    notes = {s.step: s.note for s in record.select(kind="refusal")}
+    record = Record(tmp_path / "record")
+    assert [s.step for s in record.events(kind="probe")] == [0]
+    notes = {s.step: s.note for s in record.events(kind="refusal")}
     assert list(notes) == [2, 4, 6, 8, 10, 12]
     assert "rank 1 of 2: ProbeError" in notes[2]
     assert "this rank ran out of memory, say" in notes[2]
@@ -97,7 +97,7 @@ def test_the_hugging_face_trainer_under_torchrun(tmp_path):
     assert watched[0]["latest"] == watched[1]["latest"]
     assert watched[0]["best"] == watched[1]["best"]
     assert watched[0]["weights"] == watched[1]["weights"]
-    record = Record.open(tmp_path / "a" / "record")
+    record = Record(tmp_path / "a" / "record")
     curve = record.series(roi="left", layer="transformer.h.1")
     assert curve.steps.tolist() == [0, 2, 3, 4, 6]
     best = max((max(s.value for s in record.select(kind="alignment", roi="left", step=k)), k) for k in (2, 4, 6))
@@ -121,7 +121,7 @@ def test_a_plain_loop_on_two_ranks(kind, tmp_path):
     monitor = watch(
         benchmarks.text_benchmark(), record=tmp_path / "r", tokenizer=tokenizer, pooling="mean", task=task, batch_size=7
     )
-    same_as_one_process(Record.open(tmp_path / "record"), tmp_path, tiny_gpt(), monitor, [0, 2, 4, 5])
+    same_as_one_process(Record(tmp_path / "record"), tmp_path, tiny_gpt(), monitor, [0, 2, 4, 5])
 
 
 @pytest.mark.parametrize("kind", ["ddp", "fsdp2"])
@@ -145,9 +145,9 @@ def test_a_failing_probe_ends_training_on_every_rank_if_asked_to(tmp_path):
 def test_what_exits_on_one_rank_ends_training_on_none(tmp_path):
     first, second = torchrun("plain_run", tmp_path, "exits")
     assert len(first["losses"]) == len(second["losses"]) == 5
-    record = Record.open(tmp_path / "record")
-    assert [s.step for s in record.select(kind="probe")] == [0, 2, 5]
-    refused = [(s.step, s.layer, s.note) for s in record.select(kind="refusal")]
+    record = Record(tmp_path / "record")
+    assert [s.step for s in record.events(kind="probe")] == [0, 2, 5]
+    refused = [(s.step, s.layer, s.note) for s in record.events(kind="refusal")]
     task = [(step, "(task)", "SystemExit: the task has had enough") for step in (0, 2, 5)]
     assert [row for row in refused if row[1] == "(task)"] == task
     ((step, layer, note),) = [row for row in refused if row[1] != "(task)"]
@@ -160,7 +160,7 @@ def test_ranks_that_train_models_of_their_own_are_watched_apart(tmp_path):
     first, second = torchrun("plain_run", tmp_path, "alone")
     assert first["latest"] != second["latest"]
     for rank in (0, 1):
-        assert [s.step for s in Record.open(tmp_path / f"record{rank}").select(kind="probe")] == [0, 2, 4, 5]
+        assert [s.step for s in Record(tmp_path / f"record{rank}").events(kind="probe")] == [0, 2, 4, 5]
 
 
 class FullyShardedDataParallel(nn.Module):

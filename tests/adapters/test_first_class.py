@@ -52,7 +52,7 @@ def fit(callbacks, *, module=None, validation=None, **options):
 
 
 def numbers(record: Record, name: str) -> dict[int, float]:
-    steps = [s.step for s in record.select(kind="probe")]
+    steps = [s.step for s in record.events(kind="probe")]
     return {k: metric_keys([s for s in record.scores if s.step == k])[name] for k in steps}
 
 
@@ -70,7 +70,7 @@ def test_the_best_checkpoint_holds_the_weights_that_its_alignment_was_measured_o
         assert float(value) == pytest.approx(curve[saved["global_step"]], abs=1e-6)
         module = TinyModule()
         module.load_state_dict(saved["state_dict"])
-        row = ours.monitor.record.select(kind="probe", step=saved["global_step"])[0]
+        row = ours.monitor.record.events(kind="probe", step=saved["global_step"])[0]
         assert row.weights == weights_hash(module)
 
 
@@ -83,14 +83,14 @@ def test_early_stopping_stops_where_the_alignment_says_so(image_benchmark, tmp_p
     assert trainer.global_step < 240
     assert stop.best_score.item() == pytest.approx(max(curve), abs=1e-6)
     assert ours.monitor.latest[0] == trainer.global_step
-    assert [s.step for s in ours.monitor.record.select(kind="probe")][-1] == trainer.global_step
+    assert [s.step for s in ours.monitor.record.events(kind="probe")][-1] == trainer.global_step
 
 
 def test_sanity_validation_is_not_a_probe(image_benchmark, tmp_path):
     ours = lightning(image_benchmark, tmp_path, schedule="at:2")
     keep = ModelCheckpoint(tmp_path / "c", monitor="task/loss")
     trainer = fit([ours, keep], max_steps=3, validation=DataLoader(image_data(8, seed=2)), num_sanity_val_steps=2)
-    assert [s.step for s in ours.monitor.record.select(kind="probe")] == [0, 2, 3]
+    assert [s.step for s in ours.monitor.record.events(kind="probe")] == [0, 2, 3]
     assert float(trainer.callback_metrics["task/loss"]) == pytest.approx(
         ours.monitor.record.series(kind="task", metric="loss").values[-1], abs=1e-6
     )
@@ -118,11 +118,11 @@ def test_raw_or_averaged_weights_are_read_as_asked_and_the_record_says_which(ima
     order = [average, ours, keeps] if which == "ema" else [ours, average, keeps]
     trainer = fit(order, max_epochs=2, validation=DataLoader(image_data(8, seed=2)))
     record = ours.monitor.record
-    probes = {s.step: s.weights for s in record.select(kind="probe")}
+    probes = {s.step: s.weights for s in record.events(kind="probe")}
     assert list(probes) == [0, 2, 4, 6, 8, 10, 12]
     assert probes == {step: getattr(keeps, which)[step] for step in probes}
     assert keeps.raw[6] != keeps.ema[6]
-    assert {s.note.partition(",")[0] for s in record.select(kind="probe")} == {f"{which} weights"}
+    assert {s.note.partition(",")[0] for s in record.events(kind="probe")} == {f"{which} weights"}
     assert record.header["weights"] == which
     section = "alignment" if which == "raw" else "alignment_ema"
     assert f"{section}/IT" in trainer.callback_metrics
@@ -152,11 +152,11 @@ def test_the_last_raw_weights_are_read_or_missed_aloud_where_averaging_replaces_
     callbacks = [ours, average, keeps, StopsAt(6)] if first else [average, ours, keeps, StopsAt(6)]
     if first:
         fit(callbacks, max_epochs=9)
-        assert {s.step: s.weights for s in ours.monitor.record.select(kind="probe")}[6] == keeps.raw[6]
+        assert {s.step: s.weights for s in ours.monitor.record.events(kind="probe")}[6] == keeps.raw[6]
     else:
         with pytest.warns(UserWarning, match=r"raw weights of the last step \(6\) were not read"):
             fit(callbacks, max_epochs=9)
-        assert [s.step for s in ours.monitor.record.select(kind="probe")] == [0]
+        assert [s.step for s in ours.monitor.record.events(kind="probe")] == [0]
 
 
 class TwoOptimizers(TinyModule):
@@ -180,7 +180,7 @@ class TwoOptimizers(TinyModule):
 def test_in_manual_optimization_each_optimizers_update_counts(image_benchmark, tmp_path):
     ours = lightning(image_benchmark, tmp_path, schedule="every:2")
     fit([ours], module=TwoOptimizers(), max_epochs=1)
-    assert [s.step for s in ours.monitor.record.select(kind="probe")] == [0, 2, 4, 6, 8, 10, 12]
+    assert [s.step for s in ours.monitor.record.events(kind="probe")] == [0, 2, 4, 6, 8, 10, 12]
 
 
 def test_the_state_of_the_callback_is_plain_and_a_lost_record_is_noticed(image_benchmark, tmp_path):
@@ -205,7 +205,7 @@ def test_a_checkpoint_from_before_the_callback_was_added_resumes(image_benchmark
     )
     with pytest.warns(UserWarning, match="Checkpoint directory .* is not empty"):
         trainer.fit(TinyModule(), image_loader(), ckpt_path=tmp_path / "c" / "last.ckpt")
-    assert [s.step for s in ours.monitor.record.select(kind="probe")] == [6, 8, 9]
+    assert [s.step for s in ours.monitor.record.events(kind="probe")] == [6, 8, 9]
 
 
 def train(benchmark, folder, *callbacks, **options):
@@ -247,7 +247,7 @@ def test_the_hugging_face_trainer_loads_the_model_of_the_best_alignment(text_ben
     best = max((2, 4, 6, 8), key=lambda step: curve[step])
     assert trainer.state.best_metric == pytest.approx(curve[best])
     assert trainer.state.best_global_step == best
-    assert weights_hash(trainer.model) == ours.monitor.record.select(kind="probe", step=best)[0].weights
+    assert weights_hash(trainer.model) == ours.monitor.record.events(kind="probe", step=best)[0].weights
 
 
 def test_the_hugging_face_trainer_stops_early_by_the_alignment(text_benchmark, tmp_path):
@@ -260,10 +260,10 @@ def test_the_hugging_face_trainer_stops_early_by_the_alignment(text_benchmark, t
 def test_an_evaluation_after_training_or_of_several_sets_adds_no_probe(text_benchmark, tmp_path):
     options = {"metric_for_best_model": "eval_one_loss", "max_steps": 2}
     trainer, ours = train(text_benchmark, tmp_path, **options)
-    probes = [s.step for s in ours.monitor.record.select(kind="probe")]
+    probes = [s.step for s in ours.monitor.record.events(kind="probe")]
     assert probes == [0, 1, 2]
     assert "eval_alignment" in trainer.evaluate(token_rows(4))
-    assert [s.step for s in ours.monitor.record.select(kind="probe")] == probes
+    assert [s.step for s in ours.monitor.record.events(kind="probe")] == probes
 
 
 def test_a_schedule_free_optimizers_deployed_weights_are_read(image_benchmark, tmp_path):
@@ -282,7 +282,7 @@ def test_a_schedule_free_optimizers_deployed_weights_are_read(image_benchmark, t
         assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
         assert all(group["train_mode"] for group in optimizer.param_groups)
     optimizer.eval()
-    row = monitor.record.select(kind="probe", step=3)[0]
+    row = monitor.record.events(kind="probe", step=3)[0]
     assert row.weights == weights_hash(model)
     assert row.note.startswith("raw weights, as a schedule-free optimizer deploys them, float32")
     monitor(model, 4, optimizers=[optimizer])

@@ -98,8 +98,8 @@ def test_a_resumed_run_continues_the_record_without_gap_or_double(image_benchmar
         run(9, tmp_path / "c" / "last.ckpt")
     after = (tmp_path / "r" / "scores.jsonl").read_text()
     assert after.startswith(before)
-    record = Record.open(tmp_path / "r")
-    assert [s.step for s in record.select(kind="probe")] == [0, 2, 4, 6, 8, 9]
+    record = Record(tmp_path / "r")
+    assert [s.step for s in record.events(kind="probe")] == [0, 2, 4, 6, 8, 9]
     keys = [s.key for s in record.scores]
     assert len(keys) == len(set(keys)) == len([json.loads(line) for line in after.splitlines()])
 
@@ -109,7 +109,7 @@ def test_a_monitor_built_by_hand_is_taken_as_it_is(image_benchmark, tmp_path):
     trainer(max_steps=2, logger=False, callbacks=[AlignmentCallback(monitor)], enable_checkpointing=False).fit(
         TinyModule(), image_loader()
     )
-    assert [s.step for s in monitor.record.select(kind="probe")] == [0, 1, 2]
+    assert [s.step for s in monitor.record.events(kind="probe")] == [0, 1, 2]
     with pytest.raises(TypeError, match=r"a Monitor brings its own options; got \['schedule'\] beside it"):
         AlignmentCallback(monitor, schedule="log")
 

@@ -108,7 +108,7 @@ def test_each_sink_is_alone(tmp_path):
         write(sinks, 3, {})
     assert len(caught) == 2
     with pytest.warns(UserWarning, match="the wire could not finish: cut again"):
-        finish(sinks, Record.open(tmp_path / "r", create=True))
+        finish(sinks, Record(tmp_path / "r", create=True))
     assert sinks[1].steps == [3]
     assert sinks[1].finished
 

@@ -27,7 +27,7 @@ QUICK = {"controls": False, "rehearsal": False}
 
 
 def probes(folder):
-    return [s.step for s in Record.open(folder).select(kind="probe")]
+    return [s.step for s in Record(folder).events(kind="probe")]
 
 
 def lightning(benchmark, **options):
@@ -75,7 +75,7 @@ def test_a_resumed_lightning_run_finds_its_record_at_a_step_that_was_not_probed(
     second = fit(tmp_path, again, steps=8, ckpt=ckpt)
     assert again.monitor.record.folder == record
     assert probes(record) == [0, 2, 4, 6, 8]
-    assert Record.open(record).branches == ()
+    assert Record(record).branches == ()
     assert not (Path(second.log_dir) / "alignment").exists()
     assert probes(Path(other.log_dir) / "alignment") == [0, 2, 4]
 
@@ -116,7 +116,7 @@ def test_a_second_lightning_fit_with_the_same_callback_has_a_record_of_its_own(i
         expected = tmp_path / ("r" if fold == 0 else f"r-{fold + 1}") if given else Path(trainer.log_dir) / "alignment"
         assert seen[-1] == expected
     assert [probes(folder) for folder in seen] == [[0, 2, 4]] * 3
-    assert len({Record.open(folder).identity for folder in seen}) == 3
+    assert len({Record(folder).identity for folder in seen}) == 3
 
 
 def hugging_face(benchmark, **options):
@@ -175,7 +175,7 @@ def test_a_checkpoint_is_noted_before_it_is_written(text_benchmark, tmp_path, ho
         train(tmp_path, Ends(), ours, **how)
     (checkpoint,) = tmp_path.glob("checkpoint-*")
     step = int(checkpoint.name.partition("-")[2])
-    assert [s.step for s in Record.open(tmp_path / "r").select(kind="checkpoint")] == [step]
+    assert [s.step for s in Record(tmp_path / "r").events(kind="checkpoint")] == [step]
     ours.monitor.close()
     again = hugging_face(text_benchmark, record=tmp_path / "r", schedule="at:2")
     train(tmp_path, again, resume=str(checkpoint), **{**how, "max_steps": step + 1, "save_strategy": "no"})
@@ -213,7 +213,7 @@ def test_a_hyperparameter_search_has_a_record_a_trial_and_its_own_numbers(text_b
     for _ in range(3):
         trainer.train()
         record = ours.monitor.record
-        best = record.select(kind="probe", step=trainer.state.best_global_step)[0]
+        best = record.events(kind="probe", step=trainer.state.best_global_step)[0]
         assert best.weights == weights_hash(trainer.model)
         numbers.append(trainer.state.best_metric)
         if trainer.state.best_global_step < 4:
@@ -222,7 +222,7 @@ def test_a_hyperparameter_search_has_a_record_a_trial_and_its_own_numbers(text_b
     assert [probes(folder) for folder in folders] == [[0, 2, 4]] * 3
     assert len(set(numbers)) == 3
     for folder, number in zip(folders, numbers, strict=True):
-        rows = [s for s in Record.open(folder).select(kind="alignment") if s.step in (2, 4)]
+        rows = [s for s in Record(folder).select(kind="alignment") if s.step in (2, 4)]
         rois = {s.roi for s in rows}
         means = {
             step: sum(max(s.value for s in rows if s.step == step and s.roi == roi) for roi in rois) / len(rois)

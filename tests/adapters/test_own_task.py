@@ -147,7 +147,7 @@ def test_held_out_data_that_cannot_be_read_are_refused_alone(text_benchmark, tmp
     losses, _, _ = train(tmp_path, callback, evaluate=False, eval_dataset=Broken())
     assert losses == train(tmp_path, evaluate=False)[0]
     record = callback.monitor.record
-    refused = record.select(kind="refusal", layer="(task)")
+    refused = record.events(kind="refusal", layer="(task)")
     assert [row.step for row in refused] == [0, 2, 4]
     assert "the trainer's held-out data cannot be read (SystemExit: no such file)" in refused[0].note
     assert len(record.series(layer="transformer.h.1", roi="left").steps) == 3
@@ -178,7 +178,7 @@ def test_a_trainer_with_a_loss_of_its_own_is_told_what_to_pass_and_that_works(te
     held_out = token_rows(8, seed=9)
     refused = watching(text_benchmark, tmp_path / "default")
     train(tmp_path, refused, eval_dataset=held_out, **own)
-    rows = refused.monitor.record.select(kind="refusal", layer="(task)")
+    rows = refused.monitor.record.events(kind="refusal", layer="(task)")
     assert [row.step for row in rows] == [0, 2, 4]
     assert "the held-out batch has other keys (anchor_input_ids" in rows[0].note
     assert "Say how it is measured: task=HeldOutLoss(batches, loss=f) where f(model, batch)" in rows[0].note
@@ -327,7 +327,7 @@ def test_a_validation_batch_of_another_form_is_refused_alone_and_said_once(image
 
     ours = lightning(image_benchmark, tmp_path)
     fit(tmp_path, ours, max_epochs=1, data=Views(), module=Contrastive)
-    refused = ours.monitor.record.select(kind="refusal", layer="(task)")
+    refused = ours.monitor.record.events(kind="refusal", layer="(task)")
     assert {row.step for row in refused} == {0, 3, 6}
     assert "HeldOutLoss cannot use a batch of type tuple" in refused[0].note
     assert "pass loss=(model, batch) -> loss of each case. Say how it is measured: task=Held" in refused[0].note
@@ -345,7 +345,7 @@ def test_a_plain_loop_is_told_once_too(image_benchmark, tmp_path, capfd):
         said = task_lines(capfd.readouterr().err)
         assert len(said) == lines
     assert json.loads((tmp_path / "None" / "record.json").read_text())["task"].startswith("no task is measured (none")
-    assert "task" not in Record.open(tmp_path / "False").header
+    assert "task" not in Record(tmp_path / "False").header
 
 
 def test_a_large_data_set_of_somebodys_own_is_not_kept_unasked(image_benchmark, tmp_path, capfd):

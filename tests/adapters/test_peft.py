@@ -80,7 +80,7 @@ def values(record, step):
 
 
 def hashes(record):
-    return {s.step: s.weights for s in record.select(kind="probe")}
+    return {s.step: s.weights for s in record.events(kind="probe")}
 
 
 @pytest.fixture(scope="module")

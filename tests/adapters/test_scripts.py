@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 def rows(record: Path, *kinds: str) -> dict:
     """Step and place of each score -> its value."""
-    opened = Record.open(record)
+    opened = Record(record)
     lines = (record / "scores.jsonl").read_bytes().count(b"\n")
     assert lines == len(opened.scores), "a row is there twice"
     return {
@@ -105,7 +105,7 @@ def test_the_task_of_a_model_that_returns_logits_and_loss_is_its_own_loss(tmp_pa
     _, model = module.main(tmp_path, watched=True, compiled=True)
     with torch.no_grad():
         own = torch.stack([model(*module.get_batch(tmp_path, "val", seed))[1] for seed in range(4)]).mean()
-    found = Record.open(tmp_path / "record").series(kind="task", metric="loss")
+    found = Record(tmp_path / "record").series(kind="task", metric="loss")
     assert found.values[-1] == pytest.approx(float(own), abs=1e-6)
 
 

@@ -56,8 +56,8 @@ def test_a_resumed_run_continues_the_record_without_gap_or_double(text_benchmark
     before = (tmp_path / "r" / "scores.jsonl").read_text()
     train(text_benchmark, tmp_path, steps=7, schedule="every:2", resume=True)
     assert (tmp_path / "r" / "scores.jsonl").read_text().startswith(before)
-    record = Record.open(tmp_path / "r")
-    assert [s.step for s in record.select(kind="probe")] == [0, 2, 4, 6, 7]
+    record = Record(tmp_path / "r")
+    assert [s.step for s in record.events(kind="probe")] == [0, 2, 4, 6, 7]
     assert len({s.key for s in record.scores}) == len(record.scores)
 
 
@@ -69,7 +69,7 @@ def test_scores_reach_a_running_wandb_run_on_their_own_axis(text_benchmark, tmp_
     wandb.finish()
     rows = history(run_folder(tmp_path))
     ours = {row["alignment/step"]: row[NAME] for row in rows if NAME in row}
-    series = Record.open(tmp_path / "r").series(layer="transformer.h.1", roi="left")
+    series = Record(tmp_path / "r").series(layer="transformer.h.1", roi="left")
     assert ours == pytest.approx(dict(zip(series.steps.tolist(), series.values.tolist(), strict=True)))
     assert any("train/loss" in row for row in rows), "the trainer's own rows are not pushed out"
 

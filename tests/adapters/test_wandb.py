@@ -191,7 +191,7 @@ def test_without_a_run_nothing_happens(image_benchmark, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert wandb.run is None
     record = train(image_benchmark, tmp_path / "r", sinks=[WandbSink()])
-    assert len(record.select(kind="probe")) == 3
+    assert len(record.events(kind="probe")) == 3
     assert not (tmp_path / "wandb").exists()
     code = "import sys; from ontogeny.sinks.wandb_sink import WandbSink; WandbSink().write(0, {'task/loss': 1.0}); "
     code += "assert 'wandb' not in sys.modules and 'PIL' not in sys.modules"
@@ -203,7 +203,7 @@ def test_a_run_that_was_closed_warns_and_training_goes_on(image_benchmark, tmp_p
     run.finish()
     with pytest.warns(UserWarning, match=r"Weights & Biases could not (log step|finish).*is finished") as caught:
         record = train(image_benchmark, tmp_path / "r", sinks=[WandbSink(run)])
-    assert len(record.select(kind="probe")) == 3
+    assert len(record.events(kind="probe")) == 3
     assert len([w for w in caught if "could not finish" in str(w.message)]) == 1
 
 
@@ -225,7 +225,7 @@ def test_numbers_that_are_not_finite_are_logged_as_they_are(tmp_path, start):
 
 
 def test_and_in_the_table_they_are_missing_with_a_note(tmp_path, start):
-    record = Record.open(tmp_path / "r", create=True)
+    record = Record(tmp_path / "r", create=True)
     blank = {"run": "r", "kind": "alignment", "roi": "IT", "metric": "rsa", "layer": "one"}
     record.append([Score(**blank, step=0, value=0.1, chance=0.0), Score(**blank, step=1, value=math.nan)])
     with start() as run:
@@ -238,7 +238,7 @@ def test_and_in_the_table_they_are_missing_with_a_note(tmp_path, start):
 
 def test_a_record_too_large_to_be_drawn_is_said_and_not_read_into_memory(tmp_path, start, monkeypatch, capsys):
     monkeypatch.setattr("ontogeny.sinks.wandb_sink._MOST_DRAWN", 1)
-    record = Record.open(tmp_path / "r", create=True)
+    record = Record(tmp_path / "r", create=True)
     record.append([Score(run="r", step=i, kind="alignment", roi="IT", value=0.1) for i in range(2)])
     with start() as run:
         WandbSink(run).finish(record)
@@ -348,7 +348,7 @@ def test_a_probe_that_raises_in_finish_is_a_warning_and_the_table_is_there(image
 
 
 def test_two_benchmarks_with_the_same_roi_are_two_charts(tmp_path, start):
-    record = Record.open(tmp_path / "r", create=True)
+    record = Record(tmp_path / "r", create=True)
     for name in ("b1", "b2"):
         blank = {"run": "r", "kind": "alignment", "benchmark": name, "roi": "IT", "metric": "rsa", "layer": "one"}
         record.append([Score(**blank, step=step, value=0.1 * step, chance=0.0) for step in range(3)])
@@ -365,7 +365,7 @@ def test_two_benchmarks_with_the_same_roi_are_two_charts(tmp_path, start):
 def test_a_disabled_run_takes_everything_in_silence(image_benchmark, tmp_path, start):
     with wandb.init(project="p", dir=tmp_path, mode="disabled"):
         record = train(image_benchmark, tmp_path / "r", sinks=[WandbSink(leads=record_shares)])
-    assert len(record.select(kind="probe")) == 3
+    assert len(record.events(kind="probe")) == 3
     assert not list(tmp_path.rglob("*.wandb"))
 
 
@@ -389,7 +389,7 @@ def test_the_newest_whole_probes_are_kept():
 
 
 def test_a_table_of_a_long_run_says_what_it_lacks(tmp_path, start, capsys):
-    record = Record.open(tmp_path / "r", create=True)
+    record = Record(tmp_path / "r", create=True)
     record.append(scores({step: 700 for step in range(15)}))
     with start() as run, warnings.catch_warnings():
         WandbSink(run).finish(record)

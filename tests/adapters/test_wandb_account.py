@@ -11,12 +11,12 @@ from tests.helpers.wandb_server import KEY, command, serving
 
 from ontogeny import Record
 from ontogeny.cli import main
-from ontogeny.record import Score
+from ontogeny.record import Event, Score
 from ontogeny.sinks.charts import TITLES, spec_text
 
 
 def record_of(folder, *, steps=(0, 1, 10), layers=("one", "two")) -> Record:
-    record = Record.open(folder, create=True, run="little")
+    record = Record(folder, create=True, run="little")
     for step in steps:
         own = {"run": "little", "step": step, "weights": f"w{step}"}
         record.append(
@@ -34,7 +34,7 @@ def record_of(folder, *, steps=(0, 1, 10), layers=("one", "two")) -> Record:
                     for i, layer in enumerate(layers)
                 ),
                 Score(**own, kind="task", metric="loss", value=2.0 - 0.1 * step),
-                Score(**own, kind="probe", metric="seconds", value=0.1),
+                Event(**own, kind="probe", metric="seconds", value=0.1),
             ]
         )
     return record
@@ -136,11 +136,11 @@ def test_a_finished_record_becomes_a_run(tmp_path):
     assert [row["alignment/IT"] for row in rows] == record.series(layer="two").values.tolist()
     assert [row["alignment/IT.rsa.one"] for row in rows] == record.series(layer="one").values.tolist()
     assert config(folder)["ontogeny"]["run"] == "little"
-    assert Record.open(tmp_path / "r").scores == record.scores, "the record is only read"
+    assert Record(tmp_path / "r").scores == record.scores, "the record is only read"
 
 
 def test_an_empty_record_is_refused(tmp_path):
-    Record.open(tmp_path / "r", create=True)
+    Record(tmp_path / "r", create=True)
     done = command("wandb", "log", "r", "--project", "brains", folder=tmp_path, WANDB_MODE="offline")
     assert done.returncode == 2
     assert "holds no score, so there is nothing to log" in done.stderr

@@ -147,8 +147,8 @@ def look(folder: Path) -> dict:
     said = acknowledged(folder)
     if not (folder / "record" / "record.json").exists():
         return {"acknowledged": len(said), "lost": said, "doubled": 0}
-    record = Record.open(folder / "record")
-    whole = {s.step for s in record.select(kind="probe")}
+    record = Record(folder / "record")
+    whole = {s.step for s in record.events(kind="probe")}
     lines = (folder / "record" / "scores.jsonl").read_bytes().count(b"\n") if record.scores else 0
     return {"acknowledged": len(said), "lost": sorted(set(said) - whole), "doubled": lines - len(record.scores)}
 

@@ -28,6 +28,7 @@ import pyarrow.compute
 import pyarrow.parquet
 
 from ontogeny import Record, Score
+from ontogeny.record import Event, Row
 from ontogeny.record import record as record_module
 from ontogeny.record.arrow import to_table
 
@@ -36,26 +37,33 @@ _LOADED = (pd, pyarrow)  # before the fork, so that no child imports anything wh
 _FILES = {"open", "write", "flush", "fsync", "replace", "truncate", "mkdir", "unlink", "__exit__"}
 
 
-def rows(step: int) -> list[Score]:
+def rows(step: int) -> list[Row]:
     values = np.random.default_rng(step).random(30)
     scores = [
         Score(run="r", step=step, kind="alignment", roi=f"r{i % 3}", layer=f"l{i}", value=float(v), note="ä" * i)
         for i, v in enumerate(values)
     ]
-    return [*scores, Score(run="r", step=step, kind="probe", metric="seconds", value=0.1)]
+    return [*scores, Event(run="r", step=step, kind="probe", metric="seconds", value=0.1)]
 
 
-def everything() -> list[Score]:
-    return [score for step in range(STEPS) for score in rows(step)]
+def everything() -> list[Row]:
+    """Of all steps, the scores before the events."""
+    found = [row for step in range(STEPS) for row in rows(step)]
+    return [*(row for row in found if isinstance(row, Score)), *(row for row in found if isinstance(row, Event))]
+
+
+def held(record: Record) -> list[Row]:
+    return [*record.scores, *record.events()]
 
 
 def train(folder: Path) -> None:
     """Rows of each step: as lines until there are too many, as a table, moved on request."""
     record_module.MOST_LINES = 20 if folder.name == "parts" else 70
-    record = Record.open(folder, create=True)
+    record = Record(folder, create=True)
     for step in range(STEPS):
         if step == 3:
-            record.append_table(to_table(rows(step)))
+            record.append_table(to_table([row for row in rows(step) if isinstance(row, Score)]))
+            record.append([row for row in rows(step) if isinstance(row, Event)])
         else:
             record.append(rows(step))
         if step == 4:
@@ -110,13 +118,13 @@ def look(folder: Path) -> dict[str, Any]:
     said = acknowledged(folder)
     if not (folder / "record.json").exists():
         return {"acknowledged": said, "lost": said, "wrong": 0, "doubled": 0, "parts": 0}
-    record = Record.open(folder)
-    found, want = list(record.scores), everything()
+    record = Record(folder)
+    found, want = held(record), everything()
     return {
         "acknowledged": said,
         "lost": sum(score.step < said and score not in found for score in want),
         "wrong": sum(score not in want for score in found),
-        "doubled": len(found) - len({score.key for score in found}) + len(record) - len(found),
+        "doubled": len(found) - len({row.key for row in found}) + len(record) - len(record.scores),
         "parts": len(list((folder / "scores").glob("*.parquet"))),
     }
 
@@ -129,7 +137,7 @@ def acknowledged(folder: Path) -> int:
 def ends_alike(folder: Path) -> bool:
     """Whether the run, when it goes on, ends with the very rows of a run that was left alone."""
     attempt(folder, lambda: None)
-    return list(Record.open(folder).scores) == everything()
+    return held(Record(folder)) == everything()
 
 
 def one_by_one(folder: Path, kills: Callable[[int], Callable[[], None]], sizes: list[int]) -> list[dict[str, Any]]:
@@ -166,8 +174,10 @@ def read_on(folder: Path) -> list[dict[str, Any]]:
         while os.waitpid(child, os.WNOHANG) == (0, 0):
             before = acknowledged(folder)
             if (folder / "record.json").exists():
-                found = list(Record.open(folder).scores)
-                whole = found == everything()[: len(found)] and len(found) >= 31 * before
+                record, want = Record(folder), everything()
+                scores, events = list(record.scores), record.events()
+                whole = scores == want[: len(scores)] and events == want[30 * STEPS :][: len(events)]
+                whole = whole and len(scores) >= 30 * max(before, len(events)) and len(events) >= before
                 seen.append({**look(folder), "killed": False, "alike": whole})
     return seen
 

@@ -73,9 +73,9 @@ def test_a_penalty_for_all_voxels_equals_himalaya_and_scikit_learn(rng, n, d, v)
     y = (y - y.mean(axis=0)) / y.std(axis=0)
     folds = make_folds(n)
     inner = by_library(x, y, folds, himalaya(folds, local_alpha=False))
-    np.testing.assert_allclose(ridge_cv(x, y, folds=folds, rule="kfold", alpha="roi"), inner, atol=1e-5)
+    np.testing.assert_allclose(ridge_cv(x, y, folds=folds, rule="kfold", local_alpha=False), inner, atol=1e-5)
     left_out = by_library(x, y, folds, lambda train, grid: RidgeCV(alphas=grid))
-    np.testing.assert_allclose(ridge_cv(x, y, folds=folds, rule="loo", alpha="roi"), left_out, atol=1e-5)
+    np.testing.assert_allclose(ridge_cv(x, y, folds=folds, rule="loo", local_alpha=False), left_out, atol=1e-5)
 
 
 @pytest.mark.parametrize("v", [12, 150])
@@ -92,7 +92,7 @@ def test_a_penalty_for_all_voxels_by_gcv_is_the_one_with_the_least_sum_of_errors
             free = len(train) - 1 - np.trace(xc @ inverse @ xc.T)
             errors.append(((yc - xc @ betas[-1]) ** 2).sum() / free**2)
         expected.append(correlations(x[test] @ betas[int(np.argmin(errors))], y[test]))
-    found = ridge_cv(x, y, folds=folds, rule="gcv", alpha="roi")
+    found = ridge_cv(x, y, folds=folds, rule="gcv", local_alpha=False)
     np.testing.assert_allclose(found, np.mean(expected, axis=0), atol=1e-5)
 
 
@@ -102,8 +102,8 @@ def test_rois_side_by_side_score_as_each_alone(rng):
     for rule in ("gcv", "loo", "kfold"):
         targets = [Target(subject="s", roi=str(p), responses=y[:, p], n_voxels=1) for p in parts]
         view = LayerGeometry(torch.as_tensor(x))
-        together = Ridge(rule=rule, alpha="roi").prepare(targets, folds).score(view)
-        alone = [ridge_cv(x, y[:, p], folds=folds, rule=rule, alpha="roi").mean() for p in parts]
+        together = Ridge(rule=rule, local_alpha=False).prepare(targets, folds).score(view)
+        alone = [ridge_cv(x, y[:, p], folds=folds, rule=rule, local_alpha=False).mean() for p in parts]
         np.testing.assert_allclose([v.value for v in together], alone, atol=1e-6)
 
 
@@ -143,16 +143,20 @@ def test_a_response_far_from_all_others_does_not_spoil_the_folds_without_it(rng,
     np.testing.assert_allclose(ridge_cv(x, y, folds=folds, alphas=ALPHAS[10:11]), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("alpha", ["voxel", "roi"])
+@pytest.mark.parametrize("local_alpha", [True, False])
 @pytest.mark.parametrize("rule", ["gcv", "loo", "kfold"])
 @pytest.mark.parametrize("d", [4, 40])
-def test_size_offset_and_constant_features_change_nothing(rng, rule, alpha, d):
+def test_size_offset_and_constant_features_change_nothing(rng, rule, local_alpha, d):
     x, y = world(rng, 50, d, 8, steep=1.5)
     folds = make_folds(50)
-    plain = ridge_cv(x, y, folds=folds, rule=rule, alpha=alpha)
+    plain = ridge_cv(x, y, folds=folds, rule=rule, local_alpha=local_alpha)
     for other in (1e-6 * x, 1e6 * x, np.c_[x, np.ones((50, 3))], np.c_[x, x], x + 10):
-        np.testing.assert_allclose(ridge_cv(other, y, folds=folds, rule=rule, alpha=alpha), plain, atol=2e-6)
-    np.testing.assert_allclose(ridge_cv(x, 1e6 * y - 3e6, folds=folds, rule=rule, alpha=alpha), plain, atol=2e-6)
+        np.testing.assert_allclose(
+            ridge_cv(other, y, folds=folds, rule=rule, local_alpha=local_alpha), plain, atol=2e-6
+        )
+    np.testing.assert_allclose(
+        ridge_cv(x, 1e6 * y - 3e6, folds=folds, rule=rule, local_alpha=local_alpha), plain, atol=2e-6
+    )
 
 
 @pytest.mark.parametrize("rule", ["gcv", "loo", "kfold"])

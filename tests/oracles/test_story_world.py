@@ -143,7 +143,7 @@ def test_the_planted_layer_comes_back_through_the_whole_street(tmp_path, model, 
     assert abs(controls["permuted stimuli"]) < 0.05
     assert abs(controls["random features"]) < 0.12
     assert controls["word rate and length"] < 0.6 * values[LAYER]
-    written = ontogeny.Record.open(tmp_path / "a")
+    written = ontogeny.Record(tmp_path / "a")
     (row,) = written.select(kind="alignment", layer=LAYER)
     assert (row.n_stimuli, row.fingerprint) == (6 * (VOLUMES - 7), given.fingerprint())
 

@@ -84,7 +84,7 @@ def test_lightning_training_is_bit_identical_when_the_probe_raises(image_benchma
     without = run_lightning([])
     callback = image_callback(image_benchmark, tmp_path / "record", task=Breaks())
     assert same(run_lightning([callback]), without)
-    refused = callback.monitor.record.select(kind="refusal")
+    refused = callback.monitor.record.events(kind="refusal")
     assert refused
     assert "the task broke" in refused[0].note
 
@@ -138,7 +138,7 @@ def test_transformers_training_is_bit_identical_when_the_probe_raises(text_bench
     without = run_transformers([], tmp_path / "a")
     callback = text_callback(text_benchmark, tmp_path / "record", task=Breaks())
     assert same(run_transformers([callback], tmp_path / "b"), without)
-    assert "the task broke" in callback.monitor.record.select(kind="refusal")[0].note
+    assert "the task broke" in callback.monitor.record.events(kind="refusal")[0].note
 
 
 class Spoils(nn.Module):

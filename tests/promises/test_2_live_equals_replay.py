@@ -127,11 +127,11 @@ def test_a_live_record_is_continued_and_a_second_walk_does_nothing(text_benchmar
         "known",
         "scored",
     ]
-    record = Record.open(tmp_path / "again")
+    record = Record(tmp_path / "again")
     planned = plan(series, record, ["tiny-text"])
     assert (planned.steps, planned.known, planned.seconds) == ((), (2, 4, 6), 0)
     more = [plan(series, record, ["tiny-text", "another"], places=n).seconds for n in (1, 2)]
-    assert more[0] == pytest.approx(sum(s.value for s in record.select(kind="probe")))
+    assert more[0] == pytest.approx(sum(s.value for s in record.events(kind="probe")))
     assert more[1] == more[0] / 2
 
 
@@ -145,7 +145,7 @@ def test_what_is_wrong_is_named_in_the_record_and_the_rest_goes_on(text_benchmar
     assert [(v.step, v.outcome) for v in walked.results] == [(2, "scored"), (6, "scored")]
     assert not walked.whole
     assert any("checkpoint-4" in line for line in walked.lines())
-    assert any("checkpoint-4" in s.layer for s in monitor.record.select(kind="refusal", step=4))
+    assert any("checkpoint-4" in s.layer for s in monitor.record.events(kind="refusal", step=4))
     same(live, monitor.record, steps=(2, 6))
 
 
@@ -204,8 +204,8 @@ def test_the_command(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "task values from" in said
     assert "1 checkpoints: 1 scored" in said
-    record = Record.open(tmp_path / "r")
-    assert [s.step for s in record.select(kind="probe")] == [4]
+    record = Record(tmp_path / "r")
+    assert [s.step for s in record.events(kind="probe")] == [4]
     assert {s.source for s in record.select(kind="task")} != {"measured"}
     assert main([*source, "--steps", "2,3"]) == 1
     assert "missing: out: no checkpoint at step 3; the nearest are 2 and 4" in capsys.readouterr().out

@@ -25,8 +25,8 @@ def run(kind, folder, kills):
 
 
 def rows(folder):
-    record = Record.open(folder / "record")
-    return {s.key: (s.value, s.chance, s.ceiling, s.weights) for s in record.scores if s.kind not in ("probe", "cost")}
+    record = Record(folder / "record")
+    return {s.key: (s.value, s.chance, s.ceiling, s.weights) for s in record.scores}
 
 
 @pytest.mark.long
@@ -38,5 +38,5 @@ def test_a_killed_run_loses_nothing_doubles_nothing_and_ends_alike(kind, tmp_pat
     assert not killed["done_early"]
     assert all(not look["lost"] and not look["doubled"] for look in killed["seen"])
     assert len({look["acknowledged"] for look in killed["seen"]}) >= 5, "the kills fell into different stages"
-    assert [s.step for s in Record.open(tmp_path / "killed" / "record").select(kind="probe")] == list(range(151))
+    assert [s.step for s in Record(tmp_path / "killed" / "record").events(kind="probe")] == list(range(151))
     assert rows(tmp_path / "killed") == rows(tmp_path / "whole")

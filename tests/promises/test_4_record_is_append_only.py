@@ -22,17 +22,17 @@ def score(step=0, layer="l", value=0.5):
 
 
 def test_a_key_is_written_once(tmp_path):
-    record = Record.open(tmp_path / "r", create=True)
+    record = Record(tmp_path / "r", create=True)
     assert len(record.append([score(), score(), score(1)])) == 2
     assert record.append([score(value=0.9)]) == []
-    assert [s.value for s in Record.open(tmp_path / "r").scores] == [0.5, 0.5]
+    assert [s.value for s in Record(tmp_path / "r").scores] == [0.5, 0.5]
 
 
 @settings(max_examples=60, deadline=None)
 @given(cut=st.integers(min_value=0, max_value=4000))
 def test_killed_at_any_byte_the_record_opens_and_continues(tmp_path_factory, cut):
     folder = tmp_path_factory.mktemp("record")
-    record = Record.open(folder, create=True)
+    record = Record(folder, create=True)
     for step in range(4):
         record.append([score(step), score(step, layer='ö"\n')])
     whole = (folder / "scores.jsonl").read_bytes()
@@ -40,30 +40,30 @@ def test_killed_at_any_byte_the_record_opens_and_continues(tmp_path_factory, cut
     (folder / "scores.jsonl").write_bytes(whole[:cut])
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        again = Record.open(folder)
+        again = Record(folder)
     torn = cut > 0 and whole[cut - 1 : cut] != b"\n"
     assert [("torn last line" in str(w.message)) for w in caught] == [True] * torn
     assert len(again.scores) == whole[:cut].count(b"\n")
     for step in range(4):
         again.append([score(step), score(step, layer='ö"\n')])
-    assert [s.key for s in Record.open(folder).scores] == [s.key for s in record.scores]
+    assert [s.key for s in Record(folder).scores] == [s.key for s in record.scores]
     shutil.rmtree(folder)
 
 
 def test_a_broken_line_in_the_middle_is_named(tmp_path):
-    record = Record.open(tmp_path / "r", create=True)
+    record = Record(tmp_path / "r", create=True)
     record.append([score(0), score(1)])
     lines = (tmp_path / "r" / "scores.jsonl").read_text().splitlines()
     (tmp_path / "r" / "scores.jsonl").write_text(lines[0][:20] + "\n" + lines[1] + "\n")
     with pytest.raises(RecordError, match=r"scores.jsonl, line 1 is not JSON"):
-        Record.open(tmp_path / "r")
+        Record(tmp_path / "r")
 
 
 def test_a_line_that_is_no_score_is_named(tmp_path):
-    Record.open(tmp_path / "r", create=True)
+    Record(tmp_path / "r", create=True)
     (tmp_path / "r" / "scores.jsonl").write_text('{"a": 1}\n')
     with pytest.raises(RecordError, match="lacks"):
-        Record.open(tmp_path / "r")
+        Record(tmp_path / "r")
 
 
 def test_running_again_in_the_same_folder_resumes_and_never_doubles(image_benchmark, tmp_path):
@@ -76,22 +76,25 @@ def test_running_again_in_the_same_folder_resumes_and_never_doubles(image_benchm
     assert (tmp_path / "r" / "scores.jsonl").read_text().splitlines() == lines
     model.head.weight.data.add_(1)
     assert second(model, 1)
-    steps = [s.step for s in Record.open(tmp_path / "r").select(kind="probe")]
+    steps = [s.step for s in Record(tmp_path / "r").events(kind="probe")]
     assert steps == [0, 1]
 
 
-def test_a_probe_killed_half_way_through_writing_is_completed(image_benchmark, tmp_path):
+@pytest.mark.parametrize("cut", [(5, 0), (20, 0), (None, 0), (None, 1)], ids=str)
+def test_a_probe_killed_half_way_through_writing_is_completed(image_benchmark, tmp_path, cut):
+    """Scores are on disk before the events of the same probe, whose last one closes it."""
     model = TinyCNN()
     watch(image_benchmark, record=tmp_path / "r", transform=transform)(model, 0)
-    file = tmp_path / "r" / "scores.jsonl"
-    whole = file.read_text().splitlines(keepends=True)
-    file.write_text("".join(whole[:5]))
+    files = [tmp_path / "r" / name for name in ("scores.jsonl", "events.jsonl")]
+    whole = [file.read_text().splitlines(keepends=True) for file in files]
+    assert [len(lines) > n for lines, n in zip(whole, (20, 1), strict=True)] == [True, True]
+    for file, lines, n in zip(files, whole, cut, strict=True):
+        file.write_text("".join(lines[:n]))
+    assert Record(tmp_path / "r").events(kind="probe") == []
     watch(image_benchmark, record=tmp_path / "r", transform=transform)(model, 0)
-    got, want = ([json.loads(line) for line in text] for text in (file.read_text().splitlines(), whole))
-    strip = [{k: v for k, v in row.items() if k != "value" or row["kind"] not in ("probe", "cost")} for row in got]
-    assert strip == [
-        {k: v for k, v in row.items() if k != "value" or row["kind"] not in ("probe", "cost")} for row in want
-    ]
+    assert files[0].read_text().splitlines(keepends=True) == whole[0]
+    again = [{**json.loads(line), "value": 0} for line in files[1].read_text().splitlines()]
+    assert again == [{**json.loads(line), "value": 0} for line in whole[1]], "but for seconds"
 
 
 def test_another_benchmark_under_the_same_name_is_refused(image_benchmark, tmp_path):
@@ -154,16 +157,16 @@ def test_a_loop_that_goes_back_to_its_own_weights_goes_on(image_benchmark, tmp_p
 
 
 def test_a_newer_schema_is_refused(tmp_path):
-    Record.open(tmp_path / "r", create=True)
+    Record(tmp_path / "r", create=True)
     header = json.loads((tmp_path / "r" / "record.json").read_text())
     (tmp_path / "r" / "record.json").write_text(json.dumps({**header, "schema": 99}))
     with pytest.raises(RecordError, match="has schema 99"):
-        Record.open(tmp_path / "r")
+        Record(tmp_path / "r")
 
 
 def test_a_folder_without_a_record_is_named(tmp_path):
     with pytest.raises(RecordError, match="there is no record at"):
-        Record.open(tmp_path / "nothing")
+        Record(tmp_path / "nothing")
 
 
 def test_a_full_disk_leaves_whole_lines_and_training_goes_on(image_benchmark, tmp_path, monkeypatch):
@@ -187,26 +190,26 @@ def test_a_full_disk_leaves_whole_lines_and_training_goes_on(image_benchmark, tm
     assert any("free some disk space" in str(w.message) for w in caught)
     assert (tmp_path / "r" / "scores.jsonl").read_bytes() == before
     assert monitor(model, 2)
-    assert [s.step for s in Record.open(tmp_path / "r").select(kind="probe")] == [0, 2]
+    assert [s.step for s in Record(tmp_path / "r").events(kind="probe")] == [0, 2]
 
 
 def test_a_reader_changes_nothing_while_a_run_writes(tmp_path):
     """A report of a running training may come in the middle of a line."""
-    record = Record.open(tmp_path / "r", create=True)
+    record = Record(tmp_path / "r", create=True)
     record.append([score(0)])
     file = tmp_path / "r" / "scores.jsonl"
     whole = file.read_bytes()
     file.write_bytes(whole + whole[:30])
     with pytest.warns(UserWarning, match="dropped a torn last line of 30 bytes"):
-        assert len(Record.open(tmp_path / "r").scores) == 1
+        assert len(Record(tmp_path / "r").scores) == 1
     assert file.read_bytes() == whole + whole[:30]
 
 
 def test_two_runs_that_write_into_one_record_are_noticed(tmp_path):
-    first = Record.open(tmp_path / "r", create=True)
+    first = Record(tmp_path / "r", create=True)
     first.append([score(0)])
-    second = Record.open(tmp_path / "r")
+    second = Record(tmp_path / "r")
     first.append([score(1)])
     with pytest.raises(RecordError, match="another process wrote there since it was opened. Give each run its own"):
         second.append([score(2)])
-    assert [s.step for s in Record.open(tmp_path / "r").scores] == [0, 1]
+    assert [s.step for s in Record(tmp_path / "r").scores] == [0, 1]

@@ -63,7 +63,10 @@ def test_lightning_rows_belong_to_the_weights_after_that_many_updates(image_benc
     for step, value in zip(loss.steps.tolist(), loss.values.tolist(), strict=True):
         weights, expected = keeps.seen[step]
         assert value == pytest.approx(expected, abs=1e-6)
-        rows = [s for s in record.scores if s.step == step and s.kind in ("alignment", "task", "confound", "probe")]
+        rows = [
+            *record.select(step=step, kind=["alignment", "task", "confound"]),
+            *record.events(kind="probe", step=step),
+        ]
         assert {s.weights for s in rows} == {weights}
 
 
@@ -135,7 +138,7 @@ def test_the_last_step_is_read_before_an_older_checkpoint_is_put_back(text_bench
         callbacks=[callback, Keep()],
     )
     trainer.train()
-    probes = {s.step: s.weights for s in callback.monitor.record.select(kind="probe")}
+    probes = {s.step: s.weights for s in callback.monitor.record.events(kind="probe")}
     assert sorted(probes) == [0, 4]
     assert probes[4] == seen[4]
     assert weights_hash(model) != seen[4]

@@ -273,7 +273,7 @@ def raising_later(place):
 def test_any_combination_is_bit_identical(kind, how, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     monitor = check(kind, how, folder)
-    probes = [s.step for s in Record.open(folder / "record").select(kind="probe")]
+    probes = [s.step for s in Record(folder / "record").events(kind="probe")]
     assert probes[0] == 0
     assert probes[-1] == monitor.latest[0]
     assert len(probes) >= 3
@@ -307,9 +307,9 @@ def test_each_kind_of_training_is_bit_identical(kind, change, tmp_path):
 def test_a_probe_that_raises_anywhere_is_not_felt(place, tmp_path):
     kind = "transformers" if "Tokens" in place or "Ridge" in place else "lightning"
     monitor = check(kind, PLAIN, tmp_path, place)
-    refused = monitor.record.select(kind="refusal")
+    refused = monitor.record.events(kind="refusal")
     if place in STORED:  # what failed came after the rows were stored
         assert not any(row.layer == "(whole probe)" for row in refused)
-        assert {row.step for row in monitor.record.select(kind="probe")} == set(range(0, 13, 2))
+        assert {row.step for row in monitor.record.events(kind="probe")} == set(range(0, 13, 2))
     elif "Record.append" not in place and "_append_or_undo" not in place:  # the record itself could not be written
         assert any("broke" in row.note for row in refused)

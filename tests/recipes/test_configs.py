@@ -44,9 +44,9 @@ def test_lightning_cli_builds_the_callback_from_yaml(recipe, tmp_path, monkeypat
     small = ["--trainer.max_steps=4", "--data.images=128", "--trainer.enable_progress_bar=false"]
     monkeypatch.setattr(sys, "argv", ["lightning_cli.py"])
     recipe("lightning_cli").main(["fit", "--config", file, *small, "--trainer.enable_model_summary=false"])
-    record = Record.open(tmp_path / "runs" / "lightning_cli")
-    probed = [s.step for s in record.select(kind="probe")]
-    left_out = [s.step for s in record.select(kind="cost", metric="left out")]
+    record = Record(tmp_path / "runs" / "lightning_cli")
+    probed = [s.step for s in record.events(kind="probe")]
+    left_out = [s.step for s in record.events(kind="cost", metric="left out")]
     assert probed[0] == 0
     assert probed[-1] == 4
     assert set(probed) | set(left_out) <= {0, 1, 2, 3, 4}
@@ -86,8 +86,8 @@ def test_a_hugging_face_run_is_told_everything_by_a_file(recipe, tmp_path, capsy
     content |= {"max_steps": 4, "eval_steps": 2, "save_steps": 2, "sentences": 300, "use_cpu": True}
     (tmp_path / "small.yaml").write_text(yaml.safe_dump(content))
     recipe("transformers_arguments").main([str(tmp_path / "small.yaml")])
-    record = Record.open(tmp_path / content["record"])
-    assert [s.step for s in record.select(kind="probe")] == [0, 1, 2, 3, 4]
+    record = Record(tmp_path / content["record"])
+    assert [s.step for s in record.events(kind="probe")] == [0, 1, 2, 3, 4]
     assert "best 0." in capsys.readouterr().out
 
 

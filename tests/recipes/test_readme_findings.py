@@ -111,7 +111,7 @@ def test_the_two_real_sets_share_a_metric_and_modality_says_why_they_do_not_pair
     few = replace(text, metrics=text.metrics[1:])
     probed(tiny_gpt(positions=32), few, tmp_path / "gpt", tokenizer=fast_tokenizer(), pooling="mean")
     probed(TinyCNN(), replace(images, metrics=images.metrics[1:]), tmp_path / "vit", transform=transform)
-    assert Record.open(tmp_path / "gpt").select(kind="alignment", metric="cka-linear-debiased")
+    assert Record(tmp_path / "gpt").select(kind="alignment", metric="cka-linear-debiased")
     told = ["findings", "modality", str(tmp_path / "gpt"), str(tmp_path / "vit"), "--metric", "cka-linear-debiased"]
     assert main(told) == 2
     assert "both modalities need the same one benchmark" in capsys.readouterr().err

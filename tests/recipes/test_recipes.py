@@ -51,8 +51,8 @@ def test_the_recipe_runs(name, tmp_path):
     done = run_python([*command, *TINY[name], "--record", tmp_path / "record"], cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout
-    record = Record.open(tmp_path / "record" / ("seed1" if name == "many_seeds" else ""))
-    steps = sorted({s.step for s in record.select(kind="probe")})
+    record = Record(tmp_path / "record" / ("seed1" if name == "many_seeds" else ""))
+    steps = sorted({s.step for s in record.events(kind="probe")})
     assert steps == ([0] if name == "own_metric" else [0, 1, 2, 3])
     if name == "own_metric":
         assert record.select(metric="distance-correlation")

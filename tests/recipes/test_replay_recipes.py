@@ -87,8 +87,8 @@ def test_pythias_recipe_runs_from_a_hub_to_the_report_and_the_lag(tmp_path):
     assert not list((tmp_path / "cache").rglob("*.safetensors")), "nothing that was downloaded is left"
     assert (tmp_path / "runs" / "report.html").is_file()
     assert (tmp_path / "runs" / "70m" / "lag" / "lag.json").is_file()
-    record = Record.open(tmp_path / "runs" / "70m")
-    assert [s.step for s in record.select(kind="probe")] == list(steps)
+    record = Record(tmp_path / "runs" / "70m")
+    assert [s.step for s in record.events(kind="probe")] == list(steps)
     told = record.series(kind="task", metric="arc_easy acc")
     assert (told.steps.tolist(), told.values[-1]) == (list(steps), pytest.approx(0.314))
 
@@ -111,8 +111,8 @@ def test_a_saved_run_continues_its_own_live_record(tmp_path, recipe, few, logged
     assert [(int(line[1]), line[2]) for line in lines] == [
         (step, "replayed" if step in (4, 5) else "live") for step in range(7)
     ]
-    record = Record.open(folder)
-    assert sorted(s.step for s in record.select(kind="probe")) == list(range(7))
+    record = Record(folder)
+    assert sorted(s.step for s in record.events(kind="probe")) == list(range(7))
     assert len({s.run for s in record.scores}) == 1
     assert (folder / "scores.jsonl").read_bytes().count(b"\n") == len(record.scores), "no row is there twice"
     per_step = [{s.key[2:] for s in record.select(kind="alignment") if s.step == step} for step in range(7)]

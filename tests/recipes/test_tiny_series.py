@@ -22,8 +22,8 @@ def test_anyone_can_replay_it_by_its_name(tmp_path, monkeypatch, capsys):
     command = ["replay", "tiny", "--benchmark", "planted-vision", "--record", str(tmp_path / "r")]
     assert main([*command, "--task", "recipes.tiny_series:held_out"]) == 0
     assert "12 checkpoints: 12 scored" in capsys.readouterr().out
-    record = Record.open(tmp_path / "r")
-    assert [s.step for s in record.select(kind="probe")] == STEPS
+    record = Record(tmp_path / "r")
+    assert [s.step for s in record.events(kind="probe")] == STEPS
     accuracy = record.series(kind="task", metric="accuracy").values
     assert accuracy[-1] > accuracy[0] + 0.2
     assert main(command) == 0
@@ -42,8 +42,8 @@ def test_the_recipe_makes_one_whose_replay_is_its_live_record(tmp_path, monkeypa
     given = ["--model", "recipes.tiny_series:network", "--transform", "recipes.tiny_series:pixels"]
     command = ["replay", pattern, *given, "--benchmark", "planted-vision", "--record", str(tmp_path / "again")]
     assert main(command) == 0
-    live, again = (Record.open(tmp_path / name) for name in ("live", "again"))
-    assert [s.step for s in again.select(kind="probe")] == [0, 1, 2, 4]
+    live, again = (Record(tmp_path / name) for name in ("live", "again"))
+    assert [s.step for s in again.events(kind="probe")] == [0, 1, 2, 4]
     values = [{s.key[1:]: (s.value, s.weights) for s in r.select(kind="alignment")} for r in (live, again)]
     assert values[0].keys() == values[1].keys()
     for key, (value, weights) in values[0].items():

@@ -94,7 +94,7 @@ def measured(work: Callable[[], object], repeats: int) -> tuple[float, float]:
 def ours(p: Problem, rule: str, alpha: str) -> tuple[Callable[[], object], Callable[[], Found]]:
     parts = np.array_split(np.arange(p.v), N_ROIS)
     targets = [Target(subject="s", roi=str(i), responses=p.y[:, part]) for i, part in enumerate(parts)]
-    prepared = Ridge(rule=rule, alpha=alpha).prepare(targets, p.folds)
+    prepared = Ridge(rule=rule, local_alpha=alpha == "voxel").prepare(targets, p.folds)
 
     def found() -> Found:
         view, voxels = LayerGeometry(torch.as_tensor(p.x)), prepared.voxels

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ontogeny import Record, Score
+from ontogeny import Record
+from ontogeny.record import Event
 from tests.timings import Row
 
 _SHAPE = {"roi": 180, "subject": 4, "metric": 100, "layer": 24}  # 1.7 million rows a probe
@@ -54,12 +55,12 @@ def rows() -> list[Row]:
 
 
 def _written(folder: Path, rows: int) -> list[Row]:
-    made = Record.open(folder, create=True)
+    made = Record(folder, create=True)
     seconds, left, step = [], rows, 0
     while left > 0:
         table = probe(step, min(_PROBE, left))
         seconds.append(_seconds(lambda table=table: made.append_table(table)))
-        made.append([Score(run="run", step=step, kind="probe", metric="seconds", value=seconds[-1], unit="s")])
+        made.append([Event(run="run", step=step, kind="probe", metric="seconds", value=seconds[-1], unit="s")])
         left, step = left - table.num_rows, step + 1
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     per_row = f"{size / rows:.2f} bytes a row, {size / 1e6:.0f} MB; peak {_peak():.1f} GB"
@@ -71,13 +72,13 @@ def _written(folder: Path, rows: int) -> list[Row]:
 
 def _asked(folder: Path, rows: int) -> list[Row]:
     questions: list[tuple[str, Callable[[], Any]]] = [
-        ("open", lambda: Record.open(folder)),
-        ("steps that were probed", lambda: Record.open(folder).select(kind="probe")),
-        ("one curve (series)", lambda: Record.open(folder).series(roi="roi 3", layer="layer 5", metric="metric 0")),
-        ("best layer per region and step, one metric", lambda: Record.open(folder).best("layer", metric="metric 0")),
+        ("open", lambda: Record(folder)),
+        ("steps that were probed", lambda: Record(folder).events(kind="probe")),
+        ("one curve (series)", lambda: Record(folder).series(roi="roi 3", layer="layer 5", metric="metric 0")),
+        ("best layer per region and step, one metric", lambda: Record(folder).best("layer", metric="metric 0")),
         (
             "best layer per region, step and metric",
-            lambda: Record.open(folder).best("layer", by=("roi", "step", "metric")),
+            lambda: Record(folder).best("layer", by=("roi", "step", "metric")),
         ),
     ]
     found = []
@@ -92,7 +93,7 @@ def _asked(folder: Path, rows: int) -> list[Row]:
 
 def _as_lines(folder: Path) -> list[Row]:
     """What the same rows cost as JSON lines."""
-    made = Record.open(folder, create=True)
+    made = Record(folder, create=True)
     table = probe(0, _LINES)
     seconds = _seconds(lambda: made.append_table(table))
     size = (folder / "scores.jsonl").stat().st_size

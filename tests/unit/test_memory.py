@@ -103,7 +103,7 @@ def test_subjects_of_one_region_count_for_its_ceilings():
         lambda view: rdm(view.x),
         lambda view: mutual_knn(view.x, view.x),
         lambda view: Procrustes(permutations=1).prepare(targets(N, 2), make_folds(N, n_folds=2)),
-        lambda view: Ridge(alpha="roi").prepare(targets(N, 1, N + 1), make_folds(N, n_folds=2)),
+        lambda view: Ridge(local_alpha=False).prepare(targets(N, 1, N + 1), make_folds(N, n_folds=2)),
         lambda view: Ridge().prepare(targets(N), make_folds(N, n_folds=5)).score(LayerGeometry(torch.randn(N, N))),
         lambda view: position_features(benchmark(N, Ridge()).stimuli),
         lambda view: split_leak(benchmark(N, Ridge()).stimuli, targets(N), make_folds(N, n_folds=5)),

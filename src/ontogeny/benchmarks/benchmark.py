@@ -10,15 +10,16 @@ import numpy as np
 from jaxtyping import Float
 
 from ontogeny._arrays import digest
+from ontogeny._display import Table, one_line, table_html, table_text
 from ontogeny.benchmarks.controls import SEED, check_copies, orders, permuted, within_groups
 from ontogeny.benchmarks.prepared import PreparedBenchmark
 from ontogeny.benchmarks.stimulus_mapping import StimulusMapping
-from ontogeny.brain import Assembly, Geometry, targets
+from ontogeny.brain import Assembly, Geometry, Target, targets
 from ontogeny.errors import DataError
 from ontogeny.extraction import Features
 from ontogeny.metrics import Folds, Metric, NeedsStimuli, make_folds
 from ontogeny.metrics.batching import prepare_all
-from ontogeny.record import Score
+from ontogeny.record import Row
 from ontogeny.stimuli import StimulusSet, surface_features
 
 __all__ = ["MIN_STIMULI", "Benchmark"]
@@ -85,6 +86,25 @@ class Benchmark:
         if self.pieces is not None and self.pieces.stimuli.ids != self.stimuli.ids:
             raise DataError(f"benchmark {self.name!r}: the pieces are of other stimuli; give stimuli=pieces.stimuli")
 
+    __repr__ = one_line
+    __str__ = table_text
+    _repr_html_ = table_html
+
+    def _table(self) -> Table:
+        """What it compares with: one row per subject and ROI."""
+        kind = "simulated" if self.simulated else "measured"
+        shape = f"{len(self.stimuli)} stimuli ({self.stimuli.modality}), {self.folds.how}"
+        rows = [
+            (t.subject, t.roi, "geometry" if t.rdm is not None else str(t.n_voxels), _ceiling(t))
+            for t in targets(self.assemblies, self.stimuli.ids)
+        ]
+        return Table(
+            title=f"{self.name}, version {self.version}, {kind}: {shape}",
+            columns=("subject", "ROI", "voxels", "ceiling"),
+            rows=rows,
+            notes=("metrics: " + ", ".join(m.name for m in self.metrics), self.citation, f"licence: {self.licence}"),
+        )
+
     @property
     def read(self) -> StimulusSet:
         """What a model reads."""
@@ -98,7 +118,7 @@ class Benchmark:
             self.stimuli.fingerprint(),
             [a.fingerprint() for a in self.assemblies],
             self.folds.held_out,
-            [repr(m) for m in self.metrics],
+            [repr(m).replace("local_alpha=False", "alpha='roi'") for m in self.metrics],  # its name of before
             *([] if self.pieces is None else [self.pieces.fingerprint()]),
         )
 
@@ -166,7 +186,7 @@ class Benchmark:
             pieces=None if self.pieces is None else self.pieces.only(rows),
         )
 
-    def score(self, features: Features, *, run: str = "", step: int = 0) -> list[Score]:
+    def score(self, features: Features, *, run: str = "", step: int = 0) -> list[Row]:
         """Score one probe. For many probes call `prepare()` once and use what it returns."""
         return self.prepare().score(features, run=run, step=step)
 
@@ -195,3 +215,7 @@ class Benchmark:
             "ceiling_source": "; ".join(sorted(sources)) or "bounds over subjects",
             **({} if self.pieces is None else {"pieces": self.pieces.how}),
         }
+
+
+def _ceiling(target: Target) -> str:
+    return "" if target.ceiling is None else f"r = {float(np.mean(target.ceiling)):.3f}"

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ontogeny._display import one_line
 from ontogeny.benchmarks.controls import DEFAULT, SEED, averaged, held_out_layer
 from ontogeny.benchmarks.stimulus_mapping import StimulusMapping
 from ontogeny.brain import Target
@@ -22,7 +23,8 @@ from ontogeny.extraction.features import Site
 from ontogeny.metrics import LayerGeometry, Value
 from ontogeny.metrics.batching import Outcome, PreparedMetrics
 from ontogeny.metrics.dimensionality import intrinsic_dimension, mean_norm, participation_ratio
-from ontogeny.record import Score
+from ontogeny.record import Row, Score
+from ontogeny.record.event import refusal_of
 from ontogeny.record.score import Kind
 from ontogeny.stimuli import StimulusSet, position_features
 
@@ -56,13 +58,15 @@ class PreparedBenchmark:
     prepared: PreparedMetrics
     halves: tuple[PreparedBenchmark, ...] = ()
 
-    def score(self, features: Features, *, run: str = "", step: int = 0, weights: str = "") -> list[Score]:
+    __repr__ = one_line
+
+    def score(self, features: Features, *, run: str = "", step: int = 0, weights: str = "") -> list[Row]:
         """Every layer against every target by every metric, with confounds, controls and named refusals.
 
         Returns:
-            Rows of kind "alignment", "confound", "refusal"; and "control" where the benchmark was prepared so: layers
-            "permuted stimuli" and "permuted within groups" (mean over layers and permutations) and "held-out layer",
-            one a pooling.
+            Scores of kind "alignment" and "confound", events of kind "refusal"; and scores of kind "control" where the
+            benchmark was prepared so: layers "permuted stimuli" and "permuted within groups" (mean over layers and
+            permutations) and "held-out layer", one per pooling.
 
         Raises:
             AlignmentIdError: the features are of other stimuli. (Another order is put right, by id.)
@@ -72,7 +76,7 @@ class PreparedBenchmark:
 
     def _score(
         self, features: Features, pieces: StimulusMapping | None, *, run: str, step: int, weights: str
-    ) -> list[Score]:
+    ) -> list[Row]:
         rows = self._rows(features.stimulus_ids, self.benchmark.stimuli if pieces is None else pieces.read)
         in_order = rows == list(range(len(features.stimulus_ids)))
         blank = Score(
@@ -84,7 +88,7 @@ class PreparedBenchmark:
             n_stimuli=len(self.benchmark.stimuli),
             weights=weights,
         )
-        out: list[Score] = []
+        out: list[Row] = []
         sites = iter(features.values.items())
         at_once = min(max(_PAIRS_AT_ONCE // blank.n_stimuli**2, 1), _LAYERS_AT_ONCE)
         while some := list(islice(sites, at_once)):
@@ -95,15 +99,15 @@ class PreparedBenchmark:
                 values, [replace(b, n_features=x.shape[1]) for b, x in zip(named, values, strict=True)]
             )
         for site, why in features.refused.items():
-            out.append(replace(blank, kind="refusal", layer=site.layer, pooling=site.pooling, note=why))
-        controls = averaged([s for s in out if s.kind == "control"], "permutations and layers")
-        return [*(s for s in out if s.kind != "control"), *controls, *self._held_out(features, blank)]
+            out.append(refusal_of(replace(blank, layer=site.layer, pooling=site.pooling), why))
+        controls = averaged(_of_kind(out, "control"), "permutations and layers")
+        return [*(row for row in out if row.kind != "control"), *controls, *self._held_out(features, blank)]
 
     def _held_out(self, features: Features, blank: Score) -> list[Score]:
         if not self.halves:
             return []
         parts = [half.score(features, run=blank.run, step=blank.step, weights=blank.weights) for half in self.halves]
-        found = held_out_layer(*([s for s in part if s.kind == "alignment"] for part in parts))
+        found = held_out_layer(*(_of_kind(part, "alignment") for part in parts))
         return [replace(s, benchmark=blank.benchmark, fingerprint=blank.fingerprint) for s in found]
 
     def control(self, features: Features, name: str, *, run: str, step: int, weights: str) -> list[Score]:
@@ -118,7 +122,7 @@ class PreparedBenchmark:
         """
         bare = replace(self, halves=())
         rows = bare.score(features, run=run, step=step, weights=weights)
-        named = [replace(s, kind="control", layer=name) for s in rows if s.kind == "alignment"]
+        named = [replace(s, kind="control", layer=name) for s in _of_kind(rows, "alignment")]
         return averaged(named, "layers")
 
     def constants(self, *, run: str, n_features: int, names: Sequence[str] = DEFAULT) -> list[Score]:
@@ -145,7 +149,7 @@ class PreparedBenchmark:
         made = {Site(name, "stimuli"): torch.as_tensor(x, dtype=torch.float32) for name, x in values.items()}
         features = Features(stimulus_ids=self.benchmark.stimuli.ids, values=made, refused={})
         rows = replace(self, halves=())._score(features, None, run=run, step=0, weights="")
-        return [s for s in rows if s.kind == "alignment"]
+        return _of_kind(rows, "alignment")
 
     def _rows(self, ids: Sequence[str], read: StimulusSet) -> list[int]:
         place = {stimulus: row for row, stimulus in enumerate(ids)}
@@ -157,27 +161,31 @@ class PreparedBenchmark:
             )
         return [place[s] for s in read.ids]
 
-    def _score_sites(self, features: Sequence[Tensor], blanks: Sequence[Score]) -> Iterator[Score]:
+    def _score_sites(self, features: Sequence[Tensor], blanks: Sequence[Score]) -> Iterator[Row]:
         views = [_view(x) for x in features]
         scored = iter(self.prepared.score([view for view in views if isinstance(view, LayerGeometry)]))
         for view, blank in zip(views, blanks, strict=True):
             if isinstance(view, FeatureError):
-                yield replace(blank, kind="refusal", note=str(view))
+                yield refusal_of(blank, str(view))
                 continue
             yield from _confounds(view, blank)
             yield from self._rows_of(next(scored), blank)
 
-    def _rows_of(self, outcomes: Sequence[Outcome], blank: Score) -> Iterator[Score]:
+    def _rows_of(self, outcomes: Sequence[Outcome], blank: Score) -> Iterator[Row]:
         for metric, values in zip(self.benchmark.metrics, outcomes, strict=True):
             named = replace(blank, metric=metric.name, unit=metric.unit)
             if not isinstance(values, list):
-                yield replace(named, kind="refusal", note=str(values))
+                yield refusal_of(named, str(values))
                 continue
             for index, value in enumerate(values):
                 target = self.targets[index % len(self.targets)]
                 row = _with_value(named, target, value)
                 copy = index // len(self.targets)
                 yield row if copy == 0 else replace(row, kind="control", layer=self.copies[copy - 1])
+
+
+def _of_kind(rows: Sequence[Row], kind: Kind) -> list[Score]:
+    return [row for row in rows if isinstance(row, Score) and row.kind == kind]
 
 
 def _view(x: Tensor) -> LayerGeometry | FeatureError:
@@ -200,7 +208,7 @@ def _with_value(blank: Score, target: Target, value: Value) -> Score:
     )
 
 
-def _confounds(view: LayerGeometry, blank: Score) -> list[Score]:
+def _confounds(view: LayerGeometry, blank: Score) -> list[Row]:
     """What grows during training with no true alignment: effective dimensions and the size of the features.
 
     The intrinsic dimension is that of at most 5,000 stimuli, evenly spread.
@@ -220,9 +228,9 @@ def _some(view: LayerGeometry) -> LayerGeometry:
     return view if view.n_stimuli <= _MOST else LayerGeometry(view.near[spread(view.n_stimuli, _MOST)])
 
 
-def _measured(row: Score, measure: Callable[[], float]) -> Score:
+def _measured(row: Score, measure: Callable[[], float]) -> Row:
     """The row with its value, or why there is none."""
     try:
         return replace(row, value=measure())
     except (FeatureError, TooLargeError) as error:
-        return replace(row, kind="refusal", note=str(error))
+        return refusal_of(row, str(error))

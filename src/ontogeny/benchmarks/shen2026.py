@@ -4,7 +4,7 @@
     benchmark = dataclasses.replace(benchmark, metrics=study.metrics_for(len(benchmark.stimuli)))
     monitor = ontogeny.watch(benchmark, layers=study.layers, pooling=study.pooling, record="runs/a")
     ...
-    study.curve(ontogeny.Record.open("runs/a").scores)  # step -> the number that the study plots
+    study.curve(ontogeny.Record("runs/a").scores)  # step -> the number that the study plots
 
 Every feature and voxel is z-scored over stimuli (n - 1); every layer is compared with every region by 12 Gaussian
 kernels of fixed width (biased CKA), three k of CKNNA and six each of mutual and cycle kNN with inner products. The

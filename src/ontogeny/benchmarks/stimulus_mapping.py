@@ -18,6 +18,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from ontogeny._arrays import digest
+from ontogeny._display import one_line
 from ontogeny.errors import DataError
 from ontogeny.metrics.nuisance import Nuisance
 from ontogeny.stimuli import StimulusSet, surface_features
@@ -53,6 +54,8 @@ class StimulusMapping:
     surface: tuple[str, Float[np.ndarray, "pieces features"]]
     how: str
     made_of: str = ""
+
+    __repr__ = one_line
 
     def __post_init__(self) -> None:
         owner = f"pieces of {self.stimuli.name!r}"

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ontogeny._arrays import PerVoxel, Responses, Square, digest
+from ontogeny._display import one_line
 from ontogeny._memory import require_memory
 from ontogeny.errors import AlignmentIdError, DataError
 from ontogeny.stimuli import check_ids
@@ -64,6 +65,8 @@ class Assembly:
     roi: tuple[str, ...]
     ceiling: PerVoxel | None = None
     ceiling_source: str = "not known"
+
+    __repr__ = one_line
 
     def __post_init__(self) -> None:
         owner = self._owner()
@@ -125,6 +128,8 @@ class Geometry:
     rdm: Square
     n_voxels: int = 0
 
+    __repr__ = one_line
+
     def __post_init__(self) -> None:
         owner = self._owner()
         check_ids(self.stimulus_ids, owner)
@@ -175,6 +180,8 @@ class Target:
     rdm: Square | None = None
     ceiling: PerVoxel | None = None
     n_voxels: int = 0
+
+    __repr__ = one_line
 
 
 def targets(assemblies: Sequence[Assembly | Geometry], ids: Sequence[str]) -> tuple[Target, ...]:

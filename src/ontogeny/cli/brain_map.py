@@ -91,7 +91,7 @@ def brain_map(
     """
     from ontogeny.record import Record as Scores
 
-    job = _Job(record=Scores.open(record), space=space, which=which, painted=painted)
+    job = _Job(record=Scores(record), space=space, which=which, painted=painted)
     by_subject, own = _spaces(job)
     maps = _chosen(job, by_subject, own)
     if painted.out is not None and len(maps) > 1:

@@ -142,7 +142,7 @@ def _map(paths: Sequence[str], which: Selection, how: Comparison) -> _Found:
     task, columns = how.task or "loss", which.where
     cells: dict[str, Any] = {f"{name}s": which.lists[name] for name in ("roi", "layer") if columns.pop(name, None)}
     cells |= {"seed": how.seed, "surrogates": how.surrogates}
-    found = leads_map(Record.open(paths[0]), task=task, **columns, **cells)
+    found = leads_map(Record(paths[0]), task=task, **columns, **cells)
     lines = lead_text.map_lines(f"{paths[0]} against held-out {task}", found)
     return _Found(lines=lines, content=found.to_dict(), figures=lambda: [map_figure(found, paths[0])])
 
@@ -186,7 +186,7 @@ def _runs_of(path: str, which: Selection, how: Comparison, log: LogColumns, *, n
         task = how.task or (None if how.task_log else "loss")
         if task is None:
             raise LagError(f"which column of {how.task_log} is the task? Name it with --task")
-        return [run_from_record(Record.open(path), task=task, **both, **which.where)]
+        return [run_from_record(Record(path), task=task, **both, **which.where)]
     return runs_of_log(
         path,
         alignment=log.alignment,

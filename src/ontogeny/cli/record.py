@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,7 +20,7 @@ app = App(
 What a record holds, and questions to it, however large it is.
 
 for example:
-  ontogeny record show runs/a                                       rows, bytes, steps, benchmarks
+  ontogeny record show runs/a                                       scores, bytes, steps, benchmarks
   ontogeny record best runs/a --metric rsa-correlation-spearman     best layer of each region at each step
   ontogeny record query runs/a "SELECT step, value FROM scores WHERE kind = 'task' AND metric = 'loss' ORDER BY step"
   ontogeny record compact runs/a                                    all rows into Parquet
@@ -50,46 +48,19 @@ class Answer:
 
 
 def show(record: Record, /, *, as_json: AsJson = False) -> None:
-    """Rows, bytes, steps, benchmarks.
+    """Scores, bytes, steps, benchmarks.
 
-    Identity, rows, bytes on disk, steps, probes, tasks and benchmarks of a record, and its branches: rows that the run
-    left behind when it was rolled back and went on differently. Reads no more than the rows about probes, and those.
+    Identity, scores, events, bytes on disk, steps, probes, tasks and benchmarks of a record, and its branches: rows
+    that the run left behind when it was rolled back and went on differently. Reads no more than the rows about probes,
+    and those.
 
       ontogeny record show runs/a
     """
-    facts = _facts(_open(record))
+    facts = _open(record).facts()
     if as_json:
         print_json(facts)
     else:
         say("\n".join(f"{name:<12}{' '.join(fact.split())}" for name, fact in facts.items()))
-
-
-def _facts(record: Any) -> dict[str, str]:
-    lines, parts = (_files(record.folder, pattern) for pattern in ("scores.jsonl", "scores/*.parquet"))
-    total = sum(size for _, size in (lines, parts))
-    steps = sorted({score.step for score in record.select(kind="probe")})
-    tasks = Counter(score.metric for score in record.select(kind="task"))
-    refused = len(record.select(kind="refusal"))
-    each = f" ({total / len(record):.1f} a row)" if len(record) else ""
-    known = [f"{name} (fingerprint {about['fingerprint']})" for name, about in record.header["benchmarks"].items()]
-    facts = {
-        "run": record.run,
-        "identity": record.identity or "none (made by an older ontogeny)",
-        "rows": f"{len(record):,}",
-        "bytes": f"{total:,}{each}: {lines[1]:,} in JSON lines, {parts[1]:,} in {parts[0]} Parquet files",
-        "probes": f"{len(steps)}, steps {steps[0]} to {steps[-1]}" if steps else "none",
-        "benchmarks": ", ".join(known) or "none",
-        "tasks": ", ".join(f"{name} ({count})" for name, count in tasks.items()) or "none",
-        "refusals": f"{refused}",
-        "weights": str(record.header.get("weights", "not said")),
-    }
-    return facts | {branch.name: _left(record.left_behind(branch), branch.note) for branch in record.branches}
-
-
-def _left(rows: Sequence[Any], note: str) -> str:
-    steps = sorted({row.step for row in rows})
-    where = f", steps {steps[0]} to {steps[-1]}" if steps else ""
-    return f"{len(rows):,} rows left behind{where}: {note}"
 
 
 def _files(folder: Path, pattern: str) -> tuple[int, int]:
@@ -142,14 +113,15 @@ def query(
 ) -> None:
     """A question in SQL.
 
-    Any question in SQL (DuckDB) about the table scores: one SELECT, which reads the record alone and writes nothing.
-    With --files a statement of any kind may read and write files, as you may. Memory stays within --memory.
+    Any question in SQL (DuckDB) about the tables scores and events: one SELECT, which reads the record alone and writes
+    nothing. With --files a statement of any kind may read and write files, as you may. Memory stays within --memory.
 
     columns:
       what is scored    run, step, kind, benchmark, fingerprint, subject, roi, layer, pooling, metric  (one row each)
       the score         value, unit, ceiling, ceiling_lower, chance, n_stimuli, n_voxels, n_features
       more              weights, source, note; written (0, 1, 2, ...: order of writing)
-    kinds: alignment, baseline, control, task, confound, refusal, probe, cost, checkpoint, branch
+    kinds: alignment, baseline, control, task, confound. What is no score (kinds probe, refusal, cost, checkpoint,
+    branch) is in the table events: the columns of what is scored, value, unit, weights, n_events, note
 
       ontogeny record query runs/a "SELECT kind, count(*) FROM scores GROUP BY kind"
       ontogeny record query runs/a "SELECT layer, avg(value / ceiling) AS share FROM scores
@@ -157,7 +129,7 @@ def query(
       ontogeny record query runs/a "SELECT * FROM scores WHERE roi = 'V1'" --out v1.parquet      (or .csv)
 
     Args:
-        sql: one statement about the table scores.
+        sql: one statement about the tables scores and events.
         files: let it read and write files, too.
     """
     _answer(_open(record).query(sql, memory=answer.memory, files=files), answer)
@@ -186,7 +158,7 @@ def compact(record: Record, /) -> None:
 def _open(folder: Path) -> Any:
     from ontogeny.record import Record
 
-    return Record.open(folder)
+    return Record(folder)
 
 
 def _answer(found: Any, answer: Answer) -> None:

@@ -186,7 +186,7 @@ def _planned(series: Any, record: Path, benchmarks: Sequence[str], engine: Any =
     from ontogeny.record import Record
     from ontogeny.replay import plan
 
-    there = Record.open(record) if (record / "record.json").exists() else None
+    there = Record(record) if (record / "record.json").exists() else None
     planned = plan(series, there, benchmarks, places=engine.places() if engine else 1)
     unknown = "an unknown size" + (f" ({planned.unsized})" if planned.unsized else "")
     size = unknown if planned.bytes is None else f"about {planned.bytes / 1e9:.2f} GB"

@@ -94,7 +94,7 @@ def log(record: Record, /, *, project: str, entity: str | None = None, name: str
     from ontogeny.record import Record as Scores
     from ontogeny.sinks.wandb_account import log_record
 
-    opened = Scores.open(record)
+    opened = Scores(record)
     done = log_record(opened, leads=record_shares, project=project, entity=entity, name=name or opened.run)
     say(f"logged {done.probes} probes of {opened.folder}: {done.where}")
 

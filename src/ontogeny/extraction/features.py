@@ -9,6 +9,7 @@ from typing import NamedTuple
 from torch import Tensor
 from typing_extensions import override
 
+from ontogeny._display import one_line
 from ontogeny.errors import FeatureError
 
 __all__ = ["Features", "Site"]
@@ -42,6 +43,8 @@ class Features:
     refused: Mapping[Site, str]
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
+
+    __repr__ = one_line
 
     def __post_init__(self) -> None:
         n = len(self.stimulus_ids)

@@ -15,6 +15,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ontogeny._arrays import digest_of
+from ontogeny._display import one_line
 from ontogeny._import_string import import_from_string
 from ontogeny.errors import ProbeError
 from ontogeny.extraction._batch_dependence import Largest, depending
@@ -73,6 +74,8 @@ class Probe:
     image_type: ImageType = "pil"
     _reader: ModelInputs = field(init=False, repr=False)
     _plans: PerModel[ReadingPlan] = field(init=False, repr=False, compare=False, default_factory=PerModel)
+
+    __repr__ = one_line
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 from typing_extensions import override
 
+from ontogeny._display import Table, table_html
 from ontogeny.errors import LagError
 from ontogeny.lag._meta_analysis import pool
 from ontogeny.lag.fit.decompose import Decomposed, decompose
@@ -59,6 +60,18 @@ class RunsLeads:
     repairing: Repairing | None
     warnings: tuple[str, ...]
     assumptions: tuple[str, ...]
+
+    @override
+    def __repr__(self) -> str:
+        trend, fluctuation = self.trend.verdict, self.fluctuation.verdict
+        return f"RunsLeads(runs={len(self.runs)}, trend {trend!r}, fluctuation {fluctuation!r})"
+
+    _repr_html_ = table_html
+
+    def _table(self) -> Table:
+        from ontogeny.lag.lead_text import leads_table
+
+        return leads_table(f"{len(self.runs)} runs", {run.name: run.leads for run in self.runs})
 
     @override
     def __str__(self) -> str:

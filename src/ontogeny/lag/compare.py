@@ -72,7 +72,7 @@ def _runs(source: Any, *, named: bool, how: dict[str, Any]) -> list[Run]:
         return [source]
     is_path = isinstance(source, str | os.PathLike)
     if is_path and (Path(source) / "record.json").is_file():
-        source = Record.open(source)
+        source = Record(source)
     if isinstance(source, Record):
         return [run_from_record(source, **{"name": str(source.folder) if named else "", **how})]
     return runs_of_log(source, **{"name": str(source) if named and is_path else "", **how})

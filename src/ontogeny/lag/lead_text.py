@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from ontogeny._display import Table
 from ontogeny.lag.across_runs import RunsLeads
 from ontogeny.lag.placebo import Placebo
 from ontogeny.lag.results import DirectedTest, FluctuationLead, Leads, PooledLead, Rate, TrendLead, Untestable
 from ontogeny.lag.roi_layer_map import LeadMap
 
-__all__ = ["GLOSSARY", "lead_row", "map_lines", "pair_lines", "placebo_lines", "runs_lines", "short"]
+__all__ = [
+    "GLOSSARY",
+    "lead_row",
+    "leads_table",
+    "map_lines",
+    "map_table",
+    "pair_lines",
+    "placebo_lines",
+    "runs_lines",
+    "short",
+]
 
 _DECADES = 99.0  # an interval that reaches further is not pinned down; a float could not hold it
 
@@ -46,6 +57,45 @@ def lead_row(found: Leads) -> dict[str, str]:
         "trend lead": short(found.trend),
         "fluctuation lead": short(found.fluctuation),
     }
+
+
+def leads_table(title: str, found: Mapping[str, Leads]) -> Table:
+    """Several pairs, one row each.
+
+    Args:
+        title: of the table.
+        found: name -> leads.
+    """
+    rows = [(name, str(one.n), one.trend.verdict, one.fluctuation.verdict) for name, one in found.items()]
+    first = next(iter(found.values()), None)
+    sizes = [f"{name} {label}: {short(lead)}" for name, one in found.items() for label, lead in _both(one)]
+    return Table(
+        title=title,
+        columns=("run", "checkpoints", "trend lead", "fluctuation lead"),
+        rows=rows,
+        notes=(*(sizes if len(found) == 1 else []), *([] if first is None else [first.grid])),
+    )
+
+
+def _both(one: Leads) -> list[tuple[str, TrendLead | FluctuationLead | Untestable]]:
+    return [("trend lead", one.trend), ("fluctuation lead", one.fluctuation)]
+
+
+def map_table(found: LeadMap) -> Table:
+    """A map, the cells with the smallest corrected p first; what cannot be tested last."""
+    cells = sorted(found.cells, key=lambda cell: cell.trend_p.bh if cell.trend_p else 2.0)
+    rows = []
+    for cell in cells:
+        p = cell.trend_p
+        size = f"{cell.trend.log10:+.2f}" if isinstance(cell.trend, TrendLead) else ""
+        numbers = ("", "", "") if p is None else (_p(p.p), _p(p.bh), _p(p.by))
+        rows.append((cell.roi, cell.layer, cell.trend.verdict, size, *numbers))
+    return Table(
+        title=f"alignment against held-out {found.task}: {len(found.cells)} cells, {found.n} checkpoints",
+        columns=("ROI", "layer", "trend lead", "log10 steps", "p", "p (BH)", "p (BY)"),
+        rows=rows,
+        notes=(found.grid, found.note),
+    )
 
 
 def pair_lines(title: str, found: Leads) -> list[str]:

@@ -8,6 +8,8 @@ from typing import Any, ClassVar, Literal
 
 from typing_extensions import override
 
+from ontogeny._display import Table, table_html
+
 __all__ = [
     "DirectedTest",
     "FluctuationLead",
@@ -274,11 +276,22 @@ class Leads:
     grid: str
 
     @override
+    def __repr__(self) -> str:
+        return f"Leads(n={self.n}, trend {self.trend.verdict!r}, fluctuation {self.fluctuation.verdict!r})"
+
+    @override
     def __str__(self) -> str:
         """What `ontogeny lag` prints."""
         from ontogeny.lag.lead_text import pair_lines
 
         return "\n".join(pair_lines("alignment against performance", self))
+
+    _repr_html_ = table_html
+
+    def _table(self) -> Table:
+        from ontogeny.lag.lead_text import leads_table
+
+        return leads_table("alignment against performance", {"": self})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types, for JSON: numbers that are not finite become None."""

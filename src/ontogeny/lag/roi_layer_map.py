@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from scipy import stats
+from typing_extensions import override
 
+from ontogeny._display import Table, table_html, table_text
 from ontogeny.errors import LagError
 from ontogeny.lag.fit._trend_lead import trend_lead
 from ontogeny.lag.fit.decompose import Decomposed, decompose
@@ -72,6 +74,19 @@ class LeadMap:
         "Declare one primary ROI and layer before looking. The best cell of a map, chosen on the same data, is a "
         "description; a claim needs the corrected p."
     )
+
+    @override
+    def __repr__(self) -> str:
+        tested = sum(cell.trend_p is not None for cell in self.cells)
+        return f"LeadMap(task={self.task!r}, cells={len(self.cells)}, tested={tested}, n={self.n})"
+
+    __str__ = table_text
+    _repr_html_ = table_html
+
+    def _table(self) -> Table:
+        from ontogeny.lag.lead_text import map_table
+
+        return map_table(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types, for JSON."""

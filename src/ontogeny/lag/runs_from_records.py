@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ontogeny._arrays import Numbers
+from ontogeny._display import one_line
 from ontogeny.errors import LagError, nearest
 from ontogeny.lag.common_steps import FEWEST, Match, matched
 from ontogeny.lag.pairwise import leads
@@ -57,6 +58,8 @@ class Run:
     averaged: bool = False
     interpolated: bool = False
     notes: tuple[str, ...] = ()
+
+    __repr__ = one_line
 
 
 def run_leads(run: Run, *, seed: int = 0, surrogates: int = 999) -> Leads:

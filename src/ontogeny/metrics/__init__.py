@@ -9,6 +9,7 @@ cca.py          CCA: canonical correlations of held-out stimuli         (voxels 
 neighbors.py    MutualKNN, CycleKNN: shared nearest neighbours          (voxels or geometry)
                           CKNNA: CKA over mutual nearest neighbours               (voxels)
 metric.py                  what a metric is: Metric, Prepared, Value
+on_arrays.py               a metric called on two arrays: RSA()(features, responses)
 folds.py                   frozen, grouped or contiguous cross-validation folds
 nuisance.py                what of the stimuli a layer should not be credited with
 dimensionality.py          participation ratio, intrinsic dimension, norm: what grows beside alignment
@@ -54,6 +55,10 @@ from ontogeny.metrics.neighbors import (
     CycleKNN,
     MutualKNN,
 )
+from ontogeny.metrics.on_arrays import (
+    ArrayScore,
+    score_arrays,
+)
 from ontogeny.metrics.procrustes import (
     Procrustes,
 )
@@ -72,6 +77,7 @@ __all__ = [
     "CKA",
     "CKNNA",
     "RSA",
+    "ArrayScore",
     "CycleKNN",
     "Encoding",
     "Folds",
@@ -85,6 +91,7 @@ __all__ = [
     "UniqueVariance",
     "Value",
     "make_folds",
+    "score_arrays",
 ]
 
 __getattr__ = renamed(__name__, {"LayerView": "LayerGeometry"})

@@ -31,6 +31,7 @@ from ontogeny.metrics.folds import Folds
 from ontogeny.metrics.layer_geometry import LayerGeometry
 from ontogeny.metrics.memory_limits import check_room
 from ontogeny.metrics.metric import Value
+from ontogeny.metrics.on_arrays import score_arrays
 
 __all__ = ["CCA", "PreparedCCA", "held_out_cca"]
 
@@ -93,6 +94,8 @@ class CCA:
     components: int = 5
     keep: float = 0.99
     penalty: float = 1.0
+
+    __call__ = score_arrays
 
     def __post_init__(self) -> None:
         if self.components < 1 or not 0 < self.keep <= 1 or not self.penalty >= 0:

@@ -13,6 +13,7 @@ from ontogeny.metrics._batched.kernel_grid import prepare_kernels
 from ontogeny.metrics._pairwise.kernels import Kind, direction, kernel
 from ontogeny.metrics.batching import SingleMetric
 from ontogeny.metrics.folds import Folds
+from ontogeny.metrics.on_arrays import score_arrays
 
 __all__ = ["CKA", "cka", "kernel"]
 
@@ -67,6 +68,8 @@ class CKA:
     damping: float = 0.0
 
     together: ClassVar = staticmethod(prepare_kernels)
+    uses_folds: ClassVar = False
+    __call__ = score_arrays
 
     def __post_init__(self) -> None:
         if self.width is not None and (self.kind == "linear" or not self.width > 0):

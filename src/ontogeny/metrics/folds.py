@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ontogeny._display import one_line
 from ontogeny.errors import MetricError
 
 __all__ = ["Folds", "make_folds"]
@@ -23,6 +24,8 @@ class Folds:
 
     held_out: tuple[int, ...]
     how: str
+
+    __repr__ = one_line
 
     def __len__(self) -> int:
         return max(self.held_out) + 1

@@ -23,6 +23,7 @@ from ontogeny.metrics._pairwise.local_kernels import Edges, Sums, hsic_over
 from ontogeny.metrics._pairwise.nearest_neighbors import Likeness, Nearest, likeness_of, neighbours, view_of
 from ontogeny.metrics.batching import SingleMetric
 from ontogeny.metrics.folds import Folds
+from ontogeny.metrics.on_arrays import score_arrays
 
 __all__ = ["CKNNA", "CycleKNN", "MutualKNN", "cknna", "cycle_knn", "mutual_knn", "neighbours"]
 
@@ -130,6 +131,8 @@ class MutualKNN:
     form: ClassVar[Form] = "mutual"
     damping: ClassVar[float] = 0.0
     together: ClassVar = staticmethod(prepare_neighbours)
+    uses_folds: ClassVar = False
+    __call__ = score_arrays
 
     def __post_init__(self) -> None:
         _check(self)
@@ -174,6 +177,8 @@ class CycleKNN:
     form: ClassVar[Form] = "cycle"
     damping: ClassVar[float] = 0.0
     together: ClassVar = staticmethod(prepare_neighbours)
+    uses_folds: ClassVar = False
+    __call__ = score_arrays
 
     def __post_init__(self) -> None:
         _check(self)
@@ -218,6 +223,8 @@ class CKNNA:
 
     form: ClassVar[Form] = "local"
     together: ClassVar = staticmethod(prepare_neighbours)
+    uses_folds: ClassVar = False
+    __call__ = score_arrays
 
     def __post_init__(self) -> None:
         _check(self)

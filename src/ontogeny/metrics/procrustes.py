@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ from ontogeny.metrics.folds import Folds
 from ontogeny.metrics.layer_geometry import LayerGeometry
 from ontogeny.metrics.memory_limits import check_room, check_squares
 from ontogeny.metrics.metric import Value
+from ontogeny.metrics.on_arrays import score_arrays
 
 __all__ = ["PreparedProcrustes", "Procrustes", "shape_cosine"]
 
@@ -100,6 +102,9 @@ class Procrustes:
     """
 
     permutations: int = 10
+
+    uses_folds: ClassVar = False
+    __call__ = score_arrays
 
     def __post_init__(self) -> None:
         if self.permutations < 1:

@@ -29,6 +29,7 @@ from ontogeny.metrics.folds import Folds
 from ontogeny.metrics.layer_geometry import LayerGeometry
 from ontogeny.metrics.memory_limits import check_room
 from ontogeny.metrics.metric import Value
+from ontogeny.metrics.on_arrays import score_arrays
 
 __all__ = ["KENDALL_UP_TO", "RSA", "PreparedRSA", "compare_rdms", "prepare_rsa", "rdm"]
 
@@ -87,6 +88,8 @@ class RSA:
     comparison: Comparison = "spearman"
 
     together: ClassVar = staticmethod(prepare_rsa)
+    uses_folds: ClassVar = False
+    __call__ = score_arrays
 
     def __post_init__(self) -> None:
         for what, choice, choices in (

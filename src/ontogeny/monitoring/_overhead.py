@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from ontogeny.errors import ConfigError
-from ontogeny.record import Score
+from ontogeny.record import Event
 
 __all__ = ["OverheadBudget"]
 
@@ -43,19 +43,19 @@ class OverheadBudget:
             raise ConfigError(f"budget is a share of wall time above 0 and up to 1 (.02 for 2 %), got {self.budget}")
 
     @classmethod
-    def continued(cls, budget: float | None, rows: Sequence[Score]) -> OverheadBudget:
+    def continued(cls, budget: float | None, events: Sequence[Event]) -> OverheadBudget:
         """The cost of a run so far, from its record: a resumed run goes on counting.
 
         Args:
             budget: see `OverheadBudget`.
-            rows: of the record; the wall time until its last probe is what was spent until then over its share.
+            events: of the record; the wall time until its last probe is what was spent until then over its share.
         """
-        seconds = [s.value for s in rows if s.kind == "probe" and s.value is not None]
-        last = max((s.step for s in rows if s.kind == "probe"), default=0)
-        hashing = {s.step: s.value for s in rows if s.kind == "checkpoint" and s.value is not None}
+        seconds = [s.value for s in events if s.kind == "probe" and s.value is not None]
+        last = max((s.step for s in events if s.kind == "probe"), default=0)
+        hashing = {s.step: s.value for s in events if s.kind == "checkpoint" and s.value is not None}
         until = sum(seconds) + sum(took for step, took in hashing.items() if step < last)
-        shares = [s.value for s in rows if s.kind == "cost" and s.metric == _SHARE and s.value]
-        skipped = sum(s.kind == "cost" and s.metric == "left out" for s in rows)
+        shares = [s.value for s in events if s.kind == "cost" and s.metric == _SHARE and s.value]
+        skipped = sum(s.kind == "cost" and s.metric == "left out" for s in events)
         earlier = until / shares[-1] if shares else 0.0
         return cls(budget=budget, seconds=seconds, skipped=skipped, earlier=earlier, hashing=sum(hashing.values()))
 

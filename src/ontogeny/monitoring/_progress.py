@@ -7,23 +7,24 @@ from collections.abc import Sequence
 import numpy as np
 
 from ontogeny.brain.noise_ceiling import share_of_ceiling
-from ontogeny.record import Score
+from ontogeny.record import Row, Score
 
 __all__ = ["progress_line"]
 
 _ROIS = 4
 
 
-def progress_line(scores: Sequence[Score]) -> str:
+def progress_line(rows: Sequence[Row]) -> str:
     """Best layer of every ROI by the benchmark's first metric, its share of the ceiling, and the task: of one probe.
 
     "step 464: human IT 0.176 in net.head (47 % of the ceiling; rsa-correlation-spearman), loss 1.46; too early to say
     which leads". A run never says which leads while it trains: `ontogeny lag` does, with its reasons.
 
     Args:
-        scores: rows of one probe.
+        rows: of one probe.
     """
-    step = scores[0].step if scores else 0
+    step = rows[0].step if rows else 0
+    scores = [row for row in rows if isinstance(row, Score)]
     curves: dict[tuple[str, str], dict[tuple[str, str], list[Score]]] = {}
     first: dict[tuple[str, str], str] = {}
     for score in scores:

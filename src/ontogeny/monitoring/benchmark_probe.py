@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ontogeny._display import one_line
 from ontogeny.benchmarks import Benchmark, PreparedBenchmark
 from ontogeny.benchmarks.controls import DEFAULT, parse_controls
 from ontogeny.extraction import Probe
@@ -35,6 +36,8 @@ class BenchmarkProbe:
     controls: tuple[str, ...] = DEFAULT
     random: Probe | None = None
     known: tuple[Score, ...] = ()
+
+    __repr__ = one_line
 
     @property
     def probes(self) -> tuple[Probe, ...]:

@@ -1,13 +1,11 @@
-"""Watching in one line: names and plain options, from callbacks, YAML and plain loops alike, become a Monitor."""
+"""Options: names and plain words, from callbacks, YAML and plain loops alike, become what a Monitor watches and how."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Literal, TypedDict
-
-from typing_extensions import Unpack
+from typing import Any, Literal, TypeAlias, TypedDict
 
 from ontogeny._import_string import import_from_string
 from ontogeny.benchmarks import Benchmark
@@ -15,14 +13,16 @@ from ontogeny.benchmarks.shen2026 import shen2026
 from ontogeny.datasets import load
 from ontogeny.errors import ConfigError, nearest, require
 from ontogeny.extraction.model_inputs import ImageType
-from ontogeny.extraction.random_state import same_randomness
+from ontogeny.monitoring._settings import OnError, Settings, Weights
 from ontogeny.monitoring.benchmark_probe import BenchmarkProbe
 from ontogeny.monitoring.heldout.loss import Task
-from ontogeny.monitoring.monitor import Monitor, OnError, Weights
 from ontogeny.monitoring.schedule import Schedule
 from ontogeny.sinks import Sink
 
-__all__ = ["Options", "check_options", "watch"]
+__all__ = ["Options", "Watchable", "check_options", "watched_of"]
+
+_One: TypeAlias = str | os.PathLike[str] | Benchmark | BenchmarkProbe
+Watchable: TypeAlias = _One | Sequence[_One]
 
 
 class Options(TypedDict, total=False):
@@ -100,26 +100,16 @@ _PROTOCOLS = {"shen2026": shen2026}
 _OF_PROBES = ("layers", "pooling", "batch_size", "controls", "module", "call", "truncation", "image_type")
 
 
-@same_randomness()
-def watch(
-    benchmark: str | os.PathLike[str] | Benchmark | Sequence[str | os.PathLike[str] | Benchmark],
-    *,
-    record: str | os.PathLike[str] | None,
-    **options: Unpack[Options],
-) -> Monitor:
-    """A monitor in one line.
+def watched_of(benchmark: Watchable, options: Options) -> tuple[tuple[BenchmarkProbe, ...], Settings]:
+    """Benchmarks with their probes, and how they are watched.
 
     Args:
-        benchmark: name (`ontogeny data list`), path of a benchmark folder, object, or several.
-        record: folder of the record; None where a trainer's callback chooses it.
-        **options: see `Options`.
-
-    Returns:
-        Call it as `monitor(model, step)` after every optimizer update, and `monitor.finish(model, step)` at the end; or
-        `with watch(...) as monitor:`, whose end does that.
+        benchmark: name, path of a benchmark folder, object, or several. What is a `BenchmarkProbe` already keeps its
+            probe.
+        options: see `Options`.
 
     Raises:
-        ConfigError: no option of this name.
+        ConfigError: no option of this name, or nothing to watch.
     """
     check_options(options)
     given: dict[str, Any] = dict(options)
@@ -128,12 +118,19 @@ def watch(
         "image": import_from_string(given.pop("transform", None)),
     }
     how = {name: given.pop(name) for name in _OF_PROBES if name in given}
-    several = [benchmark] if isinstance(benchmark, str | os.PathLike | Benchmark) else list(benchmark)
-    loaded = [b if isinstance(b, Benchmark) else load(b) for b in several]
     protocol = given.pop("protocol", None)
-    ruled = [(b, how) if protocol is None else _by_protocol(protocol, b, how) for b in loaded]
-    watched = [BenchmarkProbe.of(b, reader=readers[b.read.modality], **reading) for b, reading in ruled]
-    return Monitor(watched, record=record, task=import_from_string(given.pop("task", None)), **given)
+    several = [benchmark] if isinstance(benchmark, str | os.PathLike | Benchmark | BenchmarkProbe) else list(benchmark)
+    if not several:
+        raise ConfigError("a monitor needs at least one benchmark to watch")
+    watched: list[BenchmarkProbe] = []
+    for one in several:
+        if isinstance(one, BenchmarkProbe):
+            watched.append(one)
+            continue
+        loaded = one if isinstance(one, Benchmark) else load(one)
+        ruled, reading = (loaded, how) if protocol is None else _by_protocol(protocol, loaded, how)
+        watched.append(BenchmarkProbe.of(ruled, reader=readers[ruled.read.modality], **reading))
+    return tuple(watched), Settings(**{**given, "task": import_from_string(given.get("task"))})
 
 
 def _by_protocol(name: str, benchmark: Benchmark, how: dict[str, Any]) -> tuple[Benchmark, dict[str, Any]]:

@@ -21,7 +21,7 @@ from ontogeny.extraction.features import Site
 from ontogeny.extraction.process_group import SINGLE_PROCESS
 from ontogeny.monitoring.preflight_report import ANYTHING, Obstacle, PreflightReport, failure, obstacle, ways
 from ontogeny.monitoring.snapshot import EVERYTHING, TASK, rehearse
-from ontogeny.record import Score
+from ontogeny.record import Event, Row, Score
 
 if TYPE_CHECKING:
     from ontogeny.monitoring.monitor import Monitor
@@ -118,24 +118,25 @@ def preflight(monitor: Monitor, model: nn.Module, *, addresses: Mapping[str, str
     return PreflightReport(lines=tuple(lines), obstacles=obstacles, ways=ways(benchmarks, options, addresses=addresses))
 
 
-def _measured(rows: list[Score]) -> list[str]:
+def _measured(rows: list[Row]) -> list[str]:
     """Layers with their scores, refusals, task and cost."""
+    scores = [row for row in rows if isinstance(row, Score)]
     lines = ["", "layers read, and their best score now (mean over subjects)"]
     for kinds in (("alignment",), ("baseline", "control")):
-        of_kind = [row for row in rows if row.kind in kinds and "permuted" not in row.layer]
+        of_kind = [row for row in scores if row.kind in kinds and "permuted" not in row.layer]
         for site, group in _by_site(of_kind).items():
             best = max(_means(group).items(), key=lambda item: item[1], default=("no value", float("nan")))
             name = str(site) if kinds == ("alignment",) else site.layer
             lines.append(f"  {name:<44} {group[0].n_features:>6} features   {best[1]:+.3f}  {best[0]}")
     lines += [f"  refused: {r.layer} {r.metric}: {r.note}" for r in rows if r.kind == "refusal"]
-    lines += [f"task       {r.metric} {r.value:.4f} {r.unit} (n = {r.n_stimuli})" for r in rows if r.kind == "task"]
-    if not any(r.kind == "task" for r in rows):
+    lines += [f"task       {r.metric} {r.value:.4f} {r.unit} (n = {r.n_stimuli})" for r in scores if r.kind == "task"]
+    if not any(r.kind == "task" for r in scores):
         lines.append("task       none: pass task=HeldOutLoss(...), so that alignment has a task to be compared with")
-    seconds = next(r.value for r in rows if r.kind == "probe")
+    seconds = next(r.value for r in rows if isinstance(r, Event) and r.kind == "probe")
     return [*lines, f"cost       one probe takes {seconds:.2f} s"]
 
 
-def _obstacles(monitor: Monitor, model: nn.Module, rows: list[Score] | None) -> tuple[Obstacle, ...]:
+def _obstacles(monitor: Monitor, model: nn.Module, rows: list[Row] | None) -> tuple[Obstacle, ...]:
     """What stands in the way; each probe that gave nothing is read again, to find the stimulus."""
     found: list[Obstacle] = []
     unread = [r for r in rows or () if r.kind == "refusal" and r.layer in (EVERYTHING, TASK)]

@@ -8,22 +8,26 @@ went on differently, and what the record has of later steps becomes a branch.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from ontogeny.errors import ProbeError, RecordError
-from ontogeny.extraction.process_group import ProcessGroup
+from ontogeny.extraction.process_group import ProcessGroup, is_first
 from ontogeny.extraction.weights import deployed_weights, weights_hash
+from ontogeny.monitoring._going_on import BeforeTrainingError
+from ontogeny.monitoring._overhead import OverheadBudget
+from ontogeny.monitoring._settings import Settings
+from ontogeny.monitoring.benchmark_probe import BenchmarkProbe
 from ontogeny.monitoring.recorder import Recorder
+from ontogeny.record import Record, Row
+from ontogeny.sinks import Sink
 
-__all__ = ["BeforeTrainingError", "OtherRunError", "Session", "UnreadableError", "read_hash"]
-
-
-class BeforeTrainingError(Exception):
-    """Said whatever `on_error` is, before anything is trained."""
+__all__ = ["OtherRunError", "Session", "UnreadableError", "read_hash"]
 
 
 class OtherRunError(RecordError, BeforeTrainingError):
@@ -41,17 +45,64 @@ def read_hash(model: nn.Module, ranks: ProcessGroup, optimizers: Sequence[Any]) 
 
 
 class Session:
-    """One training, on every rank.
+    """One training in one record, on every rank; on the first one with the recorder that writes it.
 
     Args:
-        writer: of the record; asked for on the first rank alone.
+        watched: benchmarks with their probes.
+        settings: of the monitor.
+        sinks: where the numbers go beside the record; a list that may grow.
     """
 
-    def __init__(self, writer: Callable[[], Recorder]) -> None:
-        self._writer = writer
+    def __init__(self, watched: Sequence[BenchmarkProbe], settings: Settings, sinks: list[Sink]) -> None:
+        self._made_of = (watched, settings, sinks)
+        self._together = settings.distributed
+        self.folder: Path | None = None
+        self.recorder: Recorder | None = None
+        self.begin()
+
+    def open(self, folder: str | os.PathLike[str]) -> None:
+        """Write into this folder; a training begins there.
+
+        Raises:
+            RecordError: see `Recorder`.
+        """
+        self.folder = Path(folder)
+        self.recorder = self._opened() if is_first() or not self._together else None
+        self.begin()
+
+    def begin(self) -> None:
+        """The next step is the first one of a training: its weights are the record's, if that knows the step."""
+        self.last_step: int | None = None
         self._begun = False
         self._reached = -1
         self._ahead: set[int] = set()
+
+    def writer(self) -> Recorder:
+        """Asked for on the first rank alone; made now where no launcher had said that this is the first.
+
+        Raises:
+            RecordError: no folder is chosen yet; or see `Recorder`.
+        """
+        if self.recorder is None:
+            self.recorder = self._opened()
+        return self.recorder
+
+    def _opened(self) -> Recorder:
+        if self.folder is None:
+            raise RecordError("this monitor has no record yet: give it one by open(folder)")
+        watched, settings, sinks = self._made_of
+        return Recorder(watched, self.folder, settings, sinks)
+
+    @property
+    def record(self) -> Record:
+        """The record; on other ranks than the first, as it lies on disk by now.
+
+        Raises:
+            RecordError: it is not chosen yet.
+        """
+        if self.folder is None:
+            raise RecordError("this monitor has no record yet: it is chosen when training starts")
+        return self.recorder.record if self.recorder is not None else Record(self.folder)
 
     def meet(self, model: nn.Module, step: int, asked: Callable[[], ProcessGroup], optimizers: Sequence[Any]) -> bool:
         """Compare weights where the record knows this step from before; every rank calls this at every step.
@@ -75,32 +126,49 @@ class Session:
             return False
         ranks = asked()
         if back or not self._begun:
-            known = not back or ranks.once(lambda: bool(self._writer().known_weights(step)))
-            text = ranks.once(lambda: self._writer().taken())
+            known = not back or ranks.once(lambda: bool(self.writer().known_weights(step)))
+            text = ranks.once(lambda: self.writer().taken())
             text = text or (self.other_run(model, step, ranks, optimizers) if known else "")
             if text:
                 raise OtherRunError(text)
-            self._ahead = set(ranks.once(lambda: self._writer().begin(step)) or ())
+            self._ahead = set(ranks.once(lambda: self.writer().begin(step)) or ())
             self._begun = True
             return True
         weights, _ = self._hashed(model, ranks, optimizers)
         self._ahead.discard(step)
-        if ranks.once(lambda: self._writer().meet(step, weights)):
+        if ranks.once(lambda: self.writer().meet(step, weights)):
             self._ahead.clear()
         return False
 
     def other_run(self, model: nn.Module, step: int, ranks: ProcessGroup, optimizers: Sequence[Any]) -> str:
         """Why these weights are another run's, or may be; "" where nothing says so; every rank asks."""
-        if not ranks.once(lambda: self._writer().known_weights(step)):
-            return ranks.once(lambda: self._writer().unknown_start(step)) or ""
+        if not ranks.once(lambda: self.writer().known_weights(step)):
+            return ranks.once(lambda: self.writer().unknown_start(step)) or ""
         weights, _ = self._hashed(model, ranks, optimizers)
-        return ranks.once(lambda: self._writer().other_run(step, weights)) or ""
+        return ranks.once(lambda: self.writer().other_run(step, weights)) or ""
 
-    def saved(self, model: nn.Module, step: int, ranks: ProcessGroup, optimizers: Sequence[Any]) -> None:
+    def saved(
+        self, model: nn.Module, step: int, asked: Callable[[], ProcessGroup], optimizers: Sequence[Any]
+    ) -> list[Row]:
         """Note the weights of a checkpoint, where the record does not know them yet; every rank calls this."""
-        if not ranks.once(lambda: self._writer().known_weights(step)):
-            weights, seconds = self._hashed(model, ranks, optimizers)
-            ranks.once(lambda: self._writer().saved(step, weights, seconds))
+        ranks = asked()
+        if ranks.once(lambda: self.writer().known_weights(step)):
+            return []
+        weights, seconds = self._hashed(model, ranks, optimizers)
+        return ranks.once(lambda: self.writer().saved(step, weights, seconds), spread=False) or []
+
+    def finish(self) -> list[Row]:
+        """Let sinks finish, and say what watching cost; nothing is written."""
+        if self.recorder is not None:
+            self.recorder.finish()
+        return []
+
+    @property
+    def cost(self) -> OverheadBudget:
+        """What watching has cost so far; on other ranks than the first, as the record has it."""
+        if self.recorder is not None:
+            return self.recorder.cost
+        return OverheadBudget.continued(None, self.record.events())
 
     def _hashed(self, model: nn.Module, ranks: ProcessGroup, optimizers: Sequence[Any]) -> tuple[str, float]:
         """The hash, and how many seconds it took, which are counted as a cost of watching."""
@@ -108,5 +176,5 @@ class Session:
         weights = read_hash(model, ranks, optimizers)
         seconds = time.perf_counter() - start
         if ranks.first:
-            self._writer().cost.hashing += seconds
+            self.writer().cost.hashing += seconds
         return weights, seconds

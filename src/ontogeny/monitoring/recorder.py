@@ -7,18 +7,24 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from ontogeny._messages import has_to_pass, say, warn
 from ontogeny.errors import RecordError
 from ontogeny.monitoring._overhead import OverheadBudget
 from ontogeny.monitoring._progress import progress_line
+from ontogeny.monitoring._settings import Settings
 from ontogeny.monitoring.benchmark_probe import BenchmarkProbe
-from ontogeny.monitoring.snapshot import Snapshot
-from ontogeny.record import Record, Score
+from ontogeny.monitoring.snapshot import ScoredSnapshot, constants
+from ontogeny.record import Event, Record, Row
+from ontogeny.record.event import EventKind
 from ontogeny.sinks import Sink, finish, metric_keys, write
 
-__all__ = ["Recorder", "seconds_row"]
+__all__ = ["Recorder"]
 
+_OF_WEIGHTS = ("probe", "checkpoint")
+_FIRST = "confound"  # the kind of the first scores of any probe
 _LIBRARIES = ("ontogeny", "torch", "numpy", "scipy", "transformers", "lightning")
 
 
@@ -28,11 +34,8 @@ class Recorder:
     Args:
         watched: benchmarks, described in the record's header.
         record: folder of the record; made when missing, continued when there.
-        run: name of the run; the record folder's name where empty.
-        weights: "raw" or "ema": which weights the run's probes are of.
+        settings: name of the run, which weights its probes are of, budget, and how often a line is printed.
         sinks: where the numbers go beside the record; a list that may grow.
-        budget: largest share of wall time for probes.
-        say_every: print and log one plain line after every so many probes; 0: none.
 
     Raises:
         RecordError: the record holds another benchmark under the same name, or other weights than raw or averaged ones.
@@ -42,14 +45,11 @@ class Recorder:
         self,
         watched: Sequence[BenchmarkProbe],
         record: str | os.PathLike[str],
-        *,
-        run: str,
-        weights: str,
-        sinks: list[Sink],
-        budget: float | None,
-        say_every: int,
+        settings: Settings,
+        sinks: list[Sink] | None = None,
     ) -> None:
-        self.record = Record.open(record, create=True, run=run)
+        weights = settings.weights
+        self.record = Record(record, create=True, run=settings.run)
         self.record.identify()
         known = self.record.header.get("weights", weights)
         if known != weights:
@@ -61,14 +61,14 @@ class Recorder:
             self.record.describe(name, w.benchmark.benchmark.describe(w.benchmark.fingerprint))
         self.record.note("versions", _versions())
         self.record.note("weights", weights)
-        self.cost = OverheadBudget.continued(budget, self._told())
-        self.weights = weights
-        self.sinks = sinks
-        self.say_every = say_every
+        self.cost = OverheadBudget.continued(settings.budget, self.record.events())
+        self.watched = watched
+        self.settings = settings
+        self.sinks = [] if sinks is None else sinks
         self._finished = False
         self._task_refused = False
         self._start = 0
-        self._before = 0
+        self._before = self.record.written
         self._ahead: set[int] = set()
         self._agreed = False
         self.record.close()
@@ -84,21 +84,27 @@ class Recorder:
     def begin(self, step: int) -> set[int]:
         """A training begins at this step; the later ones that the record knows already, which are to be compared."""
         self._start, self._before, self._agreed = step, self.record.written, False
-        known = [*self.record.select(kind="probe"), *self.record.select(kind="checkpoint")]
-        self._ahead = {score.step for score in known if score.step > step and score.weights}
+        self._ahead = {row.step for row in self._of_weights() if row.step > step}
         return set(self._ahead)
 
     def known_weights(self, step: int) -> str:
-        """Hash of the weights that the record has of this step, probed or saved; "" where it has none."""
-        found = [*self.record.select(kind="probe", step=step), *self.record.select(kind="checkpoint", step=step)]
-        return next((score.weights for score in found if score.weights), "")
+        """Hash of the weights that the record has of this step; "" where it has none.
+
+        Of a step that was probed or saved; or of one at which a process was killed between its scores and the event
+        that closes them.
+        """
+        return next((row.weights for row in self._of_weights(step=step)), "")
+
+    def _of_weights(self, **where: Any) -> list[Row]:
+        rows: list[Row] = [*self.record.events(kind=_OF_WEIGHTS, **where), *self.record.select(kind=_FIRST, **where)]
+        return [row for row in rows if row.weights]
 
     def unknown_start(self, step: int) -> str:
         """Why a training cannot go on from a step of which the record has no weights; nothing where it can.
 
         Rows of earlier steps may then be another run's. Later ones are no evidence: few runs repeat to the bit.
         """
-        steps = sorted({row.step for kind in ("probe", "checkpoint") for row in self.record.select(kind=kind)})
+        steps = sorted({event.step for event in self.record.events(kind=_OF_WEIGHTS)})
         if not any(known < step for known in steps) or self.known_weights(step):
             return ""
         shown = ", ".join(map(str, steps[:6])) + (f", ... {steps[-1]}" if len(steps) > 6 else "")
@@ -128,7 +134,7 @@ class Recorder:
         self._leave_behind(f"step {step} has other weights now ({known}, now {weights})", weights)
         return True
 
-    def saved(self, step: int, weights: str, seconds: float) -> None:
+    def saved(self, step: int, weights: str, seconds: float) -> list[Row]:
         """Note the weights of a checkpoint at a step that is not probed, so that a run resumed from it is known.
 
         Args:
@@ -136,25 +142,25 @@ class Recorder:
             weights: their hash.
             seconds: that it took.
         """
-        if not self.known_weights(step):
-            blank = Score(run=self.record.run, step=step, kind="checkpoint", value=seconds, unit="s")
-            self.record.append([replace(blank, metric="weights", weights=weights)])
+        if self.known_weights(step):
+            return []
+        return self._note(step, "checkpoint", metric="weights", weights=weights, value=seconds, unit="s")
 
     def _leave_behind(self, why: str, weights: str) -> None:
         when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
         note = f"the run was resumed at step {self._start} and went on differently: {why}; {when}"
         branch = self.record.leave_behind(self._start, before=self._before, note=note, weights=weights)
         self._ahead = set()
-        rows = self._told()
-        until = OverheadBudget.continued(self.cost.budget, [row for row in rows if row.step <= self._start])
-        self.cost.went_back(OverheadBudget.continued(self.cost.budget, rows), until)
+        events = self.record.events()
+        until = OverheadBudget.continued(self.cost.budget, [event for event in events if event.step <= self._start])
+        self.cost.went_back(OverheadBudget.continued(self.cost.budget, events), until)
         warn(
             f"record {self.record.folder}: {note}. What it had of later steps stays on disk as {branch.name} and is in "
             "no curve any more; `ontogeny record show` lists it"
         )
 
-    def _told(self) -> list[Score]:
-        return [row for kind in ("probe", "cost", "checkpoint") for row in self.record.select(kind=kind)]
+    def _note(self, step: int, kind: EventKind, **about: Any) -> list[Row]:
+        return self.record.append([Event(run=self.record.run, step=step, kind=kind, **about)])
 
     def verdict(self, step: int, *, force: bool) -> str:
         """What to do at a due step: "probe", "known" or "over the budget".
@@ -164,9 +170,8 @@ class Recorder:
         if self.cost.pending not in (None, step):
             past, self.cost.pending = self.cost.pending or 0, None
             note = f"left out to stay within {self.cost.budget:.1%} of wall time"
-            row = Score(run=self.record.run, step=past, kind="cost", metric="left out", note=note)
-            self.cost.skipped += len(self.record.append([row]))
-        if self._known(step) is not None:
+            self.cost.skipped += len(self._note(past, "cost", metric="left out", note=note))
+        if self._is_probed(step):
             return "known"
         if not (force or step == 0 or self.cost.allows_probe()):
             self.cost.pending = step
@@ -174,29 +179,49 @@ class Recorder:
         self.cost.pending = None
         return "probe"
 
-    def write(self, reading: Snapshot, rows: Sequence[Score], seconds: float) -> list[Score]:
+    def write(self, scored: ScoredSnapshot) -> list[Row]:
         """The rows on disk, in one piece; then the line, then the sinks.
 
         Args:
-            reading: what was scored.
-            rows: its scores.
-            seconds: for which it held the training up.
+            scored: what was read and scored, here or by a worker of a replay.
 
         Returns:
             The rows that were written.
         """
-        self.cost.seconds.append(seconds)
-        if reading.task_failed and not self._task_refused:
-            say(f"the task is refused at step {reading.step}: {reading.task_failed}")
-        self._task_refused = bool(reading.task_failed)
-        blank = Score(run=self.record.run, step=reading.step, kind="cost", metric="share of wall time", unit="share")
+        rows = self.complete(scored)
+        self.cost.seconds.append(rows[-1].value or 0.0)
+        if scored.task_failed and not self._task_refused:
+            say(f"the task is refused at step {scored.step}: {scored.task_failed}")
+        self._task_refused = bool(scored.task_failed)
+        blank = Event(run=self.record.run, step=scored.step, kind="cost", metric="share of wall time", unit="share")
         share = [replace(blank, value=self.cost.share)] if self.cost.running else []
-        closing = seconds_row(reading, seconds, run=self.record.run, weights=self.weights)
-        written = self.record.append([*share, *rows, closing])
-        if self.say_every and len(self.cost.seconds) % self.say_every == 0:
+        written = self.record.append([*share, *rows])
+        if self.settings.say_every and len(self.cost.seconds) % self.settings.say_every == 0:
             say(progress_line(written), log=True)
-        write(self.sinks, reading.step, metric_keys(written, self.weights))
+        write(self.sinks, scored.step, metric_keys(written, self.settings.weights))
         return written
+
+    def complete(self, scored: ScoredSnapshot) -> list[Row]:
+        """All rows of a probe: its own, those that no model moves and the record lacks, and its closing event."""
+        start = time.perf_counter()
+        known = partial(self.record.select, step=0)
+        done = {s.benchmark for s in (*known(kind="control", layer="random features"), *known(kind="baseline"))}
+        fixed = constants(scored.rows, self.watched, self.record.run, done=done)
+        closing = Event(
+            run=self.record.run,
+            step=scored.step,
+            kind="probe",
+            metric="seconds",
+            value=scored.seconds + time.perf_counter() - start,
+            unit="s",
+            weights=scored.weights,
+            note=", ".join([f"{self.settings.weights} weights", *scored.notes]),
+        )
+        return [*scored.rows, *fixed, closing]
+
+    def refused(self, step: int, layer: str, reason: str) -> None:
+        """Record what could not be read at a step, and why."""
+        self._note(step, "refusal", layer=layer, note=reason)
 
     def rehearsed(self, lines: Sequence[str]) -> None:
         """Report what a rehearsal found, before training, and keep it in record.json."""
@@ -212,18 +237,17 @@ class Recorder:
     def waits(self, step: int, why: Exception) -> None:
         """Say that this step cannot be read, and record it."""
         say(f"step {step} is not read: {why}")
-        self.record.append([Score(run=self.record.run, step=step, kind="cost", metric="left out", note=str(why))])
+        self._note(step, "cost", metric="left out", note=str(why))
 
     def failed(self, step: int, error: BaseException) -> None:
         """Warn of a probe that failed, and record it; of one whose rows are stored, say what failed after that."""
         reason = f"{type(error).__name__}: {error}"
         try:
-            if self._known(step) is not None:
+            if self._is_probed(step):
                 warn(f"the probe at step {step} is recorded; what failed after that, and training goes on: {reason}")
                 return
             warn(f"the probe at step {step} failed and training goes on: {reason}")
-            row = Score(run=self.record.run, step=step, kind="refusal", layer="(whole probe)", note=reason)
-            self.record.append([row])
+            self.refused(step, "(whole probe)", reason)
         except BaseException as second:  # the record of a failure must not end training either
             if has_to_pass(second):
                 raise
@@ -242,20 +266,13 @@ class Recorder:
 
     def _settle(self) -> None:
         """Where the training went past its start and never met what the record had of later steps, that is a branch."""
-        beyond = {score.step for score in self.record.select(kind="probe")} - self._ahead
+        beyond = {event.step for event in self.record.events(kind="probe")} - self._ahead
         if self._ahead and not self._agreed and any(step > self._start for step in beyond):
             self._leave_behind(f"it ended at step {max(beyond)} without passing steps that were probed before", "")
 
-    def _known(self, step: int) -> Score | None:
-        return self.record.get(Score(run=self.record.run, step=step, kind="probe", metric="seconds").key)
-
-
-def seconds_row(reading: Snapshot, seconds: float, *, run: str, weights: str) -> Score:
-    """The row that closes a probe."""
-    deployed = [", as a schedule-free optimizer deploys them"] if reading.deployed else []
-    note = ", ".join([f"{weights} weights" + "".join(deployed), *reading.notes()])
-    blank = Score(run=run, step=reading.step, kind="probe", metric="seconds", unit="s", note=note)
-    return replace(blank, weights=reading.weights, value=seconds)
+    def _is_probed(self, step: int) -> bool:
+        closing = Event(run=self.record.run, step=step, kind="probe", metric="seconds")
+        return self.record.get(closing.key) is not None
 
 
 def _versions() -> dict[str, str]:

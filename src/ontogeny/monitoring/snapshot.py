@@ -1,15 +1,20 @@
-"""Snapshot: all that one probe takes from the model; once it is taken, the model may train on while it is scored."""
+"""Snapshot: all that one probe takes from the model; once it is taken, the model may train on while it is scored.
+
+The one way from weights to rows, of a callback, a plain loop and a replay alike: `take_snapshot`, then `score`, then
+`Recorder.write`.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 from torch import nn
 
+from ontogeny._display import one_line
 from ontogeny._messages import has_to_pass
 from ontogeny.benchmarks.controls import DEFAULT
 from ontogeny.errors import ProbeError
@@ -23,9 +28,10 @@ from ontogeny.extraction.process_group import ProcessGroup, is_sharded
 from ontogeny.extraction.weights import deployed_weights, weights_hash
 from ontogeny.monitoring.benchmark_probe import BenchmarkProbe
 from ontogeny.monitoring.heldout.loss import Measured, Task
-from ontogeny.record import Score
+from ontogeny.record import Row, Score
+from ontogeny.record.event import refusal_of
 
-__all__ = ["FeatureCache", "Snapshot", "constants", "rehearse", "score", "take_snapshot"]
+__all__ = ["FeatureCache", "ScoredSnapshot", "Snapshot", "constants", "rehearse", "score", "take_snapshot"]
 
 EVERYTHING = "(every layer)"
 TASK = "(task)"
@@ -53,9 +59,35 @@ class Snapshot:
     task_failed: str = ""
     seconds: float = 0.0
 
-    def notes(self) -> list[str]:
+    __repr__ = one_line
+
+    def notes(self) -> tuple[str, ...]:
         """How the model was read: precision, and what was unusual; each once."""
-        return list(dict.fromkeys(note for features in self.features for note in features.notes))
+        deployed = ("as a schedule-free optimizer deploys them",) if self.deployed else ()
+        return (*deployed, *dict.fromkeys(note for features in self.features for note in features.notes))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredSnapshot:
+    """The rows of a snapshot, on their way to the record.
+
+    Args:
+        step: optimizer updates done.
+        weights: hash of the weights that were read.
+        notes: how the model was read.
+        rows: scores and refusals.
+        task_failed: why there are no rows of the task, where it failed.
+        seconds: for reading and scoring; of what was scored beside a training, for which it held that up.
+    """
+
+    step: int
+    weights: str
+    notes: tuple[str, ...] = ()
+    rows: tuple[Row, ...] = field(default=(), repr=False)
+    task_failed: str = ""
+    seconds: float = 0.0
+
+    __repr__ = one_line
 
 
 @runtime_checkable
@@ -196,30 +228,38 @@ def rehearse(watched: Sequence[BenchmarkProbe], model: nn.Module, ranks: Process
     return lines, readable
 
 
-def score(reading: Snapshot, watched: Sequence[BenchmarkProbe], run: str) -> list[Score]:
-    """All rows of a reading, and those of the task. No random number is drawn from a global state.
+def score(snapshot: Snapshot, watched: Sequence[BenchmarkProbe], run: str) -> ScoredSnapshot:
+    """All rows of a snapshot, and those of the task. No random number is drawn from a global state.
 
     Args:
-        reading: what was read.
+        snapshot: what was read.
         watched: in the order of reading.
         run: name of the run.
     """
-    rows: list[Score] = []
-    at: dict[str, Any] = {"run": run, "step": reading.step, "weights": reading.weights}
-    features = iter(reading.features)
+    start = time.perf_counter()
+    rows: list[Row] = []
+    at: dict[str, Any] = {"run": run, "step": snapshot.step, "weights": snapshot.weights}
+    features = iter(snapshot.features)
     for w in watched:
         rows += w.benchmark.score(next(features), **at)
         if w.random is not None:
             rows += w.benchmark.control(next(features), "random tokens", **at)
-    blank = Score(run=run, step=reading.step, kind="task", weights=reading.weights)
-    rows += [replace(blank, metric=m.metric, value=m.value, unit=m.unit, n_stimuli=m.n) for m in reading.task]
-    if reading.task_failed:
-        rows.append(replace(blank, kind="refusal", layer=TASK, note=reading.task_failed))
-    return rows
+    blank = Score(kind="task", **at)
+    rows += [replace(blank, metric=m.metric, value=m.value, unit=m.unit, n_stimuli=m.n) for m in snapshot.task]
+    if snapshot.task_failed:
+        rows.append(refusal_of(replace(blank, layer=TASK), snapshot.task_failed))
+    return ScoredSnapshot(
+        step=snapshot.step,
+        weights=snapshot.weights,
+        notes=snapshot.notes(),
+        rows=tuple(rows),
+        task_failed=snapshot.task_failed,
+        seconds=snapshot.seconds + time.perf_counter() - start,
+    )
 
 
 def constants(
-    rows: Sequence[Score], watched: Sequence[BenchmarkProbe], run: str, *, done: Collection[str]
+    rows: Sequence[Row], watched: Sequence[BenchmarkProbe], run: str, *, done: Collection[str]
 ) -> list[Score]:
     """Rows that no model moves, see `PreparedBenchmark.constants`; a record keeps the first of a key.
 
@@ -230,9 +270,10 @@ def constants(
         done: benchmarks that have random features already, and with them the surface.
     """
     out: list[Score] = []
+    scores = [row for row in rows if isinstance(row, Score)]
     for w in watched:
         name = w.benchmark.benchmark.name
-        widest = max((s.n_features for s in rows if s.benchmark == name and s.kind == "confound"), default=0)
+        widest = max((s.n_features for s in scores if s.benchmark == name and s.kind == "confound"), default=0)
         names = [control for control in w.controls if control in DEFAULT]
         if widest and names and name not in done:
             out += w.benchmark.constants(run=run, n_features=widest, names=names)

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ontogeny._arrays import PerVoxel
+from ontogeny._display import one_line
 from ontogeny.brain import Assembly
 from ontogeny.brain.noise_ceiling import ceiling_from_repeats
 from ontogeny.errors import DataError
@@ -41,6 +42,8 @@ class Presentations:
     responses: Float[np.ndarray, "presentations voxels"]
     space: Space
     dropped: Mapping[str, int] = field(default_factory=dict)
+
+    __repr__ = one_line
 
     def __post_init__(self) -> None:
         shape = (len(self.stimulus_ids), len(self.space))

@@ -22,6 +22,7 @@ from jaxtyping import Float
 from scipy.sparse import csr_array, vstack
 
 from ontogeny._arrays import digest
+from ontogeny._display import one_line
 from ontogeny._memory import require_memory
 from ontogeny.benchmarks import StimulusMapping
 from ontogeny.errors import DataError
@@ -56,6 +57,8 @@ class Story:
     volume_times: Float[np.ndarray, " volumes"]
     start: int = 0
     end: int = 0
+
+    __repr__ = one_line
 
     def __post_init__(self) -> None:
         if len(self.words) != len(self.times) or not self.words:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from ontogeny._display import one_line
 from ontogeny.errors import DataError, nearest
 
 __all__ = ["Sheet", "is_missing", "read_sheet"]
@@ -37,6 +38,8 @@ class Sheet:
 
     path: Path
     columns: Mapping[str, Sequence[Any]]
+
+    __repr__ = one_line
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), ()))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from ontogeny._display import one_line
 from ontogeny.errors import DataError, nearest, require
 from ontogeny.neuroimaging.image_grids import Grid, Opened, Volume, nibabel, open_image
 from ontogeny.neuroimaging.image_tables import label_names
@@ -34,6 +35,8 @@ class Space:
     grid: Grid
     index: Int[np.ndarray, " voxels"]
     roi: tuple[str, ...]
+
+    __repr__ = one_line
 
     def __len__(self) -> int:
         return len(self.roi)

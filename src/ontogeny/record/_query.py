@@ -10,7 +10,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ontogeny.errors import RecordError, nearest, require
-from ontogeny.record.score import COLUMNS, KEY
+from ontogeny.record._storage.branches import as_sql
+from ontogeny.record._storage.store import Store
+from ontogeny.record.arrow import to_table
+from ontogeny.record.event import EVENT_COLUMNS
+from ontogeny.record.score import COLUMNS, KEY, KINDS
 
 __all__ = ["Ask", "best_by_group", "open_query"]
 
@@ -18,19 +22,15 @@ Ask = Callable[[str, Sequence[Any]], Any]
 
 
 @contextmanager
-def open_query(
-    parts: Sequence[Path], lines: Any, memory: str, *, where: str = "TRUE", files: bool = False
-) -> Iterator[Ask]:
-    """A function from a statement about the view `scores`, and the values of its `?`, to a `pandas.DataFrame`.
+def open_query(store: Store, memory: str, *, files: bool = False) -> Iterator[Ask]:
+    """A function from a statement about `scores` and `events`, and the values of its `?`, to a `pandas.DataFrame`.
 
     A statement is one question, and reads no file but the parts; what would write, attach, install or change a setting
     is refused.
 
     Args:
-        parts: Parquet files.
-        lines: pyarrow table of the rows that are in no part, of the same columns.
+        store: of the record.
         memory: most that DuckDB may take, "4GB"; what goes beyond it lies in a temporary folder for the while.
-        where: condition that rows of the view meet.
         files: statements of any kind, which may read and write files as this process may.
 
     Raises:
@@ -39,6 +39,7 @@ def open_query(
     """
     duckdb = require("duckdb", "query")
     require("pandas", "tables")
+    parts = store.parts.paths
 
     def ask(sql: str, values: Sequence[Any] = ()) -> Any:
         try:
@@ -51,10 +52,12 @@ def open_query(
     with TemporaryDirectory(prefix="ontogeny-") as scratch:
         connection = _connected(duckdb, memory, scratch)
         with connection:
-            connection.register("lines", lines)
+            connection.register("lines", store.scores_table())
+            connection.register("events", to_table(store.events(), EVENT_COLUMNS))
             if parts:
                 connection.read_parquet([_literally(path) for path in parts]).create_view("parts")
             both = "SELECT * FROM parts UNION ALL BY NAME SELECT * FROM lines" if parts else "SELECT * FROM lines"
+            where = f"kind IN {KINDS} AND {as_sql(store.branches)}"
             connection.execute(f"CREATE VIEW scores AS SELECT * FROM ({both}) WHERE {where}")
             if not files:
                 paths = ", ".join(_quoted(text) for path in parts for text in (str(path.resolve()), _literally(path)))
@@ -92,7 +95,8 @@ def _said(error: Exception) -> str:
     )
     return (
         f"the question cannot be answered: {error}{files}\nThe table is called scores; its columns are "
-        f"{', '.join(COLUMNS)}, and written, the order of writing"
+        f"{', '.join(COLUMNS)}, and written, the order of writing. What is no score (probes, refusals, costs) is in "
+        f"the table events: {', '.join(EVENT_COLUMNS)}"
     )
 
 

@@ -11,9 +11,20 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from ontogeny.errors import RecordError, nearest, require
-from ontogeny.record.score import COLUMNS, KEY, NUMBERS, TEXT, Score, from_row, to_row
+from ontogeny.record.event import EVENT_COLUMNS, Event
+from ontogeny.record.row import Row, from_row, to_row
+from ontogeny.record.score import COLUMNS, KEY, KINDS, NUMBERS, TEXT, Score
 
-__all__ = ["arrow", "decode_dictionaries", "from_table", "new_keys", "to_list", "to_table", "validate_table"]
+__all__ = [
+    "arrow",
+    "decode_dictionaries",
+    "events_of",
+    "from_table",
+    "new_keys",
+    "to_list",
+    "to_table",
+    "validate_table",
+]
 
 _DEFAULTS = {f.name: f.default for f in fields(Score) if f.default is not MISSING}
 
@@ -27,20 +38,33 @@ def arrow(module: str = "pyarrow") -> Any:
     return require(module, "tables")
 
 
-def to_table(scores: Sequence[Score]) -> Any:
-    """A pyarrow table, one row a score, one column a field; numbers that are not finite become null, with a note.
+def to_table(rows: Sequence[Row], columns: Sequence[str] = COLUMNS) -> Any:
+    """A pyarrow table, one row per score, one column per field; numbers that are not finite become null, with a note.
+
+    Args:
+        rows: scores, or events; fields that an event does not have get a score's defaults.
+        columns: fields.
 
     Raises:
         RecordError: a field is of another type than a score's.
     """
-    finite = [s if _finite(s) else from_row(to_row(s)) for s in scores]
-    return arrow().table({name: _column(name, [getattr(s, name) for s in finite]) for name in COLUMNS})
+    finite = [row if _finite(row) else from_row(to_row(row)) for row in rows]
+    return arrow().table(
+        {name: _column(name, [getattr(row, name, _DEFAULTS.get(name)) for row in finite]) for name in columns}
+    )
 
 
 def from_table(table: Any) -> list[Score]:
     """The scores that a table of `to_table` holds."""
     columns = [to_list(table.column(name)) for name in COLUMNS]
     return [Score(**dict(zip(COLUMNS, row, strict=True))) for row in zip(*columns, strict=True)]
+
+
+def events_of(table: Any) -> list[tuple[int, Event]]:
+    """The events that a table with a score's columns holds, as an older ontogeny wrote them, and their `written`."""
+    names = [name for name in EVENT_COLUMNS if name in table.column_names]
+    columns = [to_list(table.column(name)) for name in ("written", *names)]
+    return [(at, Event(**dict(zip(names, row, strict=True)))) for at, *row in zip(*columns, strict=True)]
 
 
 def decode_dictionaries(table: Any) -> Any:
@@ -66,6 +90,8 @@ def validate_table(table: Any) -> Any:
         if name not in table.column_names and name not in _DEFAULTS:
             raise RecordError(f"the table lacks the column {name!r}; it has {table.column_names}")
         made[name] = _cast(name, table) if name in table.column_names else _constant(name, table.num_rows)
+    if odd := set(to_list(made["kind"].unique())) - set(KINDS):
+        raise RecordError(f"kind of a score is one of {', '.join(KINDS)}; the table has {sorted(odd)}")
     return _finite_table(arrow().table(made))
 
 
@@ -107,8 +133,8 @@ def _codes(table: Any) -> Int[np.ndarray, " rows"]:
     return codes
 
 
-def _finite(score: Score) -> bool:
-    return all(value is None or math.isfinite(value) for value in (getattr(score, name) for name in NUMBERS))
+def _finite(row: Row) -> bool:
+    return all(value is None or math.isfinite(value) for value in (getattr(row, name, None) for name in NUMBERS))
 
 
 def _type(name: str) -> Any:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from ontogeny.record.score import Score
+from ontogeny._display import one_line
+from ontogeny.errors import RecordError
+from ontogeny.record.score import KEY, Score
 
 __all__ = ["Series", "curve"]
 
@@ -35,12 +37,21 @@ class Series:
     ceiling: Float[np.ndarray, " steps"]
     source: str = "measured"
 
+    __repr__ = one_line
+
     def __len__(self) -> int:
         return len(self.steps)
 
 
 def curve(found: Sequence[Score]) -> Series:
-    """The curve that the scores of one layer, ROI, metric, ... make."""
+    """The curve that the scores of one layer, ROI, metric, ... make.
+
+    Raises:
+        RecordError: they are of several curves.
+    """
+    for name in (name for name in KEY if name not in ("step", "subject")):
+        if len(seen := sorted({str(getattr(score, name)) for score in found})) > 1:
+            raise RecordError(f"these rows are {len(seen)} curves, not one: choose {name} from {seen}")
     steps = sorted({s.step for s in found})
     at: dict[int, list[Score]] = {step: [] for step in steps}
     for score in found:

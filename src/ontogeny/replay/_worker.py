@@ -15,8 +15,7 @@ from ontogeny.extraction.process_group import SINGLE_PROCESS
 from ontogeny.extraction.weights import weights_hash
 from ontogeny.monitoring.benchmark_probe import BenchmarkProbe
 from ontogeny.monitoring.heldout.loss import Task
-from ontogeny.monitoring.snapshot import FeatureCache, Snapshot, score, take_snapshot
-from ontogeny.record import Score
+from ontogeny.monitoring.snapshot import FeatureCache, ScoredSnapshot, score, take_snapshot
 from ontogeny.replay._loading.dtypes import difference, read_as, stored_as
 from ontogeny.replay._loading.pretrained import check_vocabulary
 from ontogeny.replay._loading.process_state import undisturbed
@@ -93,25 +92,22 @@ class CheckpointResult:
         outcome: "scored"; "known": the record had it already; "changed": the record has this step of other weights, and
             keeps them; "failed": it could not be fetched, loaded or read.
         where: the checkpoint.
-        seconds: for loading, reading and scoring, where it was done.
         reason: why, where it failed or changed.
         dtype: floating types in which its weights were read, "float32"; "" where they were not.
         stored: those in which they lay in the file.
         parameters: of the model.
-        reading: how the weights were read, without the features; None where they were not.
-        rows: the scores, on their way to the record.
+        scored: the rows, on their way to the record; None where there are none, and once they are written. Its seconds
+            are for loading, reading and scoring, where it was done.
     """
 
     step: int
     outcome: Outcome
     where: str = ""
-    seconds: float = 0.0
     reason: str = ""
     dtype: str = ""
     stored: str = ""
     parameters: int = 0
-    reading: Snapshot | None = field(default=None, repr=False)
-    rows: tuple[Score, ...] = field(default=(), repr=False)
+    scored: ScoredSnapshot | None = field(default=None, repr=False)
 
 
 def failed(order: Order, reason: str) -> CheckpointResult:
@@ -150,16 +146,14 @@ def measure(job: SeriesJob, item: WorkItem) -> CheckpointResult:
             return found
         watched = [job.watched[place] for place in item.places]
         task = job.task if item.task else None
-        reading = take_snapshot(model, item.step, watched, task, ranks=SINGLE_PROCESS, kept=job.kept)
-        rows = score(reading, watched, job.run)
+        snapshot = take_snapshot(model, item.step, watched, task, ranks=SINGLE_PROCESS, kept=job.kept)
+        scored = score(snapshot, watched, job.run)
     except Exception as error:  # noqa: BLE001 - the other checkpoints go on
         return replace(found, outcome="failed", reason=one_line(error))
     return replace(
         found,
         outcome="scored",
-        reading=replace(reading, features=()),
-        rows=tuple(rows),
-        seconds=time.perf_counter() - start,
+        scored=replace(scored, seconds=time.perf_counter() - start),
         parameters=sum(p.numel() for p in model.parameters()),
     )
 

@@ -10,6 +10,7 @@ import numpy as np
 from torch import nn
 from typing_extensions import override
 
+from ontogeny._display import one_line
 from ontogeny.errors import CheckpointError
 
 __all__ = ["FINISHED", "UPDATES", "CheckpointProblem", "CheckpointSeries", "Kind", "chosen"]
@@ -92,6 +93,8 @@ class CheckpointSeries:
     problems: tuple[CheckpointProblem, ...] = ()
     unit: str = UPDATES
     notes: tuple[str, ...] = ()
+
+    __repr__ = one_line
 
     def __post_init__(self) -> None:
         if list(self.steps) != sorted(set(self.steps)):

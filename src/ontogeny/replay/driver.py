@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 
 from tqdm import tqdm
 
+from ontogeny.extraction.random_state import same_randomness
 from ontogeny.monitoring import Monitor
+from ontogeny.monitoring.recorder import Recorder
 from ontogeny.monitoring.snapshot import FeatureCache
-from ontogeny.record import Score
 from ontogeny.replay._loading.dtypes import known_types, note_types, type_lines
 from ontogeny.replay._worker import CheckpointResult, Order, Outcome, SeriesJob, WorkItem
 from ontogeny.replay.checkpoint_series import CheckpointProblem, CheckpointSeries
@@ -194,7 +195,8 @@ def _recording(
     """
     waiting: dict[int, list[tuple[tuple[int, ...], CheckpointResult]]] = {}
     for problem in job.series.problems:
-        _refuse(monitor, problem.step or 0, problem.what, f"{problem.kind}: {problem.reason}")
+        what, reason = f"(checkpoint {problem.what})", f"{problem.kind}: {problem.reason}"
+        monitor.recorder.refused(problem.step or 0, what, reason)
     if not parts:
         monitor.close()
 
@@ -204,8 +206,8 @@ def _recording(
         if len(there) < parts[item.step]:
             return 0
         whole = _joined([part for _, part in sorted(waiting.pop(item.step), key=lambda part: part[0])])
-        _write(monitor, whole)
-        done[item.step] = replace(whole, reading=None, rows=())
+        _write(monitor.recorder, whole)
+        done[item.step] = replace(whole, scored=None)
         if len(done) == len(parts):
             monitor.close()
         return 1
@@ -218,23 +220,22 @@ def _joined(parts: Sequence[CheckpointResult]) -> CheckpointResult:
     if (lost := next((part for part in parts if part.outcome == "failed"), None)) is not None:
         return lost
     first = parts[0]
-    if len({(part.outcome, part.reading.weights if part.reading else "") for part in parts}) > 1:
+    scored = [part.scored for part in parts if part.scored is not None]
+    if len({part.outcome for part in parts}) > 1 or len({one.weights for one in scored}) > 1:
         return replace(first, outcome="failed", reason="its weights changed while it was measured")
-    rows = tuple(row for part in parts for row in part.rows)
-    return replace(first, rows=rows, seconds=sum(part.seconds for part in parts))
+    if not scored:
+        return first
+    rows = tuple(row for one in scored for row in one.rows)
+    return replace(first, scored=replace(scored[0], rows=rows, seconds=sum(one.seconds for one in scored)))
 
 
-def _write(monitor: Monitor, result: CheckpointResult) -> None:
+@same_randomness(gpu=False)
+def _write(recorder: Recorder, result: CheckpointResult) -> None:
     if result.outcome == "failed":
-        _refuse(monitor, result.step, result.where, result.reason)
-    if result.outcome != "scored" or result.reading is None:
+        recorder.refused(result.step, f"(checkpoint {result.where})", result.reason)
+    if result.scored is None:
         return
-    if "parameters" not in monitor.record.header:
-        monitor.record.note("parameters", result.parameters)
-    monitor.write(result.reading, result.rows, result.seconds)
-    note_types(monitor.record, result.step, result.dtype)
-
-
-def _refuse(monitor: Monitor, step: int, where: str, reason: str) -> None:
-    record, layer = monitor.record, f"(checkpoint {where})"
-    record.append([Score(run=record.run, step=step, kind="refusal", layer=layer, note=reason)])
+    if "parameters" not in recorder.record.header:
+        recorder.record.note("parameters", result.parameters)
+    recorder.write(result.scored)
+    note_types(recorder.record, result.step, result.dtype)

@@ -27,6 +27,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ontogeny._display import one_line
 from ontogeny.errors import CheckpointError, ConfigError
 from ontogeny.replay._performance_tables import RESERVED, Table, joined, read_table
 from ontogeny.replay._strict_yaml import check_keys, inside, read_yaml
@@ -99,6 +100,8 @@ class ModelList:
     models: tuple[Model, ...]
     columns: tuple[str, ...] = ()
     problems: tuple[CheckpointProblem, ...] = ()
+
+    __repr__ = one_line
 
     def __len__(self) -> int:
         return len(self.models)

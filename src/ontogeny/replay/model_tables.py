@@ -145,7 +145,7 @@ def _read(folder: str | os.PathLike[str], models: ModelList) -> dict[str, tuple[
 
 
 def _scores(place: Path) -> tuple[list[Score], int | None]:
-    record = Record.open(place)
+    record = Record(place)
     scores = [score for score in record.select(kind="alignment") if score.value is not None]
     steps = sorted({score.step for score in scores})
     if len(steps) > 1:

@@ -43,7 +43,7 @@ def plan(series: CheckpointSeries, record: Record | None, benchmarks: Sequence[s
     """
     lacking = missing(record, series.steps, benchmarks)
     steps = tuple(step for step in series.steps if lacking[step])
-    timed = [s.value for s in record.select(kind="probe") if s.value] if record is not None else []
+    timed = [probe.value for probe in record.events(kind="probe") if probe.value] if record is not None else []
     sizes, unsized = _sizes(series, steps)
     known = [size for size in sizes if size is not None]
     return Plan(
@@ -66,7 +66,7 @@ def _sizes(series: CheckpointSeries, steps: Sequence[int]) -> tuple[list[int | N
 
 def known_weights(record: Record) -> dict[int, str]:
     """Step -> hash of the weights that the record has of it."""
-    return {s.step: s.weights for s in record.select(kind="probe")}
+    return {probe.step: probe.weights for probe in record.events(kind="probe")}
 
 
 def missing(record: Record | None, steps: Iterable[int], benchmarks: Sequence[str]) -> Mapping[int, tuple[int, ...]]:
@@ -74,7 +74,8 @@ def missing(record: Record | None, steps: Iterable[int], benchmarks: Sequence[st
     if record is None:
         return {step: tuple(range(len(benchmarks))) for step in steps}
     probed = known_weights(record)
-    there = {(s.step, s.benchmark) for kind in ("confound", "refusal") for s in record.select(kind=kind)}
+    there = {(score.step, score.benchmark) for score in record.select(kind="confound")}
+    there |= {(event.step, event.benchmark) for event in record.events(kind="refusal")}
     return {
         step: tuple(i for i, name in enumerate(benchmarks) if step not in probed or (step, name) not in there)
         for step in steps

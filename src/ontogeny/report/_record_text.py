@@ -7,7 +7,7 @@ from itertools import groupby
 from statistics import median
 from typing import Any
 
-from ontogeny.record import Score
+from ontogeny.record import Event
 from ontogeny.record.curve_groups import CurveGroup
 from ontogeny.report.run_data import RunFacts
 
@@ -126,8 +126,8 @@ def _final_row(
 def refusal_table(facts: RunFacts) -> list[dict[str, str]]:
     """What could not be measured, and why; the same reason at many steps is one row."""
 
-    def about(score: Score) -> tuple[str, str, str, str]:
-        return score.benchmark, score.layer, score.metric, score.note
+    def about(event: Event) -> tuple[str, str, str, str]:
+        return event.benchmark, event.layer, event.metric, event.note
 
     rows = []
     for (benchmark, layer, metric, note), group in groupby(sorted(facts.refusals, key=about), key=about):

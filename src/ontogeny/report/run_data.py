@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ontogeny.errors import RecordError
-from ontogeny.record import Record, Score
+from ontogeny.record import Event, Record, Score
 from ontogeny.record.curve_groups import CurveGroup, curve_groups
-from ontogeny.record.score import ABOUT
 
 __all__ = ["CHOICES", "MOST_SCORES", "RunFacts"]
 
@@ -27,7 +26,7 @@ class RunFacts:
     alignment: tuple[Score, ...]
     task: tuple[Score, ...]
     confounds: tuple[Score, ...]
-    refusals: tuple[Score, ...]
+    refusals: tuple[Event, ...]
     seconds: tuple[float, ...]
     share: float | None
     left_out: int
@@ -44,20 +43,20 @@ class RunFacts:
             RecordError: more than `MOST_SCORES`, and nothing was chosen; or no such column.
         """
         kinds: dict[str, list[Score]] = {}
-        scores = _scores(record, dict(only or {}))
+        scores, events = _scores(record, dict(only or {})), record.events()
         for score in scores:
             kinds.setdefault(score.kind, []).append(score)
         return cls(
             record=record,
-            steps=tuple(sorted({s.step for s in scores})),
+            steps=tuple(sorted({s.step for s in scores} | {e.step for e in events})),
             panels=curve_groups(scores),
             alignment=tuple(s for s in kinds.get("alignment", []) if s.value is not None),
             task=tuple(s for s in kinds.get("task", []) if s.value is not None),
             confounds=tuple(s for s in kinds.get("confound", []) if s.value is not None),
-            refusals=tuple(kinds.get("refusal", [])),
-            seconds=tuple(s.value for s in kinds.get("probe", []) if s.value is not None),
-            share=next((s.value for s in reversed(kinds.get("cost", [])) if s.value is not None), None),
-            left_out=sum(s.metric == "left out" for s in kinds.get("cost", [])),
+            refusals=tuple(event for event in events if event.kind == "refusal"),
+            seconds=tuple(e.value for e in events if e.kind == "probe" and e.value is not None),
+            share=next((e.value for e in reversed(events) if e.kind == "cost" and e.value is not None), None),
+            left_out=sum(e.kind == "cost" and e.metric == "left out" for e in events),
         )
 
 
@@ -79,8 +78,4 @@ def _scores(record: Record, only: dict[str, Sequence[str]]) -> Sequence[Score]:
         raise RecordError(f"record {record.folder} holds no score with {chosen}. {record.hint(chosen)}")
     found += record.select(kind=["baseline", "control"], **beside)
     where = {"benchmark": chosen["benchmark"]} if "benchmark" in chosen else {}
-    return [
-        *record.select(kind=list(ABOUT)),
-        *record.select(kind="confound", **where),
-        *found,
-    ]
+    return [*record.select(kind="task"), *record.select(kind="confound", **where), *found]

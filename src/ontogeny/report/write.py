@@ -46,7 +46,7 @@ def find_records(path: str | os.PathLike[str]) -> list[Record]:
             f"no record at {folder}, nor in the folders right below it (a record has a file record.json); "
             "`ontogeny demo` makes two, a callback makes one a run"
         )
-    return [Record.open(f) for f in found]
+    return [Record(f) for f in found]
 
 
 def write_report(

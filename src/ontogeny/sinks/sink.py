@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from ontogeny._messages import has_to_pass, warn
-from ontogeny.record import Record, Score
+from ontogeny.record import Record, Row, Score
 
 __all__ = ["FinishingSink", "Sink", "finish", "metric_keys", "write"]
 
@@ -64,7 +64,7 @@ def sink_name(sink: Sink) -> str:
     return str(getattr(sink, "name", type(sink).__name__))
 
 
-def metric_keys(scores: Sequence[Score], weights: str = "raw") -> dict[str, float]:
+def metric_keys(rows: Sequence[Row], weights: str = "raw") -> dict[str, float]:
     """One number a curve of one probe, averaged over subjects.
 
     "alignment/<roi>" is the layer that scores best at this step, by the benchmark's first metric; "alignment/mean" the
@@ -73,10 +73,11 @@ def metric_keys(scores: Sequence[Score], weights: str = "raw") -> dict[str, floa
     Names of several benchmarks begin with the benchmark; those of averaged weights with "alignment_ema/", "task_ema/".
 
     Args:
-        scores: rows of one probe.
+        rows: of one probe; events have no keys.
         weights: "raw" or "ema".
     """
     suffix = "" if weights == "raw" else f"_{weights}"
+    scores = [row for row in rows if isinstance(row, Score)]
     aligned = [s for s in scores if s.kind == "alignment" and s.value is not None]
     several = len({s.benchmark for s in aligned}) > 1
     curves: dict[tuple[str, ...], list[Score]] = {}

@@ -22,7 +22,7 @@ from ontogeny._messages import say
 from ontogeny.errors import MissingExtraError, require
 from ontogeny.record import Record, Score
 from ontogeny.record.curve_groups import CurveGroup, curve_groups, curve_names
-from ontogeny.record.score import to_row
+from ontogeny.record.row import to_row
 from ontogeny.sinks._chart_data import HalfWay, band_chart, lag_chart
 from ontogeny.sinks.charts import Chart, as_lines, png
 

@@ -14,6 +14,7 @@ from jaxtyping import Shaped, UInt8
 from typing_extensions import override
 
 from ontogeny._arrays import digest_of
+from ontogeny._display import one_line
 from ontogeny.errors import AlignmentIdError, DataError
 
 __all__ = [
@@ -89,6 +90,8 @@ class StimulusSet:
     inputs: Sequence[Any]
     groups: tuple[str, ...] | None = None
     contiguous: bool = False
+
+    __repr__ = one_line
 
     def __post_init__(self) -> None:
         check_ids(self.ids, f"stimulus set {self.name!r}")

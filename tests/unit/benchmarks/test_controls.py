@@ -271,7 +271,7 @@ def test_split_leak_is_written_once_also_to_a_record_that_had_none(text_benchmar
     monitor.saved(model, 1)
     monitor(model, 1)
     monitor(tiny_gpt(), 2)
-    rows = Record.open(tmp_path / "r").select(layer="split leak")
+    rows = Record(tmp_path / "r").select(layer="split leak")
     assert {(s.kind, s.step, s.roi, s.n_features) for s in rows} == {("control", 0, r, 40) for r in ("left", "right")}
     assert len(rows) == 2
     (left, _) = curve_groups(monitor.record.scores)
@@ -395,7 +395,7 @@ def test_all_controls_stand_beside_the_layers_of_a_probe(tmp_path):
     assert true.fingerprint(tiny_gpt()) == watched.probe.fingerprint(tiny_gpt()) != random.fingerprint(tiny_gpt())
     monitor = watch(benchmark, record=tmp_path / "r", tokenizer=tokenizer, pooling=["last", "mean"], controls=CONTROLS)
     monitor(tiny_gpt(), 0)
-    for panel in curve_groups(Record.open(tmp_path / "r").scores):
+    for panel in curve_groups(Record(tmp_path / "r").scores):
         assert {name for name in panel.references if name.startswith("control: ")} == {
             f"control: {name}" for name in CONTROLS if name != "surface"
         }

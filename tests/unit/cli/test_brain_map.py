@@ -43,7 +43,7 @@ def curve(roi: str, layer: str, step: int, rng: np.random.Generator) -> float:
 def scored(folder: str, record: str, rng: np.random.Generator) -> Record:
     """A record of a folder's subjects and ROIs that rise when planted."""
     benchmark = load(folder)
-    out = Record.open(record, create=True, run="r")
+    out = Record(record, create=True, run="r")
     out.describe(benchmark.name, benchmark.describe(benchmark.fingerprint()))
     key = {"run": "r", "kind": "alignment", "benchmark": benchmark.name, "fingerprint": benchmark.fingerprint()}
     key |= {"metric": METRIC, "pooling": "mean", "unit": "Pearson r"}
@@ -193,7 +193,7 @@ def test_what_cannot_be_mapped_is_refused_in_one_line(record, lab, capsys):
     assert "--out takes a .nii.gz or .nii file for this space, got map.png" in refused(capsys, "--out", "map.png")
     assert "there is no record at nowhere" in refused(capsys, record="nowhere")
     assert "there is no file none.nii.gz" in refused(capsys, space="none.nii.gz")
-    Record.open("empty", create=True, run="r")
+    Record("empty", create=True, run="r")
     assert "empty has no alignment yet" in refused(capsys, record="empty", space="atlas_dseg.nii.gz")
     (lab / "other").mkdir()
     assert "other has no benchmark.json" in refused(capsys, space="other")

@@ -43,13 +43,13 @@ def test_the_command_leaves_two_records_and_a_page(tmp_path, capsys):
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "SIMULATED responses, no brain was measured: planted-language, planted-vision." in text
     for name, metrics in (("vision", {"rsa-correlation-spearman", "cka-linear-debiased"}), ("language", {"ridge-gcv"})):
-        record = Record.open(tmp_path / name)
-        assert {s.step for s in record.select(kind="probe")} == {0, 1, 2, 3}
+        record = Record(tmp_path / name)
+        assert {s.step for s in record.events(kind="probe")} == {0, 1, 2, 3}
         assert {s.metric for s in record.select(kind="alignment")} == metrics
         assert {s.metric for s in record.select(kind="task")} == {"loss", "accuracy"}
         assert {s.layer for s in record.select(kind="control")} == {"random features", "permuted stimuli"}
         assert record.select(kind="baseline")
-    language = Record.open(tmp_path / "language")
+    language = Record(tmp_path / "language")
     assert {s.pooling for s in language.select(kind="alignment")} == {"last", "mean"}
     surprisal = language.select(kind="alignment", layer="surprisal")
     assert {s.n_features for s in surprisal} == {1}
@@ -60,7 +60,7 @@ def test_the_command_replaces_its_own_records(tmp_path):
     for steps in ("3", "1"):
         command = ["demo", "--data", "planted", "--vision-steps", steps, "--language-steps", steps]
         assert main([*command, "--out", str(tmp_path)]) == 0
-    assert {s.step for s in Record.open(tmp_path / "vision").select(kind="probe")} == {0, 1}
+    assert {s.step for s in Record(tmp_path / "vision").events(kind="probe")} == {0, 1}
 
 
 def test_the_command_removes_nothing_that_is_not_its_record(tmp_path, capsys):
@@ -133,6 +133,6 @@ def test_the_demo_runs_on_real_data_where_they_are(tmp_path):
         pytest.skip(f"needs the real data sets: {error}")
     said: list[str] = []
     folders = run_demo(tmp_path, data="real", vision_steps=2, language_steps=2, say=said.append)
-    names = [next(iter(Record.open(folder).header["benchmarks"])) for folder in folders]
+    names = [next(iter(Record(folder).header["benchmarks"])) for folder in folders]
     assert names == ["kriegeskorte2008", "tuckute2024"]
     assert all("real data" in line for line in said)

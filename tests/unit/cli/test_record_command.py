@@ -11,12 +11,14 @@ from tests.unit.record.test_parquet_shards import make, some
 
 from ontogeny import Record
 from ontogeny.cli import main
-from ontogeny.record import Score
+from ontogeny.record import Event, Score
 
 
 @pytest.fixture
 def folder(tmp_path):
-    make(tmp_path / "r", some(), {80}).describe("b", {"fingerprint": "f"})
+    record = make(tmp_path / "r", some(), {80})
+    record.append([Event(run="r", step=step, kind="probe", metric="seconds", value=1.0) for step in range(4)])
+    record.describe("b", {"fingerprint": "f"})
     return tmp_path / "r"
 
 
@@ -30,27 +32,28 @@ def test_show_says_what_is_there(folder, tmp_path, capsys):
     code, out, _ = told(capsys, "show", folder)
     facts = dict(line.split(maxsplit=1) for line in out.splitlines())
     assert code == 0
-    assert (facts["run"], facts["rows"], facts["refusals"]) == ("r", "140", "0")
+    assert (facts["run"], facts["scores"], facts["events"], facts["refusals"]) == ("r", "132", "4", "0")
     assert facts["probes"] == "4, steps 0 to 3"
     assert facts["benchmarks"] == "b (fingerprint f)"
     assert facts["tasks"] == "loss (4)"
-    lines, part = folder / "scores.jsonl", folder / "scores" / "part-00000.parquet"
+    lines = sum((folder / name).stat().st_size for name in ("scores.jsonl", "events.jsonl"))
+    part = folder / "scores" / "part-00000.parquet"
     sizes = [int(n.replace(",", "")) for n in re.findall(r"([\d,]+) in", facts["bytes"])]
-    assert sizes == [lines.stat().st_size, part.stat().st_size]
-    Record.open(tmp_path / "empty", create=True)
+    assert sizes == [lines, part.stat().st_size]
+    Record(tmp_path / "empty", create=True)
     assert "probes      none" in told(capsys, "show", tmp_path / "empty")[1]
 
 
 def test_compact_moves_all_rows_once(folder, capsys):
-    before = Record.open(folder).scores
-    assert re.search(r"Moved 59 rows into .*part-00001.parquet: [\d,]+ bytes", told(capsys, "compact", folder)[1])
-    assert Record.open(folder).scores == before
+    before = Record(folder).scores
+    assert re.search(r"Moved 51 rows into .*part-00001.parquet: [\d,]+ bytes", told(capsys, "compact", folder)[1])
+    assert Record(folder).scores == before
     assert told(capsys, "compact", folder)[1] == "All rows are in Parquet already.\n"
 
 
 def test_best_and_query_print_and_write(folder, tmp_path, capsys):
     pytest.importorskip("duckdb")
-    record = Record.open(folder)
+    record = Record(folder)
     assert told(capsys, "best", folder, "--metric", "rsa")[1].split()[:5] == ["roi", "step", "layer", "value", "n"]
     code, out, _ = told(
         capsys, "best", folder, "--by", "metric", "--step", 3, "--roi", "IT", "--out", tmp_path / "b.csv"
@@ -109,14 +112,14 @@ def test_a_question_reaches_nothing_but_the_record(folder, tmp_path, capsys, mon
 def test_a_question_may_read_and_write_files_when_it_is_asked_to(folder, tmp_path, capsys):
     pytest.importorskip("duckdb")
     assert told(capsys, "query", folder, f"COPY scores TO '{tmp_path}/there.csv'", "--files")[0] == 0
-    assert len(pd.read_csv(tmp_path / "there.csv")) == 140
-    assert "140" in told(capsys, "query", folder, f"SELECT count(*) FROM '{tmp_path}/there.csv'", "--files")[1]
+    assert len(pd.read_csv(tmp_path / "there.csv")) == 132
+    assert "132" in told(capsys, "query", folder, f"SELECT count(*) FROM '{tmp_path}/there.csv'", "--files")[1]
 
 
 def test_names_in_a_record_are_no_commands_to_the_terminal(tmp_path, capsys):
     pytest.importorskip("duckdb")
     odd = "IT\x1b[2J\x1b]0;title\x07\r\x9b31m\u202e\x00"
-    record = Record.open(tmp_path / "r", create=True, run=f"run {odd}\nprobes      9")
+    record = Record(tmp_path / "r", create=True, run=f"run {odd}\nprobes      9")
     record.append([Score(run="r", step=0, kind="alignment", roi=odd, layer=odd, metric=odd, value=0.5)])
     record.append([Score(run="r", step=0, kind="task", metric=odd, value=0.5)])
     record.describe(odd, {"fingerprint": odd})

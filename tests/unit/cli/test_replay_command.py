@@ -56,9 +56,9 @@ def test_averaged_weights_of_plain_files_have_to_be_named(folder, capsys):
     )
     assert run(folder, "raw") == 0
     assert run(folder, "ema", "--weights", "ema", "--key", "state_dict_ema", "--engine", "local", "--workers", "2") == 0
-    raw, averaged = (Record.open(folder / name) for name in ("raw", "ema"))
+    raw, averaged = (Record(folder / name) for name in ("raw", "ema"))
     assert averaged.header["weights"] == "ema"
-    hashes = [[s.weights for s in record.select(kind="probe")] for record in (raw, averaged)]
+    hashes = [[s.weights for s in record.events(kind="probe")] for record in (raw, averaged)]
     assert len({*hashes[0], *hashes[1]}) == 4
 
 
@@ -87,7 +87,7 @@ def test_several_series_share_the_workers_and_have_a_record_each(folder, capsys)
     assert "two of these series have one name" in capsys.readouterr().err
     assert main([*command, "--engine", "local", "--workers", "2"]) == 0
     assert capsys.readouterr().out.count("checkpoints: ") == 2
-    steps = {p.name: [s.step for s in Record.open(p).select(kind="probe")] for p in (folder / "r").iterdir()}
+    steps = {p.name: [s.step for s in Record(p).events(kind="probe")] for p in (folder / "r").iterdir()}
     assert {name: sorted(found) for name, found in steps.items()} == {folder.name: [0, 1], "other": [5]}
 
 

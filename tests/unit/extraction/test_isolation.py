@@ -120,7 +120,7 @@ def test_a_model_that_its_first_batch_completes_is_read_after_it(image_benchmark
     model(torch.rand(2, 3, 12, 12))
     assert monitor(model, 1)
     assert sorted({s.step for s in monitor.record.select(kind="alignment")}) == [1]
-    assert "3.weight" in monitor.record.select(kind="cost", metric="left out")[0].note
+    assert "3.weight" in monitor.record.events(kind="cost", metric="left out")[0].note
 
 
 def test_what_reading_changes_is_known_afterwards(image_benchmark):

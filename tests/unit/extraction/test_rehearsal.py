@@ -302,7 +302,7 @@ def test_a_benchmark_that_cannot_be_read_does_not_take_the_others_with_it(text_b
     monitor = watch([image_benchmark, text_benchmark], record=tmp_path / "r", transform=transform, tokenizer=tokenizer)
     monitor(TinyCNN(), 0)
     assert {s.benchmark for s in monitor.record.select(kind="alignment")} == {image_benchmark.name}
-    refused = [s for s in monitor.record.select(kind="refusal") if s.benchmark == text_benchmark.name]
+    refused = [s for s in monitor.record.events(kind="refusal") if s.benchmark == text_benchmark.name]
     assert "TinyCNN failed on stimuli" in refused[0].note
     assert any("layers of 16 stimuli" in line for line in monitor.record.header["rehearsal"])
 
@@ -314,7 +314,7 @@ def test_a_task_that_fails_is_refused_alone(image_benchmark, tmp_path):
     monitor = watch(image_benchmark, record=tmp_path / "r", transform=transform, task=breaks)
     monitor(TinyCNN(), 0)
     assert monitor.record.select(kind="alignment")
-    assert [(s.layer, s.note) for s in monitor.record.select(kind="refusal")] == [
+    assert [(s.layer, s.note) for s in monitor.record.events(kind="refusal")] == [
         ("(task)", "AssertionError: no such batch")
     ]
 

@@ -18,7 +18,7 @@ def score(**columns):
 
 @pytest.fixture
 def record(tmp_path):
-    made = Record.open(tmp_path / "a", create=True)
+    made = Record(tmp_path / "a", create=True)
     made.describe("nsd", {"fingerprint": "f", "modality": "image"})
     made.append(
         [
@@ -53,7 +53,7 @@ def test_depth_is_the_order_in_which_a_model_was_read(record):
 
 
 def test_two_records_of_models_that_are_read_at_other_layers_keep_their_own_depths(record, tmp_path):
-    other = Record.open(tmp_path / "b", create=True)
+    other = Record(tmp_path / "b", create=True)
     other.describe("nsd", {"fingerprint": "f", "modality": "image"})
     other.append([score(run="b", layer=layer) for layer in ("head", "stem")])
     cells = Cells.of_records([record, other])
@@ -70,7 +70,7 @@ def test_a_record_without_alignment_is_refused(record, tmp_path):
     with pytest.raises(DataError, match="the records hold no alignment score at step 7; the first probe writes some"):
         Cells.of_records([record], step=7)
     with pytest.raises(DataError, match="hold no alignment score; the first"):
-        Cells.of_records([Record.open(tmp_path / "new", create=True)])
+        Cells.of_records([Record(tmp_path / "new", create=True)])
 
 
 def test_a_table_gets_what_it_lacks():

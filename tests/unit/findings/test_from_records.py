@@ -90,7 +90,7 @@ def yeo(tmp_path):
 
 
 def cells(folder, *names):
-    return Cells.of_records([Record.open(folder / name) for name in names], step=5)
+    return Cells.of_records([Record(folder / name) for name in names], step=5)
 
 
 def test_chance_alone_moves_biased_cka_and_is_taken_off(folders):
@@ -110,7 +110,7 @@ def test_chance_alone_moves_biased_cka_and_is_taken_off(folders):
 
 
 def test_the_mean_of_the_layers_is_what_is_shifted(folders):
-    record = Record.open(folders / "cnn")
+    record = Record(folders / "cnn")
     finding = scale(cells(folders, "cnn"), low=LOW, high=HIGH)
     rows = record.select(kind="alignment", step=5, metric=f"cka-rbf-{LOW}-debiased-z")
     values = {(s.subject, s.roi): [] for s in rows}

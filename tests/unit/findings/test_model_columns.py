@@ -92,7 +92,7 @@ def test_what_a_replay_of_many_models_writes_is_read_back(tmp_path):
     for i in range(10):
         name, level = f"{'abcde'[i % 5]}-{i}", rng.random()
         listed.append(f"  - {{id: x/{name}, name: {name}, parameters: {10**i}, performance: {{acc: {level:.4f}}}}}")
-        record = Record.open(tmp_path / "runs" / name, create=True)
+        record = Record(tmp_path / "runs" / name, create=True)
         record.append(
             Score(
                 run=name,

@@ -140,7 +140,7 @@ def test_seeds_that_all_do_the_same_odd_thing_do_not_lead_each_other():
 
 
 def record_of(folder, worlds, *, source="measured"):
-    record = Record.open(folder, create=True, run="run")
+    record = Record(folder, create=True, run="run")
     record.describe("b", {"fingerprint": "f", "simulated": True})
     for roi, layer, world in worlds:
         record.append(

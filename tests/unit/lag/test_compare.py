@@ -25,7 +25,7 @@ def curves(seed=0):
 
 @pytest.fixture
 def record(tmp_path):
-    made = Record.open(tmp_path / "a", create=True)
+    made = Record(tmp_path / "a", create=True)
     alignment, accuracy = curves()
     for step, a, p in zip(STEPS.tolist(), alignment.tolist(), accuracy.tolist(), strict=True):
         blank = {"run": made.run, "step": step, "unit": "r"}

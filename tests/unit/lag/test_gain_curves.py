@@ -115,7 +115,7 @@ def test_a_trainer_s_average_is_warned_about(tmp_path):
 
 
 def test_a_record_without_common_steps_or_without_a_task_gives_none(tmp_path):
-    record = Record.open(tmp_path / "r", create=True)
+    record = Record(tmp_path / "r", create=True)
     record.append([Score(run="r", step=1, kind="alignment", roi="IT", metric="rsa", layer="one", value=0.1)])
     assert record_shares(record) == []
     record.append([Score(run="r", step=2, kind="task", metric="loss", value=0.1)])

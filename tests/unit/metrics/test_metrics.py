@@ -152,7 +152,7 @@ def test_a_metric_says_by_name_what_it_cannot_use(metric, target, message):
         (lambda: UniqueVariance(ratios=()), r"UniqueVariance: ratios should be positive numbers, got \(\)"),
         (lambda: UniqueVariance(ratios=(0.0,)), "ratios should be positive numbers"),
         (lambda: UniqueVariance(alphas=(0.0,)), "UniqueVariance: alphas should be positive numbers"),
-        (lambda: Ridge(alpha="subject"), "alpha is 'voxel' or 'roi', got 'subject'"),
+        (lambda: Ridge(alpha="subject"), "alpha was 'voxel' or 'roi', got 'subject'; penalties are given by alphas="),
         (lambda: Ridge(alphas=(float("inf"),)), "alphas should be positive numbers"),
         (lambda: Ridge(rule="aic"), "rule is 'gcv', 'loo' or 'kfold', got 'aic'"),
         (lambda: Ridge(alphas=()), r"alphas should be positive numbers, got \(\)"),
@@ -216,8 +216,8 @@ def test_nuisance_follows_the_ids_and_is_part_of_the_fingerprint(text_benchmark)
 def test_the_names_and_the_fingerprint_of_ridge_say_what_changes_values():
     """As written since the first record, where nothing new is asked for: else no record could be continued."""
     assert repr(Ridge(alphas=(1.0,))) == "Ridge(rule='gcv', alphas=(1.0,))"
-    assert repr(Ridge(alphas=(1.0,), alpha="roi")) == "Ridge(rule='gcv', alphas=(1.0,), alpha='roi')"
-    assert Ridge(rule="kfold", alpha="roi").name == "ridge-kfold-roi"
+    assert repr(Ridge(alphas=(1.0,), local_alpha=False)) == "Ridge(rule='gcv', alphas=(1.0,), alpha='roi')"
+    assert Ridge(rule="kfold", local_alpha=False).name == "ridge-kfold-roi"
 
 
 def test_a_feature_that_varies_among_held_out_stimuli_only_has_no_direction_to_correlate_along():

@@ -89,13 +89,13 @@ def test_scores_are_identical_and_no_probe_is_skipped(image_benchmark, tmp_path)
     rows = [
         [
             (s.key[1:], s.value, s.chance, s.ceiling, s.weights)
-            for s in Record.open(tmp_path / name).scores
+            for s in Record(tmp_path / name).scores
             if s.kind not in ("probe", "cost")
         ]
         for name in ("False", "True")
     ]
     assert rows[0] == rows[1]
-    steps = [[s.step for s in Record.open(tmp_path / n).select(kind="probe")] for n in ("False", "True")]
+    steps = [[s.step for s in Record(tmp_path / n).events(kind="probe")] for n in ("False", "True")]
     assert steps == [[0, 2, 4, 6]] * 2
     threads = set(metric.threads)
     assert "MainThread" in threads  # the first probe looks whether scoring draws random numbers
@@ -135,7 +135,7 @@ def test_a_metric_that_draws_random_numbers_stays_in_the_foreground(image_benchm
     with pytest.warns(UserWarning, match="drew from a global random state.*stays in the foreground"):
         train(monitor)
     assert set(metric.threads) == {"MainThread"}
-    assert [s.step for s in monitor.record.select(kind="probe")] == [0, 2, 4, 6]
+    assert [s.step for s in monitor.record.events(kind="probe")] == [0, 2, 4, 6]
 
 
 @pytest.mark.parametrize("on_error", ["warn", "raise"])
@@ -152,7 +152,7 @@ def test_what_fails_in_the_background_is_recorded_or_raised(image_benchmark, tmp
         f"the probe at step {step} failed and training goes on: ArithmeticError: the metric broke" for step in (2, 4, 6)
     ]
     assert [str(w.message) for w in caught] == said
-    assert [s.step for s in monitor.record.select(kind="refusal")] == [2, 4, 6]
+    assert [s.step for s in monitor.record.events(kind="refusal")] == [2, 4, 6]
 
 
 class Crashes(pl.Callback):
@@ -171,7 +171,7 @@ def test_what_is_being_scored_is_written_when_training_is_interrupted(image_benc
     )
     with pytest.raises(SystemExit):
         trainer.fit(TinyModule(), image_loader())
-    assert [s.step for s in Record.open(tmp_path / "r").select(kind="probe")] == [0, 2]
+    assert [s.step for s in Record(tmp_path / "r").events(kind="probe")] == [0, 2]
     assert ours.monitor.sinks == []
 
 

@@ -50,7 +50,7 @@ def train(monitor, model, steps, seconds):
 def test_every_probe_records_its_share_of_the_wall_time(image_benchmark, tmp_path, capsys):
     monitor = watch(image_benchmark, tmp_path / "r", schedule="every:2", task=Slow(0.02))
     train(monitor, TinyCNN(), 4, 0.02)
-    shares = monitor.record.select(kind="cost", metric="share of wall time")
+    shares = monitor.record.events(kind="cost", metric="share of wall time")
     assert [s.step for s in shares] == [0, 2, 4]
     assert all(0 < s.value <= 1 for s in shares)
     assert shares[-1].value == pytest.approx(monitor.cost.share, abs=0.05)
@@ -65,8 +65,8 @@ def test_every_probe_records_its_share_of_the_wall_time(image_benchmark, tmp_pat
 def test_a_budget_leaves_probes_out_and_the_record_says_so(image_benchmark, tmp_path, capsys):
     monitor = watch(image_benchmark, tmp_path / "r", schedule="every:1", task=Slow(0.03), budget=0.3)
     train(monitor, TinyCNN(), 40, 0.01)
-    probed = [s.step for s in monitor.record.select(kind="probe")]
-    left_out = monitor.record.select(kind="cost", metric="left out")
+    probed = [s.step for s in monitor.record.events(kind="probe")]
+    left_out = monitor.record.events(kind="cost", metric="left out")
     assert probed[0] == 0
     assert probed[-1] == 40
     assert 3 <= len(probed) < 30
@@ -102,7 +102,7 @@ def test_the_hash_of_a_checkpoint_is_part_of_the_cost(image_benchmark, tmp_path,
     model.seconds = 0.0
     assert 0.4 <= monitor.cost.hashing < 2
     assert monitor.cost.spent == monitor.cost.hashing + sum(monitor.cost.seconds)
-    for row in (noted := monitor.record.select(kind="checkpoint")):
+    for row in (noted := monitor.record.events(kind="checkpoint")):
         assert row.value >= 0.2
         assert row.unit == "s"
     assert [row.step for row in noted] == [1, 2]
@@ -119,7 +119,7 @@ def test_the_hash_of_a_checkpoint_is_part_of_the_cost(image_benchmark, tmp_path,
 def test_without_a_budget_nothing_is_left_out(image_benchmark, tmp_path):
     monitor = watch(image_benchmark, tmp_path / "r", schedule="every:1", task=Slow(0.03))
     train(monitor, TinyCNN(), 5, 0.0)
-    assert [s.step for s in monitor.record.select(kind="probe")] == [0, 1, 2, 3, 4, 5]
+    assert [s.step for s in monitor.record.events(kind="probe")] == [0, 1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("budget", [0.0, -0.1, 2.0])

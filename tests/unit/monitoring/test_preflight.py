@@ -27,7 +27,7 @@ def test_the_monitors_doctor_lists_layers_scores_task_cost_and_the_line(image_be
     assert "task       none: pass task=HeldOutLoss" in said
     assert re.search(r"one probe takes \d+\.\d\d s", said)
     assert 'AlignmentCallback("tiny-image", transform=transform' in said
-    assert Record.open(tmp_path / "r").scores == ()
+    assert Record(tmp_path / "r").scores == ()
 
 
 def test_the_doctor_names_what_is_refused_and_measures_the_task(text_benchmark, tmp_path):
@@ -148,7 +148,7 @@ def reads_text(text_benchmark, tmp_path):
     def made(model, **options):
         monitor = watch(text_benchmark, record=tmp_path / "r", tokenizer=words, layers=["blocks.*"], **options)
         found = preflight(monitor, model)
-        assert Record.open(tmp_path / "r").scores == ()
+        assert Record(tmp_path / "r").scores == ()
         return found
 
     return made

@@ -70,7 +70,7 @@ def train(monitor):
 
 
 def probes(folder):
-    return [s.step for s in Record.open(folder).select(kind="probe")]
+    return [s.step for s in Record(folder).events(kind="probe")]
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)
@@ -80,7 +80,7 @@ def test_a_sink_that_raises_anything_stops_nothing_and_leaves_no_false_refusal(i
     with pytest.warns(UserWarning, match="Sink could not"):
         train(monitor_of(image_benchmark, tmp_path / "r", sinks=[sink]))
     assert sink.rows == probes(tmp_path / "r") == [0, 1]
-    assert Record.open(tmp_path / "r").select(kind="refusal") == []
+    assert Record(tmp_path / "r").events(kind="refusal") == []
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)
@@ -90,7 +90,7 @@ def test_a_task_that_raises_anything_loses_its_own_row_alone(image_benchmark, tm
 
     train(monitor_of(image_benchmark, tmp_path / "r", task=task))
     assert probes(tmp_path / "r") == [0, 1]
-    refused = Record.open(tmp_path / "r").select(kind="refusal")
+    refused = Record(tmp_path / "r").events(kind="refusal")
     assert [(s.layer, s.note.partition(":")[0]) for s in refused] == [("(task)", error.__name__)] * 2
 
 
@@ -100,7 +100,7 @@ def test_a_metric_that_raises_anything_is_recorded_and_training_goes_on(image_be
     broken = replace(image_benchmark, metrics=(*image_benchmark.metrics, Metric(error)))
     with pytest.warns(UserWarning, match=f"the probe at step [01] failed and training goes on: {error.__name__}"):
         train(monitor_of(broken, tmp_path / "r", background=background))
-    refused = Record.open(tmp_path / "r").select(kind="refusal")
+    refused = Record(tmp_path / "r").events(kind="refusal")
     assert [(s.step, s.layer) for s in refused] == [(0, "(whole probe)"), (1, "(whole probe)")]
 
 
@@ -150,7 +150,7 @@ def test_rows_that_are_stored_are_not_called_refused(image_benchmark, tmp_path, 
     with pytest.warns(UserWarning, match="the probe at step 0 is recorded; what failed after that"):
         monitor_of(image_benchmark, tmp_path / "r")(TinyCNN(), 0)
     assert probes(tmp_path / "r") == [0]
-    assert Record.open(tmp_path / "r").select(kind="refusal") == []
+    assert Record(tmp_path / "r").events(kind="refusal") == []
 
 
 def broken_pipe():
@@ -196,7 +196,7 @@ def test_training_goes_on_without_anybody_to_tell(tmp_path, how):
             os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, (tmp_path / "err").read_text()
     assert probes(tmp_path / "r") == [0, 1]
-    assert {s.layer for s in Record.open(tmp_path / "r").select(kind="refusal")} == {"(task)"}
+    assert {s.layer for s in Record(tmp_path / "r").events(kind="refusal")} == {"(task)"}
     assert (tmp_path / "out").read_text() == ""
     if how == "-W error":
         assert "ontogeny: warning: Sink could not log step 0: SystemExit: 9" in (tmp_path / "err").read_text()

@@ -43,7 +43,7 @@ def space(tmp_path: Path) -> Space:
 @pytest.fixture
 def record(tmp_path: Path, rng) -> Record:
     """Two ROIs that rise at known steps, one that never does, of two subjects."""
-    out = Record.open(tmp_path / "record", create=True)
+    out = Record(tmp_path / "record", create=True)
     for subject in ("01", "02"):
         for step in STEPS:
             blank = {"run": "r", "step": int(step), "kind": "alignment", "subject": subject, "metric": "ridge-gcv"}
@@ -93,7 +93,7 @@ def test_surprisal_is_no_layer_that_could_be_best(record, space):
 
 def test_voxels_that_are_rois_of_their_own_get_their_own_value(space, tmp_path, rng):
     values = rng.standard_normal(len(space))
-    record = Record.open(tmp_path / "voxels", create=True)
+    record = Record(tmp_path / "voxels", create=True)
     order = rng.permutation(len(space))[:-1]
     blank = {"run": "r", "step": 3, "kind": "alignment", "metric": "ridge-gcv", "layer": "a"}
     record.append([Score(**blank, roi=space.names[v], value=float(values[v])) for v in order])
@@ -133,7 +133,7 @@ def test_two_hemispheres_are_two_assemblies_of_one_subject(tmp_path, rng):
         expected.append(ridge_cv(x, y[:, [1, 2, 3, 5]].astype(np.float32), folds=make_folds(40)).mean())
     benchmark = lab(ids, *assemblies)
     features = Features(stimulus_ids=ids, values={Site("a", "mean"): torch.as_tensor(x)}, refused={})
-    record = Record.open(tmp_path / "sides", create=True, run="r")
+    record = Record(tmp_path / "sides", create=True, run="r")
     record.append(benchmark.score(features, run="r", step=0))
     for space, value in zip(spaces, expected, strict=True):
         assert set(space.roi) == {f"{space.grid.structure[6]} V1"}
@@ -153,7 +153,7 @@ def test_a_voxelwise_benchmark_paints_what_ridge_gives_each_voxel(space, tmp_pat
     )
     benchmark = lab(ids, voxelwise(shown.assembly("lab"), space))
     features = Features(stimulus_ids=ids, values={Site("a", "mean"): torch.as_tensor(x)}, refused={})
-    record = Record.open(tmp_path / "voxelwise", create=True, run="r")
+    record = Record(tmp_path / "voxelwise", create=True, run="r")
     record.append(benchmark.score(features, run="r", step=7))
     image = score_map(record, space, step=7, metric="ridge-gcv")
     expected = ridge_cv(x, y, folds=benchmark.folds)

@@ -31,7 +31,7 @@ def row(step, value=0.5, layer="l", kind="alignment", **other):
 
 def rolled_back(folder, *, moved=False, after=2):
     """Steps 0 to 5, rolled back to step 2, then 3 and 4 again; moved into Parquet before and after it, if asked."""
-    record = Record.open(folder, create=True, run="r")
+    record = Record(folder, create=True, run="r")
     for step in range(6):
         record.append([row(step, step), row(step, 10 + step, layer="k")])
     if moved:
@@ -48,19 +48,19 @@ def rolled_back(folder, *, moved=False, after=2):
 @pytest.mark.parametrize("moved", [False, True], ids=["lines", "parts"])
 def test_what_was_left_behind_stays_on_disk_and_is_in_no_answer(tmp_path, moved):
     made = rolled_back(tmp_path / "r", moved=moved)
-    for record in (made, Record.open(tmp_path / "r")):
+    for record in (made, Record(tmp_path / "r")):
         curve = record.series(layer="l")
         assert (curve.steps.tolist(), curve.values.tolist()) == ([0, 1, 2, 3, 4], [0, 1, 2, 103, 104])
         assert record.series(layer="k").steps.tolist() == [0, 1, 2]
         assert record.get(row(5).key) is None
         assert record.get(row(3).key).value == 103
-        assert len(record) == len(record.scores) == len(record.to_pandas()) == 3 * 2 + 1 + 1 + 2
-        assert record.written == 6 * 2 + 1 + 1 + 2
+        assert len(record) == len(record.scores) == len(record.to_pandas()) == 3 * 2 + 1 + 2
+        assert record.written == (6 * 2 + 1 + 2, 1)
         assert len(pd.read_parquet(record.to_parquet(tmp_path / "all.parquet"))) == len(record)
         assert [s.value for s in record.left_behind(record.branches[0])] == [3, 13, 4, 14, 5, 15]
         assert [(b.name, b.after, b.note) for b in record.branches] == [("branch 1", 2, "other weights")]
         assert [s.step for s in RunFacts.of(record).alignment if s.layer == "l"] == [0, 1, 2, 3, 4]
-    assert made.header["schema"] == 3
+    assert made.header["schema"] == 4
     assert made.append([row(3, 7.0)]) == [], "one row a key, among those that count"
     assert [s.value for s in made.append([row(5, 105.0)])] == [105.0]
 
@@ -80,7 +80,7 @@ def test_a_second_branch_takes_only_what_the_first_has_left(tmp_path):
     record.leave_behind(0, before=record.written, note="again")
     record.append([row(1, 201.0)])
     assert record.series(layer="l").values.tolist() == [0, 201]
-    again = Record.open(tmp_path / "r")
+    again = Record(tmp_path / "r")
     first, second = again.branches
     assert [s.value for s in again.left_behind(first)] == [3, 13, 4, 14, 5, 15]
     assert [s.value for s in again.left_behind(second)] == [1, 11, 2, 12, 0.5, 103, 104]
@@ -88,7 +88,7 @@ def test_a_second_branch_takes_only_what_the_first_has_left(tmp_path):
 
 def test_a_reader_without_branches_would_be_told_to_upgrade(tmp_path):
     rolled_back(tmp_path / "r")
-    assert json.loads((tmp_path / "r" / "record.json").read_text())["schema"] == 3
+    assert json.loads((tmp_path / "r" / "record.json").read_text())["schema"] == 4
 
 
 def test_show_lists_branches_and_the_identity(tmp_path, capsys):
@@ -123,7 +123,7 @@ class Run:
         return self.monitor(self.model, step)
 
     def steps(self):
-        return [s.step for s in Record.open(self.monitor.folder).select(kind="probe")]
+        return [s.step for s in Record(self.monitor.folder).events(kind="probe")]
 
 
 def quiet(work):
@@ -164,7 +164,7 @@ def test_a_run_resumed_earlier_on_the_same_way_goes_on(image_benchmark, trained)
     second = Run(image_benchmark, trained)
     assert quiet(lambda: [second.at(step) for step in range(3, 13)]) == []
     assert second.steps() == [0, 2, 4, 6, 8, 10, 12]
-    assert Record.open(trained).branches == ()
+    assert Record(trained).branches == ()
 
 
 @pytest.mark.parametrize("schedule", ["every:2", "every:3"])
@@ -177,11 +177,29 @@ def test_a_run_resumed_earlier_that_goes_on_differently_leaves_a_branch(image_be
     second.monitor.finish(second.model, 7)
     kept = {"every:2": [0, 2, 4, 6, 7], "every:3": [0, 2, 3, 6, 7]}[schedule]
     assert second.steps() == kept
-    record = Record.open(trained)
-    weights = {s.step: s.weights for s in record.select(kind="probe")}
+    record = Record(trained)
+    weights = {e.step: e.weights for e in record.events(kind="probe")}
     assert {s.weights for s in record.scores if s.step == 6 and s.weights} == {weights[6]}
     assert {s.step for s in record.left_behind(record.branches[0])} == {4, 6, 8}
     assert f"ontogeny: {len(kept)} probes, " in capsys.readouterr().err, "this run's alone"
+
+
+def test_scores_of_a_probe_that_was_killed_before_it_closed_are_left_behind_by_other_weights(image_benchmark, trained):
+    """As a run that is resumed from an earlier checkpoint, and does not repeat to the bit."""
+    events = (trained / "events.jsonl").read_text().splitlines(keepends=True)
+    assert '"probe"' in events[-1]
+    (trained / "events.jsonl").write_text("".join(line for line in events if '"step": 8' not in line))
+    before = Record(trained).select(kind="alignment", step=8)
+    assert before
+    second = Run(image_benchmark, trained)
+    said = quiet(lambda: [second.at(step, way=0.25 * (step > 6)) for step in (6, 7, 8)])
+    assert len(said) == 1
+    assert "step 8 has other weights now" in said[0]
+    record = Record(trained)
+    (probe,) = record.events(kind="probe", step=8)
+    found = record.select(kind="alignment", step=8)
+    assert {score.weights for score in found} == {probe.weights} != {score.weights for score in before}
+    assert len(found) == len(before)
 
 
 def test_a_run_that_ends_between_the_steps_of_the_old_one_leaves_it_behind(image_benchmark, trained):
@@ -197,7 +215,7 @@ def test_a_saved_step_is_known_without_a_probe(image_benchmark, tmp_path):
     for step in range(4):
         first.at(step)
         first.monitor.saved(first.model, step)
-    assert [s.step for s in first.monitor.record.select(kind="checkpoint")] == [1, 3], "what was probed needs no note"
+    assert [s.step for s in first.monitor.record.events(kind="checkpoint")] == [1, 3], "what was probed needs no note"
     first.monitor.close()
     assert quiet(lambda: Run(image_benchmark, tmp_path / "r").at(3)) == []
     with pytest.raises(RecordError, match="holds step 3, of other weights"):
@@ -240,16 +258,16 @@ def test_a_record_lost_in_mid_run_is_written_again(image_benchmark, tmp_path):
     (tmp_path / "r" / "record.json").unlink()
     run.at(2)
     assert json.loads((tmp_path / "r" / "record.json").read_text()) == before
-    assert Record.open(tmp_path / "r").identity == identity
+    assert Record(tmp_path / "r").identity == identity
 
 
 def test_a_header_that_was_lost_between_runs_is_made_of_the_rows(tmp_path):
     rolled_back(tmp_path / "r").close()
     (tmp_path / "r" / "record.json").unlink()
     with pytest.raises(RecordError, match="there is no record at"):
-        Record.open(tmp_path / "r")
-    again = Record.open(tmp_path / "r", create=True)
-    assert (again.run, again.header["schema"]) == ("r", 3)
+        Record(tmp_path / "r")
+    again = Record(tmp_path / "r", create=True)
+    assert (again.run, again.header["schema"]) == ("r", 4)
     assert again.series(layer="l").values.tolist() == [0, 1, 2, 103, 104]
 
 

@@ -30,7 +30,7 @@ folder, name, others, rows = sys.argv[1:]
 done = 0
 try:
     try:
-        record = Record.open(folder, create=True, run="r")
+        record = Record(folder, create=True, run="r")
     finally:
         Path(f"{folder}.{name}").touch()
     while not all(Path(f"{folder}.{other}").exists() for other in others.split()):
@@ -60,7 +60,7 @@ def row(step):
 def test_of_two_processes_that_append_at_once_one_is_refused(tmp_path, there):
     """Both have opened it before either writes."""
     if there:
-        Record.open(tmp_path / "r", create=True, run="r")
+        Record(tmp_path / "r", create=True, run="r")
     both = [writer(tmp_path / "r", name, "one two") for name in ("one", "two")]
     said = [process.communicate(timeout=60) for process in both]
     assert [err for _, err in said] == ["", ""]
@@ -68,7 +68,7 @@ def test_of_two_processes_that_append_at_once_one_is_refused(tmp_path, there):
     assert told[0] == "20 written"
     assert told[1].startswith("0 refused")
     assert "is writing into" in told[1] or "another process wrote there since it was opened" in told[1]
-    record = Record.open(tmp_path / "r")
+    record = Record(tmp_path / "r")
     assert len({s.metric for s in record.scores}) == 1, "no row of the other one"
     assert [s.step for s in record.scores] == list(range(20))
     assert len((tmp_path / "r" / "scores.jsonl").read_bytes().splitlines()) == 20
@@ -77,7 +77,7 @@ def test_of_two_processes_that_append_at_once_one_is_refused(tmp_path, there):
 def test_a_killed_writer_leaves_no_lock_though_its_children_live_on(tmp_path):
     process = writer(tmp_path / "r", "one", rows=1)
     assert process.stdout.readline() == "1 written\n"
-    record = Record.open(tmp_path / "r")
+    record = Record(tmp_path / "r")
     with pytest.raises(
         RecordError, match=rf"process {process.pid} on .* is writing into .*Give each run its own record"
     ):
@@ -90,16 +90,16 @@ def test_a_killed_writer_leaves_no_lock_though_its_children_live_on(tmp_path):
 
 
 def test_objects_of_one_process_share_the_lock_and_give_it_back(tmp_path):
-    first = Record.open(tmp_path / "r", create=True)
+    first = Record(tmp_path / "r", create=True)
     first.append([row(0)])
-    second = Record.open(tmp_path / "r")
+    second = Record(tmp_path / "r")
     second.append([row(1)])
     first.close()
     assert refused_elsewhere(tmp_path / "r")
     second.close()
     assert not refused_elsewhere(tmp_path / "r")
     del first
-    third = Record.open(tmp_path / "r")
+    third = Record(tmp_path / "r")
     third.append([row(2)])
     assert refused_elsewhere(tmp_path / "r")
     del third
@@ -121,9 +121,9 @@ def refused_elsewhere(folder):
 
 
 def test_a_reader_needs_no_lock(tmp_path):
-    record = Record.open(tmp_path / "r", create=True)
+    record = Record(tmp_path / "r", create=True)
     record.append([row(0)])
-    code = "import sys; from ontogeny.record import Record; print(len(Record.open(sys.argv[1]).scores))"
+    code = "import sys; from ontogeny.record import Record; print(len(Record(sys.argv[1]).scores))"
     done = subprocess.run([sys.executable, "-c", code, tmp_path / "r"], capture_output=True, text=True, check=True)
     assert done.stdout == "1\n"
 
@@ -136,16 +136,16 @@ def test_a_file_system_without_locks_is_named_and_what_to_do(tmp_path, monkeypat
 
     monkeypatch.setattr(fcntl, "lockf", none)
     with pytest.raises(RecordError, match=r"its file system has no locks.*ONTOGENY_RECORD_LOCK=off"):
-        Record.open(tmp_path / "r", create=True)
+        Record(tmp_path / "r", create=True)
     monkeypatch.setenv("ONTOGENY_RECORD_LOCK", "off")
-    assert Record.open(tmp_path / "r", create=True).append([row(0)])
+    assert Record(tmp_path / "r", create=True).append([row(0)])
 
 
 def test_a_folder_that_was_deleted_and_made_again_is_locked_anew(tmp_path):
-    old = Record.open(tmp_path / "r", create=True)
+    old = Record(tmp_path / "r", create=True)
     old.append([row(0)])
     shutil.rmtree(tmp_path / "r")
-    new = Record.open(tmp_path / "r", create=True)
+    new = Record(tmp_path / "r", create=True)
     new.append([row(0)])
     assert refused_elsewhere(tmp_path / "r")
     assert new.identity != old.identity
@@ -154,7 +154,7 @@ def test_a_folder_that_was_deleted_and_made_again_is_locked_anew(tmp_path):
 def test_a_record_of_an_older_version_gets_its_identity_once(tmp_path):
     (tmp_path / "r").mkdir()
     (tmp_path / "r" / "record.json").write_text('{"schema": 1, "run": "r", "benchmarks": {}, "versions": {}}')
-    record = Record.open(tmp_path / "r")
+    record = Record(tmp_path / "r")
     assert record.identity == ""
     record.identify()
     record.identify()

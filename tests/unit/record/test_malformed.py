@@ -13,7 +13,8 @@ from ontogeny import Record
 from ontogeny.cli import main
 from ontogeny.errors import RecordError
 from ontogeny.record import Score
-from ontogeny.record.score import COLUMNS, COUNTS, NUMBERS, TEXT, check, to_row
+from ontogeny.record.row import check, to_row
+from ontogeny.record.score import COLUMNS, COUNTS, NUMBERS, TEXT
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
@@ -59,16 +60,16 @@ def text(**fields):
 
 
 def opened(folder, line):
-    Record.open(folder, create=True, run="r")
+    Record(folder, create=True, run="r")
     lines = [text(step="1"), line if isinstance(line, bytes) else line.encode(), text(step="2")]
     data = b"\n".join(one if isinstance(one, bytes) else one.encode() for one in lines) + b"\n"
     (folder / "scores.jsonl").write_bytes(data)
-    return Record.open(folder)
+    return Record(folder)
 
 
 def test_rows_that_were_lost_beside_their_header_are_missed(tmp_path, capsys):
-    record = Record.open(tmp_path / "r", create=True, run="r")
-    assert len(Record.open(tmp_path / "r")) == 0, "of no rows yet the file is there, and empty"
+    record = Record(tmp_path / "r", create=True, run="r")
+    assert len(Record(tmp_path / "r")) == 0, "of no rows yet the file is there, and empty"
     record.append([GOOD])
     record.close()
     lines = tmp_path / "r" / "scores.jsonl"
@@ -76,14 +77,14 @@ def test_rows_that_were_lost_beside_their_header_are_missed(tmp_path, capsys):
     lines.unlink()
     for create in (False, True):
         with pytest.raises(RecordError, match=r"r/scores.jsonl is missing, which has the rows .* restore the file"):
-            Record.open(tmp_path / "r", create=create)
+            Record(tmp_path / "r", create=create)
     assert main(["lag", str(tmp_path / "r"), "--roi", "IT"]) == 2
     assert "scores.jsonl is missing" in capsys.readouterr().err
     assert not lines.exists(), "opening changes nothing on disk"
     lines.write_bytes(b"")
-    assert len(Record.open(tmp_path / "r")) == 0, "as the message says"
+    assert len(Record(tmp_path / "r")) == 0, "as the message says"
     lines.write_bytes(rows)
-    assert Record.open(tmp_path / "r").scores == (GOOD,)
+    assert Record(tmp_path / "r").scores == (GOOD,)
 
 
 def test_rows_missing_in_a_record_that_made_their_file_late_are_a_warning_until_it_is_written_to(tmp_path):
@@ -91,29 +92,29 @@ def test_rows_missing_in_a_record_that_made_their_file_late_are_a_warning_until_
     folder.mkdir()
     header = {"schema": 1, "run": "r", "benchmarks": {}, "versions": {}}
     (folder / "record.json").write_text(json.dumps(header))
-    assert len(Record.open(folder)) == 0
+    assert len(Record(folder)) == 0
     header["benchmarks"] = {"b": {"fingerprint": "f"}}
     (folder / "record.json").write_text(json.dumps(header))
     with pytest.warns(UserWarning, match=r"r/scores.jsonl is missing: no probe was written yet, or the file was lost"):
-        record = Record.open(folder)
+        record = Record(folder)
     record.append([GOOD])
     record.note("versions", {})
     record.close()
     (folder / "scores.jsonl").unlink()
     with pytest.raises(RecordError, match="scores.jsonl is missing, which has the rows"):
-        Record.open(folder)
+        Record(folder)
 
 
 @pytest.mark.parametrize("name", ["scores.jsonl", "scores/parts.json"])
 def test_a_folder_in_the_place_of_a_file_is_refused_by_its_name(tmp_path, name):
-    Record.open(tmp_path / "r", create=True, run="r").close()
+    Record(tmp_path / "r", create=True, run="r").close()
     (tmp_path / "r" / name).unlink(missing_ok=True)
     (tmp_path / "r" / name).mkdir(parents=True)
     with pytest.raises(RecordError, match=rf"r/{name} cannot be read \(.*; restore the file from a copy"):
-        Record.open(tmp_path / "r")
+        Record(tmp_path / "r")
     (tmp_path / "r" / "record.json").unlink()
     with pytest.raises(RecordError, match=rf"r/{name} cannot be read"):
-        Record.open(tmp_path / "r", create=True)
+        Record(tmp_path / "r", create=True)
 
 
 def test_a_good_line_is_read(tmp_path):
@@ -147,7 +148,7 @@ def test_bytes_that_are_not_utf_8_are_refused(tmp_path, line):
 
 def test_mutated_lines_are_rows_as_writing_would_take_them_or_refused(tmp_path):
     """Bytes changed, taken out, doubled and swapped at random: what is read could have been written."""
-    Record.open(tmp_path / "r", create=True, run="r")
+    Record(tmp_path / "r", create=True, run="r")
     rng, whole = random.Random(0), [text(step=str(step)).encode() for step in range(4)]
     refused = 0
     for _ in range(800):
@@ -173,7 +174,7 @@ def reads_only_what_can_be_written(folder, data):
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*dropped a torn last line")
-            scores = Record.open(folder).scores
+            scores = Record(folder).scores
     except RecordError as error:
         return "scores.jsonl, line" not in str(error)
     for score in scores:
@@ -196,7 +197,7 @@ def reads_only_what_can_be_written(folder, data):
 def test_a_header_that_is_none_is_refused_by_name(tmp_path, header):
     (tmp_path / "record.json").write_text(header)
     with pytest.raises(RecordError, match=r"record\.json"):
-        Record.open(tmp_path)
+        Record(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +220,7 @@ def test_a_header_that_is_none_is_refused_by_name(tmp_path, header):
     ],
 )
 def test_a_list_of_parts_that_is_none_is_refused(tmp_path, change):
-    record = Record.open(tmp_path / "r", create=True, run="r")
+    record = Record(tmp_path / "r", create=True, run="r")
     record.append([GOOD])
     record.compact()
     path = tmp_path / "r" / "scores" / "parts.json"
@@ -227,12 +228,12 @@ def test_a_list_of_parts_that_is_none_is_refused(tmp_path, change):
     change(manifest)
     path.write_text(json.dumps(manifest))
     with pytest.raises(RecordError, match=r"parts\.json is not a list of parts"):
-        Record.open(tmp_path / "r")
+        Record(tmp_path / "r")
 
 
 @pytest.mark.parametrize("field", ["note", "layer"])
 def test_what_cannot_be_read_again_is_not_written(tmp_path, field):
-    record = Record.open(tmp_path / "r", create=True, run="r")
+    record = Record(tmp_path / "r", create=True, run="r")
     for wrong, name in (("\ud800", field), (2**63, "n_voxels"), (True, "step"), ("x", "value"), ("odd", "kind")):
         known = {**to_row(GOOD), name: wrong}
         with pytest.raises(RecordError, match=f"{name} of a score is"):

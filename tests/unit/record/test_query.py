@@ -22,7 +22,7 @@ pytest.importorskip("duckdb")
 def record(request, tmp_path):
     folder = tmp_path / "a folder [with] *all?* 'sorts'"
     make(folder, some(), request.param)
-    return Record.open(folder)
+    return Record(folder)
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_the_best_is_that_of_pandas(record, lines, of, by, where):
 
 
 def test_of_equals_the_first_written_is_best(tmp_path):
-    record = Record.open(tmp_path / "r", create=True)
+    record = Record(tmp_path / "r", create=True)
     record.append([Score(run="r", step=0, kind="alignment", roi="V1", layer=x, value=0.5) for x in "zab"])
     assert record.best("layer").layer.tolist() == ["z"]
 
@@ -101,7 +101,7 @@ def test_questions_without_an_answer_say_why(record, ask, message):
 
 
 def test_an_empty_record_has_no_rows(tmp_path):
-    record = Record.open(tmp_path / "r", create=True)
+    record = Record(tmp_path / "r", create=True)
     assert record.query("SELECT count(*) AS n FROM scores").n.tolist() == [0]
     assert len(record.best("layer")) == 0
 

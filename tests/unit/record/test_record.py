@@ -18,7 +18,7 @@ def alignment(step, layer="l1", subject="s1", value=0.5, **other):
 
 @pytest.fixture
 def record(tmp_path):
-    record = Record.open(tmp_path / "r", create=True, run="r")
+    record = Record(tmp_path / "r", create=True, run="r")
     record.append(
         [alignment(s, layer, who, v) for s, layer, who, v in [(4, "l1", "s1", 0.3), (4, "l1", "s2", 0.5)]]
         + [alignment(0, "l1", "s1", 0.1, ceiling=0.9), alignment(0, "l1", "s2", 0.2), alignment(0, "l2")]
@@ -64,9 +64,9 @@ def test_a_record_becomes_a_table_and_a_parquet_file(record, tmp_path):
 
 
 def test_numbers_that_are_not_finite_are_written_as_nothing_with_a_note(tmp_path):
-    record = Record.open(tmp_path / "r", create=True)
+    record = Record(tmp_path / "r", create=True)
     record.append([alignment(0, value=float("nan"))])
-    again = Record.open(tmp_path / "r").scores[0]
+    again = Record(tmp_path / "r").scores[0]
     assert again.value is None
     assert "value was nan" in again.note
 
@@ -74,7 +74,7 @@ def test_numbers_that_are_not_finite_are_written_as_nothing_with_a_note(tmp_path
 def test_a_header_that_is_not_json_is_named(record):
     (record.folder / "record.json").write_text("{")
     with pytest.raises(RecordError, match=r"record.json cannot be read as JSON"):
-        Record.open(record.folder)
+        Record(record.folder)
     (record.folder / "record.json").write_text("[]")
     with pytest.raises(RecordError, match="no schema version"):
-        Record.open(record.folder)
+        Record(record.folder)

@@ -268,7 +268,7 @@ def test_tags_of_a_loop_of_ones_own_are_taken_as_they_say_or_supposed_the_worst(
 
 def test_averaged_losses_carry_the_warning_into_lag_and_evaluations_do_not(hf_run, tmp_path):
     folder, _, _ = hf_run
-    record = Record.open(tmp_path / "r", create=True, run="a")
+    record = Record(tmp_path / "r", create=True, run="a")
     record.append(
         Score(run="a", step=s, kind="alignment", roi="IT", layer="h", metric="rsa", value=s / 10, unit="r")
         for s in range(10)
@@ -307,7 +307,7 @@ def test_one_reader_gives_the_same_run_from_every_log_of_a_trainer(hf_run):
 
 def test_a_records_task_may_stand_in_a_trainers_log(hf_run, tmp_path, capsys):
     folder, held_out, _ = hf_run
-    record = Record.open(tmp_path / "r", create=True, run="a")
+    record = Record(tmp_path / "r", create=True, run="a")
     record.append(
         Score(run="a", step=s, kind="alignment", roi="IT", layer="h", metric="rsa", value=s / 10, unit="r")
         for s in (2, 4, 6, 8, 10, 12)
@@ -393,7 +393,7 @@ def test_pythias_published_results_give_the_values_of_the_table(tmp_path, table)
 
 
 def test_published_results_beside_an_alignment_are_thresholded_where_they_are_accuracies(tmp_path, table):
-    record = Record.open(tmp_path / "r", create=True, run="p")
+    record = Record(tmp_path / "r", create=True, run="p")
     record.append(
         Score(run="p", step=s, kind="alignment", roi="IT", layer="h", metric="rsa", value=0.1, unit="r")
         for s in (0, 1, 1000)

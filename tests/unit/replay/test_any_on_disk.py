@@ -295,7 +295,7 @@ def test_the_command_says_how_steps_were_told_and_reads_one_file(tmp_path, capsy
     assert main(command) == 0
     said = capsys.readouterr().out
     assert "ckpt.pt: steps told by its iter_num (1 file)" in said
-    assert [s.step for s in Record.open(tmp_path / "r").select(kind="probe")] == [30]
+    assert [s.step for s in Record(tmp_path / "r").events(kind="probe")] == [30]
     assert main([*command[:1], "out/nothing.pt", *command[2:]]) == 2
     assert "there is no out/nothing.pt on this machine" in capsys.readouterr().err
     assert main([*command[:1], "pythia-70m-dedupd", *command[2:]]) == 2

@@ -36,8 +36,8 @@ def series(tmp_path):
 
 def rows(record: Record):
     """All but what a clock says."""
-    timed = ("cost", "probe")
-    return {s.key[1:]: (s.value, s.chance, s.weights, s.note) for s in record.scores if s.kind not in timed}
+    scores = {s.key[1:]: (s.value, s.chance, s.weights, s.note) for s in record.scores}
+    return scores | {e.key[1:]: (e.weights, e.note * (e.kind == "refusal")) for e in record.events()}
 
 
 def walked(series, benchmark, folder, task=None, **how):
@@ -80,7 +80,7 @@ def test_a_checkpoint_that_kills_every_worker_fails_alone(series, text_benchmark
     walk, record = walked(series, text_benchmark, tmp_path / "r", task, engine=engine)
     assert [v.outcome for v in walk.results] == ["failed", "scored", "scored", "scored"]
     assert ("died 3 times" if isinstance(engine, Local) else "its Ray worker failed") in walk.results[0].reason
-    assert [s.step for s in record.select(kind="probe")] == [1, 2, 5]
+    assert [s.step for s in record.events(kind="probe")] == [1, 2, 5]
 
 
 def test_gpus_are_given_out_by_resources(series, text_benchmark, tmp_path, ray):
@@ -137,7 +137,7 @@ def test_many_series_each_into_its_own_record(series, text_benchmark, tmp_path):
     assert [w.results[0].step for w in walks] == [0, 1, 2]
     assert [w.whole for w in walks] == [True] * 3
     for step, monitor in enumerate(monitors):
-        assert [s.step for s in monitor.record.select(kind="probe")] == [step]
+        assert [s.step for s in monitor.record.events(kind="probe")] == [step]
         assert monitor.record.header["parameters"] == sum(p.numel() for p in tiny_gpt().parameters())
 
 
@@ -241,7 +241,7 @@ def test_known_steps_of_a_local_series_are_compared_and_those_of_a_remote_one_le
     items, downloaded = (_items(job, monitor, Here(), verify=False) for job in jobs)
     assert [item.step for item in items] == list(STEPS)
     assert not downloaded
-    assert {item.known for item in items} == {s.weights for s in record.select(kind="probe")}
+    assert {item.known for item in items} == {s.weights for s in record.events(kind="probe")}
     assert [item.step for item in _items(jobs[1], monitor, Here(), verify=True)] == list(STEPS)
 
 

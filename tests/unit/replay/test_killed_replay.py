@@ -42,10 +42,8 @@ def command(folder: Path) -> list[str]:
 
 def rows(folder: Path) -> dict:
     """All that a row says, but for the run's name and what it cost."""
-    scores = Record.open(folder).scores
-    return {
-        s.key[1:]: (s.value, s.chance, s.ceiling, s.weights, s.note) for s in scores if s.kind not in ("probe", "cost")
-    }
+    scores = Record(folder).scores
+    return {s.key[1:]: (s.value, s.chance, s.ceiling, s.weights, s.note) for s in scores}
 
 
 def lines(folder: Path) -> int:
@@ -98,9 +96,9 @@ def test_a_walk_that_is_killed_again_and_again_ends_as_one_that_was_left_alone(t
         status = attempt(walker, killed, more=rng.choice([0, 1, 1, a_step]), wait=rng.uniform(0, 0.15))
         assert os.WIFSIGNALED(status), "it was killed before it ended"
         if (killed / "record.json").exists():
-            record = Record.open(killed)
+            record = Record(killed)
             assert lines(killed) == len(record.scores), "no row is there twice"
-            done = [s.step for s in record.select(kind="probe")]
+            done = [s.step for s in record.events(kind="probe")]
             assert done == STEPS[: len(done)]
             seen.append(len(done))
     assert len(set(seen)) >= 4, "the kills fell into different steps"
@@ -108,6 +106,6 @@ def test_a_walk_that_is_killed_again_and_again_ends_as_one_that_was_left_alone(t
     capsys.readouterr()
     assert main(command(killed)) == 0
     assert f"12 checkpoints: {12 - seen[-1]} scored, {seen[-1]} known" in capsys.readouterr().out
-    assert [s.step for s in Record.open(killed).select(kind="probe")] == STEPS
-    assert lines(killed) == len(Record.open(killed).scores)
+    assert [s.step for s in Record(killed).events(kind="probe")] == STEPS
+    assert lines(killed) == len(Record(killed).scores)
     assert rows(killed) == rows(tmp_path / "whole")

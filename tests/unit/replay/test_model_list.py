@@ -201,7 +201,7 @@ def scores(name, *, subjects=("s1", "s2", "s3"), rois=("V1", "IT"), seed=0, **ch
 
 def records(path, made) -> None:
     for name, rows in made.items():
-        record = Record.open(path.parent / "runs" / name.replace("/", "--"), create=True)
+        record = Record(path.parent / "runs" / name.replace("/", "--"), create=True)
         record.note("parameters", 70_000_000)
         record.append(rows)
 

@@ -111,7 +111,7 @@ def test_timms_checkpoints_and_files_of_epochs_by_the_command(timm_folder, capsy
         wanted = ["--steps", ",".join(map(str, steps)), "--record", str(record)]
         assert main(["replay", str(timm_folder / name), *given, *wanted]) == 0
         assert f"{len(steps)} checkpoints: {len(steps)} scored" in capsys.readouterr().out
-        probes = {s.step: s.weights for s in Record.open(record).select(kind="probe")}
+        probes = {s.step: s.weights for s in Record(record).events(kind="probe")}
         assert list(probes) == steps
         for step, found in probes.items():
             model = TinyCNN()

@@ -17,7 +17,7 @@ from tests.unit.report.test_run_data import score
 
 from ontogeny.cli import main
 from ontogeny.errors import RecordError
-from ontogeny.record import Record, Score
+from ontogeny.record import Event, Record, Score
 from ontogeny.report import find_records, write_report
 
 EVIL = '</script><script>alert(1)</script><img src=x onerror="alert(2)">'
@@ -53,7 +53,7 @@ def fill(record: Record, *, layer: str = "one", roi: str = "IT") -> Record:
                 score(run=record.run, step=step, kind="control", layer="permuted stimuli", roi=roi, value=0.0),
                 score(run=record.run, step=step, kind="confound", metric="participation ratio", roi="", value=3.0),
                 Score(run=record.run, step=step, kind="task", metric="loss", value=3 - value, unit="nats"),
-                Score(run=record.run, step=step, kind="probe", metric="seconds", value=0.5),
+                Event(run=record.run, step=step, kind="probe", metric="seconds", value=0.5),
             ]
         )
     return record
@@ -88,7 +88,7 @@ def rising(run: str) -> Iterator[Score]:
 @pytest.mark.browser
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium (Debian: apt install chromium)")
 def test_chromium_draws_the_findings_also_of_regions_without_a_place(tmp_path):
-    record = Record.open(tmp_path / "run", create=True)
+    record = Record(tmp_path / "run", create=True)
     record.describe("image", {"fingerprint": "f", "simulated": True, "about": "a", "modality": "image"})
     record.append(rising(record.run))
     files = write_report(record.folder)
@@ -101,7 +101,7 @@ def test_chromium_draws_the_findings_also_of_regions_without_a_place(tmp_path):
 
 
 def asked_record(folder: Path, *, modality: str = "image", **options: float) -> Record:
-    record = Record.open(folder, create=True)
+    record = Record(folder, create=True)
     record.describe(modality, {"fingerprint": "f", "simulated": True, "about": "a", "modality": modality})
     record.append(asked(record.run, modality=modality, **options))
     return record
@@ -124,7 +124,7 @@ def test_questions_that_a_record_can_answer_have_a_row_and_pictures(tmp_path):
 
 def test_two_records_that_answer_nothing_together_leave_no_heading(tmp_path):
     for number in range(2):
-        fill(Record.open(tmp_path / f"run-{number}", create=True))
+        fill(Record(tmp_path / f"run-{number}", create=True))
     text = write_report(tmp_path).html.read_text(encoding="utf-8")
     assert "All runs: the study" not in text
 
@@ -148,7 +148,7 @@ def test_questions_of_several_records_stand_first(tmp_path):
 
 
 def test_a_page_of_one_region_names_no_other(tmp_path, capsys):
-    fill(fill(Record.open(tmp_path / "run", create=True)), roi="V4")
+    fill(fill(Record(tmp_path / "run", create=True)), roi="V4")
     assert main(["report", str(tmp_path / "run"), "--roi", "V4"]) == 0
     text = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert "rsa, V4" in text
@@ -160,7 +160,7 @@ def test_a_page_of_one_region_names_no_other(tmp_path, capsys):
 
 
 def test_one_record_becomes_a_page_and_pictures(tmp_path, capsys):
-    fill(Record.open(tmp_path / "run", create=True))
+    fill(Record(tmp_path / "run", create=True))
     assert main(["report", str(tmp_path / "run")]) == 0
     assert "report.html and 3 pictures" in capsys.readouterr().out
     text = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
@@ -179,7 +179,7 @@ def test_one_record_becomes_a_page_and_pictures(tmp_path, capsys):
 
 def test_a_folder_of_records_becomes_one_page_elsewhere(tmp_path):
     for name in ("a", "b"):
-        fill(Record.open(tmp_path / "runs" / name, create=True))
+        fill(Record(tmp_path / "runs" / name, create=True))
     files = write_report(tmp_path / "runs", tmp_path / "out")
     assert files.html == tmp_path / "out" / "report.html"
     assert len(files.pngs) == 6
@@ -187,7 +187,7 @@ def test_a_folder_of_records_becomes_one_page_elsewhere(tmp_path):
 
 
 def test_names_out_of_a_record_neither_run_nor_leave_their_folder(tmp_path):
-    record = Record.open(tmp_path / "run", create=True, run=f"../../{EVIL}")
+    record = Record(tmp_path / "run", create=True, run=f"../../{EVIL}")
     fill(record, layer=EVIL, roi="../../etc")
     files = write_report(tmp_path / "run")
     text = files.html.read_text(encoding="utf-8")
@@ -199,9 +199,9 @@ def test_names_out_of_a_record_neither_run_nor_leave_their_folder(tmp_path):
 
 
 def test_a_record_without_alignment_shows_its_task(tmp_path):
-    record = Record.open(tmp_path / "run", create=True)
+    record = Record(tmp_path / "run", create=True)
     rows = [Score(run="run", step=s, kind="task", metric="loss", value=3.0 - s, unit="nats") for s in (0, 1)]
-    record.append([*rows, Score(run="run", step=1, kind="refusal", layer="(whole probe)", note="it broke")])
+    record.append([*rows, Event(run="run", step=1, kind="refusal", layer="(whole probe)", note="it broke")])
     files = write_report(tmp_path / "run")
     assert [png.name for png in files.pngs] == ["run-task.png"]
     assert "it broke" in files.html.read_text(encoding="utf-8")
@@ -212,7 +212,7 @@ def test_nothing_to_report_is_said(tmp_path):
         write_report(tmp_path)
     with pytest.raises(RecordError, match="no record at"):
         write_report(tmp_path / "missing")
-    Record.open(tmp_path / "run", create=True)
+    Record(tmp_path / "run", create=True)
     with pytest.raises(RecordError, match="no score in .* yet"):
         write_report(tmp_path / "run")
 
@@ -220,7 +220,7 @@ def test_nothing_to_report_is_said(tmp_path):
 @pytest.mark.browser
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium (Debian: apt install chromium)")
 def test_chromium_draws_every_picture_without_a_network(tmp_path):
-    record = fill(Record.open(tmp_path / "run", create=True, run=EVIL), layer=EVIL)
+    record = fill(Record(tmp_path / "run", create=True, run=EVIL), layer=EVIL)
     files = write_report(record.folder)
     dom, console = browse(files.html)
     states = re.findall(r'data-state="(\w+)"', dom)

@@ -5,23 +5,24 @@ from __future__ import annotations
 import pytest
 from tests.unit.report.test_run_data import score
 
-from ontogeny.record import Record, Score
+from ontogeny.record import Event, Record, Score
+from ontogeny.record.event import refusal_of
 from ontogeny.report._record_text import cost, final_table, first_line, refusal_table, sentences
 from ontogeny.report.run_data import RunFacts
 
 
 @pytest.fixture
 def record(tmp_path):
-    record = Record.open(tmp_path / "r", create=True)
+    record = Record(tmp_path / "r", create=True)
     record.describe("b", {"fingerprint": "f", "simulated": False})
     for step, value in ((0, 0.05), (10, 0.5), (100, 0.4)):
         record.append(
             [
                 score(step=step, value=value, ceiling=0.7, ceiling_lower=0.6),
                 score(step=step, value=0.01, layer="two"),
-                score(step=step, kind="refusal", layer="three", note="the layer gave NaN"),
+                refusal_of(score(step=step, layer="three"), "the layer gave NaN"),
                 Score(run="r", step=step, kind="task", metric="loss", value=3 - step / 100, unit="nats"),
-                Score(run="r", step=step, kind="probe", metric="seconds", value=2.0),
+                Event(run="r", step=step, kind="probe", metric="seconds", value=2.0),
             ]
         )
     record.append([score(kind="baseline", layer="pixels", pooling="stimuli", value=0.45)])
@@ -30,7 +31,7 @@ def record(tmp_path):
 
 def test_the_first_line_says_measured_simulated_or_mixed(tmp_path, record):
     assert first_line([RunFacts.of(record)]) == "Real data, measured brain responses: b."
-    other = Record.open(tmp_path / "other", create=True)
+    other = Record(tmp_path / "other", create=True)
     assert first_line([RunFacts.of(other)]) == "No benchmark was scored."
     other.describe("world", {"fingerprint": "g", "simulated": True})
     assert first_line([RunFacts.of(other)]) == "SIMULATED responses, no brain was measured: world."
@@ -57,7 +58,7 @@ def test_the_final_table_has_what_is_needed_to_read_a_value(record):
 
 
 def test_the_final_table_says_which_step_was_first_where_it_is_not_0(tmp_path):
-    record = Record.open(tmp_path / "late", create=True)
+    record = Record(tmp_path / "late", create=True)
     record.append([score(step=step, value=step / 100) for step in (10, 50)])
     (row,) = final_table(RunFacts.of(record))
     assert (row["step 10"], row["last step"]) == ("0.100", "0.500")
@@ -77,4 +78,4 @@ def test_refusals_of_one_reason_are_one_row(record):
 
 
 def test_no_probe_no_cost(tmp_path):
-    assert cost(RunFacts.of(Record.open(tmp_path / "n", create=True))) == "No probe was completed."
+    assert cost(RunFacts.of(Record(tmp_path / "n", create=True))) == "No probe was completed."

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from ontogeny.errors import RecordError
-from ontogeny.record import Record, Score
+from ontogeny.record import Event, Record, Score
 from ontogeny.record.curve_groups import curve_groups, curve_names, mean_of
+from ontogeny.record.event import refusal_of
 from ontogeny.report import run_data
 from ontogeny.report.run_data import RunFacts
 
@@ -106,13 +107,13 @@ def test_mean_of_knows_nothing_from_nothing():
 
 
 def test_facts_sort_a_record_by_kind(tmp_path):
-    record = Record.open(tmp_path / "r", create=True)
+    record = Record(tmp_path / "r", create=True)
     record.append(
         [
             score(run="r", value=0.1),
-            score(run="r", kind="refusal", layer="two", note="gave NaN"),
+            refusal_of(score(run="r", layer="two"), "gave NaN"),
             Score(run="r", step=0, kind="task", metric="loss", value=2.0),
-            Score(run="r", step=0, kind="probe", metric="seconds", value=1.5),
+            Event(run="r", step=0, kind="probe", metric="seconds", value=1.5),
         ]
     )
     facts = RunFacts.of(record)
@@ -122,14 +123,14 @@ def test_facts_sort_a_record_by_kind(tmp_path):
 
 
 def test_facts_of_some_curves_keep_what_is_about_the_run(tmp_path):
-    record = Record.open(tmp_path / "r", create=True)
+    record = Record(tmp_path / "r", create=True)
     record.append(
         [
             *(score(run="r", value=0.1, roi=roi, metric=m) for roi in ("V1", "V4", "IT") for m in ("rsa", "cka")),
             score(run="r", kind="baseline", layer="pixels", pooling="stimuli", roi="V4", value=0.2),
             score(run="r", kind="confound", roi="", metric="participation ratio", value=3.0),
             Score(run="r", step=0, kind="task", metric="loss", value=2.0),
-            Score(run="r", step=0, kind="probe", metric="seconds", value=1.5),
+            Event(run="r", step=0, kind="probe", metric="seconds", value=1.5),
         ]
     )
     facts = RunFacts.of(record, {"roi": ["V4", "IT"], "metric": ["rsa"]})
@@ -139,7 +140,7 @@ def test_facts_of_some_curves_keep_what_is_about_the_run(tmp_path):
 
 
 def test_a_record_with_too_many_scores_to_draw_asks_for_a_choice(tmp_path, monkeypatch):
-    record = Record.open(tmp_path / "r", create=True)
+    record = Record(tmp_path / "r", create=True)
     record.append([score(run="r", value=0.1, roi=f"V{i}") for i in range(5)])
     monkeypatch.setattr(run_data, "MOST_SCORES", 4)
     with pytest.raises(RecordError, match="holds 5 scores, a page draws up to 4; choose some of them by metric, roi"):

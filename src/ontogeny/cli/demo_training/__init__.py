@@ -79,7 +79,7 @@ def demo_leads(folders: Sequence[Path]) -> list[str]:
     """Which moves first in each run, a line for each ROI; and what one short run can tell."""
     out = ["Which moves first, alignment or held-out loss?"]
     for folder in folders:
-        found = record_leads(RunFacts.of(Record.open(folder)))
+        found = record_leads(RunFacts.of(Record(folder)))
         against = [pair for pair in found if pair.task == "loss"]
         alike = [pair for pair in against if _kind(pair) == _kind(against[0])]
         out += [f"  {pair.run.name}: {short(pair.leads.trend)}" for pair in alike]

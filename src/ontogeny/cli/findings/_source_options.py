@@ -83,7 +83,7 @@ def cells_of(
     if published is not None and named:
         cells, source = published(), named
     else:
-        cells = Cells.of_records([Record.open(path) for path in paths], step=scores.step if scores else None)
+        cells = Cells.of_records([Record(path) for path in paths], step=scores.step if scores else None)
         cells, source = cells.at_last_step() if scores else cells, ", ".join(str(path) for path in paths)
     return (cells.where(**which.lists) if which.lists else cells), source
 

@@ -51,6 +51,8 @@ def metric_from_json(entry: Any, owner: str) -> Metric:
     if name not in METRICS:
         raise DataError(f"{owner}: no metric is called {name!r}. {nearest(name, METRICS)}")
     options = {key: _frozen(value) for key, value in entry.items() if key != "metric"}
+    if name == "ridge" and options.get("alpha") in ("voxel", "roi"):  # as folders of an older ontogeny have it
+        options["local_alpha"] = options.pop("alpha") == "voxel"
     allowed = [field.name for field in dataclasses.fields(METRICS[name])]
     hints = get_type_hints(METRICS[name])
     for option, value in options.items():

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ontogeny._display import one_line
 from ontogeny.errors import DataError, nearest
 from ontogeny.record import Record, Score
 from ontogeny.record.curve_groups import SURPRISAL
@@ -70,6 +71,8 @@ class Cells:
     value: np.ndarray
     chance: np.ndarray
     ceiling: np.ndarray
+
+    __repr__ = one_line
 
     def __post_init__(self) -> None:
         sizes = {name: len(getattr(self, name)) for name in _COLUMNS}

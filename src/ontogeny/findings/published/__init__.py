@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ontogeny._display import one_line
 from ontogeny.datasets import data_folders
 from ontogeny.errors import DatasetNotFoundError, nearest, require
 
@@ -42,6 +43,8 @@ class Published:
     tables: Mapping[str, Table]
     elsewhere: Mapping[str, str]
     address: str
+
+    __repr__ = one_line
 
     def read(self, table: str) -> Table:
         """A table that is not part of this package: `published/<table>.csv` in `ONTOGENY_DATA` or the cache folder.

@@ -7,9 +7,10 @@ that only grow during training give the same score.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import InitVar, dataclass
+from typing import get_args
 
 import numpy as np
 import torch
@@ -23,13 +24,13 @@ from ontogeny.errors import MetricError
 from ontogeny.metrics.folds import Folds
 from ontogeny.metrics.layer_geometry import LayerGeometry
 from ontogeny.metrics.metric import Value
+from ontogeny.metrics.on_arrays import score_arrays
 from ontogeny.metrics.ridge._outer_folds import Regions, by_region, by_voxel, fits, regions
 from ontogeny.metrics.ridge._penalty_selection import Rule
 from ontogeny.metrics.ridge._solve import Voxels, arrange, design
 
 __all__ = ["ALPHAS", "Ridge", "ridge_cv", "side_by_side"]
 
-Shared = Literal["voxel", "roi"]
 ALPHAS: tuple[float, ...] = tuple(float(a) for a in np.logspace(-5, 5, 21))
 
 
@@ -39,7 +40,7 @@ def ridge_cv(
     *,
     folds: Folds,
     rule: Rule = "gcv",
-    alpha: Shared = "voxel",
+    local_alpha: bool = True,
     alphas: Sequence[float] = ALPHAS,
 ) -> PerVoxel:
     """Pearson r between predicted and held-out responses, mean over folds, a value a voxel.
@@ -49,7 +50,7 @@ def ridge_cv(
         y: stimuli x voxels.
         folds: outer folds; the penalty is chosen inside each fold's training stimuli.
         rule: "gcv" (generalised cross-validation), "loo" (exact leave-one-out) or "kfold" (the other outer folds).
-        alpha: a penalty for each "voxel", or one for all of them ("roi").
+        local_alpha: a penalty for each voxel; False: one for all of them.
         alphas: penalties, relative to the mean squared singular value of the centred training features
             (sum of squares / training stimuli).
 
@@ -60,9 +61,9 @@ def ridge_cv(
         FeatureError: features hold NaN or are the same for every stimulus.
         MetricError: options, rows or folds that do not fit, or a voxel with NaN or constant in a fold.
     """
-    metric = Ridge(rule=rule, alpha=alpha, alphas=tuple(alphas))
+    metric = Ridge(rule=rule, local_alpha=local_alpha, alphas=tuple(alphas))
     target = Target(subject="", roi="", responses=y, n_voxels=y.shape[1])
-    return metric.prepare([target], folds).correlations(LayerGeometry(torch.as_tensor(x)))
+    return metric.prepare([target], folds).per_voxel(LayerGeometry(torch.as_tensor(x)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,32 +78,45 @@ class Ridge:
             curves), "loo" (exact leave-one-out, for reported numbers) or "kfold" (the other outer folds are the inner
             ones, at least 3 folds). They pick the same penalty for most voxels, except where some stimuli have much
             higher leverage than others.
-        alpha: "voxel": a penalty each; "roi": one for all voxels of a ROI, which weigh the same (cheaper where a ROI
-            has more voxels than there are stimuli).
         alphas: penalties, relative to the mean squared singular value of the training features.
+        local_alpha: choose a penalty for each voxel, as himalaya's `local_alpha` and scikit-learn's `alpha_per_target`
+            do; False: one for all voxels of a ROI, which weigh the same (cheaper where a ROI has more voxels than
+            there are stimuli).
+        alpha: the old name of `local_alpha` ("voxel" or "roi"), for one release.
+
+    Example:
+        >>> x = np.random.default_rng(0).normal(size=(40, 5))
+        >>> Ridge()(x, x @ np.ones((5, 2)))
+        ridge-gcv: Pearson r = 1 (chance 0; 40 stimuli, 5 features, 2 voxels; 5 shuffled folds, seed 0)
     """
 
     rule: Rule = "gcv"
     alphas: tuple[float, ...] = ALPHAS
-    alpha: Shared = "voxel"
+    local_alpha: bool = True
+    alpha: InitVar[str | None] = None
 
-    def __post_init__(self) -> None:
+    __call__ = score_arrays
+
+    def __post_init__(self, alpha: str | None) -> None:
         if self.rule not in get_args(Rule):
             raise MetricError(f"Ridge: rule is 'gcv', 'loo' or 'kfold', got {self.rule!r}")
-        if self.alpha not in get_args(Shared):
-            raise MetricError(f"Ridge: alpha is 'voxel' or 'roi', got {self.alpha!r}")
+        if alpha is not None:
+            if alpha not in ("voxel", "roi"):
+                raise MetricError(f"Ridge: alpha was 'voxel' or 'roi', got {alpha!r}; penalties are given by alphas=")
+            warnings.warn(f"Ridge(alpha={alpha!r}) is now local_alpha={alpha == 'voxel'}", DeprecationWarning, 3)
+            object.__setattr__(self, "local_alpha", alpha == "voxel")
         check_alphas("Ridge", self.alphas)
 
     @override
     def __repr__(self) -> str:
         """Options; what was always so is left out, for this is part of a benchmark's fingerprint."""
-        shared = "" if self.alpha == "voxel" else f", alpha={self.alpha!r}"
+        shared = "" if self.local_alpha else ", local_alpha=False"
         return f"Ridge(rule={self.rule!r}, alphas={self.alphas!r}{shared})"
 
     @property
     def name(self) -> str:
         """E.g. "ridge-gcv", "ridge-loo-roi"."""
-        return f"ridge-{self.rule}{'' if self.alpha == 'voxel' else '-roi'}"
+        return f"ridge-{self.rule}{'' if self.local_alpha else '-roi'}"
 
     @property
     def unit(self) -> str:
@@ -124,7 +138,7 @@ class Ridge:
         return PreparedRidge(
             metric=self,
             voxels=voxels,
-            regions=regions(voxels, edges) if self.alpha == "roi" else None,
+            regions=regions(voxels, edges) if not self.local_alpha else None,
             edges=edges,
             ceilings=[None if t.ceiling is None else float(np.mean(t.ceiling)) for t in targets],
         )
@@ -167,7 +181,7 @@ class PreparedRidge:
     edges: np.ndarray
     ceilings: list[float | None]
 
-    def correlations(self, view: LayerGeometry) -> PerVoxel:
+    def per_voxel(self, view: LayerGeometry) -> PerVoxel:
         """Pearson r of every voxel, mean over folds."""
         shape, cuts = (view.n_stimuli, view.n_features), self.voxels.cuts
         designed = design(shape, lambda: view.x.numpy(), lambda: view.gram.numpy(), cuts)
@@ -177,9 +191,12 @@ class PreparedRidge:
         return np.asarray(each.mean(axis=0))
 
     def score(self, view: LayerGeometry) -> list[Value]:
-        """One value a target: the mean over its voxels."""
-        r = self.correlations(view)
+        """One value per target: the mean over its voxels."""
+        return self.of_targets(self.per_voxel(view))
+
+    def of_targets(self, values: PerVoxel) -> list[Value]:
+        """The means of what `per_voxel` gave over each target's voxels."""
         return [
-            Value(value=float(r[start:stop].mean()), chance=0.0, ceiling=ceiling)
+            Value(value=float(values[start:stop].mean()), chance=0.0, ceiling=ceiling)
             for start, stop, ceiling in zip(self.edges[:-1], self.edges[1:], self.ceilings, strict=True)
         ]

@@ -25,6 +25,7 @@ from ontogeny.metrics.folds import Folds
 from ontogeny.metrics.layer_geometry import LayerGeometry
 from ontogeny.metrics.metric import Value
 from ontogeny.metrics.nuisance import Nuisance
+from ontogeny.metrics.on_arrays import score_arrays
 from ontogeny.metrics.ridge._outer_folds import Fits, PerFold, fits, projections
 from ontogeny.metrics.ridge._solve import Design, Voxels, arrange, blocks, design
 from ontogeny.metrics.ridge.ridge import ALPHAS, check_alphas, side_by_side
@@ -56,7 +57,7 @@ def unique_variance(
     """
     metric = UniqueVariance(nuisance=nuisance, ratios=tuple(ratios), alphas=tuple(alphas))
     target = Target(subject="", roi="", responses=y, n_voxels=y.shape[1])
-    return metric.prepare([target], folds).gains(LayerGeometry(torch.as_tensor(x)))
+    return metric.prepare([target], folds).per_voxel(LayerGeometry(torch.as_tensor(x)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +83,8 @@ class UniqueVariance:
     nuisance: Nuisance | None = None
     ratios: tuple[float, ...] = RATIOS
     alphas: tuple[float, ...] = ALPHAS
+
+    __call__ = score_arrays
 
     def __post_init__(self) -> None:
         check_alphas("UniqueVariance", self.alphas)
@@ -184,8 +187,8 @@ class PreparedUniqueVariance:
             out += self.voxels.squares[fold] - mean * (2 * self.voxels.sums[fold] - (cut.stop - cut.start) * mean)
         return out
 
-    def gains(self, view: LayerGeometry) -> PerVoxel:
-        """R^2 that the layer adds, one a voxel."""
+    def per_voxel(self, view: LayerGeometry) -> PerVoxel:
+        """R^2 that the layer adds, one per voxel."""
         errors, held_out = self.errors.copy(), self.held_out.copy()
         size = float(view.centred.square().sum()) / view.n_stimuli
         for ratio in self.metric.ratios:
@@ -211,8 +214,12 @@ class PreparedUniqueVariance:
         )
 
     def score(self, view: LayerGeometry) -> list[Value]:
-        """One value a target: the mean over its voxels."""
-        gains = np.split(self.gains(view), self.edges[1:-1])
+        """One value per target: the mean over its voxels."""
+        return self.of_targets(self.per_voxel(view))
+
+    def of_targets(self, values: PerVoxel) -> list[Value]:
+        """The means of what `per_voxel` gave over each target's voxels."""
+        gains = np.split(values, self.edges[1:-1])
         return [
             Value(value=float(g.mean()), chance=0.0, ceiling=ceiling)
             for g, ceiling in zip(gains, self.ceilings, strict=True)

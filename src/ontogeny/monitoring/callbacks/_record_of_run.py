@@ -14,8 +14,7 @@ from ontogeny._atomic_write import by_number, new_folder
 from ontogeny._messages import say
 from ontogeny.benchmarks import Benchmark
 from ontogeny.errors import OntogenyError
-from ontogeny.extraction.process_group import SINGLE_PROCESS, ProcessGroup, current_process_group
-from ontogeny.monitoring.factory import check_options, watch
+from ontogeny.monitoring.factory import check_options
 from ontogeny.monitoring.monitor import Monitor
 from ontogeny.monitoring.record_session import read_hash
 from ontogeny.record import Record
@@ -101,7 +100,7 @@ class Recording:
         if self.monitor is None:
             benchmark, record, options = self._make
             given = {name: value for name, value in defaults.items() if not options.get(name)}
-            self.monitor = watch(benchmark, record=record, **{**options, **given})
+            self.monitor = Monitor(benchmark, record=record, **{**options, **given})
         return self.monitor
 
     def begin(self, training: Training) -> Monitor:
@@ -111,9 +110,8 @@ class Recording:
         from weights that the record has at this step. Where no record was given it is chosen: see `_choose`.
         """
         monitor, again, self._used = self.made(), self._used, True
-        where, step = training.model, training.step
-        if again and step > 0 and monitor.belongs(where, step, optimizers=training.optimizers):
-            monitor.begin()
+        if again and training.step > 0 and self._goes_on(monitor, training):
+            monitor.session.begin()
         elif self.chosen:
             folder = self._choose(monitor, training)
             if again:
@@ -121,14 +119,19 @@ class Recording:
             else:
                 monitor.open(folder)
         elif again and self._first is not None:
-            monitor = monitor.another(_ranks(monitor).once(partial(new_folder, self._first)) or self._first)
+            monitor = monitor.another(monitor.ranks().once(partial(new_folder, self._first)) or self._first)
         self._first = self._first or monitor.folder
         self.monitor = monitor
         return monitor
 
+    def _goes_on(self, monitor: Monitor, training: Training) -> bool:
+        """Whether the monitor's record has these weights at this step, or nothing that says otherwise."""
+        ranks = monitor.ranks()
+        return not monitor.session.other_run(training.model, training.step, ranks, training.optimizers)
+
     def _choose(self, monitor: Monitor, training: Training) -> Path:
         """Of a resumed run the record that has its weights at this step; else a new one in the trainer's log folder."""
-        ranks = _ranks(monitor)
+        ranks = monitor.ranks()
         weights = read_hash(training.model, ranks, training.optimizers) if training.step > 0 else ""
 
         def choose() -> Path:
@@ -143,10 +146,6 @@ class Recording:
         return chosen
 
 
-def _ranks(monitor: Monitor) -> ProcessGroup:
-    return current_process_group() if monitor.distributed else SINGLE_PROCESS
-
-
 def _record_of(monitor: Monitor, training: Training, weights: str) -> Path | None:
     matches: Callable[[Path], bool] = partial(_matches, monitor, training, weights)
     return next(filter(matches, training.candidates()), None)
@@ -155,7 +154,7 @@ def _record_of(monitor: Monitor, training: Training, weights: str) -> Path | Non
 def _matches(monitor: Monitor, training: Training, weights: str, folder: Path) -> bool:
     """Whether it is a record of these benchmarks and weights; one that the checkpoint names may not know the step."""
     try:
-        record = Record.open(folder)
+        record = Record(folder)
     except OntogenyError:
         return False
     prints = {w.benchmark.benchmark.name: w.benchmark.fingerprint for w in monitor.watched}
@@ -164,5 +163,5 @@ def _matches(monitor: Monitor, training: Training, weights: str, folder: Path) -
         return False
     if record.header.get("weights", monitor.weights) != monitor.weights:
         return False
-    known = {s.weights for kind in ("probe", "checkpoint") for s in record.select(kind=kind, step=training.step)}
+    known = {event.weights for event in record.events(kind=["probe", "checkpoint"], step=training.step)}
     return weights in known or (not known and folder == Path(training.named or os.devnull))

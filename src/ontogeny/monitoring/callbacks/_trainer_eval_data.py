@@ -50,8 +50,8 @@ def offer_held_out(monitor: Monitor, find: Callable[[], HeldOut]) -> None:
         monitor: one with a task, or with task=False, is left alone.
         find: asked where a task is wanted; what it raises is told, and ends nothing.
     """
-    if monitor.wants_task:
-        monitor.take_task(*_task_of(find))
+    if monitor.runner.wants_task:
+        monitor.runner.take_task(*_task_of(find), first=monitor.session.recorder is not None)
 
 
 def _task_of(find: Callable[[], HeldOut]) -> tuple[_Offered | _Unread | None, str]:

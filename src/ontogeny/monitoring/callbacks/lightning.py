@@ -99,7 +99,7 @@ class AlignmentCallback(pl.Callback):
 
     def _look_for_a_gap(self) -> None:
         last, self._saved = int(self._saved.get("last_probe", -1)), {}
-        if last >= 0 and not any(s.step >= last for s in self.monitor.record.select(kind="probe")):
+        if last >= 0 and not any(event.step >= last for event in self.monitor.record.events(kind="probe")):
             warn(
                 f"the checkpoint was saved after a probe at step {last}, which record {self.monitor.record.folder} "
                 "does not hold: its curve will have a gap. Was the record moved or deleted?"
@@ -148,7 +148,7 @@ class AlignmentCallback(pl.Callback):
 
     @override
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not trainer.sanity_checking and trainer.state.fn == "fit" and self.monitor.wants_task:
+        if not trainer.sanity_checking and trainer.state.fn == "fit" and self.monitor.runner.wants_task:
             offer_held_out(self.monitor, partial(_validation, trainer))
         if not trainer.sanity_checking and _watchers(trainer):
             self._probe(trainer, pl_module, force=True)

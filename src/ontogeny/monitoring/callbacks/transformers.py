@@ -129,7 +129,9 @@ class AlignmentCallback(TrainerCallback):
 
     def _is_of(self, kwargs: Mapping[str, Any]) -> bool:
         """Whether the newest numbers are of the model that was evaluated: outside of training it may be any."""
-        return self._training or (self.monitor is not None and self.monitor.is_latest(kwargs["model"]))
+        if self._training or self.monitor is None:
+            return self._training
+        return self.monitor.runner.is_latest(kwargs["model"], self.monitor.ranks())
 
     @override
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

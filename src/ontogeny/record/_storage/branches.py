@@ -1,23 +1,45 @@
 """Branches: rows of weights that a run left behind when it was rolled back to an earlier step and went on differently.
 
-They stay where they were written. A row of kind "branch" says which they are: those of later steps than its own, among
-the first `value` rows that were written. No curve, report or lag sees them; `Record.left_behind` does.
+They stay where they were written. An event of kind "branch" says which they are: those of later steps than its own,
+among the first so many scores and the first so many events that were written. No curve, report or lag sees them;
+`Record.left_behind` does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple
 
 from ontogeny.errors import RecordError
 from ontogeny.record.arrow import arrow
-from ontogeny.record.score import Score
+from ontogeny.record.event import Event
+from ontogeny.record.row import Row
 
-__all__ = ["WRITTEN", "Branch", "as_sql", "branch_row", "branches_of", "is_behind", "without"]
+__all__ = [
+    "WRITTEN",
+    "Branch",
+    "Written",
+    "among_events",
+    "as_sql",
+    "branch_event",
+    "branches_of",
+    "is_behind",
+    "without",
+]
 
-KIND = "branch"
+KIND: Final = "branch"
 WRITTEN = "written"
+
+
+class Written(NamedTuple):
+    """How many rows were ever written to a record, those that were left behind among them.
+
+    In a record of an older ontogeny, whose events lie among its scores, `scores` counts both.
+    """
+
+    scores: int
+    events: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,68 +55,81 @@ class Branch:
 
     name: str
     after: int
-    before: int
+    before: Written
     note: str = ""
 
 
-def branch_row(branch: Branch, run: str, weights: str) -> Score:
-    """The row that marks it.
+def branch_event(branch: Branch, run: str, weights: str) -> Event:
+    """The event that marks it.
 
     Args:
         branch: what is left behind.
         run: name of the run.
         weights: hash of the first weights that differed.
     """
-    about = {"metric": branch.name, "value": float(branch.before), "unit": "rows", "note": branch.note}
-    return Score(run=run, step=branch.after, kind=KIND, weights=weights, **about)  # type: ignore[arg-type]
+    return Event(
+        run=run,
+        step=branch.after,
+        kind=KIND,
+        metric=branch.name,
+        value=float(branch.before.scores),
+        unit="rows",
+        n_events=branch.before.events,
+        weights=weights,
+        note=branch.note,
+    )
 
 
-def branches_of(scores: Iterable[Score]) -> tuple[Branch, ...]:
-    """The branches that rows mark, in their order.
+def branches_of(rows: Iterable[Row]) -> tuple[Branch, ...]:
+    """The branches that events mark, in their order.
 
     Raises:
-        RecordError: a row of this kind that does not say how many rows.
+        RecordError: an event of this kind that does not say how many rows.
     """
     found = []
-    for score in scores:
-        if score.kind != KIND:
+    for row in rows:
+        if not isinstance(row, Event) or row.kind != KIND:
             continue
-        if score.value is None or score.value < 0 or score.value != int(score.value):
-            raise RecordError(f"a row of kind {KIND!r} says how many rows it is about, got {score.value}: {score.key}")
-        found.append(Branch(name=score.metric, after=score.step, before=int(score.value), note=score.note))
+        if row.value is None or row.value < 0 or row.value != int(row.value):
+            raise RecordError(f"an event of kind {KIND!r} says how many rows it is about, got {row.value}: {row.key}")
+        before = Written(int(row.value), row.n_events)
+        found.append(Branch(name=row.metric, after=row.step, before=before, note=row.note))
     return tuple(found)
 
 
-def is_behind(score: Score, written: int, branches: Sequence[Branch]) -> bool:
+def among_events(branches: Sequence[Branch]) -> tuple[Branch, ...]:
+    """The same branches for rows of the file of events, whose order of writing is their own."""
+    return tuple(replace(one, before=Written(one.before.events, 0)) for one in branches)
+
+
+def is_behind(row: Row, written: int, branches: Sequence[Branch]) -> bool:
     """Whether a row was left behind.
 
     Args:
-        score: the row.
-        written: its place in the order of writing.
-        branches: of its record.
+        row: score or event.
+        written: its place in the order of writing, in its file.
+        branches: of its record; for the file of events those of `among_events`.
     """
-    return score.kind != KIND and any(score.step > one.after and written < one.before for one in branches)
+    return row.kind != KIND and any(row.step > one.after and written < one.before.scores for one in branches)
 
 
 def without(table: Any, branches: Sequence[Branch], *, behind: bool = False) -> Any:
-    """The rows of a table that were not left behind; with `behind` those that were.
+    """The scores of a table that were not left behind; with `behind` those that were.
 
     Args:
-        table: of pyarrow, with the columns `written`, `step` and `kind`.
+        table: of pyarrow, with the columns `written` and `step`.
         branches: of its record.
         behind: the others.
     """
     compute = arrow("pyarrow.compute")
-    kinds = compute.equal(table.column("kind").cast(arrow().string()), KIND)
-    mask = compute.and_(kinds, False)
+    mask = compute.less(table.column("step"), table.column("step"))
     for one in branches:
         late = compute.greater(table.column("step"), one.after)
-        mask = compute.or_(mask, compute.and_(late, compute.less(table.column(WRITTEN), one.before)))
-    mask = compute.and_(mask, compute.invert(kinds))
+        mask = compute.or_(mask, compute.and_(late, compute.less(table.column(WRITTEN), one.before.scores)))
     return table.filter(mask if behind else compute.invert(mask))
 
 
 def as_sql(branches: Sequence[Branch]) -> str:
-    """The condition, in SQL, of rows that were not left behind."""
-    behind = [f"(step > {one.after} AND {WRITTEN} < {one.before})" for one in branches]
-    return f"(kind = '{KIND}' OR NOT ({' OR '.join(behind)}))" if behind else "TRUE"
+    """The condition, in SQL, of scores that were not left behind."""
+    behind = [f"(step > {one.after} AND {WRITTEN} < {one.before.scores})" for one in branches]
+    return f"NOT ({' OR '.join(behind)})" if behind else "TRUE"

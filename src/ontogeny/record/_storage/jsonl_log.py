@@ -1,4 +1,4 @@
-"""JsonlLog: a file of scores, one JSON object a line, that is only ever appended to, whole or not at all.
+"""JsonlLog: a file of rows, one JSON object a line, that is only ever appended to, whole or not at all.
 
 When a Parquet part has taken its rows, the file is emptied. A process killed between the two leaves rows in both
 places; the part's manifest says which bytes those are, so that they are read once.
@@ -17,7 +17,7 @@ from ontogeny._atomic_write import unwritable
 from ontogeny._messages import warn
 from ontogeny.errors import RecordError
 from ontogeny.record._storage.strict_json import parsed
-from ontogeny.record.score import Score, from_row
+from ontogeny.record.row import Row, from_row
 
 __all__ = ["CommittedPrefix", "JsonlLog", "read_jsonl_log"]
 
@@ -39,33 +39,45 @@ class CommittedPrefix:
         return 0 < self.size <= len(content) and self.sha256 == _sha256(content[: self.size])
 
 
+_NOTHING = CommittedPrefix()
+
+
 @dataclass(slots=True, kw_only=True)
 class JsonlLog:
     """The file, as far as this process knows it.
 
     Args:
         path: the file.
-        scores: what its whole lines hold, without those that a part has taken.
+        rows: what its whole lines hold, without those that a part has taken.
         taken: bytes at its head that a part has taken; the first append cuts them off.
         whole: bytes of its whole lines, those taken among them.
         torn: bytes of a last line that was torn; the first append cuts them off.
     """
 
     path: Path
-    scores: Sequence[Score]
+    rows: Sequence[Row]
     taken: int = 0
     whole: int
     torn: int
 
-    def append(self, text: str) -> None:
-        """Append whole lines behind the last whole one, or leave the file as it was."""
+    def append(self, text: str) -> int:
+        """Append whole lines behind the last whole one, or leave the file as it was; the size that it had before."""
         data = text.encode()
+        if not data:
+            return self.whole
         try:
             self._cut(0 if self.taken == self.whole else self.whole)
             _append_or_undo(self.path, data, self.whole)
         except OSError as error:
             raise unwritable(self.path, error) from error
         self.whole += len(data)
+        return self.whole - len(data)
+
+    def undo(self, size: int) -> None:
+        """Take back what was appended beyond this size, as far as the disk lets us."""
+        with suppress(OSError):
+            os.truncate(self.path, size)
+            self.whole = size
 
     def head(self) -> CommittedPrefix:
         """All whole lines, to be taken by a part.
@@ -119,32 +131,38 @@ def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def read_jsonl_log(path: Path, content: bytes, taken: CommittedPrefix) -> JsonlLog:
-    """Read what a file of scores holds; drop a torn last line with a warning. Nothing changes on disk.
+def read_jsonl_log(
+    path: Path, content: bytes, taken: CommittedPrefix = _NOTHING, *, made: type[Row] | None = None
+) -> JsonlLog:
+    """Read what a file of rows holds; drop a torn last line with a warning. Nothing changes on disk.
 
     Args:
         path: where it lies.
         content: its bytes.
         taken: the head that a part has taken, if the file still has it.
+        made: what all rows are; None: scores, and events where an older ontogeny wrote them.
 
     Raises:
-        RecordError: a broken line that is not the last, or a line that is no score; the file and the line are named.
+        RecordError: a broken line that is not the last, or a line that is no such row; the file and the line are named.
     """
     skipped = taken.size if taken.heads(content) else 0
     whole, newline, torn = content[skipped:].rpartition(b"\n")
     if torn:
         warn(f"{path}: dropped a torn last line of {len(torn)} bytes")
     lines = whole.split(b"\n") if newline else []
-    scores = [_score(path, number, line) for number, line in enumerate(lines, 1)]
-    return JsonlLog(path=path, scores=scores, taken=skipped, whole=skipped + len(whole) + len(newline), torn=len(torn))
+    rows = [_row(path, number, line, made) for number, line in enumerate(lines, 1)]
+    return JsonlLog(path=path, rows=rows, taken=skipped, whole=skipped + len(whole) + len(newline), torn=len(torn))
 
 
-def _score(path: Path, number: int, line: bytes) -> Score:
+def _row(path: Path, number: int, line: bytes, made: type[Row] | None) -> Row:
     try:
-        row = parsed(line)
+        found = parsed(line)
     except ValueError as error:
         raise RecordError(f"{path}, line {number} is not JSON ({error}); restore the file from a copy") from error
     try:
-        return from_row(row)
+        row = from_row(found)
     except RecordError as error:
         raise RecordError(f"{path}, line {number}: {error}; restore the file from a copy") from error
+    if made is not None and type(row) is not made:
+        raise RecordError(f"{path}, line {number}: kind {row.kind!r} is not of an event; restore the file from a copy")
+    return row

@@ -11,11 +11,12 @@ from ontogeny._atomic_write import atomic_write
 from ontogeny.errors import RecordError
 from ontogeny.record._storage.strict_json import parsed
 
-__all__ = ["SCHEMA", "SCHEMA_OF_BRANCHES", "SCHEMA_OF_PARTS", "has_header", "read_header", "write_header"]
+__all__ = ["SCHEMA", "has_header", "read_header", "write_header"]
 
-SCHEMA = 1
-SCHEMA_OF_PARTS = 2  # a record with Parquet parts, which a reader of schema 1 would overlook
-SCHEMA_OF_BRANCHES = 3  # a record with rows that were superseded, which a reader of schema 2 would take for the run's
+# 1: JSON lines, events among the scores. 2: Parquet parts behind them. 3: rows that were left behind by a branch.
+# 4: events in a file of their own, which an older reader would overlook. Older records are read, and become 4 with
+# what is next written to them; their events stay where they are.
+SCHEMA = 4
 
 
 def has_header(folder: Path) -> bool:
@@ -48,10 +49,8 @@ def read_header(folder: Path) -> dict[str, Any]:
         raise RecordError(f"{path} cannot be read as JSON: {error}; restore it from a copy") from error
     if not isinstance(header, dict) or not _is_version(header.get("schema")):
         raise RecordError(f"{path} is not the header of a record: no schema version")
-    if header["schema"] > SCHEMA_OF_BRANCHES:
-        raise RecordError(
-            f"{path} has schema {header['schema']}, this ontogeny reads up to {SCHEMA_OF_BRANCHES}; upgrade ontogeny"
-        )
+    if header["schema"] > SCHEMA:
+        raise RecordError(f"{path} has schema {header['schema']}, this ontogeny reads up to {SCHEMA}; upgrade ontogeny")
     header = {"identity": "", "lines": False, "benchmarks": {}, "versions": {}, **header}
     for name, fits, what in _FIELDS:
         if not fits(header.get(name)):

@@ -12,7 +12,7 @@ from ontogeny._atomic_write import atomic_write
 from ontogeny.errors import RecordError
 from ontogeny.record._storage.branches import WRITTEN
 from ontogeny.record.arrow import arrow, to_list, to_table
-from ontogeny.record.score import ABOUT, COLUMNS, TEXT
+from ontogeny.record.score import COLUMNS, TEXT
 
 __all__ = ["Wanted", "groups_of", "matching", "with_order", "write_by_kind", "write_parquet"]
 
@@ -40,12 +40,9 @@ def write_parquet(path: Path, tables: Iterable[Any]) -> None:
 
 def write_by_kind(handle: Any, table: Any) -> None:
     """Rows of each kind in row groups of their own, so that a question about one kind reads no other."""
-    kinds = sorted(set(to_list(table.column("kind"))) - set(ABOUT))
     with _writer(handle, table) as writer:
-        for group in [*([kind] for kind in kinds), list(ABOUT)]:
-            rows = matching(table, {"kind": group})
-            if rows.num_rows:
-                writer.write_table(rows, row_group_size=_ROW_GROUP)
+        for kind in sorted(set(to_list(table.column("kind")))):
+            writer.write_table(matching(table, {"kind": [kind]}), row_group_size=_ROW_GROUP)
 
 
 def _writer(handle: Any, like: Any) -> Any:
@@ -96,6 +93,8 @@ def matching(table: Any, wanted: Wanted) -> Any:
         if name in TEXT:
             column = table.select([name]).unify_dictionaries().column(0).combine_chunks()
             among = compute.is_in(column.dictionary, value_set=pa.array(list(values), pa.string()))
+            if compute.all(among).as_py():
+                continue
             mask = among.take(column.indices)
         else:
             mask = compute.is_in(column, value_set=pa.array(list(values), column.type))

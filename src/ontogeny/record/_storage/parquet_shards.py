@@ -18,14 +18,15 @@ from typing import Any
 
 from ontogeny._atomic_write import atomic_write
 from ontogeny.errors import RecordError
-from ontogeny.record._storage.branches import WRITTEN, Branch, without
+from ontogeny.record._storage.branches import WRITTEN, Branch, is_behind, without
 from ontogeny.record._storage.jsonl_log import CommittedPrefix
 from ontogeny.record._storage.parquet_format import Wanted, groups_of, with_order, write_by_kind
 from ontogeny.record._storage.strict_json import parsed
-from ontogeny.record.arrow import arrow, from_table, to_list
-from ontogeny.record.score import ABOUT, COLUMNS, COUNTS, KEY, TEXT, Score
+from ontogeny.record.arrow import arrow, events_of, from_table, to_list
+from ontogeny.record.event import EVENT_KINDS, Event
+from ontogeny.record.score import COLUMNS, COUNTS, KEY, KINDS, TEXT, Score
 
-__all__ = ["ParquetShard", "ParquetShards", "as_filter", "snapshot"]
+__all__ = ["ParquetShard", "ParquetShards", "as_filter", "content_of", "snapshot"]
 
 _TRIES = 20
 _LEAST = {"file": (str, "text"), "rows": (int, "a whole number"), "size": (int, "a whole number")}
@@ -65,7 +66,7 @@ class ParquetShards:
         self._manifest = manifest
         self.parts, self.taken = _parsed(folder / "parts.json", manifest)
         self.branches: tuple[Branch, ...] = ()
-        self._about: dict[str, list[Score]] = {}
+        self._events: dict[str, list[tuple[int, Event]]] = {}
         for part, path in zip(self.parts, self.paths, strict=True):
             size = path.stat().st_size if path.exists() else 0
             if size != part.size:
@@ -76,10 +77,23 @@ class ParquetShards:
     def leave_behind(self, branches: Sequence[Branch]) -> None:
         """Rows of these branches are not among those that are read from now on."""
         self.branches = tuple(branches)
-        self._about.clear()
+
+    @property
+    def all_events(self) -> list[tuple[int, Event]]:
+        """Events that an older ontogeny wrote among the scores, each with its place in the order of writing."""
+        for part in self.parts:
+            if part.file not in self._events:
+                found = groups_of(self.folder / part.file, {"kind": EVENT_KINDS}, [WRITTEN, *COLUMNS])
+                self._events[part.file] = sorted((pair for table in found for pair in events_of(table)), key=_place)
+        return [pair for part in self.parts for pair in self._events[part.file]]
+
+    @property
+    def events(self) -> list[Event]:
+        """Those of them that were not left behind."""
+        return [event for at, event in self.all_events if not is_behind(event, at, self.branches)]
 
     def behind(self, columns: Sequence[str]) -> Iterator[Any]:
-        """A table a part, of the rows that were left behind."""
+        """A table a part, of the scores that were left behind."""
         for part in self.parts if self.branches else ():
             table = self._read(part, {}, columns, behind=True)
             if table is not None:
@@ -87,7 +101,7 @@ class ParquetShards:
 
     @property
     def rows(self) -> int:
-        """Scores in all parts, those that were left behind among them."""
+        """Rows in all parts, those that were left behind and events of an older ontogeny among them."""
         return sum(part.rows for part in self.parts)
 
     @property
@@ -148,15 +162,11 @@ class ParquetShards:
 
     def select(self, wanted: Wanted) -> Iterator[Score]:
         """Scores whose columns have one of the values wanted, in the order of writing; see `tables`."""
-        if not set(wanted.get("kind", ("",))) <= set(ABOUT):
-            for table in self.tables(wanted, COLUMNS):
-                yield from from_table(table)
-            return
-        for part in self.parts:
-            yield from (s for s in self._told(part) if all(getattr(s, n) in want for n, want in wanted.items()))
+        for table in self.tables(wanted, COLUMNS):
+            yield from from_table(table)
 
     def tables(self, wanted: Wanted, columns: Sequence[str]) -> Iterator[Any]:
-        """A table a part, of the rows whose columns have one of the values wanted; no more than one part in memory.
+        """A table a part, of the scores whose columns have one of the values wanted; no more than one part in memory.
 
         Args:
             wanted: column -> values, of the column's own type.
@@ -172,17 +182,11 @@ class ParquetShards:
         tables = self.tables({}, [name])
         return {str(value) for table in tables for value in to_list(table.column(name).unique())}
 
-    def _told(self, part: ParquetShard) -> list[Score]:
-        """The few rows about probes, read once."""
-        if part.file not in self._about:
-            table = self._read(part, {"kind": ABOUT}, COLUMNS)
-            self._about[part.file] = [] if table is None else from_table(table)
-        return self._about[part.file]
-
     def _read(self, part: ParquetShard, wanted: Wanted, columns: Sequence[str], *, behind: bool = False) -> Any:
         if not any(part.steps[0] <= step <= part.steps[1] for step in wanted.get("step", part.steps)):
             return None
-        told = [WRITTEN, "step", "kind"] if self.branches else [WRITTEN]
+        wanted = {"kind": KINDS, **wanted}
+        told = [WRITTEN, "step"] if self.branches else [WRITTEN]
         found = groups_of(self.folder / part.file, wanted, list(dict.fromkeys([*told, *columns, *wanted])))
         if self.branches:
             found = [without(table, self.branches, behind=behind) for table in found]
@@ -190,6 +194,10 @@ class ParquetShards:
             return None
         joined = arrow().concat_tables(found).sort_by(WRITTEN)
         return joined.select(list(columns)).unify_dictionaries().combine_chunks()
+
+
+def _place(pair: tuple[int, Event]) -> int:
+    return pair[0]
 
 
 def as_filter(columns: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
@@ -213,13 +221,14 @@ def snapshot(folder: Path) -> tuple[ParquetShards, bytes]:
     lines = folder / "scores.jsonl"
     for _ in range(_TRIES):
         parts = ParquetShards(folder / "scores", _manifest_text(folder / "scores"))
-        content = _content(lines)
+        content = content_of(lines)
         if parts.is_current():
             return parts, content
     raise RecordError(f"{folder} changes faster than it can be read: another process moves rows there; try again")
 
 
-def _content(path: Path) -> bytes:
+def content_of(path: Path) -> bytes:
+    """The bytes of a file, none where it is not there."""
     try:
         return path.read_bytes() if path.exists() else b""
     except OSError as error:
@@ -229,7 +238,7 @@ def _content(path: Path) -> bytes:
 def _manifest_text(folder: Path) -> str:
     path = folder / "parts.json"
     try:
-        return _content(path).decode()
+        return content_of(path).decode()
     except ValueError as error:
         raise RecordError(f"{path} is not a list of parts ({error}); restore the file from a copy") from error
 

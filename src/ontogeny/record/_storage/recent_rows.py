@@ -1,12 +1,15 @@
-"""Recent: the rows of a record that are in no part. All in the order of writing, and by key those not left behind."""
+"""Recent: the rows of a JSONL log that are in no Parquet shard, in the order of writing and by key.
+
+Two rows of a key are one, unless the run was rolled back between them and has left the first one behind.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ontogeny.record._storage.branches import KIND, Branch, branches_of, is_behind
-from ontogeny.record.score import Score
+from ontogeny.record._storage.branches import Branch, is_behind
+from ontogeny.record.row import Row
 
 __all__ = ["Recent"]
 
@@ -16,40 +19,43 @@ class Recent:
 
     Args:
         start: how many rows were written before them.
-        branches: of the record, as far as its parts mark them.
-        scores: what the lines hold; a second row of a key does not count, unless the first was left behind.
+        branches: of the record.
+        rows: what the log holds; a second row of a key does not count, unless the first was left behind before it.
     """
 
-    def __init__(self, start: int, branches: Sequence[Branch], scores: Iterable[Score]) -> None:
+    def __init__(self, start: int, branches: Sequence[Branch], rows: Iterable[Row]) -> None:
         self.start = start
         self.branches = tuple(branches)
-        self.all: list[Score] = []
-        self.by_key: dict[tuple[Any, ...], Score] = {}
-        for score in scores:
-            self.take(score)
+        self.all: list[Row] = []
+        self.by_key: dict[tuple[Any, ...], Row] = {}
+        self._last: dict[tuple[Any, ...], int] = {}
+        for row in rows:
+            self.take(row)
 
     @property
     def written(self) -> int:
-        """Rows of the record that were ever written."""
+        """Rows that were ever written."""
         return self.start + len(self.all)
 
-    def take(self, score: Score) -> None:
+    def take(self, row: Row) -> None:
         """The next row."""
-        if score.key in self.by_key:
+        key, at = row.key, self.written
+        last = self._last.get(key)
+        if last is not None and not is_behind(row, last, [one for one in self.branches if one.before.scores <= at]):
             return
-        self.all.append(score)
-        self.by_key[score.key] = score
-        if score.kind == KIND:
-            self.leave_behind(branches_of([score]))
+        self.all.append(row)
+        self._last[key] = at
+        if not (self.branches and is_behind(row, at, self.branches)):
+            self.by_key[key] = row
 
     def leave_behind(self, branches: Sequence[Branch]) -> None:
         """Rows of these branches too are behind from now on."""
         self.branches = (*self.branches, *branches)
-        self.by_key = {s.key: s for at, s in enumerate(self.all, self.start) if not is_behind(s, at, self.branches)}
+        self.by_key = {row.key: row for at, row in enumerate(self.all, self.start) if not self._is_behind(row, at)}
 
-    def behind(self, branches: Sequence[Branch]) -> list[Score]:
+    def behind(self, branches: Sequence[Branch]) -> list[Row]:
         """The rows that these have left behind."""
-        return [score for at, score in enumerate(self.all, self.start) if is_behind(score, at, branches)]
+        return [row for at, row in enumerate(self.all, self.start) if is_behind(row, at, branches)]
 
     def moved(self, start: int) -> None:
         """All rows are in a part now.
@@ -60,3 +66,7 @@ class Recent:
         self.start = start
         self.all.clear()
         self.by_key.clear()
+        self._last.clear()
+
+    def _is_behind(self, row: Row, at: int) -> bool:
+        return is_behind(row, at, self.branches)

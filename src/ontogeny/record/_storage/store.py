@@ -1,4 +1,11 @@
-"""Store: the files of a record, and who writes them. Rows go in whole or not at all, one row a key."""
+"""Store: the files of a record, and who writes them. Rows go in whole or not at all, one row per key.
+
+    record.json     what the record is
+    scores.jsonl    scores, one JSON object a line; scores/ holds the Parquet parts that took the lines before them
+    events.jsonl    events, one JSON object a line
+
+Scores are on disk before the events of the same piece, so that a probe's closing event vouches for its scores.
+"""
 
 from __future__ import annotations
 
@@ -14,24 +21,31 @@ from typing import Any
 from ontogeny._atomic_write import unwritable
 from ontogeny._messages import warn
 from ontogeny.errors import RecordError
-from ontogeny.record._storage.branches import WRITTEN, Branch, branch_row, branches_of, without
+from ontogeny.record._storage.branches import (
+    WRITTEN,
+    Branch,
+    Written,
+    among_events,
+    branch_event,
+    branches_of,
+    is_behind,
+    without,
+)
 from ontogeny.record._storage.jsonl_log import JsonlLog, read_jsonl_log
 from ontogeny.record._storage.lock import WriteLock
-from ontogeny.record._storage.metadata import (
-    SCHEMA,
-    SCHEMA_OF_BRANCHES,
-    SCHEMA_OF_PARTS,
-    has_header,
-    read_header,
-    write_header,
-)
+from ontogeny.record._storage.metadata import SCHEMA, has_header, read_header, write_header
 from ontogeny.record._storage.parquet_format import Wanted, with_order
-from ontogeny.record._storage.parquet_shards import snapshot
+from ontogeny.record._storage.parquet_shards import content_of, snapshot
 from ontogeny.record._storage.recent_rows import Recent
 from ontogeny.record.arrow import arrow, decode_dictionaries, from_table, new_keys, to_table, validate_table
-from ontogeny.record.score import COLUMNS, KEY, Score, check, to_row
+from ontogeny.record.event import Event
+from ontogeny.record.row import Row, check, to_row
+from ontogeny.record.score import COLUMNS, KEY, Score
 
 __all__ = ["Store"]
+
+_SCORES, _EVENTS = "scores.jsonl", "events.jsonl"
+_SCHEMA_OF_EVENTS = 4
 
 
 class Store:
@@ -39,45 +53,62 @@ class Store:
 
     Args:
         folder: with record.json.
-        most: JSON lines that there may be, before they become a Parquet part.
+        most: JSON lines of scores that there may be, before they become a Parquet part.
 
     Raises:
-        RecordError: see `ontogeny.record.record.Record.open`.
+        RecordError: see `ontogeny.record.record.Record`.
     """
 
     def __init__(self, folder: Path, most: int) -> None:
         self.folder = folder
         self.most = most
         self.header = read_header(folder)
-        _need_lines(folder, self.header)
-        self.parts, content = snapshot(folder)
-        self._file: JsonlLog = read_jsonl_log(folder / "scores.jsonl", content, self.parts.taken)
-        if self.parts.parts and self.header["schema"] >= SCHEMA_OF_BRANCHES:
-            self.parts.leave_behind(branches_of(self.parts.select({"kind": ("branch",)})))
-        self.recent = Recent(self.parts.rows, self.parts.branches, self._file.scores)
-        self.parts.leave_behind(self.recent.branches)
+        _need_files(folder, self.header)
+        events = content_of(folder / _EVENTS)  # before the scores: of a probe that it closes, all are there then
+        self.parts, scores = snapshot(folder)
+        self._file: JsonlLog = read_jsonl_log(folder / _SCORES, scores, self.parts.taken)
+        self._events_file: JsonlLog = read_jsonl_log(folder / _EVENTS, events, made=Event)
+        older = (event for _, event in self.parts.all_events)
+        self.branches = branches_of(chain(older, self._file.rows, self._events_file.rows))
+        self.parts.leave_behind(self.branches)
+        self.recent = Recent(self.parts.rows, self.branches, self._file.rows)
+        self._events = Recent(0, among_events(self.branches), self._events_file.rows)
+        self._older = any(isinstance(row, Event) for row in self._file.rows)
         self.lock = WriteLock(folder)
         weakref.finalize(self, self.lock.release)
 
     @property
-    def branches(self) -> tuple[Branch, ...]:
-        """What was left behind."""
-        return self.recent.branches
+    def written(self) -> Written:
+        """Rows that were ever written."""
+        return Written(self.recent.written, self._events.written)
 
     @property
     def rows(self) -> int:
         """Scores that were not left behind."""
         behind = sum(int(table.num_rows) for table in self.parts.behind(["step"]))
-        return self.parts.rows - behind + len(self.recent.by_key)
+        return self.parts.rows - len(self.parts.all_events) - behind + len(self.recent_scores())
 
     @property
     def run(self) -> str:
         """Name of the run."""
         return str(self.header["run"])
 
+    def recent_scores(self) -> list[Score]:
+        """Scores of the lines."""
+        return [row for row in self.recent.by_key.values() if isinstance(row, Score)]
+
     def select(self, wanted: Wanted) -> Iterator[Score]:
         """Of the parts the scores whose columns have one of the values wanted, then all of the lines."""
-        return chain(self.parts.select(wanted), self.recent.by_key.values())
+        return chain(self.parts.select(wanted), self.recent_scores())
+
+    def events(self) -> list[Event]:
+        """All events, in the order of writing; first those that an older ontogeny wrote among the scores."""
+        lines = chain(self.recent.by_key.values() if self._older else (), self._events.by_key.values())
+        return [*self.parts.events, *(row for row in lines if isinstance(row, Event))]
+
+    def get(self, key: tuple[Any, ...]) -> Row | None:
+        """The row of a key that is in no part."""
+        return self.recent.by_key.get(key) or self._events.by_key.get(key)
 
     def hold(self) -> None:
         """Be the one process that writes here; record.json is written again where it was lost.
@@ -89,6 +120,7 @@ class Store:
             try:
                 self.parts.check()
                 self._file.check()
+                self._events_file.check()
             except RecordError:
                 self.lock.release()
                 raise
@@ -96,37 +128,72 @@ class Store:
                 self.header = read_header(self.folder)
         if not has_header(self.folder):
             write_header(self.folder, self.header)
+        if self.header["schema"] < SCHEMA:
+            _touch(self.folder / _EVENTS)
+            self._note({"schema": SCHEMA})
+
+    def identify(self) -> None:
+        """Be the one process that writes here; a record of an older ontogeny gets its identity."""
+        self.hold()
+        if not self.header["identity"]:
+            self._note({"identity": uuid.uuid4().hex})
 
     def note(self, facts: Mapping[str, Any]) -> None:
         """Write facts into record.json."""
         self.hold()
-        lines = self.header["lines"] or (self.folder / "scores.jsonl").exists()
+        self._note(facts)
+
+    def _note(self, facts: Mapping[str, Any]) -> None:
+        lines = self.header["lines"] or (self.folder / _SCORES).exists()
         self.header = {**self.header, "lines": lines, **facts}
         write_header(self.folder, self.header)
 
-    def append(self, scores: Iterable[Score]) -> list[Score]:
+    def append(self, rows: Iterable[Row]) -> list[Row]:
         """See `ontogeny.record.record.Record.append`."""
-        new: dict[tuple[Any, ...], Score] = {}
-        for score in scores:
-            key = check(score).key
-            if key not in self.recent.by_key:
-                new.setdefault(key, score)
-        for key in self.parts.known(new):
+        new: dict[tuple[Any, ...], Row] = {}
+        for row in rows:
+            key = check(row).key
+            if self.get(key) is None:
+                new.setdefault(key, row)
+        older = {event.key for event in self.parts.events} if self.parts.all_events else set()
+        for key in {key for key, row in new.items() if isinstance(row, Event)} & older:
+            del new[key]
+        for key in self.parts.known([key for key, row in new.items() if isinstance(row, Score)]):
             del new[key]
         if new:
             self.hold()
             self._write(list(new.values()))
         return list(new.values())
 
-    def _write(self, new: Sequence[Score]) -> None:
-        if len(self.recent.all) + len(new) > self.most and importlib.util.find_spec("pyarrow"):
-            self._move(to_table([*self.recent.all, *new]), branches_of(new))
-            return
-        self.parts.check()
-        text = "".join(json.dumps(to_row(s), allow_nan=False, ensure_ascii=False) + "\n" for s in new)
-        self._file.append(text)
-        for score in new:
-            self.recent.take(score)
+    def _write(self, new: Sequence[Row]) -> None:
+        """Scores first; where the events do not fit on the disk any more, the lines of the scores are taken back."""
+        scores = [row for row in new if isinstance(row, Score)]
+        events = [row for row in new if isinstance(row, Event)]
+        moves = bool(scores) and len(self.recent.all) + len(scores) > self.most and _has_pyarrow()
+        before = None
+        if moves:
+            self._move(to_table([*self.recent.all, *scores]))
+        elif scores:
+            self.parts.check()
+            before = self._file.append(_lines(scores))
+        try:
+            self._events_file.append(_lines(events))
+        except RecordError:
+            if before is not None:
+                self._file.undo(before)
+            raise
+        for row in () if moves else scores:
+            self.recent.take(row)
+        for event in events:
+            self._events.take(event)
+        self._leave(branches_of(events))
+
+    def _leave(self, branches: Sequence[Branch]) -> None:
+        if branches:
+            self.branches = (*self.branches, *branches)
+            self.parts.leave_behind(self.branches)
+            self.recent.leave_behind(branches)
+            self._events.leave_behind(among_events(branches))
 
     def append_table(self, table: Any) -> int:
         """See `ontogeny.record.record.Record.append_table`."""
@@ -134,7 +201,7 @@ class Store:
         if len(recent.all) + table.num_rows <= self.most:
             return len(self.append(from_table(table)))
         self.hold()
-        live = to_table(list(recent.by_key.values())).select(list(KEY))
+        live = to_table(self.recent_scores()).select(list(KEY))
         old = [live, *self.parts.tables({"step": table.column("step").unique().to_pylist()}, KEY)]
         new = table.filter(new_keys(arrow().concat_tables(old), table))
         if new.num_rows:
@@ -149,40 +216,45 @@ class Store:
             self._move(to_table(self.recent.all))
         return moved
 
-    def _move(self, table: Any, branches: Sequence[Branch] = ()) -> None:
-        """Make a part of the rows in JSON lines and those that follow them.
-
-        Args:
-            table: of them all.
-            branches: that those which follow mark.
-        """
+    def _move(self, table: Any) -> None:
+        """Make a part of the scores in JSON lines and those that follow them."""
         self.parts.check()
-        head = self._file.head()
-        if self.header["schema"] < SCHEMA_OF_PARTS:
-            self.note({"schema": SCHEMA_OF_PARTS})
-        self.parts.add(table, head)
+        self.parts.add(table, self._file.head())
         self.recent.moved(self.parts.rows)
-        self.recent.leave_behind(branches)
         self._file.empty()
 
     def leave_behind(self, branch: Branch, weights: str) -> None:
         """See `ontogeny.record.record.Record.leave_behind`."""
-        if self.header["schema"] < SCHEMA_OF_BRANCHES:
-            self.note({"schema": SCHEMA_OF_BRANCHES})
-        self.append([branch_row(branch, self.run, weights)])
-        self.parts.leave_behind(self.branches)
+        self.append([branch_event(branch, self.run, weights)])
 
-    def left_behind(self, branch: Branch) -> list[Score]:
-        """The rows of a branch that no earlier one has left, in the order of writing."""
+    def left_behind(self, branch: Branch) -> list[Row]:
+        """The rows of a branch that no earlier one has left: its scores, then its events."""
         earlier = self.branches[: self.branches.index(branch)]
         tables = [without(t, [branch], behind=True) for t in self.parts.behind((WRITTEN, *COLUMNS))]
-        rows = [score for table in tables for score in from_table(without(table, earlier).select(list(COLUMNS)))]
-        gone = set(map(id, self.recent.behind(earlier)))
-        return [*rows, *(score for score in self.recent.behind([branch]) if id(score) not in gone)]
+        rows: list[Row] = [s for table in tables for s in from_table(without(table, earlier).select(list(COLUMNS)))]
+        for at, event in self.parts.all_events:
+            if is_behind(event, at, [branch]) and not is_behind(event, at, earlier):
+                rows.append(event)
+        rows += _behind(self.recent, [branch], earlier)
+        rows += _behind(self._events, among_events([branch]), among_events(earlier))
+        return sorted(rows, key=lambda row: isinstance(row, Event))
 
-    def lines_table(self) -> Any:
-        """The rows that are in no part, as a table like those of the parts."""
+    def scores_table(self) -> Any:
+        """The scores that are in no part, as a table like those of the parts."""
         return with_order(decode_dictionaries(to_table(self.recent.all)), self.parts.rows)
+
+
+def _behind(recent: Recent, branches: Sequence[Branch], earlier: Sequence[Branch]) -> list[Row]:
+    gone = set(map(id, recent.behind(earlier)))
+    return [row for row in recent.behind(branches) if id(row) not in gone]
+
+
+def _lines(rows: Sequence[Row]) -> str:
+    return "".join(json.dumps(to_row(row), allow_nan=False, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _has_pyarrow() -> bool:
+    return importlib.util.find_spec("pyarrow") is not None
 
 
 def begin(folder: Path, run: str) -> None:
@@ -198,39 +270,31 @@ def begin(folder: Path, run: str) -> None:
         if has_header(folder):
             return
         parts, content = snapshot(folder)
-        lines = read_jsonl_log(folder / "scores.jsonl", content, parts.taken).scores
+        lines = read_jsonl_log(folder / _SCORES, content, parts.taken).rows
         first = next(chain(parts.select({}), lines), None)
-        schema = SCHEMA if first is None else SCHEMA_OF_BRANCHES
         named = run or (first.run if first is not None else folder.resolve().name)
-        _make_lines(folder)
-        header = {"schema": schema, "identity": new_identity(), "run": named, "lines": True}
+        _touch(folder / _SCORES)
+        _touch(folder / _EVENTS)
+        header = {"schema": SCHEMA, "identity": uuid.uuid4().hex, "run": named, "lines": True}
         write_header(folder, {**header, "benchmarks": {}, "versions": {}})
     finally:
         lock.release()
 
 
-def _make_lines(folder: Path) -> None:
-    path = folder / "scores.jsonl"
+def _touch(path: Path) -> None:
     try:
         path.touch()
     except OSError as error:
         raise unwritable(path, error) from error
 
 
-def _need_lines(folder: Path, header: Mapping[str, Any]) -> None:
+def _need_files(folder: Path, header: Mapping[str, Any]) -> None:
     """A record's lines are there, be they none; of one of an older ontogeny, which made them late, nobody can tell."""
-    path = folder / "scores.jsonl"
-    if path.exists():
-        return
-    if header["lines"]:
+    needed = {_SCORES: header["lines"], _EVENTS: header["schema"] >= _SCHEMA_OF_EVENTS}
+    for name in (name for name, there in needed.items() if there and not (folder / name).exists()):
         raise RecordError(
-            f"{path} is missing, which has the rows of this record; restore the file from a copy. Only if it held no "
-            "rows, make an empty file of that name"
+            f"{folder / name} is missing, which has the rows of this record; restore the file from a copy. Only if it "
+            "held no rows, make an empty file of that name"
         )
-    if header["benchmarks"]:
-        warn(f"{path} is missing: no probe was written yet, or the file was lost")
-
-
-def new_identity() -> str:
-    """What tells a run from all others."""
-    return uuid.uuid4().hex
+    if header["benchmarks"] and not (folder / _SCORES).exists():
+        warn(f"{folder / _SCORES} is missing: no probe was written yet, or the file was lost")

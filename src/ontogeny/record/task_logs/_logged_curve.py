@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ontogeny._arrays import Numbers
+from ontogeny._display import one_line
 from ontogeny.errors import DataError
 from ontogeny.record.task_logs._task_rows import Logged, belongs, more_than_once_an_epoch, plain
 from ontogeny.record.task_logs.log import Log, is_ours, no_column, number, row_numbers
@@ -35,6 +36,8 @@ class LoggedCurve:
     values: Numbers
     source: str
     notes: tuple[str, ...] = ()
+
+    __repr__ = one_line
 
 
 class _Cell(NamedTuple):

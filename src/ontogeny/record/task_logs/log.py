@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ontogeny._display import one_line
 from ontogeny.errors import DataError, nearest
 from ontogeny.record.task_logs._task_rows import Logged, TrainerKind
 
@@ -39,6 +40,8 @@ class Log:
     writer: TrainerKind | None = None
     source: str = ""
     repeats: bool = True
+
+    __repr__ = one_line
 
     @property
     def columns(self) -> list[str]:

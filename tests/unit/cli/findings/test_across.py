@@ -28,7 +28,7 @@ def record(
     folder, name, *, level, modality="image", benchmark="b", chance=0.05, task=True, metrics=("cka-linear-debiased",)
 ):
     """Two steps of a model; at the last every layer b has `level` above chance and layer a less."""
-    made = Record.open(folder / name, create=True)
+    made = Record(folder / name, create=True)
     made.describe(benchmark, {"fingerprint": "f", "modality": modality})
     made.note("parameters", int(1e6 * (1 + level**2)))
     same = {"run": made.run, "benchmark": benchmark, "fingerprint": "f"}
@@ -168,10 +168,10 @@ def test_records_that_cannot_be_models_are_refused(tmp_path):
     bare = record(tmp_path, "bare", level=0.1, task=False)
     with pytest.raises(DataError, match="no record has a task at its last step; performance is needed"):
         models_of_records([bare])
-    empty = Record.open(tmp_path / "empty", create=True)
+    empty = Record(tmp_path / "empty", create=True)
     with pytest.raises(DataError, match="empty holds no alignment score; the first probe writes some"):
         models_of_records([empty])
-    one, other = record(tmp_path, "one", level=0.1), Record.open(tmp_path / "other", create=True)
+    one, other = record(tmp_path, "one", level=0.1), Record(tmp_path / "other", create=True)
     kept = [s for s in one.select() if s.kind != "alignment"]
     moved = [
         Score(**{n: getattr(s, n) for n in s.__slots__} | {"roi": f"x{s.roi}"}) for s in one.select(kind="alignment")
@@ -183,7 +183,7 @@ def test_records_that_cannot_be_models_are_refused(tmp_path):
 
 
 def test_records_without_chance_are_models_only_if_raw_is_said(records, tmp_path, capsys):
-    made = Record.open(tmp_path / "unknown", create=True)
+    made = Record(tmp_path / "unknown", create=True)
     made.describe("b", {"fingerprint": "f", "modality": "image"})
     made.append(
         Score(**{n: getattr(s, n) for n in s.__slots__} | {"run": made.run, "chance": None})

@@ -17,7 +17,7 @@ ROIS = ("V1", "V2", "V4", "IT")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Three subjects, four ROIs, five layers, 16 steps: layer and ROI go together, early ones rise first."""
-    record = Record.open(tmp_path_factory.mktemp("run"), create=True)
+    record = Record(tmp_path_factory.mktemp("run"), create=True)
     record.describe("planted", {"fingerprint": "f", "modality": "image"})
     rng = np.random.default_rng(0)
     steps = [0, *np.logspace(0, 4, 15).round().astype(int).tolist()]

@@ -251,7 +251,7 @@ def test_a_folder_is_taken_where_a_name_is(text_benchmark, tmp_path, monkeypatch
         load("other/place")
     monitor = ontogeny.watch("mine", record=tmp_path / "record", tokenizer=tokenizer)
     monitor(tiny_gpt(), 0)
-    record = ontogeny.Record.open(tmp_path / "record")
+    record = ontogeny.Record(tmp_path / "record")
     assert {row.fingerprint for row in record.scores if row.kind == "alignment"} == {text_benchmark.fingerprint()}
     from ontogeny.cli import main
 

@@ -632,7 +632,7 @@ def test_a_real_subject_goes_the_whole_way_by_the_command_line(tmp_path, monkeyp
         [[t == u for u in sorted(set(texts))] for t in benchmark.stimuli.inputs], dtype=torch.float64
     )
     features = Features(stimulus_ids=benchmark.stimuli.ids, values={Site("category", "mean"): told}, refused={})
-    record = Record.open("run", create=True, run="run")
+    record = Record("run", create=True, run="run")
     record.describe(benchmark.name, benchmark.describe(benchmark.fingerprint()))
     record.append(benchmark.score(features, run="run", step=0))
     assert main(["map", "run", "--space", "haxby", "--out", "map.nii.gz"]) == 0
