@@ -1,7 +1,8 @@
-"""Addresses: "module:attribute", so that YAML and the command line can name an object."""
+"""Addresses: "module:attribute" or "module:Class(option=1)", so that YAML and the command line can name an object."""
 
 from __future__ import annotations
 
+import ast
 import importlib
 import sys
 from typing import Any
@@ -14,14 +15,22 @@ __all__ = ["import_from_string"]
 def import_from_string(address: Any) -> Any:
     """The object at "module:attribute", looked for in the current folder too; anything but a text is given back.
 
+    "module:Class(option=1)" calls what is found with these options, which are plain values.
+
     Raises:
-        ConfigError: no such module or attribute, or one that cannot be imported.
+        ConfigError: no such module or attribute, one that cannot be imported, or one that refuses its options.
+
+    Example:
+        >>> import_from_string("fractions:Fraction(1, denominator=3)")
+        Fraction(1, 3)
     """
     if not isinstance(address, str):
         return address
     module, _, attribute = address.partition(":")
     if not module or not attribute:
         raise ConfigError(f"expected module:attribute, got {address!r}")
+    if "(" in attribute:
+        return _called(address, *attribute.split("(", 1))
     sys.path.insert(0, "")
     try:
         found: Any = importlib.import_module(module)
@@ -37,3 +46,22 @@ def import_from_string(address: Any) -> Any:
             raise ConfigError(f"cannot load {address!r}: {module!r} has no {attribute!r}. {nearest(part, dir(found))}")
         found = getattr(found, part)
     return found
+
+
+def _called(address: str, attribute: str, options: str) -> Any:
+    """What is at the address without its options, called with them."""
+    found = import_from_string(address.partition("(")[0])
+    try:
+        call = ast.parse(f"called({options}", mode="eval").body
+        if not isinstance(call, ast.Call):
+            raise ValueError("expected one call")
+        given = [ast.literal_eval(value) for value in call.args]
+        named = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
+    except (SyntaxError, ValueError) as error:
+        raise ConfigError(
+            f"cannot read the options of {address!r}: {error}; expected plain values, {attribute}(option=1, name='a')"
+        ) from error
+    try:
+        return found(*given, **named)
+    except Exception as error:
+        raise ConfigError(f"{address!r} refuses its options: {type(error).__name__}: {error}") from error

@@ -17,8 +17,6 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
-from tqdm import tqdm
-
 __all__ = ["has_to_pass", "printable", "say", "warn"]
 
 _LOG = logging.getLogger("ontogeny")
@@ -53,6 +51,8 @@ def say(text: str, *, log: bool = False) -> None:
     """
     if sys.stderr is not None:
         with suppress(Exception):
+            from tqdm import tqdm
+
             tqdm.write(f"ontogeny: {printable(text)}", file=sys.stderr)
     if log:
         with suppress(Exception):

@@ -11,7 +11,6 @@ name.
 
 from __future__ import annotations
 
-import argparse
 import ast
 import importlib
 import inspect
@@ -27,8 +26,10 @@ from typing import Any
 
 import pytest
 import yaml
+from cyclopts import CycloptsError
 
-from ontogeny.cli import main
+from ontogeny.cli import main, parse
+from ontogeny.errors import OntogenyError
 
 ROOT = Path(__file__).resolve().parents[2]
 LANGUAGES = ("python", "sh", "yaml", "text")
@@ -182,27 +183,14 @@ def _ontogeny(words: list[str], block: Block) -> None:
         assert code == 0, f"{block.where}: {' '.join(words)}: exit code {code}"
 
 
-class _ParsedError(Exception):
-    pass
-
-
 def parsed(words: list[str], where: str) -> None:
-    """The command line takes these words; nothing is run."""
-    original = argparse.ArgumentParser.parse_args
-
-    def stop(self: argparse.ArgumentParser, args: Any = None, namespace: Any = None) -> Any:
-        original(self, args, namespace)
-        raise _ParsedError
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(argparse.ArgumentParser, "parse_args", stop)
-        try:
-            main(words)
-        except _ParsedError:
-            return
-        except SystemExit as error:
-            raise AssertionError(f"{where}: ontogeny {' '.join(words)} is not understood") from error
-    raise AssertionError(f"{where}: ontogeny {' '.join(words)} was not parsed")
+    """The command line takes these words, and the files of this project that they name; nothing is run."""
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(ROOT)
+            parse(words)
+    except (CycloptsError, OntogenyError) as error:
+        raise AssertionError(f"{where}: ontogeny {' '.join(words)} is not understood: {error}") from error
 
 
 def _make(words: list[str], block: Block) -> None:

@@ -7,6 +7,7 @@ import shutil
 import warnings
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.helpers.models import TinyCNN, transform
@@ -123,6 +124,36 @@ def test_other_weights_at_a_later_step_supersede_and_nothing_is_deleted(image_be
     with pytest.warns(UserWarning, match="went on differently: step 1 has other weights now"):
         assert second(model, 1)
     assert (tmp_path / "r" / "scores.jsonl").read_text().startswith(before)
+
+
+def seeded(seed):
+    torch.manual_seed(seed)
+    return TinyCNN()
+
+
+def test_a_second_loop_with_the_same_monitor_is_another_run(image_benchmark, tmp_path):
+    monitor = watch(image_benchmark, record=tmp_path / "r", transform=transform, schedule="every:1", controls=False)
+    for step in range(2):
+        monitor(seeded(1), step)
+    before = (tmp_path / "r" / "scores.jsonl").read_text()
+    with pytest.raises(RecordError, match="holds step 0, of other weights"):
+        monitor(seeded(2), 0)
+    assert (tmp_path / "r" / "scores.jsonl").read_text() == before
+
+
+def test_a_loop_that_goes_back_to_its_own_weights_goes_on(image_benchmark, tmp_path):
+    """Also to a step that was not probed, of which nothing is known: training does not end for that."""
+    monitor = watch(image_benchmark, record=tmp_path / "r", transform=transform, schedule="every:2", controls=False)
+    for step in range(5):
+        monitor(seeded(step), step)
+    monitor(seeded(3), 3)
+    with pytest.warns(UserWarning, match="resumed at step 3 and went on differently: step 4 has other weights now"):
+        monitor(seeded(9), 4)
+    monitor(seeded(2), 2)
+    monitor(seeded(10), 6)
+    record = Record(tmp_path / "r")
+    assert [row.step for row in record.events(kind="probe")] == [0, 2, 4, 6]
+    assert len(record.branches) == 1
 
 
 def test_a_newer_schema_is_refused(tmp_path):

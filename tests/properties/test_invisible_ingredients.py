@@ -39,6 +39,10 @@ _COMPOSED = [n for n, i in INGREDIENTS.items() if not i.may_refuse]
 _REFUSED = [n for n, i in INGREDIENTS.items() if i.may_refuse]
 
 # What the first forward pass makes is the same whoever asks for it: the comparer alone can see that it was made early.
+_ELSEWHERE = (
+    "variable-of-another-module",
+    "imported-in-forward",
+)  # where the comparer does not look; training shows it
 _MADE_ONCE = ("backward-hook", "lazy-linear", "child-made-late", "cached-property")
 
 
@@ -46,9 +50,8 @@ def read(model, names, probe=None):
     """Probe; a model with state that cannot be put back may be refused, by the names of module and attribute."""
     try:
         features = (probe or probe_of(model, names))(model)
-        assert (
-            features.values or "TorchScript" in str(features.refused) or "depend on what else" in str(features.refused)
-        )
+        may = ("TorchScript", "depend on what else", "broke in the middle")
+        assert features.values or any(why in str(features.refused) for why in may)
     except NotYetError:
         assert "lazy-linear" in names
         return False
@@ -95,6 +98,11 @@ def train_and_compare(names, seed, act=None, look=(0, 3)):
 
     steps = max(look)
     same(train_plain(names, seed, steps=steps), train_plain(names, seed, between, steps=steps), names)
+
+
+def fits_any_batch(names):
+    """Else what it carries from training fits no batch of another size, and a probe may fail on it by name."""
+    return all(INGREDIENTS[n].any_batch for n in names)
 
 
 def same(bare, watched, names):
@@ -155,7 +163,7 @@ def test_a_careless_reader_is_seen(name):
         found.extend(differences(before, snapshot(model)))
 
     with_reader = train_plain([name], 0, careless)
-    assert found
+    assert found or name in _ELSEWHERE
     if name in _MADE_ONCE:
         return
     with pytest.raises(AssertionError):
@@ -194,22 +202,22 @@ def test_compositions_in_plain_loops(seed):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(SETUPS // 16 if MANY else 5))
 def test_compositions_in_lightning(seed, tmp_path):
-    names = draw(10_000 + seed)
+    names = [name for name in draw(10_000 + seed) if name != "lazy-linear"]
     bare = train_lightning(names, seed, [])
     callback = watching(LightningCallback, names, "net.", tmp_path)
     watched = train_lightning(names, seed, [callback])
-    assert probed(callback) == 7
+    assert probed(callback) == 7 or not fits_any_batch(names)
     same(bare, watched, names)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(SETUPS // 16 if MANY else 5))
 def test_compositions_in_transformers(seed, tmp_path):
-    names = draw(20_000 + seed)
+    names = [name for name in draw(20_000 + seed) if name != "lazy-linear"]  # which this Trainer cannot train
     bare = train_transformers(names, seed, [], tmp_path)
     callback = watching(TransformersCallback, names, "", tmp_path)
     watched = train_transformers(names, seed, [callback], tmp_path)
-    assert probed(callback) == 6
+    assert probed(callback) == 6 or not fits_any_batch(names)
     same(bare, watched, names)
 
 

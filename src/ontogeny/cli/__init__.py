@@ -1,36 +1,42 @@
-"""The command line: one file a verb, each with `add_parser`.
-
-ontogeny demo      train two small models, watched, and write the report
-ontogeny doctor    what would be read, does it fit, what does it cost
-ontogeny data      list, get, build, show, verify and export data sets
-ontogeny record    what a record holds, questions to it, compaction
-ontogeny report    pictures and one offline page from a record
-ontogeny map       scores of a record back in the brain
-ontogeny lag       which moves first, alignment or performance
-ontogeny findings  the study's other questions: better models, modalities, regions, depth, scale, when
-ontogeny replay    score a series of saved checkpoints
-ontogeny wandb     charts, pages and records on Weights & Biases
-"""
+"""The command line: one file per verb, a function with a typed signature, imported when it is called."""
 
 from __future__ import annotations
 
-import argparse
+import logging
 import os
 import select
 import sys
-from collections.abc import Sequence
-from contextlib import redirect_stdout
-from typing import Any, cast
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+from cyclopts import App, CycloptsError, Group, Parameter, UnknownCommandError, UnusedCliTokensError
 
 from ontogeny import __version__
 from ontogeny._messages import printable
-from ontogeny.cli import brain_map, data, demo, doctor, findings, lag, record, replay, report, wandb
-from ontogeny.cli._plain_output import PlainOutput
-from ontogeny.errors import OntogenyError
+from ontogeny._messages import say as remark
+from ontogeny.cli._output import PlainOutput
+from ontogeny.errors import OntogenyError, nearest
 
-__all__ = ["main"]
+__all__ = ["main", "parse"]
 
-_EPILOG = """\
+_VERBS = {
+    "demo": ("demo:demo", "Train two small models, watched, and write the report (a few minutes)."),
+    "doctor": ("doctor:doctor", "What would be read, does it fit, what does it cost."),
+    "data": ("data:app", "List, get, build, show, verify and export data sets."),
+    "replay": ("replay:replay", "Score a series of saved checkpoints."),
+    "record": ("record:app", "What a record holds, and questions to it."),
+    "report": ("report:report", "Pictures and one offline page from a record."),
+    "map": ("brain_map:brain_map", "Scores of a record back in the brain."),
+    "lag": ("lag:lag", "Which moves first, alignment or performance."),
+    "findings": ("findings:app", "Better models, modalities, regions, depth, scale, when."),
+    "wandb": ("wandb:app", "Charts, pages and records on Weights & Biases."),
+}
+_EXAMPLES = """\
 start here:
   ontogeny demo                          two small models, a few minutes, a page to look at
   ontogeny data list                     which brain data are here
@@ -47,24 +53,179 @@ in a training script:
   from ontogeny.callbacks.lightning import AlignmentCallback      # or .transformers
   trainer = L.Trainer(callbacks=[AlignmentCallback("kriegeskorte2008", transform=tf, record="runs/a")])
 """
-
-
+_OLD_SPELLINGS = {("findings",): ("--rois", "--roi"), ("data", "get"): ("--to", "--out")}
+_EVERYWHERE = Group("With every verb")
 _PIPE_CLOSED = 141  # what a shell says of a program that SIGPIPE ended
+_INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """What a command line asks for: a verb with its arguments, and how much is said beside its answer."""
+
+    run: partial[Any]
+    quiet: bool = False
+    verbose: bool = False
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; an error of ours is one clear line and exit code 2.
+    """Run one command; an error is one clear line and exit code 2.
 
     Where nobody reads on (`ontogeny data list | head -1`), it ends without a word, exit code 141.
     """
+    words = list(sys.argv[1:] if argv is None else argv)
     try:
-        code = _run(argv)
+        code = _run(words)
         sys.stdout.flush()
-    except BrokenPipeError:
-        if not _is_closed():
-            raise
-        return _PIPE_CLOSED
+    except BrokenPipeError as error:
+        return _PIPE_CLOSED if _is_closed() else _refused(words, error)
     return code
+
+
+def _run(words: list[str]) -> int:
+    verbose = False
+    try:
+        call = parse(words)
+        verbose = call.verbose
+        with redirect_stdout(cast("Any", PlainOutput(sys.stdout))), _loudness(call):
+            return int(call.run() or 0)
+    except BrokenPipeError:
+        raise
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+        return _INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - whatever happens is one line; -v shows where
+        return _refused(words, error, verbose=verbose)
+
+
+def parse(words: Sequence[str]) -> Call:
+    """The call that a command line asks for; help is printed at once.
+
+    Raises:
+        CycloptsError: it asks for nothing that there is.
+    """
+    app = _app(_verb(words))
+    how = {"exit_on_error": False, "print_error": False, "console": _console(words)}
+    command, bound, _ = app.meta.parse_args(_respelled(words), **how)
+    call = command(*bound.args, **bound.kwargs)
+    return call if isinstance(call, Call) else Call(run=partial(int))
+
+
+def _app(verb: str | None) -> App:
+    """All verbs; the one that is called speaks for itself, of the others no more than a line is needed."""
+    app = App(
+        name="ontogeny",
+        version=f"ontogeny {__version__}",
+        help="Watch a model become brain-like while it trains.",
+        help_epilogue=None if verb else _EXAMPLES,
+        help_format="plaintext",
+        default_parameter=Parameter(negative=(), show_default=_shown, allow_repeating=True),
+    )
+    for name, (place, about) in _VERBS.items():
+        app.command(f"ontogeny.cli.{place}", name=name, help=None if name == verb else about)
+
+    @app.meta.default
+    def common(
+        *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+        config: Annotated[Path | None, Parameter(group=_EVERYWHERE)] = None,
+        quiet: Annotated[bool, Parameter(alias="-q", group=_EVERYWHERE)] = False,
+        verbose: Annotated[bool, Parameter(alias="-v", group=_EVERYWHERE)] = False,
+    ) -> Call:
+        """What every verb takes.
+
+        Args:
+            tokens: the verb and its words.
+            config: YAML file whose keys are the names of the verb's options, with _ for -; the command line wins.
+            quiet: nothing but the answer and errors: no progress, no warnings.
+            verbose: what is done, and where an error came from.
+        """
+        if config is not None:
+            from ontogeny.cli._yaml_config import YamlConfig
+
+            app.config = (YamlConfig(config),)
+        command, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=False)
+        return Call(run=partial(command, *bound.args, **bound.kwargs), quiet=quiet, verbose=verbose)
+
+    return app
+
+
+def _verb(words: Sequence[str]) -> str:
+    return next((word for word in words if word in _VERBS), "")
+
+
+def _shown(default: Any) -> str | None:
+    """What the help says of a default; nothing where the option is simply absent."""
+    if default in (None, "", ()) or default is False:
+        return None
+    return " ".join(default) if isinstance(default, tuple) else str(default)
+
+
+def _console(words: Sequence[str]) -> Any:
+    """Where help goes, as wide as the examples are where it goes into a file; rich is imported for help alone."""
+    if sys.stdout.isatty() or (_verb(words) and not {"-h", "--help"} & set(words)):
+        return None
+    from rich.console import Console
+
+    return Console(width=120)
+
+
+def _respelled(words: Sequence[str]) -> list[str]:
+    """Spellings of the last release, which work for one more."""
+    asked = tuple(word for word in words if not word.startswith("-"))
+    out = list(words)
+    for verbs, (old, new) in _OLD_SPELLINGS.items():
+        if asked[: len(verbs)] != verbs:
+            continue
+        for place, word in enumerate(out):
+            if word.partition("=")[0] == old:
+                out[place] = new + word.removeprefix(old)
+                remark(
+                    f"warning: {old} of ontogeny {' '.join(verbs)} is now {new}; the old name goes in the next release"
+                )
+    return out
+
+
+@contextmanager
+def _loudness(call: Call) -> Iterator[None]:
+    """-q: standard error goes nowhere, but for an error. -v: what other libraries log is shown."""
+    handler = logging.StreamHandler()
+    handler.addFilter(lambda record: record.name != "ontogeny")  # its lines are shown in any case
+    root, level = logging.getLogger(), logging.getLogger().level
+    with ExitStack() as stack:
+        if call.quiet:
+            stack.enter_context(redirect_stderr(stack.enter_context(Path(os.devnull).open("w"))))
+        if call.verbose:
+            stack.callback(root.removeHandler, handler)
+            stack.callback(root.setLevel, level)
+            root.addHandler(handler)
+            root.setLevel(logging.INFO)
+        yield
+
+
+def _refused(words: Sequence[str], error: Exception, *, verbose: bool = False) -> int:
+    """One line of what went wrong, in the words of the command line."""
+    verb = _verb(words)
+    command = f"ontogeny {verb}".rstrip()
+    if isinstance(error, CycloptsError):
+        error.verbose = False
+        unknown = isinstance(error, UnknownCommandError) and not verb
+        more = f"takes no further words: {' '.join(error.unused_tokens or ())}."
+        text = more if isinstance(error, UnusedCliTokensError) else str(error)
+        said = _no_verb(words) if unknown else f"{text} See `{command} --help`"
+    elif isinstance(error, OntogenyError | OSError):
+        said = str(error)
+    else:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        said = f"{type(error).__name__}: {error} ({Path(where.filename).name}, line {where.lineno}; all of it with -v)"
+    if verbose:
+        traceback.print_exception(error)
+    sys.stderr.write(f"{command}: {' '.join(line.strip() for line in printable(said).splitlines())}\n")
+    return 2
+
+
+def _no_verb(words: Sequence[str]) -> str:
+    word = next((word for word in words if not word.startswith("-")), "")
+    return f"there is no command {word!r}. {nearest(word, _VERBS)}"
 
 
 def _is_closed() -> bool:
@@ -75,23 +236,3 @@ def _is_closed() -> bool:
         return False
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return True
-
-
-def _run(argv: Sequence[str] | None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="ontogeny",
-        description="Watch a model become brain-like while it trains.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"ontogeny {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for verb in (demo, doctor, data, replay, record, report, brain_map, lag, findings, wandb):
-        verb.add_parser(commands)
-    arguments = parser.parse_args(argv)
-    try:
-        with redirect_stdout(cast("Any", PlainOutput(sys.stdout))):
-            return int(arguments.run(arguments) or 0)
-    except OntogenyError as error:
-        sys.stderr.write(f"ontogeny {arguments.command}: {printable(str(error))}\n")
-        return 2

@@ -1,24 +1,30 @@
-"""`ontogeny data list | get | build | atlas | show | verify | export`; see `folder` for a benchmark of your own."""
+"""`ontogeny data list | get | build | atlas | show | verify | export`."""
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from ontogeny.cli._benchmark_folder import add_build, add_export, show_folder, verify_here
-from ontogeny.cli._image_options import add_atlas
-from ontogeny.datasets import SOURCES, Source, cache_folder, data_folders, find_source, is_here
-from ontogeny.datasets.data_paths import check_file, locate, place
+from cyclopts import App, Parameter
+
+from ontogeny.cli._build import build
+from ontogeny.cli._image_options import atlas
+from ontogeny.cli._output import print_json, print_table, say
+from ontogeny.cli._vocabulary import AsJson, Out
+from ontogeny.datasets.data_paths import cache_folder, check_file, data_folders, is_here, locate, place
 from ontogeny.datasets.manual_datasets import ELSEWHERE, Elsewhere, folder_of
+from ontogeny.datasets.pinned_datasets import SOURCES, PinnedFile, Source, find_source
 from ontogeny.errors import ChecksumError, DatasetNotFoundError
-from ontogeny.record import Score
 
-__all__ = ["add_parser"]
+if TYPE_CHECKING:
+    from ontogeny.record import Score
 
-_ABOUT = """\
+__all__ = ["app"]
+
+app = App(
+    name="data",
+    help="""\
 Brain data and training samples by name.
 
 Files are looked for in the folder that the environment variable ONTOGENY_DATA names (only read, never written), then in
@@ -33,46 +39,128 @@ the user's cache folder. Simulated worlds are part of the package and need no fi
   ontogeny data export my-benchmark OUT --to datasets | rsatoolbox | xarray
 
 show, verify and export take a folder too.
-"""
-_GET = """\
-Download a data set from its pinned public address. A download that was cut goes on where it stopped; every file is
-checked by size and sha256 before it gets its name. Prints whom to cite and the terms of use. Of a set that you get
-yourself it says where, and ends with exit code 2 as long as it is not here.
-"""
-_SHOW = "What a data set holds and how it was made: counts, subjects, ROIs, ceilings, folds, licence, citation."
-_VERIFY = (
-    "Hash the files on this machine again and compare them with the pinned sha256; of a benchmark folder also read "
-    "everything: ids, NaN, constant voxels, ROIs, folds. Exit code 2 if something is wrong."
+""",
 )
+Name = Annotated[str, Parameter(help="see `ontogeny data list`, or a benchmark folder")]
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add the verb."""
-    shape = argparse.RawDescriptionHelpFormatter
-    parser = subparsers.add_parser(
-        "data", help="list, get, build, show, verify and export data sets", description=_ABOUT, formatter_class=shape
-    )
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    listing = verbs.add_parser("list", help="what there is, and where it was found")
-    listing.set_defaults(run=_list)
-    get = verbs.add_parser("get", help="download, resumed and checked", description=_GET, formatter_class=shape)
-    get.add_argument("name", help="see `ontogeny data list`")
-    get.add_argument("--to", type=Path, default=None, help="data folder to write to (default: the cache folder)")
-    get.set_defaults(run=_get)
-    add_build(verbs)
-    add_atlas(verbs)
-    show = verbs.add_parser("show", help="what it holds, how it was made, whom to cite", description=_SHOW)
-    show.add_argument("name", help="see `ontogeny data list`, or a benchmark folder")
-    show.set_defaults(run=_show)
-    verify = verbs.add_parser("verify", help="compare the bytes with the pinned ones", description=_VERIFY)
-    verify.add_argument("name", help="see `ontogeny data list`, or a benchmark folder")
-    verify.set_defaults(run=_verify)
-    add_export(verbs)
+def listing(*, as_json: AsJson = False) -> None:
+    """What there is, and where it was found."""
+    rows = [(s.name, s.kind, _state(s), s.title) for s in SOURCES]
+    rows += [(e.name, "benchmark", _place(e), e.title) for e in ELSEWHERE]
+    if as_json:
+        print_json([dict(zip(("name", "kind", "where", "what"), row, strict=True)) for row in rows])
+        return
+    print_table([("NAME", "KIND", "WHERE", "WHAT"), *rows])
+    say(f"\nlooked in {', then '.join(str(folder) for folder in data_folders())}")
 
 
-def _say(text: str = "") -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+def get(name: str, /, *, out: Out = None) -> int:
+    """Download, resumed and checked.
+
+    Download a data set from its pinned public address. A download that was cut goes on where it stopped; every file is
+    checked by size and sha256 before it gets its name. Prints whom to cite and the terms of use. Of a set that you get
+    yourself it says where, and ends with exit code 2 as long as it is not here.
+
+      ontogeny data get kriegeskorte2008
+
+    Args:
+        name: see `ontogeny data list`.
+        out: data folder to write to; the cache folder where not given.
+    """
+    from ontogeny.datasets.download import download
+
+    if one := _elsewhere(name):
+        _explain(one)
+        return 2 if _found(one) is None else 0
+    source = find_source(name)
+    if source.simulated:
+        say(f"{source.name} is simulated and part of the package; there is nothing to get.")
+        return 0
+    for file in source.files:
+        here = locate(file)
+        if here is not None and out is None:
+            check_file(here, file)
+            say(f"already here, sha256 is right: {here}")
+        elif file.address is None:
+            raise DatasetNotFoundError(
+                f"{file.path} is a sample that has no public file, so it cannot be downloaded; in its place use "
+                f"{source.stand_in}. Source: {source.citation}"
+            )
+        else:
+            say(f"{file.address}  ({file.size / 1e6:.1f} MB)")
+            say(f"wrote {download(file, out or cache_folder())}, sha256 is right")
+    if out is not None:
+        say(f"to use this folder: export ONTOGENY_DATA={out.resolve()}")
+    _terms(source)
+    return 0
+
+
+def show(name: Name, /) -> None:
+    """What it holds, how it was made, whom to cite.
+
+    Counts, subjects, ROIs, ceilings, folds, licence, citation.
+
+      ontogeny data show tuckute2024
+    """
+    if _is_folder(name):
+        from ontogeny.cli._benchmark_folder import show_folder
+
+        return show_folder(Path(name))
+    if one := _elsewhere(name):
+        return _explain(one)
+    source = find_source(name)
+    say(f"{source.name}: {source.title}")
+    say(source.about)
+    say()
+    if source.kind == "benchmark" and is_here(source):
+        _show_benchmark(source.name)
+    for file in source.files:
+        path = locate(file)
+        say(f"file         {file.path}, {file.size} bytes, {'not here' if path is None else path}")
+    say(f"state        {_state(source)}")
+    return _terms(source)
+
+
+def verify(name: Name, /) -> int:
+    """Compare the bytes with the pinned ones.
+
+    Hash the files on this machine again and compare them with the pinned sha256; of a benchmark folder also read
+    everything: ids, NaN, constant voxels, ROIs, folds. Exit code 2 if something is wrong.
+
+      ontogeny data verify tuckute2024
+    """
+    if _is_folder(name):
+        from ontogeny.cli._benchmark_folder import verify_here
+
+        return verify_here(Path(name))
+    if one := _elsewhere(name):
+        say(f"{folder_of(one.name)}: no bytes of {one.name} are pinned; its reader checks what it reads.")
+        return 0
+    source = find_source(name)
+    if source.simulated:
+        say(f"{source.name} is simulated: no files, nothing to verify.")
+        return 0
+    wrong = [file for file in source.files if not _is_right(file)]
+    return 2 if wrong else 0
+
+
+def export(name: Name, out: Path, /, *, to: Literal["datasets", "rsatoolbox", "xarray"]) -> None:
+    """A benchmark -> other libraries' layouts.
+
+      datasets    OUT/: Parquet and a dataset card, as the Hugging Face hub lays them out. It is a benchmark folder too.
+      rsatoolbox   OUT/: one .h5 a subject (Dataset), and rdms.h5 (RDMs) where there are geometries
+      xarray       OUT/: one .nc a subject, dimensions presentation x neuroid as in Brain-Score
+
+    Args:
+        name: a benchmark folder, or a name (see `ontogeny data list`).
+        out: the folder to make.
+        to: layout.
+    """
+    from ontogeny.datasets import interchange
+
+    for path in interchange.export(name, out, to=to):
+        say(f"wrote {path}")
 
 
 def _is_folder(name: str) -> bool:
@@ -95,18 +183,6 @@ def _state(source: Source) -> str:
     return "found in " + ", ".join(dict.fromkeys(str(folder) for folder in found))
 
 
-def _list(arguments: argparse.Namespace) -> int:
-    del arguments
-    rows = [("NAME", "KIND", "WHERE", "WHAT")]
-    rows += [(s.name, s.kind, _state(s), s.title) for s in SOURCES]
-    rows += [(e.name, "benchmark", _place(e), e.title) for e in ELSEWHERE]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    for row in rows:
-        _say("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]))
-    _say(f"\nlooked in {', then '.join(str(folder) for folder in data_folders())}")
-    return 0
-
-
 def _place(one: Elsewhere) -> str:
     found = _found(one)
     return f"you get it: ontogeny data get {one.name} says how" if found is None else f"found in {found}"
@@ -119,69 +195,19 @@ def _found(one: Elsewhere) -> Path | None:
 def _explain(one: Elsewhere) -> None:
     """Where a set lies that this package does not download."""
     found = _found(one)
-    _say(f"{one.name}: {one.title}")
-    _say("You get it yourself; nothing was downloaded." if found is None else f"found in     {found}")
+    say(f"{one.name}: {one.title}")
+    say("You get it yourself; nothing was downloaded." if found is None else f"found in     {found}")
     for what in ("address", "size", "layout"):
-        _say(f"{what:<12} {getattr(one, what)}")
+        say(f"{what:<12} {getattr(one, what)}")
     if found is None:
-        _say(f"put it into  {data_folders()[0] / one.name}")
-    _say(f"please cite  {one.citation}")
-    _say(f"terms        {one.terms}")
-
-
-def _get(arguments: argparse.Namespace) -> int:
-    from ontogeny.datasets.download import download
-
-    if one := _elsewhere(arguments.name):
-        _explain(one)
-        return 2 if _found(one) is None else 0
-    source = find_source(arguments.name)
-    if source.simulated:
-        _say(f"{source.name} is simulated and part of the package; there is nothing to get.")
-        return 0
-    for file in source.files:
-        here = locate(file)
-        if here is not None and arguments.to is None:
-            check_file(here, file)
-            _say(f"already here, sha256 is right: {here}")
-        elif file.address is None:
-            raise DatasetNotFoundError(
-                f"{file.path} is a sample that has no public file, so it cannot be downloaded; in its place use "
-                f"{source.stand_in}. Source: {source.citation}"
-            )
-        else:
-            _say(f"{file.address}  ({file.size / 1e6:.1f} MB)")
-            _say(f"wrote {download(file, arguments.to or cache_folder())}, sha256 is right")
-    if arguments.to is not None:
-        _say(f"to use this folder: export ONTOGENY_DATA={arguments.to.resolve()}")
-    _terms(source)
-    return 0
+        say(f"put it into  {data_folders()[0] / one.name}")
+    say(f"please cite  {one.citation}")
+    say(f"terms        {one.terms}")
 
 
 def _terms(source: Source) -> None:
-    _say(f"please cite  {source.citation}")
-    _say(f"terms        {source.licence}")
-
-
-def _show(arguments: argparse.Namespace) -> int:
-    if _is_folder(arguments.name):
-        show_folder(Path(arguments.name))
-        return 0
-    if one := _elsewhere(arguments.name):
-        _explain(one)
-        return 0
-    source = find_source(arguments.name)
-    _say(f"{source.name}: {source.title}")
-    _say(source.about)
-    _say()
-    if source.kind == "benchmark" and is_here(source):
-        _show_benchmark(source.name)
-    for file in source.files:
-        path = locate(file)
-        _say(f"file         {file.path}, {file.size} bytes, {'not here' if path is None else path}")
-    _say(f"state        {_state(source)}")
-    _terms(source)
-    return 0
+    say(f"please cite  {source.citation}")
+    say(f"terms        {source.licence}")
 
 
 def _show_benchmark(name: str) -> None:
@@ -191,13 +217,13 @@ def _show_benchmark(name: str) -> None:
     benchmark = load(name)
     prepared = benchmark.prepare()
     facts = benchmark.describe(prepared.fingerprint)
-    _say("\n".join(describe_benchmark(prepared)))
+    say("\n".join(describe_benchmark(prepared)))
     for key in ("version", "subjects", "rois", "folds", "ceiling_source"):
         value = facts[key]
-        _say(f"{key.replace('_', ' '):<12} {', '.join(value) if isinstance(value, list) else value}")
+        say(f"{key.replace('_', ' '):<12} {', '.join(value) if isinstance(value, list) else value}")
     for line in _ceilings([row for row in prepared.constants(run="", n_features=16) if row.kind == "baseline"]):
-        _say(line)
-    _say(f"how made     {benchmark.about}")
+        say(line)
+    say(f"how made     {benchmark.about}")
 
 
 def _ceilings(rows: Sequence[Score]) -> list[str]:
@@ -218,28 +244,20 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _verify(arguments: argparse.Namespace) -> int:
-    if _is_folder(arguments.name):
-        return verify_here(Path(arguments.name))
-    if one := _elsewhere(arguments.name):
-        _say(f"{folder_of(one.name)}: no bytes of {one.name} are pinned; its reader checks what it reads.")
-        return 0
-    source = find_source(arguments.name)
-    if source.simulated:
-        _say(f"{source.name} is simulated: no files, nothing to verify.")
-        return 0
-    wrong = 0
-    for file in source.files:
-        path = locate(file)
-        if path is None:
-            looked = " and ".join(str(place(folder, file)) for folder in data_folders())
-            _say(f"MISSING  {file.path}; looked at {looked}")
-            wrong += 1
-            continue
-        try:
-            check_file(path, file)
-            _say(f"right    {path}")
-        except ChecksumError as error:
-            _say(f"WRONG    {error}")
-            wrong += 1
-    return 2 if wrong else 0
+def _is_right(file: PinnedFile) -> bool:
+    path = locate(file)
+    if path is None:
+        say(f"MISSING  {file.path}; looked at {' and '.join(str(place(folder, file)) for folder in data_folders())}")
+        return False
+    try:
+        check_file(path, file)
+    except ChecksumError as error:
+        say(f"WRONG    {error}")
+        return False
+    say(f"right    {path}")
+    return True
+
+
+app.command(listing, name="list")
+for _verb in (get, show, verify, build, atlas, export):
+    app.command(_verb)

@@ -23,6 +23,9 @@ interchange/          to and from rsatoolbox, xarray (Brain-Score) and Hugging F
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from ontogeny.datasets.data_paths import (
     cache_folder,
     data_folders,
@@ -34,14 +37,12 @@ from ontogeny.datasets.pinned_datasets import (
     Source,
     find_source,
 )
-from ontogeny.datasets.registry import (
-    benchmark_names,
-    load,
-)
-from ontogeny.datasets.training_samples import (
-    training_images,
-    training_text,
-)
+
+if TYPE_CHECKING:
+    from ontogeny.datasets.registry import benchmark_names as benchmark_names
+    from ontogeny.datasets.registry import load as load
+    from ontogeny.datasets.training_samples import training_images as training_images
+    from ontogeny.datasets.training_samples import training_text as training_text
 
 __all__ = [
     "SOURCES",
@@ -56,3 +57,18 @@ __all__ = [
     "training_images",
     "training_text",
 ]
+
+_WHERE = {  # what needs torch, and is imported when it is first used: `ontogeny data list` does not
+    "benchmark_names": "registry",
+    "load": "registry",
+    "training_images": "training_samples",
+    "training_text": "training_samples",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
+    globals()[name] = value
+    return value

@@ -58,7 +58,7 @@ def depending(largest: Largest, read: ReadAgain) -> tuple[set[str], bool]:
         read: runs a batch, and gives what the layers give to an excerpt.
 
     Returns:
-        Names of the layers; and whether the model cannot read a stimulus alone, so that two were read together.
+        Names of the layers; and whether the model, or one of these layers, cannot read a stimulus alone.
 
     Raises:
         LeftBehindError: reading changes what cannot be put back.
@@ -77,6 +77,7 @@ def depending(largest: Largest, read: ReadAgain) -> tuple[set[str], bool]:
             read(again.few, again)
         for name, together in excerpt.outputs.items():
             apart = again.outputs.get(name)
+            cannot = cannot or apart is None
             if apart is None or not alike(together[place], apart[where]):
                 found.add(name)
     return found, cannot

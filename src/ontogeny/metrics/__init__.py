@@ -1,6 +1,7 @@
 """Metrics: features x targets -> one value for each ROI of each subject.
 
 ridge/          Ridge: cross-validated linear predictivity; UniqueVariance: what a layer adds   (voxels)
+encoding_models/ Encoding: any regressor of scikit-learn's kind          (voxels)
 rsa.py          RSA: dissimilarity matrices compared                    (voxels or geometry)
 cka.py          CKA: centred kernels compared                           (voxels or geometry)
 procrustes.py   Procrustes: shapes after the best rotation              (voxels or geometry)
@@ -32,6 +33,9 @@ from ontogeny.metrics.cca import (
 )
 from ontogeny.metrics.cka import (
     CKA,
+)
+from ontogeny.metrics.encoding_models.encoding import (
+    Encoding,
 )
 from ontogeny.metrics.folds import (
     Folds,
@@ -75,6 +79,7 @@ __all__ = [
     "RSA",
     "ArrayScore",
     "CycleKNN",
+    "Encoding",
     "Folds",
     "LayerGeometry",
     "Metric",

@@ -210,8 +210,8 @@ class Monitor:
         def visit() -> list[Row]:
             if self.session.recorder is not None:
                 self.session.recorder.cost.begin()
-            if step != self.session.last_step:
-                self.session.meet(model, step, self.ranks, optimizers)
+            if step != self.session.last_step and self.session.meet(model, step, self.ranks, optimizers):
+                self.session.last_step = None
             if step == self.session.last_step or not (force or self._waits or self._due(step)):
                 return self.flush() if self.runner.ready and self.ranks().size == 1 else []
             return self._visit(model, step, force=force, optimizers=optimizers)

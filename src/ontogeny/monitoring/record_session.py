@@ -74,6 +74,7 @@ class Session:
         """The next step is the first one of a training: its weights are the record's, if that knows the step."""
         self.last_step: int | None = None
         self._begun = False
+        self._reached = -1
         self._ahead: set[int] = set()
 
     def writer(self) -> Recorder:
@@ -103,7 +104,7 @@ class Session:
             raise RecordError("this monitor has no record yet: it is chosen when training starts")
         return self.recorder.record if self.recorder is not None else Record(self.folder)
 
-    def meet(self, model: nn.Module, step: int, asked: Callable[[], ProcessGroup], optimizers: Sequence[Any]) -> None:
+    def meet(self, model: nn.Module, step: int, asked: Callable[[], ProcessGroup], optimizers: Sequence[Any]) -> bool:
         """Compare weights where the record knows this step from before; every rank calls this at every step.
 
         Args:
@@ -112,24 +113,32 @@ class Session:
             asked: the ranks, asked for where there is something to compare.
             optimizers: of the model.
 
+        Returns:
+            Whether a training begins at this step.
+
         Raises:
             OtherRunError: at the first step of the session, they differ, or the record has rows of earlier steps and
-                not the weights of this one, or another process writes into it.
+                not the weights of this one, or another process writes into it. Steps that go back are another first
+                step: a second loop, or a run that was rolled back, to a step that need not have been noted.
         """
-        if self._begun and step not in self._ahead:
-            return
+        back, self._reached = step < self._reached, step
+        if self._begun and not back and step not in self._ahead:
+            return False
         ranks = asked()
-        if not self._begun:
-            text = ranks.once(lambda: self.writer().taken()) or self.other_run(model, step, ranks, optimizers)
+        if back or not self._begun:
+            known = not back or ranks.once(lambda: bool(self.writer().known_weights(step)))
+            text = ranks.once(lambda: self.writer().taken())
+            text = text or (self.other_run(model, step, ranks, optimizers) if known else "")
             if text:
                 raise OtherRunError(text)
             self._ahead = set(ranks.once(lambda: self.writer().begin(step)) or ())
             self._begun = True
-        else:
-            weights, _ = self._hashed(model, ranks, optimizers)
-            self._ahead.discard(step)
-            if ranks.once(lambda: self.writer().meet(step, weights)):
-                self._ahead.clear()
+            return True
+        weights, _ = self._hashed(model, ranks, optimizers)
+        self._ahead.discard(step)
+        if ranks.once(lambda: self.writer().meet(step, weights)):
+            self._ahead.clear()
+        return False
 
     def other_run(self, model: nn.Module, step: int, ranks: ProcessGroup, optimizers: Sequence[Any]) -> str:
         """Why these weights are another run's, or may be; "" where nothing says so; every rank asks."""

@@ -107,7 +107,7 @@ def best_by_group(ask: Ask, of: str, by: Sequence[str], where: Mapping[str, Any]
         ask: of `open_query`.
         of: the column that is compared.
         by: columns that make a group.
-        where: column -> the value that it must have.
+        where: column -> the value that it must have, or a list of such.
 
     Raises:
         RecordError: no such column; or another column of the key has several values, whose scores do not compare.
@@ -117,8 +117,9 @@ def best_by_group(ask: Ask, of: str, by: Sequence[str], where: Mapping[str, Any]
             raise RecordError(f"{name!r} is not one of the columns that name a score. {nearest(name, KEY)}")
     if of in by or not by:
         raise RecordError(f"groups are made of other columns than {of!r}, which is compared; got by={list(by)}")
-    values = list(where.values())
-    known = "value IS NOT NULL" + "".join(f' AND "{name}" = ?' for name in where)
+    wanted = {name: want if isinstance(want, list | tuple) else [want] for name, want in where.items()}
+    values = [value for several in wanted.values() for value in several]
+    known = "value IS NOT NULL" + "".join(f' AND "{n}" IN ({", ".join("?" * len(w))})' for n, w in wanted.items())
     single = [name for name in KEY if name not in (of, *by, "subject")]
     if single:
         seen = ask(f"SELECT DISTINCT {_listed(single)} FROM scores WHERE {known}", values)

@@ -276,7 +276,8 @@ class Record:
             of: the column that is compared, "layer".
             by: columns that make a group.
             memory: most that DuckDB may take.
-            **columns: what is asked for, e.g. metric="ridge-gcv"; `kind` is "alignment" where not said.
+            **columns: what is asked for, e.g. metric="ridge-gcv", roi=["V1", "V4"]; `kind` is "alignment" where not
+                said.
 
         Returns:
             A `pandas.DataFrame`, one row a group, sorted: `by`, `of`, its mean value, and n, the rows that this is a

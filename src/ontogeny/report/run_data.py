@@ -11,7 +11,8 @@ from ontogeny.record.curve_groups import CurveGroup, curve_groups
 
 __all__ = ["CHOICES", "MOST_SCORES", "RunFacts"]
 
-CHOICES = ("benchmark", "metric", "roi", "subject")
+CHOICES = ("benchmark", "metric", "roi", "layer", "pooling", "subject")
+_OF_LAYERS = ("layer", "pooling")  # baselines and controls have others
 MOST_SCORES = 1_000_000
 
 
@@ -71,8 +72,10 @@ def _scores(record: Record, only: dict[str, Sequence[str]]) -> Sequence[Score]:
             )
         return record.scores
     chosen = {name: list(names) for name, names in only.items()}
-    found = record.select(kind=["alignment", "baseline", "control"], **chosen)
+    beside = {name: names for name, names in chosen.items() if name not in _OF_LAYERS}
+    found = record.select(kind="alignment", **chosen)
     if not found:
         raise RecordError(f"record {record.folder} holds no score with {chosen}. {record.hint(chosen)}")
+    found += record.select(kind=["baseline", "control"], **beside)
     where = {"benchmark": chosen["benchmark"]} if "benchmark" in chosen else {}
     return [*record.select(kind="task"), *record.select(kind="confound", **where), *found]

@@ -62,7 +62,7 @@ def write_report(
     Args:
         path: a record's folder, or a folder of records.
         out: folder to write to; `path` itself where not given. Pictures go to its folder `figures`.
-        only: draw some curves alone: "benchmark", "metric", "roi" or "subject" -> names.
+        only: draw some curves alone: "benchmark", "metric", "roi", "layer", "pooling" or "subject" -> names.
         spaces: benchmark folders that were built from images: scores are shown in the brain too. A record does not
             need its benchmark to be read, so it does not know where the folder lies.
         progress: show a bar.

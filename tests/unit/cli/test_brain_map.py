@@ -175,6 +175,13 @@ def test_two_subjects_are_asked_for_one(lab, rng, capsys):
     (path,) = written(capsys, "--subject", "02", "--layer", "late", record="runs2", space="two")
     expected = value(made, step=STEPS[-1], layer="late", roi="V1", subject="02")
     np.testing.assert_allclose(nib.load(path).get_fdata()[images.labels() == 1], expected, rtol=1e-6)
+    each = written(capsys, "--subject", "01", "02", "--layer", "late", "--roi", "IT", record="runs2", space="two")
+    for subject, image in zip(("01", "02"), each, strict=True):
+        expected = value(made, step=STEPS[-1], layer="late", roi="IT", subject=subject)
+        np.testing.assert_allclose(nib.load(image).get_fdata()[images.labels() == 2], expected, rtol=1e-6)
+        assert np.isnan(nib.load(image).get_fdata()[images.labels() == 1]).all()
+    said = refused(capsys, "--subject", "01", "02", "--out", "map.nii.gz", record="runs2", space="two")
+    assert "--out names one image, and 2 maps are asked for" in said
     said = refused(capsys, "--subject", "03", record="runs2", space="two")
     assert "--subject '03' is not in this record. Did you mean '02' or '01'" in said
 

@@ -225,6 +225,14 @@ def test_a_text_beyond_the_context_is_named_and_truncation_helps():
     assert cut.values
 
 
+def test_one_text_beyond_the_context_is_found_by_the_rehearsal():
+    """The eight longest texts are read cut to one length, at which the model can read them."""
+    texts = [*(" ".join(["dog"] * n) for n in range(8, 16)), " ".join(["dog"] * 20)]
+    long = StimulusSet(name="l", modality="text", ids=tuple(f"s{i}" for i in range(9)), inputs=texts)
+    with pytest.raises(ProbeError, match=r"'s8'.*of 20 tokens.*'transformer.wpe' has 16 rows.*truncation="):
+        Probe(stimuli=long, reader=tokenizer, pooling="mean").rehearse(tiny_gpt())
+
+
 def test_a_token_beyond_the_vocabulary_says_that_the_tokenizer_is_another_models():
     with pytest.raises(
         ProbeError, match=r"'transformer.wte' has 16 rows, and row 99 .* Pass the tokenizer that the model"

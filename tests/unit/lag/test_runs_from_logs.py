@@ -56,6 +56,12 @@ def test_rows_that_complete_each_other_are_joined_by_their_step(tmp_path, kind):
     assert (run.averaged, run.higher_is_better, run.notes) == (False, False, ())
 
 
+def test_the_step_of_a_chart_exported_from_a_page_of_wandb_need_not_be_said(tmp_path):
+    lines = "".join(f"{step},{step / 9},\n{step},,{3 - step}\n" for step in range(15))
+    [run] = runs_of_log(write(tmp_path / "chart.csv", '"Step",alignment/IT,eval/loss\n' + lines), **BOTH)
+    assert run.steps.tolist() == list(range(15))
+
+
 def test_a_named_index_is_a_column_and_usual_names_need_not_be_said():
     table = pandas.DataFrame({"alignment": np.arange(15) / 9, "performance": np.arange(15)}, index=range(15))
     [run] = runs_of_log(table.rename_axis("step"))
@@ -213,8 +219,8 @@ def test_the_command_matches_when_asked_and_says_so(tmp_path, capsys):
     assert "matched by nearest step, as asked: 20 pairs" in capsys.readouterr().out
     assert main([*options[:2], *options[1:]]) == 2
     assert "--task-log belongs to one run" in capsys.readouterr().err
-    assert get_args(Match) == cli_lag._MATCHES
-    assert get_args(TrainerKind) == cli_lag._WRITERS
+    assert get_args(Match) == get_args(cli_lag.Match)
+    assert get_args(TrainerKind) == get_args(cli_lag.Writer)
 
 
 def test_what_is_here_is_never_asked_of_a_server(tmp_path, monkeypatch):

@@ -134,7 +134,7 @@ def test_of_very_many_regions_the_page_does_not_ask_when(tmp_path, monkeypatch):
     monkeypatch.setattr("ontogeny.report.findings.findings_section._MOST_ROIS", 3)
     asked_record(tmp_path / "run", loss=1.0)
     text = write_report(tmp_path / "run").html.read_text(encoding="utf-8")
-    assert "image, rsa, when: more than 3 regions; ask `ontogeny findings when RECORD --rois ...` of some" in text
+    assert "image, rsa, when: more than 3 regions; ask `ontogeny findings when RECORD --roi ...` of some" in text
 
 
 @pytest.mark.long

@@ -2,44 +2,53 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from cyclopts import Parameter
+
+from ontogeny.cli._output import say
+from ontogeny.cli._vocabulary import AsJson, Out
 
 if TYPE_CHECKING:
     from ontogeny.findings import Finding
     from ontogeny.report import Figure
 
-__all__ = ["add_output", "deliver"]
+__all__ = ["Output", "deliver"]
 
 
-def add_output(parser: argparse.ArgumentParser) -> None:
-    """The options --json, --out and --no-pictures, the same for every question."""
-    parser.add_argument("--json", action="store_true", help="print the finding as JSON")
-    parser.add_argument(
-        "--out", type=Path, default=None, metavar="FOLDER", help="write its tables (CSV), JSON and pictures (PNG) here"
-    )
-    parser.add_argument("--no-pictures", action="store_true", help="with --out: tables only")
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """Where the answer goes.
+
+    Args:
+        out: write its tables (CSV), JSON and pictures (PNG) into this folder.
+        no_pictures: with --out: tables only.
+    """
+
+    as_json: AsJson = False
+    out: Out = None
+    no_pictures: bool = False
 
 
-def deliver(finding: Finding, figures: Callable[[Finding], Sequence[Figure]], arguments: argparse.Namespace) -> int:
+def deliver(finding: Finding, figures: Callable[[Finding], Sequence[Figure]], output: Output) -> None:
     """Print the finding, and write its files where asked for.
 
     Args:
         finding: the answer.
         figures: draws its pictures; called where they are written.
-        arguments: with the options of `add_output`.
     """
-    sys.stdout.write((_json(finding) if arguments.json else _text(finding)) + "\n")
-    if arguments.out is not None:
-        written = _write(finding, () if arguments.no_pictures else figures(finding), arguments.out)
-        (sys.stderr if arguments.json else sys.stdout).write(f"\nWrote {', '.join(str(path) for path in written)}.\n")
-    return 0
+    say(_json(finding) if output.as_json else _text(finding))
+    if output.out is not None:
+        written = _write(finding, () if output.no_pictures else figures(finding), output.out)
+        where = sys.stderr if output.as_json else sys.stdout
+        where.write(f"\nWrote {', '.join(str(path) for path in written)}.\n")
 
 
 def _json(finding: Finding) -> str:

@@ -1,96 +1,73 @@
-"""What questions take in: records' folders or a published table, and which of their scores; one set of options."""
+"""What questions take in: records' folders or a published table, and which of their scores."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
+from cyclopts import Parameter
+
+from ontogeny.cli._vocabulary import Selection
 from ontogeny.errors import ConfigError
 
 if TYPE_CHECKING:
     from ontogeny.findings import Cells
 
-__all__ = [
-    "add_groups",
-    "add_modality",
-    "add_order",
-    "add_raw",
-    "add_scores",
-    "add_seed",
-    "add_source",
-    "cells_of",
-    "groups_of",
+__all__ = ["Groups", "Order", "Publication", "Published", "Raw", "Scores", "cells_of", "groups_of", "order_of"]
+
+Published = Annotated[Literal["shen2026"] | None, Parameter(help="tables of a publication instead")]
+Raw = Annotated[bool, Parameter(help="values as they are, where the chance level is not known; the answer says so")]
+Groups = Annotated[
+    Path | None, Parameter(metavar="CSV", help="columns roi,network: ask of networks; else each region by itself")
 ]
-
-_CHOICES = {
-    "metric": "metric",
-    "benchmark": "benchmark",
-    "pooling": "pooling",
-    "layer": "layer",
-    "subject": "subject",
-    "rois": "roi",
-}
+Order = Annotated[str, Parameter(help="of regions, lowest first, A,B=C,D; or a name: ventral, networks")]
 
 
-def add_source(parser: argparse.ArgumentParser, *, published: bool = True, what: str = "RECORD") -> None:
-    """The positional records and --published."""
-    words = "records' folders, each a model" if what == "RECORD" else "one CSV table, or records' folders"
-    parser.add_argument("paths", nargs="*", type=Path, metavar=what, help=words)
-    if published:
-        parser.add_argument("--published", choices=["shen2026"], default=None, help="tables of a publication instead")
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """A published table.
+
+    Args:
+        published: tables of a publication instead of records.
+        modality: with --published: of which models.
+    """
+
+    published: Published = None
+    modality: Literal["language", "vision"] = "language"
 
 
-def add_scores(parser: argparse.ArgumentParser, *, step: bool = True) -> None:
-    """What chooses among scores, --raw included."""
-    choice = parser.add_argument_group("which scores")
-    for name in _CHOICES:
-        choice.add_argument(f"--{name}", nargs="+", default=None, metavar="NAME", help="only these, as in the record")
-    if step:
-        choice.add_argument("--step", type=int, default=None, help="optimizer updates (default: each record's last)")
-    add_raw(parser)
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """How scores are taken.
 
+    Args:
+        step: optimizer updates; each record's last where not given.
+    """
 
-def add_raw(parser: argparse.ArgumentParser) -> None:
-    """--raw: chance left in where it is not known, which is refused otherwise."""
-    parser.add_argument(
-        "--raw", action="store_true", help="values as they are, where the chance level is not known; the answer says so"
-    )
-
-
-def add_groups(parser: argparse.ArgumentParser) -> None:
-    """--groups: networks of regions."""
-    words = "columns roi,network: ask of networks (default: each region by itself)"
-    parser.add_argument("--groups", type=Path, default=None, metavar="CSV", help=words)
-
-
-def add_modality(parser: argparse.ArgumentParser) -> None:
-    """--modality: which of a publication's tables."""
-    words = "with --published: of which models (default: %(default)s)"
-    parser.add_argument("--modality", choices=("language", "vision"), default="language", help=words)
-
-
-def add_order(parser: argparse.ArgumentParser, default: str | None) -> None:
-    """--order: a named one, or regions by comma."""
-    words = "of regions, lowest first, A,B=C,D; or a name: ventral, networks"
-    parser.add_argument("--order", type=_order, default=default, help=f"{words} (default: {default or 'none'})")
-
-
-def add_seed(parser: argparse.ArgumentParser) -> None:
-    """--seed."""
-    parser.add_argument("--seed", type=int, default=0, help="of permutations and draws (default: %(default)s)")
+    step: int | None = None
+    raw: Raw = False
 
 
 def cells_of(
-    arguments: argparse.Namespace, published: Callable[[], Cells] | None = None, *, last: bool = True
+    paths: Sequence[Path],
+    which: Selection,
+    published: Callable[[], Cells] | None = None,
+    *,
+    named: str | None = None,
+    scores: Scores | None = None,
 ) -> tuple[Cells, str]:
     """The scores that the options ask for, and of which data.
 
     Args:
-        arguments: with the options of `add_source` and `add_scores`.
+        paths: records' folders.
+        which: columns.
         published: reads the publication's table, where the question has one.
-        last: of one step a record: the one asked for, or its last.
+        named: the publication that was asked for.
+        scores: of one step per record: the one asked for, or its last; None: all steps.
 
     Raises:
         ConfigError: neither records nor a publication, or both.
@@ -100,25 +77,24 @@ def cells_of(
     from ontogeny.findings import Cells
     from ontogeny.record import Record
 
-    paths, asked = arguments.paths, published is not None and arguments.published
-    if bool(paths) == bool(asked):
+    if bool(paths) == bool(named):
         also = ", or --published shen2026, and not both" if published is not None else ""
         raise ConfigError(f"name records' folders{also}")
-    if published is not None and asked:
-        cells, source = published(), str(arguments.published)
+    if published is not None and named:
+        cells, source = published(), named
     else:
-        cells = Cells.of_records([Record(path) for path in paths], step=arguments.step if last else None)
-        cells, source = cells.at_last_step() if last else cells, ", ".join(str(path) for path in paths)
-    wanted = {column: getattr(arguments, name) for name, column in _CHOICES.items() if getattr(arguments, name)}
-    return (cells.where(**wanted) if wanted else cells), source
+        cells = Cells.of_records([Record(path) for path in paths], step=scores.step if scores else None)
+        cells, source = cells.at_last_step() if scores else cells, ", ".join(str(path) for path in paths)
+    return (cells.where(**which.lists) if which.lists else cells), source
 
 
-def groups_of(arguments: argparse.Namespace) -> dict[str, str] | None:
+def groups_of(groups: Path | None) -> dict[str, str] | None:
     """Region -> network of the file of --groups; None where none was named."""
     from ontogeny.findings import read_groups
 
-    return None if arguments.groups is None else read_groups(arguments.groups)
+    return None if groups is None else read_groups(groups)
 
 
-def _order(text: str) -> str | Sequence[str]:
-    return text.split(",") if "," in text else text
+def order_of(order: str) -> str | Sequence[str]:
+    """A named order, or regions."""
+    return order.split(",") if "," in order else order

@@ -124,9 +124,10 @@ def _checks_rows(name: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
 
 
 def _what_failed(part: nn.Module, batch: Batch, ids: Sequence[str], error: Exception) -> str:
-    who = ", ".join(repr(ids[row]) for row in batch.rows[:3] if row < len(ids))
-    who += ", ..." if len(batch.rows) > 3 else ""
-    stimuli = f"stimul{'us' if batch.size == 1 else 'i'} {who}" if who else f"a batch of {batch.size} stimuli"
+    rows = list(dict.fromkeys(batch.rows))
+    who = ", ".join(repr(ids[row]) for row in rows[:3] if row < len(ids))
+    who += ", ..." if len(rows) > 3 else ""
+    stimuli = f"stimul{'us' if len(rows) == 1 else 'i'} {who}" if who else f"a batch of {batch.size} stimuli"
     n = batch.n_tokens
     length = f" of {n} tokens" if n is not None else ""
     name = type(part).__name__
@@ -143,7 +144,8 @@ def _what_failed(part: nn.Module, batch: Batch, ids: Sequence[str], error: Excep
         )
     if isinstance(error, torch.OutOfMemoryError):
         return f"{name} has no memory for {stimuli} ({batch.shapes()}); pass a smaller batch_size= than {batch.size}"
+    longer = "" if n is None else "If the text is longer than the model's context, pass truncation= (tokens). "
     return (
-        f"{name} failed on {stimuli}{length} ({batch.shapes()}): {type(error).__name__}: {error}. If it is not called "
-        "like this, name the part that is read with module=, or pass call=, a function of the model and a batch"
+        f"{name} failed on {stimuli}{length} ({batch.shapes()}): {type(error).__name__}: {error}. {longer}If it is not "
+        "called like this, name the part that is read with module=, or pass call=, a function of the model and a batch"
     )

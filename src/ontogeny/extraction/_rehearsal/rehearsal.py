@@ -24,7 +24,7 @@ from ontogeny.extraction._rehearsal.mask_polarity import try_masks
 from ontogeny.extraction._rehearsal.pass_outputs import Key, Outputs, alike, width
 from ontogeny.extraction._rehearsal.passes import LOGITS, Passes
 from ontogeny.extraction._rehearsal.reading_plan import DEPENDS, ReadingPlan, Way
-from ontogeny.extraction._rehearsal.samples import sample, several, texts, varied
+from ontogeny.extraction._rehearsal.samples import longest, sample, several, texts, varied
 from ontogeny.extraction._rehearsal.spatial_axes import space_axes
 from ontogeny.extraction.isolation import Observed, observing
 from ontogeny.extraction.layers import SURPRISAL, Entrance, choose_layers, module_of, plain_model
@@ -62,7 +62,11 @@ def rehearse(
     call, autocast, alone, counts = first_that_runs(bare, base, way, ranks, alone=batch_size == 1)
     stimuli = several(base) if not alone else base.only([0])
     with observing(bare, ranks, autocast=autocast) as seen:
-        plan = _Rehearsal(_passes(seen, way, call, stimuli, counts), stimuli).plan(alone=alone)
+        passes = _passes(seen, way, call, stimuli, counts)
+        plan = _Rehearsal(passes, stimuli).plan(alone=alone)
+        text = longest(reader)
+        if text is not None and (text.n_tokens or 0) > (stimuli.n_tokens or 0):  # it may be beyond the model's context
+            passes.run(text.only([0] * stimuli.size))
     left = {**dict.fromkeys(before.restore(), "not as before"), **before.lost}
     if left:
         raise LeftBehindError(

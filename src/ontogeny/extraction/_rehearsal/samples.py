@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ontogeny.extraction.model_inputs import Batch, ModelInputs
 
-__all__ = ["sample", "several", "texts", "varied"]
+__all__ = ["longest", "sample", "several", "texts", "varied"]
 
 _STIMULI = 8
 
@@ -33,6 +33,15 @@ def sample(reader: ModelInputs, most: int = _STIMULI) -> Batch:
     found = found[:most]
     length = min(len(ids) for _, ids in found)
     return texts(torch.stack([ids[:length] for _, ids in found]), tuple(row for row, _ in found))
+
+
+def longest(reader: ModelInputs) -> Batch | None:
+    """The longest text, whole; None of pictures."""
+    coming = iter(reader.batches(_STIMULI))
+    first = next(coming)
+    if first.n_tokens is None:
+        return None
+    return max([first, *coming], key=lambda batch: batch.n_tokens or 0).only([0])
 
 
 def several(batch: Batch) -> Batch:

@@ -15,8 +15,8 @@ __all__ = ["OUR_STEP", "STEPS", "Log", "is_ours", "no_column", "number", "row_nu
 
 OUR_STEP = "alignment/step"
 """Where our own rows of a Weights & Biases run have their step."""
-STEPS = ("train/global_step", "trainer/global_step", "global_step", "step", "_step", OUR_STEP)
-"""Columns that hold the step, the first of which is taken."""
+STEPS = ("train/global_step", "trainer/global_step", "global_step", "step", "_step", "Step", OUR_STEP)
+"""Columns that hold the step, the first of which is taken; "Step" in a table exported from a page of W&B."""
 _FEW = 8
 _OURS = ("alignment/", "alignment_ema/", "task/", "task_ema/")
 

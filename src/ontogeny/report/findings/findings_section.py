@@ -112,7 +112,7 @@ def _placed(steps: Sequence[Sequence[str]], cells: Cells) -> int:
 def _when(cells: Cells, order: str | None) -> Finding:
     """Every curve is fitted, so of many regions it is left to be asked for."""
     if len(cells.names("roi")) > _MOST_ROIS:
-        raise OntogenyError(f"more than {_MOST_ROIS} regions; ask `ontogeny findings when RECORD --rois ...` of some")
+        raise OntogenyError(f"more than {_MOST_ROIS} regions; ask `ontogeny findings when RECORD --roi ...` of some")
     return when(cells, order, draws=_DRAWS)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import math
@@ -11,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ontogeny.cli.findings._output import add_output, deliver
+from ontogeny.cli.findings._output import Output, deliver
 from ontogeny.findings import Estimate, Finding
 from ontogeny.report import Figure
 from ontogeny.report.figures import altair
@@ -35,14 +34,8 @@ FINDING = Finding(
 )
 
 
-def options(*given):
-    parser = argparse.ArgumentParser()
-    add_output(parser)
-    return parser.parse_args(given)
-
-
 def test_the_text_says_all_of_a_finding_in_the_order_of_reading(capsys):
-    assert deliver(FINDING, lambda _: (), options()) == 0
+    deliver(FINDING, lambda _: (), Output())
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
         "Does it?",
@@ -66,7 +59,7 @@ def test_the_text_says_all_of_a_finding_in_the_order_of_reading(capsys):
 
 
 def test_without_limits_there_is_no_empty_heading(capsys):
-    deliver(replace(FINDING, cannot_tell=()), lambda _: (), options())
+    deliver(replace(FINDING, cannot_tell=()), lambda _: (), Output())
     assert "cannot tell" not in capsys.readouterr().out
 
 
@@ -76,7 +69,7 @@ def test_p_keeps_its_leading_one_and_loses_its_zero_only():
 
 
 def test_json_is_json_with_nothing_that_json_lacks(capsys):
-    deliver(FINDING, lambda _: (), options("--json"))
+    deliver(FINDING, lambda _: (), Output(as_json=True))
     text = capsys.readouterr().out
     found = json.loads(text, parse_constant=pytest.fail)
     assert found["headline"]["high"] is None
@@ -89,7 +82,7 @@ def test_with_out_everything_is_written_and_named(tmp_path, capsys):
     chart = altair().Chart(altair().Data(values=[{"x": 1}])).mark_point().encode(x="x:Q")
     figure = Figure(name="one", title="t", caption="c", chart=chart)
     folder = tmp_path / "new" / "folder"
-    deliver(FINDING, lambda _: [figure], options("--out", str(folder)))
+    deliver(FINDING, lambda _: [figure], Output(out=folder))
     assert sorted(path.name for path in folder.iterdir()) == ["finding.json", "none.csv", "one.png", "rows.csv"]
     assert json.loads((folder / "finding.json").read_text())["answer"] == "It does."
     rows = list(csv.DictReader((folder / "rows.csv").read_text().splitlines()))
@@ -100,7 +93,7 @@ def test_with_out_everything_is_written_and_named(tmp_path, capsys):
 
 
 def test_with_json_and_out_what_is_printed_stays_json(tmp_path, capsys):
-    deliver(FINDING, lambda _: (), options("--json", "--out", str(tmp_path)))
+    deliver(FINDING, lambda _: (), Output(as_json=True, out=tmp_path))
     captured = capsys.readouterr()
     assert json.loads(captured.out)["source"] == "a world"
     assert captured.err.startswith("\nWrote ")
@@ -108,6 +101,6 @@ def test_with_json_and_out_what_is_printed_stays_json(tmp_path, capsys):
 
 def test_numbers_of_numpy_are_written_as_numbers(capsys):
     row = {"count": np.int64(3), "share": np.float32(0.5), "none": np.float64("inf"), "yes": np.bool_(True)}
-    deliver(replace(FINDING, details={"rows": (row,)}), lambda _: (), options("--json"))
+    deliver(replace(FINDING, details={"rows": (row,)}), lambda _: (), Output(as_json=True))
     found = json.loads(capsys.readouterr().out)["details"]["rows"]
     assert found == [{"count": 3, "share": 0.5, "none": None, "yes": True}]

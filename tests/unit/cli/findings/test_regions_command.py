@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 
 import numpy as np
 import pytest
 
-from ontogeny.cli import findings
-from ontogeny.errors import ConfigError, DataError, DatasetNotFoundError
+from ontogeny.cli import main
 from ontogeny.record import Record, Score
 
 ROIS = ("V1", "V2", "V4", "IT")
@@ -39,10 +37,16 @@ def folder(tmp_path_factory):
 
 
 def told(capsys, *argv):
-    parser = argparse.ArgumentParser()
-    findings.add_parser(parser.add_subparsers())
-    arguments = parser.parse_args(["findings", *map(str, argv)])
-    return arguments.run(arguments), capsys.readouterr().out
+    code = main(["findings", *map(str, argv)])
+    return code, capsys.readouterr().out
+
+
+def refused(capsys, *argv):
+    assert main(["findings", *map(str, argv)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("ontogeny findings: ")
+    assert said.count("\n") == 1
+    return said
 
 
 def test_regions_of_a_record(folder, tmp_path, capsys):
@@ -70,7 +74,7 @@ def test_hierarchy_of_a_record(folder, tmp_path, capsys):
     assert "hierarchy score: 1 Spearman rho [1, 1], p = .083, n = 3 subjects" in out
     assert "4 regions have 24, the least p is 0.083" in out
     assert (tmp_path / "hierarchy.png").stat().st_size > 5000
-    named = told(capsys, "hierarchy", folder, "--best", "others", "--rois", "V1", "V2", "IT")[1]
+    named = told(capsys, "hierarchy", folder, "--best", "others", "--roi", "V1", "V2", "IT")[1]
     assert "best layer of the other subjects" in named
 
 
@@ -89,39 +93,35 @@ def test_no_pictures_where_none_are_wanted(folder, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("argv", "error", "words"),
+    ("argv", "words"),
     [
-        (["regions"], ConfigError, "name records' folders"),
-        (["when"], ConfigError, "name records' folders"),
-        (["regions", "runs/a", "--published", "shen2026", "--modality", "vision"], ConfigError, "and not both"),
+        (["regions"], "name records' folders"),
+        (["when"], "name records' folders"),
+        (["regions", "runs/a", "--published", "shen2026", "--modality", "vision"], "and not both"),
     ],
 )
-def test_what_is_missing_is_said(argv, error, words, capsys):
-    with pytest.raises(error, match=words):
-        told(capsys, *argv)
+def test_what_is_missing_is_said(argv, words, capsys):
+    assert words in refused(capsys, *argv)
 
 
 def test_networks_need_a_table_of_them(folder, capsys):
-    with pytest.raises(ConfigError, match="--networks are those of a published table; give --groups with a record"):
-        told(capsys, "regions", folder, "--networks")
+    said = refused(capsys, "regions", folder, "--networks")
+    assert "--networks are those of a published table; give --groups with a record" in said
 
 
 def test_published_networks(capsys):
     argv = ["regions", "--published", "shen2026", "--modality", "vision", "--networks"]
-    try:
-        out = told(capsys, *argv, "--metric", "mutual_knn_20")[1]
-    except DatasetNotFoundError:
+    code, out = told(capsys, *argv, "--metric", "mutual_knn_20")
+    if code == 2:
         pytest.skip("the published tables of regions are not on this machine")
     assert "4 subjects, 7 regions" in out
-    with pytest.raises(DataError, match="chance is not known of 28 of 28 cells, e.g. of metric 'cka_36'"):
-        told(capsys, *argv, "--metric", "cka_36")
+    said = refused(capsys, *argv, "--metric", "cka_36")
+    assert "chance is not known of 28 of 28 cells, e.g. of metric 'cka_36'" in said
     assert "Biased CKA rises with the effective dimension" in told(capsys, *argv, "--metric", "cka_36", "--raw")[1]
 
 
 @pytest.mark.parametrize("question", ["regions", "hierarchy", "when"])
 def test_help_teaches(question, capsys):
-    with pytest.raises(SystemExit):
-        told(capsys, question, "--help")
-    text = capsys.readouterr().out
+    text = told(capsys, question, "--help")[1]
     assert f"ontogeny findings {question} runs/a" in text
     assert "what the answer means" in text

@@ -1,0 +1,203 @@
+"""`ontogeny data build`: a benchmark folder from plain tables, or from images of the brain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from ontogeny.cli._benchmark_folder import show_folder, verify_here
+from ontogeny.cli._image_options import ImageOptions, files_of, given_images
+from ontogeny.cli._output import say
+from ontogeny.cli._vocabulary import Names, Seed
+from ontogeny.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ontogeny.datasets.own_data.build_benchmark import About
+
+__all__ = ["build"]
+
+_FileOfSubject = Annotated[tuple[str, ...], Parameter(consume_multiple=1, metavar="SUBJECT=FILE")]
+_Rdms = Annotated[tuple[str, ...], Parameter(consume_multiple=1, metavar="SUBJECT:ROI=FILE")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tables:
+    """What the benchmark is made of.
+
+    Args:
+        stimuli: table, or folder of pictures; with --bids DIR/stimuli where not given.
+        responses: one file per subject.
+        rois: one row per voxel.
+        geometry: RDMs instead of voxels.
+        metric: ridge, rsa, cka, cknna, mutual-knn, cycle-knn.
+        drop_bad_voxels: leave out NaN, constant and unlabelled voxels.
+    """
+
+    stimuli: Path | None = None
+    responses: _FileOfSubject = ()
+    rois: _FileOfSubject = ()
+    geometry: _Rdms = ()
+    metric: Annotated[Names, Parameter(alias="--metrics")] = ()
+    drop_bad_voxels: bool = False
+
+
+@Parameter(name="*", group="What nobody can read off the numbers")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What nobody can read off the numbers.
+
+    Args:
+        name: stable name, part of every score's key; the folder's where not given.
+        citation: whom to cite.
+        licence: under which terms the data come.
+        about: how the responses were made, one paragraph.
+        version: grows when scores change.
+        simulated: the responses were computed, not measured.
+        ceiling: highest Pearson r the noise allows, or how it is made from repeats; else the ROI table's column.
+        ceiling_source: how ceilings were made.
+    """
+
+    name: str = ""
+    citation: str = ""
+    licence: str = ""
+    about: str = ""
+    version: str = "1"
+    simulated: bool = False
+    ceiling: Annotated[
+        float | Literal["ncsnr", "split-half"] | None, Parameter(metavar="R|ncsnr|split-half", show_choices=False)
+    ] = None
+    ceiling_source: str = "given with the data"
+
+
+@Parameter(name="*", group="Folds")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folds:
+    """How stimuli are split.
+
+    Args:
+        groups: stimulus column with groups that folds must not split.
+        folds: shuffled (stimuli are independent), groups (never split), contiguous (blocks in order), column (fold).
+        n_folds: how many.
+        seed: of shuffled folds.
+    """
+
+    groups: Annotated[str | None, Parameter(metavar="COLUMN")] = None
+    folds: Literal["shuffled", "groups", "contiguous", "column"] | None = None
+    n_folds: int = 5
+    seed: Seed = 0
+
+
+def build(
+    folder: Path,
+    /,
+    *,
+    tables: Tables = Tables(),
+    facts: Facts = Facts(),
+    split: Folds = Folds(),
+    images: ImageOptions = ImageOptions(),
+    overwrite: bool = False,
+) -> int:
+    r"""Your own tables -> a benchmark folder.
+
+    From plain tables, or from images of the brain, to a verified benchmark folder, which every command and callback
+    takes in place of a name.
+
+      ontogeny data build my-benchmark --stimuli stimuli.csv \
+          --responses s1=s1.npy s2=s2.npy --rois s1=s1_rois.csv s2=s2_rois.csv \
+          --citation "Us (2026)" --licence CC-BY-4.0 --about "How the responses were made."
+
+      ontogeny data build my-benchmark --stimuli images/ --table sub-01_events.tsv \
+          --betas sub-01_stat-beta_statmap.nii.gz --atlas sub-01_dseg.nii.gz \
+          --citation "Us (2026)" --licence CC-BY-4.0 --about "How the betas were made."
+
+      ontogeny data build my-benchmark --bids derivatives/ --stimuli images/ ...      all subjects, found by their names
+
+    stimuli    .csv, .tsv or .parquet with stimulus_id and text, or stimulus_id and image (paths beside the table); or a
+               folder of pictures, called by their file names and ordered by the numbers in them (2.png before 10.png);
+               photographs are turned as their EXIF says. Other columns are kept.
+    responses  .npy or .safetensors (tensor "responses"), stimuli x voxels with rows in the order of the stimuli, or
+               repeats x stimuli x voxels (NaN where a stimulus has fewer repeats): the mean is scored, the repeats
+               are kept. Or a table with stimulus_id and one column a voxel: then rows are matched by id. Columns
+               without a name, and those that tables use otherwise (onset, run, repeat, ...), are no voxels; what
+               was taken is listed.
+    rois       a table with one row a voxel: roi [, ceiling] [, x, y, z, ...]; empty and 0 are no region. Without a
+               table all voxels are one ROI.
+    geometry   in place of voxels: SUBJECT:ROI=rdm.npy, stimuli x stimuli; the vector of its pairs, as pdist gives
+               it; or sessions x stimuli x stimuli, of which the mean is taken. A diagonal that is not 0
+               (crossnobis) is set to 0.
+    images     4-D NIfTI (or CIFTI, GIFTI) with one volume a row of the table; each voxel is z-scored within run,
+               repeats are averaged and kept. A run is of a subject, session, task, acquisition and run (sub-, ses-,
+               task-, acq-, run- in the names of images and tables, or columns of the table); images and tables must
+               agree. The folder remembers where each voxel lies: `ontogeny map` paints scores back.
+
+    Responses are stored as float32. The same inputs give the same bytes, in whatever order the stimuli come (only for
+    contiguous folds does their order count). Everything that does not fit is refused by name.
+
+    Args:
+        folder: the folder to make.
+        overwrite: replace a benchmark folder that is there.
+    """
+    from ontogeny.datasets.folder.metrics_json import metric_from_json
+    from ontogeny.datasets.own_data.build_benchmark import Split
+    from ontogeny.datasets.own_data.build_benchmark import build as made_of
+
+    built = made_of(
+        _stimuli(tables, images),
+        about=_about(facts, folder, images),
+        responses={**files_of("--responses", tables.responses), **given_images(images)},
+        rois=files_of("--rois", tables.rois),
+        geometries=_geometries(tables.geometry),
+        split=Split(
+            how=split.folds or ("groups" if split.groups else "shuffled"),
+            groups=split.groups,
+            n_folds=split.n_folds,
+            seed=split.seed,
+        ),
+        metrics=[metric_from_json({"metric": name}, "--metric") for name in tables.metric],
+        drop_bad=tables.drop_bad_voxels,
+    )
+    made = built.write(folder, overwrite=overwrite)
+    show_folder(made)
+    for word, note in built.notes:
+        say(f"{word:<12} {note}")
+    return verify_here(made)
+
+
+def _about(facts: Facts, folder: Path, images: ImageOptions) -> About:
+    from ontogeny.datasets.own_data.bids_derivatives import bids_facts
+    from ontogeny.datasets.own_data.build_benchmark import About
+
+    found = {} if images.bids is None else bids_facts(images.bids)
+    return About(
+        name=facts.name or folder.resolve().name,
+        citation=facts.citation or found.get("citation", ""),
+        licence=facts.licence or found.get("licence", ""),
+        about=facts.about,
+        version=facts.version,
+        simulated=facts.simulated,
+        ceiling=facts.ceiling,
+        ceiling_source=facts.ceiling_source,
+    )
+
+
+def _stimuli(tables: Tables, images: ImageOptions) -> Path:
+    if tables.stimuli is not None:
+        return tables.stimuli
+    if images.bids is None:
+        raise ConfigError("--stimuli is missing: a table of stimuli, or a folder of pictures")
+    return images.bids / "stimuli"
+
+
+def _geometries(given: Sequence[str]) -> dict[tuple[str, str], Path]:
+    out = {}
+    for key, file in files_of("--geometry", given).items():
+        subject, colon, roi = key.partition(":")
+        if not colon:
+            raise ConfigError(f"--geometry: expected SUBJECT:ROI=FILE, got {key!r}={str(file)!r}")
+        out[subject, roi] = file
+    return out

@@ -1,0 +1,179 @@
+"""The user's estimator: checked before training, cloned for each fit, named by its parameters."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import random
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from ontogeny._arrays import digest
+from ontogeny.errors import MetricError
+
+__all__ = ["HeldOut", "Rows", "Voxels", "check", "fresh", "predict", "takes_several", "text_of"]
+
+_SEED = 20080092
+_FEATURES = 64
+Rows = Float[np.ndarray, "stimuli features"]
+HeldOut = Float[np.ndarray, "held_out features"]
+Voxels = Float[np.ndarray, "stimuli *voxels"]
+
+
+def text_of(value: Any) -> str:
+    """An estimator by its class and the parameters that differ from their defaults; steps of a pipeline in a row.
+
+    Raises:
+        MetricError: a parameter that has no text of its own, so that two runs could not be told apart.
+    """
+    if isinstance(value, np.ndarray):
+        return f"array {value.shape} {digest(value)[:6]}" if value.size > 8 else text_of(value.tolist())
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(text_of(part) for part in value)}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {text_of(part)}' for key, part in value.items())}}}"
+    if isinstance(value, np.generic):
+        return repr(value.item())
+    if value is None or isinstance(value, bool | int | float | str):
+        return repr(value)
+    if inspect.isroutine(value) or isinstance(value, type):
+        return f"{value.__module__}:{value.__qualname__}"
+    if isinstance(steps := getattr(value, "steps", None), list):
+        return " > ".join(text_of(step) for _, step in steps)
+    return f"{type(value).__name__}({', '.join(_parameters(value))})"
+
+
+def _parameters(value: Any) -> list[str]:
+    """Those that are not the default, as name=value."""
+    given = value.get_params(deep=False) if hasattr(value, "get_params") else dict(getattr(value, "__dict__", {}))
+    if not hasattr(value, "get_params") and not given and " at 0x" in repr(value):
+        raise MetricError(
+            f"{type(value).__name__} has no get_params and no attributes, so that its options cannot be recorded; "
+            "inherit from sklearn.base.BaseEstimator"
+        )
+    defaults = {name: p.default for name, p in inspect.signature(type(value)).parameters.items()}
+    texts = {name: text_of(part) for name, part in sorted(given.items())}
+    return [f"{name}={text}" for name, text in texts.items() if name not in defaults or text_of(defaults[name]) != text]
+
+
+def fresh(estimator: Any) -> Any:
+    """An unfitted copy, whose random numbers start from one seed where none is given."""
+    if not hasattr(estimator, "get_params"):
+        return copy.deepcopy(estimator)
+    from sklearn.base import clone
+
+    made = clone(estimator)
+    seeds = {n: v for n, v in made.get_params(deep=True).items() if n.rpartition("__")[2] == "random_state"}
+    return made.set_params(**{name: _SEED for name, value in seeds.items() if value is None})
+
+
+def takes_several(estimator: Any) -> bool:
+    """Whether it is fitted to several voxels at once; scikit-learn's say so, others are tried."""
+    if hasattr(estimator, "__sklearn_tags__"):
+        from sklearn.utils import get_tags
+
+        return bool(get_tags(estimator).target_tags.multi_output)
+    rng = np.random.default_rng(_SEED)
+    x, y = rng.standard_normal((40, 6)), rng.standard_normal((40, 3))
+    try:
+        return bool(np.shape(_quietly(fresh(estimator), x, y, x)) == (40, 3))
+    except Exception:  # noqa: BLE001 - whatever it raises, it does not take them
+        return False
+
+
+def predict(
+    estimator: Any, x: Rows, y: Voxels, held_out: HeldOut, *, where: str
+) -> Float[np.ndarray, "held_out *voxels"]:
+    """Fit a fresh copy to `x` and `y`, and predict.
+
+    Raises:
+        MetricError: it fails, does not converge, or gives NaN or another shape; names the estimator and the fold.
+    """
+    name = text_of(estimator)
+    try:
+        out = np.asarray(_quietly(fresh(estimator), x, y, held_out), dtype=np.float64)
+    except Exception as error:
+        size = f"{len(x)} stimuli x {x.shape[1]} features"
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        raise MetricError(f"{name} failed in {where} ({size}): {text}") from error
+    wanted = (len(held_out), *y.shape[1:])
+    if out.shape != wanted and out.size == np.prod(wanted):
+        out = out.reshape(wanted)
+    if out.shape != wanted:
+        raise MetricError(f"{name} should predict {wanted} in {where} (stimuli x voxels), got {out.shape}")
+    if not np.isfinite(out).all():
+        raise MetricError(f"{name} predicts NaN or infinity in {where}")
+    return out
+
+
+def _quietly(estimator: Any, x: Rows, y: Voxels, held_out: HeldOut) -> Any:
+    """What does not converge is an error; its other warnings are its own."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", ConvergenceWarning)
+        estimator.fit(x, y)
+        return estimator.predict(held_out)
+
+
+def check(estimator: Any, y: Float[np.ndarray, "stimuli voxels"]) -> None:
+    """Try it on random features: whatever it does that a metric may not is refused by name.
+
+    Args:
+        estimator: of scikit-learn's kind.
+        y: training responses, stimuli x a few voxels.
+
+    Raises:
+        MetricError: no fit or predict; it changes its input; it draws from a global random state.
+    """
+    name = type(estimator).__name__
+    if isinstance(estimator, type):
+        raise MetricError(
+            f"Encoding takes an estimator, got the class {estimator.__name__}; write {estimator.__name__}()"
+        )
+    if missing := [what for what in ("fit", "predict") if not callable(getattr(estimator, what, None))]:
+        raise MetricError(f"Encoding takes an estimator with fit and predict, but {name} has no {missing[0]}")
+    shared = [n for n, v in _deep(estimator).items() if isinstance(v, np.random.RandomState | np.random.Generator)]
+    if shared:
+        raise MetricError(f"{name}: {shared[0]} is a generator, which every fit moves on; pass a number")
+    x = np.random.default_rng(_SEED).standard_normal((len(y), _FEATURES))
+    one = y if takes_several(estimator) else y[:, 0]
+    answers = [_under_seed(seed, estimator, x.copy(), one.copy()) for seed in (1, 2)]
+    if any(isinstance(answer, Exception) for answer in answers):
+        return  # refused with its reason where it fails on the features of a model
+    if not np.array_equal(answers[0], answers[1], equal_nan=True):
+        raise MetricError(
+            f"{name} depends on the global random state of numpy or Python, so that two scores of the same features "
+            "would differ; give it a random_state"
+        )
+
+
+def _deep(estimator: Any) -> dict[str, Any]:
+    return dict(estimator.get_params(deep=True)) if hasattr(estimator, "get_params") else {}
+
+
+def _under_seed(seed: int, estimator: Any, x: Rows, y: Voxels) -> Any:
+    """Predictions, or the error; global random states are as before afterwards.
+
+    Raises:
+        MetricError: it changed its input.
+    """
+    before = np.random.get_state(), random.getstate()  # noqa: NPY002
+    given = x.copy(), y.copy()
+    np.random.seed(seed)  # noqa: NPY002
+    random.seed(seed)
+    try:
+        answer = _quietly(fresh(estimator), x, y, x)
+    except Exception as error:  # noqa: BLE001 - for the caller to see
+        return error
+    finally:
+        np.random.set_state(before[0])  # noqa: NPY002
+        random.setstate(before[1])
+    if not (np.array_equal(x, given[0]) and np.array_equal(y, given[1])):
+        raise MetricError(f"{type(estimator).__name__} changes the features or responses that it is fitted to")
+    return answer

@@ -1,0 +1,203 @@
+"""Encoding: how well a regressor of scikit-learn's kind predicts voxels from features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from jaxtyping import Float
+from typing_extensions import override
+
+from ontogeny._arrays import PerVoxel, digest_of
+from ontogeny._import_string import import_from_string
+from ontogeny.brain import Target
+from ontogeny.errors import MetricError
+from ontogeny.metrics.encoding_models._estimator import HeldOut, Rows, Voxels, check, predict, takes_several, text_of
+from ontogeny.metrics.encoding_models._scores import Fold, Score, per_voxel
+from ontogeny.metrics.folds import Folds
+from ontogeny.metrics.layer_geometry import LayerGeometry
+from ontogeny.metrics.metric import Value
+
+__all__ = ["Encoding", "PreparedEncoding"]
+
+Split = tuple[np.ndarray, np.ndarray]
+_UNITS = {"pearson": "Pearson r", "r2": "R^2", "noise-normalised": "r^2 / ceiling^2"}
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """Any regressor or pipeline of scikit-learn's kind, fitted and scored on the benchmark's frozen folds.
+
+    It is cloned for each fold and target (ROI of one subject), and fitted to all voxels of the target at once where it
+    takes several outputs, else voxel by voxel. A `random_state` of None is one fixed seed.
+
+    `Ridge` gives the numbers of `make_pipeline(StandardScaler(with_std=False), RidgeCV(...))` per voxel many times
+    faster; see `tests/timings/README.md`.
+
+    Chance is 0: for Pearson r within held-out folds exactly, over permutations of the stimuli; R^2 of what is unrelated
+    is not above 0 in expectation. Ceiling: mean of the voxels' own ceilings, squared for "r2"; 1 if "noise-normalised".
+
+    Args:
+        estimator: with `fit(X, y)` and `predict(X)`; or its address with its parameters, for YAML and the command line:
+            "sklearn.cross_decomposition:PLSRegression(n_components=25)".
+        score: per voxel: "pearson" (r within each held-out fold, mean over folds), "r2" (1 - squared errors over
+            squares about the training mean, each summed over folds) or "noise-normalised" (r^2 over the squared
+            ceiling, from 0 to 1; Algonauts 2023), which needs ceilings.
+        over_voxels: "mean" or "median" of a ROI's voxels.
+        cv: a splitter of scikit-learn (`ShuffleSplit(10, test_size=.1, random_state=0)`) in place of the benchmark's
+            folds; its index arrays are made once.
+        n_jobs: processes for voxels, where the estimator takes one at a time; see joblib.
+
+    Raises:
+        MetricError: options that do not exist.
+
+    Example:
+        >>> from sklearn.cross_decomposition import PLSRegression
+        >>> Encoding(PLSRegression(n_components=25)).name
+        'encoding-PLSRegression(n_components=25)'
+    """
+
+    estimator: Any
+    _: KW_ONLY
+    score: Score = "pearson"
+    over_voxels: Literal["mean", "median"] = "mean"
+    cv: Any = None
+    n_jobs: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "estimator", import_from_string(self.estimator))
+        if self.score not in get_args(Score):
+            raise MetricError(f"Encoding: score is one of {', '.join(get_args(Score))}, got {self.score!r}")
+        if self.over_voxels not in ("mean", "median"):
+            raise MetricError(f"Encoding: over_voxels is 'mean' or 'median', got {self.over_voxels!r}")
+        if self.cv is not None and getattr(self.cv, "random_state", 0) is None and getattr(self.cv, "shuffle", True):
+            raise MetricError(f"Encoding: {type(self.cv).__name__} splits otherwise each time; give it a random_state")
+
+    @override
+    def __repr__(self) -> str:
+        """All that scores depend on: part of a benchmark's fingerprint."""
+        return f"Encoding({self.name!r})"
+
+    @property
+    def name(self) -> str:
+        """E.g. "encoding-PLSRegression(n_components=25)", with what differs from the defaults behind it."""
+        parts = ["encoding", text_of(self.estimator)]
+        parts += [option for option in (self.score, self.over_voxels) if option not in ("pearson", "mean")]
+        if isinstance(self.cv, list | tuple):
+            parts.append(f"splits {digest_of(np.asarray(part) for split in self.cv for part in split)[:6]}")
+        elif self.cv is not None:
+            parts.append(text_of(self.cv))
+        return "-".join(parts)
+
+    @property
+    def unit(self) -> str:
+        """Unit of the values."""
+        return _UNITS[self.score]
+
+    def prepare(self, targets: Sequence[Target], folds: Folds) -> PreparedEncoding:
+        """Freeze the splits, and try the estimator on random features.
+
+        Raises:
+            MetricError: a geometry; no ceilings where the score needs them; an estimator that changes its input, draws
+                from a global random state, or has no fit or predict; splits of other stimuli.
+        """
+        for target in targets:
+            if target.responses is None:
+                raise MetricError(
+                    f"{self.name} needs voxels, but ROI {target.roi!r} of subject {target.subject!r} is a geometry "
+                    "(dissimilarities only); use RSA, CKA or MutualKNN there"
+                )
+            if self.score == "noise-normalised" and target.ceiling is None:
+                raise MetricError(
+                    f"{self.name} divides by the voxels' ceilings, but ROI {target.roi!r} of subject "
+                    f"{target.subject!r} has none; use score='pearson'"
+                )
+        n = len(folds.held_out)
+        splits = tuple(folds) if self.cv is None else self._splits(n)
+        first = next((t.responses for t in targets if t.responses is not None), None)
+        if first is not None:
+            check(self.estimator, np.asarray(first[splits[0][0], :3], dtype=np.float64))
+        return PreparedEncoding(
+            metric=self, targets=tuple(targets), splits=splits, together=takes_several(self.estimator)
+        )
+
+    def _splits(self, n: int) -> tuple[Split, ...]:
+        found = self.cv if isinstance(self.cv, list | tuple) else self.cv.split(np.zeros((n, 1)))
+        splits = tuple((np.asarray(train), np.asarray(test)) for train, test in found)
+        for number, (train, test) in enumerate(splits):
+            if len(np.intersect1d(train, test)):
+                raise MetricError(f"{self.name}: split {number} holds out stimuli that it trains on")
+            if max(train.max(initial=-1), test.max(initial=-1)) >= n or len(test) < 2:
+                raise MetricError(
+                    f"{self.name}: split {number} does not fit the {n} stimuli, or holds out fewer than 2"
+                )
+        if not splits:
+            raise MetricError(f"{self.name}: {type(self.cv).__name__} makes no split of {n} stimuli")
+        return splits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedEncoding:
+    """Encoding with its splits frozen.
+
+    Args:
+        metric: the options.
+        targets: one per subject and ROI.
+        splits: rows to train on and rows held out.
+        together: whether the estimator is fitted to all voxels of a target at once.
+    """
+
+    metric: Encoding
+    targets: tuple[Target, ...]
+    splits: tuple[Split, ...]
+    together: bool
+
+    def voxels(self, x: Rows, target: Target) -> PerVoxel:
+        """The score of every voxel of one target.
+
+        Raises:
+            MetricError: the estimator fails, does not converge, or predicts NaN; names it and the fold.
+        """
+        assert target.responses is not None  # noqa: S101 - checked when it was prepared
+        y = np.asarray(target.responses, dtype=np.float64)
+        folds: list[Fold] = []
+        for number, (train, test) in enumerate(self.splits):
+            predicted = self._predicted(x[train], y[train], x[test], where=f"fold {number}")
+            folds.append((predicted, y[test], y[train].mean(axis=0)))
+        return per_voxel(folds, self.metric.score, target.ceiling)
+
+    def _predicted(self, x: Rows, y: Voxels, held_out: HeldOut, *, where: str) -> Float[np.ndarray, "held_out voxels"]:
+        estimator = self.metric.estimator
+        if self.together:
+            return predict(estimator, x, y, held_out, where=where)
+        from joblib import Parallel, delayed
+
+        one = delayed(predict)
+        columns = Parallel(n_jobs=self.metric.n_jobs)(one(estimator, x, v, held_out, where=where) for v in y.T.copy())
+        return np.stack(columns, axis=1)
+
+    def score(self, view: LayerGeometry) -> list[Value]:
+        """One value per target: the mean or median over its voxels.
+
+        Raises:
+            MetricError: see `voxels`; or the features are of other stimuli.
+        """
+        n = max(int(max(train.max(), test.max())) for train, test in self.splits) + 1
+        if view.n_stimuli < n:
+            raise MetricError(f"the features have {view.n_stimuli} stimuli, the splits need {n}")
+        x = view.x.numpy() * view.scale
+        over = np.mean if self.metric.over_voxels == "mean" else np.median
+        return [
+            Value(value=float(over(self.voxels(x, target))), chance=0.0, ceiling=self._ceiling(target))
+            for target in self.targets
+        ]
+
+    def _ceiling(self, target: Target) -> float | None:
+        if self.metric.score == "noise-normalised":
+            return 1.0
+        if target.ceiling is None:
+            return None
+        over = np.mean if self.metric.over_voxels == "mean" else np.median
+        return float(over(target.ceiling if self.metric.score == "pearson" else np.square(target.ceiling)))
