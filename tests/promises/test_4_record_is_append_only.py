@@ -151,8 +151,8 @@ def test_a_loop_that_goes_back_to_its_own_weights_goes_on(image_benchmark, tmp_p
         monitor(seeded(9), 4)
     monitor(seeded(2), 2)
     monitor(seeded(10), 6)
-    record = Record.open(tmp_path / "r")
-    assert [row.step for row in record.select(kind="probe")] == [0, 2, 4, 6]
+    record = Record(tmp_path / "r")
+    assert [row.step for row in record.events(kind="probe")] == [0, 2, 4, 6]
     assert len(record.branches) == 1
 
 

@@ -100,7 +100,7 @@ def _models(
     if published.published is not None:
         return Models.of_published(load_published(published.published), published.modality)
     if paths[0].suffix != ".csv":
-        return models_of_records([Record.open(path) for path in paths], raw=raw, **_one_of_each(which))
+        return models_of_records([Record(path) for path in paths], raw=raw, **_one_of_each(which))
     if len(paths) > 1:
         raise DataError("one table at a time")
     return Models.of_table(
