@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import importlib
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from ontogeny.errors import ConfigError, nearest
 
-__all__ = ["import_from_string"]
+__all__ = ["call_with", "import_from_string"]
 
 
 def import_from_string(address: Any) -> Any:
@@ -50,7 +51,21 @@ def import_from_string(address: Any) -> Any:
 
 def _called(address: str, attribute: str, options: str) -> Any:
     """What is at the address without its options, called with them."""
-    found = import_from_string(address.partition("(")[0])
+    return call_with(import_from_string(address.partition("(")[0]), f"{attribute}({options}", of=address)
+
+
+def call_with(function: Callable[..., Any], text: str, *, of: str) -> Any:
+    """A function or class called with the options of a text, "name(1, option='a')", which are plain values.
+
+    Args:
+        function: what is called.
+        text: a name with options in brackets.
+        of: what the user wrote, for errors.
+
+    Raises:
+        ConfigError: no plain values, or options that it refuses.
+    """
+    name, _, options = text.partition("(")
     try:
         call = ast.parse(f"called({options}", mode="eval").body
         if not isinstance(call, ast.Call):
@@ -59,9 +74,9 @@ def _called(address: str, attribute: str, options: str) -> Any:
         named = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
     except (SyntaxError, ValueError) as error:
         raise ConfigError(
-            f"cannot read the options of {address!r}: {error}; expected plain values, {attribute}(option=1, name='a')"
+            f"cannot read the options of {of!r}: {error}; expected plain values, {name}(option=1, name='a')"
         ) from error
     try:
-        return found(*given, **named)
+        return function(*given, **named)
     except Exception as error:
-        raise ConfigError(f"{address!r} refuses its options: {type(error).__name__}: {error}") from error
+        raise ConfigError(f"{of!r} refuses its options: {type(error).__name__}: {error}") from error

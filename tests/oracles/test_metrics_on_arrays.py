@@ -18,7 +18,7 @@ from sklearn.neighbors import NearestNeighbors
 from tests.helpers import benchmarks
 
 from ontogeny.brain import Assembly
-from ontogeny.datasets.folder.metrics_json import METRICS, metric_from_json, metric_to_json
+from ontogeny.datasets.folder.metrics_json import metric_from_json, metric_to_json
 from ontogeny.errors import FeatureError, MetricError
 from ontogeny.metrics import (
     CCA,
@@ -36,6 +36,7 @@ from ontogeny.metrics import (
     score_arrays,
 )
 from ontogeny.metrics.nuisance import Nuisance
+from ontogeny.metrics.registry import METRICS
 from ontogeny.metrics.ridge.ridge import ALPHAS
 
 pytestmark = pytest.mark.oracle

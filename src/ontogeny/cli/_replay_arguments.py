@@ -16,7 +16,7 @@ from ontogeny.errors import ConfigError
 __all__ = ["NOTHING", "Asked", "Checkpoints", "Place", "Reading", "Work"]
 
 _READING = ("tokenizer", "transform", "protocol", "layers", "pooling", "module", "call", "truncation", "batch_size")
-_MADE: Any = watch_options(*_READING, "image_type", "controls", "task", "weights")
+_MADE: Any = watch_options(*_READING, "metrics", "image_type", "controls", "task", "weights")
 if TYPE_CHECKING:
     Reading: TypeAlias = Any
 else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, TypeAlias, TypedDict
 
@@ -13,6 +13,7 @@ from ontogeny.benchmarks.shen2026 import shen2026
 from ontogeny.datasets import load
 from ontogeny.errors import ConfigError, nearest, require
 from ontogeny.extraction.model_inputs import ImageType
+from ontogeny.metrics.registry import as_metric
 from ontogeny.monitoring._settings import OnError, Settings, Weights
 from ontogeny.monitoring.benchmark_probe import BenchmarkProbe
 from ontogeny.monitoring.heldout.loss import Task
@@ -35,6 +36,8 @@ class Options(TypedDict, total=False):
         transform: for images: a function image -> tensor, best the one of your validation set, or an address.
         protocol: "shen2026": metrics, layers and pooling of a published study (`ontogeny.benchmarks.shen2026`) in place
             of the benchmark's; its name becomes "tuckute2024@shen2026".
+        metrics: in place of the benchmark's: names ("rsa", "ridge(rule='loo')"), objects, regressors of scikit-learn's
+            kind, addresses of either, or mappings; see `ontogeny.metrics.registry.as_metric`.
         layers: "auto", names and globs; see `ontogeny.Probe`.
         pooling: one or several of mean, mean_text, last, cls, spatial_mean, flatten; see `ontogeny.Probe`.
         batch_size: stimuli per forward pass.
@@ -63,6 +66,7 @@ class Options(TypedDict, total=False):
     tokenizer: str | Callable[..., Any] | None
     transform: str | Callable[..., Any] | None
     protocol: str | None
+    metrics: str | Sequence[Any]
     layers: str | Sequence[str]
     pooling: str | Sequence[str] | Callable[..., Any]
     batch_size: int
@@ -118,7 +122,9 @@ def watched_of(benchmark: Watchable, options: Options) -> tuple[tuple[BenchmarkP
         "image": import_from_string(given.pop("transform", None)),
     }
     how = {name: given.pop(name) for name in _OF_PROBES if name in given}
-    protocol = given.pop("protocol", None)
+    protocol, metrics = given.pop("protocol", None), given.pop("metrics", None)
+    if protocol is not None and metrics is not None:
+        raise ConfigError(f"protocol {protocol!r} has metrics of its own; leave out metrics, or protocol")
     several = [benchmark] if isinstance(benchmark, str | os.PathLike | Benchmark | BenchmarkProbe) else list(benchmark)
     if not several:
         raise ConfigError("a monitor needs at least one benchmark to watch")
@@ -128,9 +134,15 @@ def watched_of(benchmark: Watchable, options: Options) -> tuple[tuple[BenchmarkP
             watched.append(one)
             continue
         loaded = one if isinstance(one, Benchmark) else load(one)
+        if metrics is not None:
+            loaded = replace(loaded, metrics=tuple(as_metric(m) for m in _several(metrics)))
         ruled, reading = (loaded, how) if protocol is None else _by_protocol(protocol, loaded, how)
         watched.append(BenchmarkProbe.of(ruled, reader=readers[ruled.read.modality], **reading))
     return tuple(watched), Settings(**{**given, "task": import_from_string(given.get("task"))})
+
+
+def _several(metrics: Any) -> list[Any]:
+    return [metrics] if isinstance(metrics, str | Mapping) or not isinstance(metrics, Iterable) else list(metrics)
 
 
 def _by_protocol(name: str, benchmark: Benchmark, how: dict[str, Any]) -> tuple[Benchmark, dict[str, Any]]:

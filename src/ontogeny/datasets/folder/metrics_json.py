@@ -9,20 +9,10 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from ontogeny.datasets.folder.benchmark_json import fact
 from ontogeny.errors import DataError, MetricError, nearest
-from ontogeny.metrics import CCA, CKA, CKNNA, RSA, CycleKNN, Metric, MutualKNN, Procrustes, Ridge
+from ontogeny.metrics import Metric
+from ontogeny.metrics.registry import METRICS
 
-__all__ = ["METRICS", "metric_from_json", "metric_to_json"]
-
-METRICS: dict[str, Any] = {
-    "ridge": Ridge,
-    "rsa": RSA,
-    "cka": CKA,
-    "cknna": CKNNA,
-    "mutual-knn": MutualKNN,
-    "cycle-knn": CycleKNN,
-    "procrustes": Procrustes,
-    "cca": CCA,
-}
+__all__ = ["metric_from_json", "metric_to_json"]
 
 
 def metric_to_json(metric: Metric) -> dict[str, Any]:
@@ -33,7 +23,7 @@ def metric_to_json(metric: Metric) -> dict[str, Any]:
     """
     for name in METRICS:
         if type(metric) is METRICS[name]:
-            options = {field.name: getattr(metric, field.name) for field in dataclasses.fields(METRICS[name])}
+            options = {field.name: getattr(metric, field.name) for field in dataclasses.fields(_class(name))}
             return {"metric": name, **options}
     raise DataError(
         f"metric {metric.name!r} ({type(metric).__name__}) cannot be written into a folder, which names only "
@@ -53,7 +43,7 @@ def metric_from_json(entry: Any, owner: str) -> Metric:
     options = {key: _frozen(value) for key, value in entry.items() if key != "metric"}
     if name == "ridge" and options.get("alpha") in ("voxel", "roi"):  # as folders of an older ontogeny have it
         options["local_alpha"] = options.pop("alpha") == "voxel"
-    allowed = [field.name for field in dataclasses.fields(METRICS[name])]
+    allowed = [field.name for field in dataclasses.fields(_class(name))]
     hints = get_type_hints(METRICS[name])
     for option, value in options.items():
         if option not in allowed:
@@ -65,6 +55,10 @@ def metric_from_json(entry: Any, owner: str) -> Metric:
     except MetricError as error:
         raise DataError(f"{owner}: {error}") from error
     return metric
+
+
+def _class(name: str) -> Any:
+    return METRICS[name]
 
 
 def _frozen(value: Any) -> Any:

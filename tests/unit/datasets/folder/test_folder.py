@@ -19,10 +19,11 @@ import ontogeny
 from ontogeny import Benchmark, Features
 from ontogeny.datasets import load
 from ontogeny.datasets.folder import Extras, FolderSpace, read_benchmark, read_extras, verify_folder, write_benchmark
-from ontogeny.datasets.folder.metrics_json import METRICS, metric_from_json, metric_to_json
+from ontogeny.datasets.folder.metrics_json import metric_from_json, metric_to_json
 from ontogeny.errors import ChecksumError, DataError, DatasetNotFoundError
 from ontogeny.extraction.features import Site
 from ontogeny.metrics import CKA, Ridge
+from ontogeny.metrics.registry import METRICS
 
 AFFINE = np.array([[-2.0, 0, 0, 90], [0, 2, 0, -126], [0, 0, 2, -72], [0, 0, 0, 1]])
 
