@@ -15,7 +15,18 @@ from ontogeny.cli._watch_options import given, watch_options
 
 __all__ = ["doctor"]
 
-_OPTIONS = ("tokenizer", "transform", "layers", "pooling", "module", "call", "truncation", "batch_size", "image_type")
+_OPTIONS = (
+    "tokenizer",
+    "transform",
+    "metrics",
+    "layers",
+    "pooling",
+    "module",
+    "call",
+    "truncation",
+    "batch_size",
+    "image_type",
+)
 _MADE: Any = watch_options(*_OPTIONS)
 if TYPE_CHECKING:
     Reading: TypeAlias = Any
