@@ -19,6 +19,7 @@ from ontogeny.metrics.encoding_models._scores import Fold, Score, per_voxel
 from ontogeny.metrics.folds import Folds
 from ontogeny.metrics.layer_geometry import LayerGeometry
 from ontogeny.metrics.metric import Value
+from ontogeny.metrics.on_arrays import score_arrays
 
 __all__ = ["Encoding", "PreparedEncoding"]
 
@@ -65,6 +66,8 @@ class Encoding:
     over_voxels: Literal["mean", "median"] = "mean"
     cv: Any = None
     n_jobs: int = 1
+
+    __call__ = score_arrays
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "estimator", import_from_string(self.estimator))
@@ -178,8 +181,8 @@ class PreparedEncoding:
         columns = Parallel(n_jobs=self.metric.n_jobs)(one(estimator, x, v, held_out, where=where) for v in y.T.copy())
         return np.stack(columns, axis=1)
 
-    def score(self, view: LayerGeometry) -> list[Value]:
-        """One value per target: the mean or median over its voxels.
+    def per_voxel(self, view: LayerGeometry) -> PerVoxel:
+        """One value per voxel, of all targets side by side.
 
         Raises:
             MetricError: see `voxels`; or the features are of other stimuli.
@@ -188,16 +191,26 @@ class PreparedEncoding:
         if view.n_stimuli < n:
             raise MetricError(f"the features have {view.n_stimuli} stimuli, the splits need {n}")
         x = view.x.numpy() * view.scale
-        over = np.mean if self.metric.over_voxels == "mean" else np.median
+        return np.concatenate([self.voxels(x, target) for target in self.targets])
+
+    def score(self, view: LayerGeometry) -> list[Value]:
+        """One value per target: the mean or median over its voxels."""
+        return self.of_targets(self.per_voxel(view))
+
+    def of_targets(self, values: PerVoxel) -> list[Value]:
+        """Mean or median of what `per_voxel` gave over each target's voxels."""
+        edges = np.cumsum([target.n_voxels for target in self.targets])[:-1]
         return [
-            Value(value=float(over(self.voxels(x, target))), chance=0.0, ceiling=self._ceiling(target))
-            for target in self.targets
+            Value(value=float(self._over(some)), chance=0.0, ceiling=self._ceiling(target))
+            for some, target in zip(np.split(values, edges), self.targets, strict=True)
         ]
+
+    def _over(self, values: PerVoxel) -> float:
+        return float(np.mean(values) if self.metric.over_voxels == "mean" else np.median(values))
 
     def _ceiling(self, target: Target) -> float | None:
         if self.metric.score == "noise-normalised":
             return 1.0
         if target.ceiling is None:
             return None
-        over = np.mean if self.metric.over_voxels == "mean" else np.median
-        return float(over(target.ceiling if self.metric.score == "pearson" else np.square(target.ceiling)))
+        return self._over(target.ceiling if self.metric.score == "pearson" else np.square(target.ceiling))
