@@ -37,7 +37,7 @@ PLACES = [
     "ontogeny.monitoring.recorder.Recorder.verdict",
     "ontogeny.monitoring.snapshot.weights_hash",
     "ontogeny.extraction.probe.place",
-    "ontogeny.extraction.model_inputs._Tokens.batches",
+    "ontogeny.extraction._tokens.Tokens.batches",
     "ontogeny.extraction.model_inputs._Pixels.batches",
     "ontogeny.extraction._rank_reading.pool",
     "ontogeny.extraction.probe.refusal",

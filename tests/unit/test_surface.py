@@ -85,6 +85,9 @@ def test_nearest_suggests_or_lists():
 def test_no_pickle_is_ever_loaded():
     for path in SOURCE.rglob("*.py"):
         text = path.read_text()
-        assert "pickle" not in text.replace("allow_pickle=False", ""), path
+        parsed = text.replace("allow_pickle=False", "").replace(
+            "pickletools", ""
+        )  # which takes apart and calls nothing
+        assert "pickle" not in parsed, path
         if "torch.load(" in text:
             assert "weights_only=True" in text, path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,11 +12,11 @@ from jaxtyping import Float
 
 from ontogeny._arrays import digest
 from ontogeny._display import Table, one_line, table_html, table_text
-from ontogeny.benchmarks.controls import SEED, check_copies, orders, permuted, within_groups
+from ontogeny.benchmarks.controls import PERMUTED, SEED, check_copies, circular_shifts, orders, permuted, within_groups
 from ontogeny.benchmarks.prepared import PreparedBenchmark
 from ontogeny.benchmarks.stimulus_mapping import StimulusMapping
 from ontogeny.brain import Assembly, Geometry, Target, targets
-from ontogeny.errors import DataError
+from ontogeny.errors import AlignmentIdError, DataError
 from ontogeny.extraction import Features
 from ontogeny.metrics import Folds, Metric, NeedsStimuli, make_folds
 from ontogeny.metrics.batching import prepare_all
@@ -45,6 +46,8 @@ class Benchmark:
         baseline: score the stimuli's own surface (length and punctuation, or pixels) beside every curve.
         pieces: what a model reads in place of the stimuli (words of a story), and the frozen way to the stimuli
             (volumes); see `ontogeny.neuroimaging.story_words`.
+        own_stimuli: subjects saw different stimuli, and each is scored on those that it saw. Folds are the same for
+            all, so that a stimulus which several saw is on one side of the split.
 
     Raises:
         DataError: fewer than 10 stimuli, no responses, folds of another length, a ROI of one subject twice, or pieces
@@ -64,6 +67,7 @@ class Benchmark:
     folds: Folds
     baseline: bool = True
     pieces: StimulusMapping | None = None
+    own_stimuli: bool = False
 
     def __post_init__(self) -> None:
         n = len(self.stimuli)
@@ -77,7 +81,10 @@ class Benchmark:
             raise DataError(f"benchmark {self.name!r}: {n} stimuli but folds for {len(self.folds.held_out)}")
         if len({metric.name for metric in self.metrics}) < len(self.metrics):
             raise DataError(f"benchmark {self.name!r} has two metrics of one name: {[m.name for m in self.metrics]}")
-        counted = Counter(f"{t.roi!r} of subject {t.subject!r}" for t in targets(self.assemblies, self.stimuli.ids))
+        if self.own_stimuli:
+            self._check_own()
+        cut = [t for one in self.parts() for t in targets(one.assemblies, one.stimuli.ids)]
+        counted = Counter(f"{t.roi!r} of subject {t.subject!r}" for t in cut)
         if doubled := [whose for whose, count in counted.items() if count > 1]:
             raise DataError(
                 f"benchmark {self.name!r} has {', '.join(doubled)} twice, of which a record would keep one; put its "
@@ -94,15 +101,43 @@ class Benchmark:
         """What it compares with: one row per subject and ROI."""
         kind = "simulated" if self.simulated else "measured"
         shape = f"{len(self.stimuli)} stimuli ({self.stimuli.modality}), {self.folds.how}"
-        rows = [
-            (t.subject, t.roi, "geometry" if t.rdm is not None else str(t.n_voxels), _ceiling(t))
-            for t in targets(self.assemblies, self.stimuli.ids)
-        ]
+        cut = [t for one in self.parts() for t in targets(one.assemblies, one.stimuli.ids)]
+        rows = [(t.subject, t.roi, "geometry" if t.rdm is not None else str(t.n_voxels), _ceiling(t)) for t in cut]
         return Table(
             title=f"{self.name}, version {self.version}, {kind}: {shape}",
             columns=("subject", "ROI", "voxels", "ceiling"),
             rows=rows,
             notes=("metrics: " + ", ".join(m.name for m in self.metrics), self.citation, f"licence: {self.licence}"),
+        )
+
+    def _check_own(self) -> None:
+        known, seen = set(self.stimuli.ids), set[str]()
+        for one in self.assemblies:
+            strange = [stimulus for stimulus in one.stimulus_ids if stimulus not in known]
+            if strange:
+                raise AlignmentIdError(
+                    f"benchmark {self.name!r}: subject {one.subject!r} has responses to {len(strange)} stimuli that "
+                    f"the set lacks, e.g. {strange[:3]}"
+                )
+            seen |= set(one.stimulus_ids)
+        if never := [stimulus for stimulus in self.stimuli.ids if stimulus not in seen]:
+            raise AlignmentIdError(f"benchmark {self.name!r}: nobody saw {len(never)} stimuli, e.g. {never[:3]}")
+
+    def parts(self) -> tuple[Benchmark, ...]:
+        """One benchmark for each group of subjects that saw the same stimuli; itself where all saw all.
+
+        Raises:
+            DataError: subjects with fewer than 10 stimuli, or stimuli of one fold.
+        """
+        if not self.own_stimuli:
+            return (self,)
+        groups: dict[tuple[int, ...], list[Assembly | Geometry]] = {}
+        place = {stimulus: row for row, stimulus in enumerate(self.stimuli.ids)}
+        for one in self.assemblies:
+            groups.setdefault(tuple(sorted(place[s] for s in one.stimulus_ids)), []).append(one)
+        return tuple(
+            self._only(np.array(rows), " and ".join(dict.fromkeys(a.subject for a in group)), group)
+            for rows, group in groups.items()
         )
 
     @property
@@ -120,6 +155,7 @@ class Benchmark:
             self.folds.held_out,
             [repr(m).replace("local_alpha=False", "alpha='roi'") for m in self.metrics],  # its name of before
             *([] if self.pieces is None else [self.pieces.fingerprint()]),
+            *(["own stimuli"] if self.own_stimuli else []),
         )
 
     def prepare(self, *, permutations: int = 0, within: int = 0, halves: bool = False) -> PreparedBenchmark:
@@ -127,7 +163,8 @@ class Benchmark:
 
         Args:
             permutations: score against this many copies of the responses with permuted stimuli too (frozen by a seed).
-                They share the feature side with the real ones, so that this control costs little.
+                They share the feature side with the real ones, so that this control costs little. Where neighbours
+                are not independent (a story), each group is shifted in a circle instead.
             within: against this many whose stimuli are permuted within their groups alone, so that what a group's
                 stimuli share is kept.
             halves: score each half of the stimuli too: the layer is chosen on other stimuli than it is scored on.
@@ -137,11 +174,14 @@ class Benchmark:
             TooLargeError: no memory for what a metric keeps, or for the permuted copies.
             DataError: there are no groups, or too few stimuli for halves.
         """
+        if self.own_stimuli:
+            parts = [p.prepare(permutations=permutations, within=within, halves=halves) for p in self.parts()]
+            return PreparedBenchmark.of_parts(self, self.fingerprint(), parts)
         cut = targets(self.assemblies, self.stimuli.ids)
-        anywhere = orders(len(self.stimuli), permutations)
+        anywhere = self._orders(permutations)
         grouped = within_groups(self.stimuli.groups, within, owner=f"benchmark {self.name!r}") if within else []
         check_copies(cut, len(anywhere) + len(grouped))
-        copies = [("permuted stimuli", o) for o in anywhere] + [("permuted within groups", o) for o in grouped]
+        copies = [(PERMUTED, o) for o in anywhere] + [("permuted within groups", o) for o in grouped]
         every = [*cut, *(permuted(t, order, f"copy {i}") for i, (_, order) in enumerate(copies) for t in cut)]
         return PreparedBenchmark(
             benchmark=self,
@@ -151,6 +191,12 @@ class Benchmark:
             prepared=prepare_all(self._metrics(), every, self.folds),
             halves=tuple(half.prepare() for half in self.halves()) if halves else (),
         )
+
+    def _orders(self, n: int) -> list[np.ndarray]:
+        """Of the stimuli, for copies that hold nothing but chance."""
+        if self.stimuli.contiguous:
+            return circular_shifts(self.stimuli.groups, len(self.stimuli), n)
+        return orders(len(self.stimuli), n)
 
     def _metrics(self) -> tuple[Metric, ...]:
         return tuple(m.about(self.stimuli) if isinstance(m, NeedsStimuli) else m for m in self.metrics)
@@ -169,19 +215,20 @@ class Benchmark:
         first, second = (self._only(rows, f"half {i + 1}") for i, (_, rows) in enumerate(parted))
         return first, second
 
-    def _only(self, rows: np.ndarray, which: str) -> Benchmark:
+    def _only(self, rows: np.ndarray, which: str, assemblies: Sequence[Assembly | Geometry] | None = None) -> Benchmark:
         stimuli = self.stimuli.only(rows)
         _, held_out = np.unique(np.asarray(self.folds.held_out)[rows], return_inverse=True)
         if held_out.max() == 0:
             raise DataError(
                 f"{which} of benchmark {self.name!r} lies in one fold, so that nothing can be cross-validated there; "
-                "use more folds or groups, or leave the control 'held-out layer' out"
+                "use more folds or groups" + ", or leave the control 'held-out layer' out" * (assemblies is None)
             )
         return replace(
             self,
             name=f"{self.name}, {which}",
             stimuli=stimuli,
-            assemblies=tuple(a.align(stimuli.ids) for a in self.assemblies),
+            assemblies=tuple(a.align(stimuli.ids) for a in assemblies or self.assemblies),
+            own_stimuli=False,
             folds=Folds(held_out=tuple(held_out.tolist()), how=f"{self.folds.how}; {which}"),
             pieces=None if self.pieces is None else self.pieces.only(rows),
         )
@@ -196,7 +243,7 @@ class Benchmark:
 
     def describe(self, fingerprint: str) -> dict[str, Any]:
         """What a record says of this benchmark."""
-        cut = targets(self.assemblies, self.stimuli.ids)
+        cut = [t for one in self.parts() for t in targets(one.assemblies, one.stimuli.ids)]
         sources = {a.ceiling_source for a in self.assemblies if isinstance(a, Assembly)}
         return {
             "name": self.name,
@@ -214,6 +261,7 @@ class Benchmark:
             "folds": self.folds.how,
             "ceiling_source": "; ".join(sorted(sources)) or "bounds over subjects",
             **({} if self.pieces is None else {"pieces": self.pieces.how}),
+            **({"own_stimuli": {a.subject: len(a.stimulus_ids) for a in self.assemblies}} if self.own_stimuli else {}),
         }
 
 

@@ -1,7 +1,8 @@
 """Controls: what stands beside the layers, so that a score can be read; one option, by name.
 
 random features          as many numbers as the model's widest layer has, drawn once: what width alone scores
-permuted stimuli         the model's features against the responses to other stimuli: chance, by the same code
+permuted stimuli         the model's features against the responses to other stimuli: chance, by the same code. Of time
+                         series each story is shifted in a circle instead, so that neighbours stay alike
 surface                  the stimuli's own surface (length and punctuation, or pixels), without a model
 permuted within groups   responses permuted among the stimuli of one group: what groups alone carry (category, story)
 random tokens            the same model reads the same tokens, dealt out anew: what lengths alone carry (AlKhamissi et
@@ -30,6 +31,7 @@ __all__ = [
     "DEFAULT",
     "averaged",
     "check_copies",
+    "circular_shifts",
     "held_out_layer",
     "orders",
     "parse_controls",
@@ -37,7 +39,8 @@ __all__ = [
     "within_groups",
 ]
 
-DEFAULT = ("random features", "permuted stimuli", "surface")
+PERMUTED = "permuted stimuli"
+DEFAULT = ("random features", PERMUTED, "surface")
 CONTROLS = (*DEFAULT, "permuted within groups", "random tokens", "split leak", "held-out layer")
 SEED = 20080092
 
@@ -66,6 +69,24 @@ def orders(n_stimuli: int, n: int) -> list[np.ndarray]:
     """So many permutations of all stimuli, frozen."""
     rng = np.random.default_rng(SEED)
     return [rng.permutation(n_stimuli) for _ in range(n)]
+
+
+def circular_shifts(groups: Sequence[str] | None, n_stimuli: int, n: int) -> list[np.ndarray]:
+    """So many orders of contiguous stimuli, frozen: each group is shifted in a circle, by a fifth of it at least.
+
+    Neighbouring volumes are alike; permuted freely they would not be, and chance would look narrower than it is.
+    """
+    rng = np.random.default_rng((SEED, 2))
+    labels = np.asarray(groups if groups is not None else [""] * n_stimuli)
+    out = []
+    for _ in range(n):
+        order = np.arange(n_stimuli)
+        for group in np.unique(labels):
+            rows = np.flatnonzero(labels == group)
+            least = max(1, len(rows) // 5)
+            order[rows] = np.roll(rows, int(rng.integers(least, max(len(rows) - least, least) + 1)))
+        out.append(order)
+    return out
 
 
 def within_groups(groups: Sequence[str] | None, n: int, *, owner: str) -> list[np.ndarray]:

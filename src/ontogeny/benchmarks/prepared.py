@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ontogeny._display import one_line
-from ontogeny.benchmarks.controls import DEFAULT, SEED, averaged, held_out_layer
+from ontogeny.benchmarks.controls import DEFAULT, PERMUTED, SEED, averaged, held_out_layer
 from ontogeny.benchmarks.stimulus_mapping import StimulusMapping
 from ontogeny.brain import Target
 from ontogeny.brain.assembly import spread
@@ -25,7 +25,7 @@ from ontogeny.metrics.batching import Outcome, PreparedMetrics
 from ontogeny.metrics.dimensionality import intrinsic_dimension, mean_norm, participation_ratio
 from ontogeny.record import Row, Score
 from ontogeny.record.event import refusal_of
-from ontogeny.record.score import Kind
+from ontogeny.record.score import OWN_STIMULI, Kind
 from ontogeny.stimuli import StimulusSet, position_features
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ class PreparedBenchmark:
         copies: names of the permuted copies of all targets.
         prepared: all metrics, of the targets and, after them, every copy.
         halves: of its stimuli; none where not asked for.
+        parts: where subjects saw different stimuli, one for each group that saw the same ones; they score, and
+            `prepared` is that of none.
     """
 
     benchmark: Benchmark
@@ -57,6 +59,19 @@ class PreparedBenchmark:
     copies: tuple[str, ...]
     prepared: PreparedMetrics
     halves: tuple[PreparedBenchmark, ...] = ()
+    parts: tuple[PreparedBenchmark, ...] = ()
+
+    @classmethod
+    def of_parts(cls, benchmark: Benchmark, fingerprint: str, parts: Sequence[PreparedBenchmark]) -> PreparedBenchmark:
+        """Of subjects who saw different stimuli."""
+        return cls(
+            benchmark=benchmark,
+            fingerprint=fingerprint,
+            targets=tuple(target for part in parts for target in part.targets),
+            copies=parts[0].copies,
+            prepared=parts[0].prepared,
+            parts=tuple(parts),
+        )
 
     __repr__ = one_line
 
@@ -88,6 +103,8 @@ class PreparedBenchmark:
             n_stimuli=len(self.benchmark.stimuli),
             weights=weights,
         )
+        if self.parts:
+            return self._of_parts(features, blank, pieces is not None)
         out: list[Row] = []
         sites = iter(features.values.items())
         at_once = min(max(_PAIRS_AT_ONCE // blank.n_stimuli**2, 1), _LAYERS_AT_ONCE)
@@ -100,8 +117,36 @@ class PreparedBenchmark:
             )
         for site, why in features.refused.items():
             out.append(refusal_of(replace(blank, layer=site.layer, pooling=site.pooling), why))
-        controls = averaged(_of_kind(out, "control"), "permutations and layers")
+        how = "circular shifts" if self.benchmark.stimuli.contiguous else "permutations"
+        permuted = _of_kind(out, "control")
+        controls = averaged([s for s in permuted if s.layer == PERMUTED], f"{how} and layers")
+        controls += averaged([s for s in permuted if s.layer != PERMUTED], "permutations and layers")
         return [*(row for row in out if row.kind != "control"), *controls, *self._held_out(features, blank)]
+
+    def _of_parts(self, features: Features, blank: Score, in_pieces: bool) -> list[Row]:
+        """Each group of subjects on its own stimuli; what is said of a layer as a whole is of all stimuli."""
+        out: dict[tuple[Any, ...], Row] = {}
+        everybody = len(set.intersection(*(set(part.benchmark.stimuli.ids) for part in self.parts)))
+        for part in self.parts:
+            said = f"{OWN_STIMULI}: {len(part.benchmark.stimuli)} of {blank.n_stimuli}, {everybody} of them seen by all"
+            at: dict[str, Any] = {"run": blank.run, "step": blank.step, "weights": blank.weights}
+            for row in part._score(features, part.benchmark.pieces if in_pieces else None, **at):
+                own = replace(row, benchmark=blank.benchmark, fingerprint=blank.fingerprint)
+                if isinstance(own, Score) and own.kind == "alignment":
+                    own = replace(own, note=said)
+                if own.kind != "confound":
+                    out.setdefault(own.key, own)
+        for site, x in features.values.items():
+            rows = self._rows(features.stimulus_ids, self.benchmark.read if in_pieces else self.benchmark.stimuli)
+            joined = self.benchmark.pieces.joined(x[rows]) if in_pieces and self.benchmark.pieces else x[rows]
+            named = replace(blank, layer=site.layer, pooling=site.pooling, n_features=joined.shape[1])
+            if isinstance(view := _view(joined), LayerGeometry):
+                out |= {row.key: row for row in _confounds(view, named)}
+        return list(out.values())
+
+    def without_halves(self) -> PreparedBenchmark:
+        """The same, scored on all stimuli alone."""
+        return replace(self, halves=(), parts=tuple(part.without_halves() for part in self.parts))
 
     def _held_out(self, features: Features, blank: Score) -> list[Score]:
         if not self.halves:
@@ -120,8 +165,7 @@ class PreparedBenchmark:
             step: optimizer updates done.
             weights: hash of the weights that were read.
         """
-        bare = replace(self, halves=())
-        rows = bare.score(features, run=run, step=step, weights=weights)
+        rows = self.without_halves().score(features, run=run, step=step, weights=weights)
         named = [replace(s, kind="control", layer=name) for s in _of_kind(rows, "alignment")]
         return averaged(named, "layers")
 
@@ -148,7 +192,7 @@ class PreparedBenchmark:
         """Rows of kind "alignment" of features that no model made, by name; one row a stimulus, in their order."""
         made = {Site(name, "stimuli"): torch.as_tensor(x, dtype=torch.float32) for name, x in values.items()}
         features = Features(stimulus_ids=self.benchmark.stimuli.ids, values=made, refused={})
-        rows = replace(self, halves=())._score(features, None, run=run, step=0, weights="")
+        rows = self.without_halves()._score(features, None, run=run, step=0, weights="")
         return _of_kind(rows, "alignment")
 
     def _rows(self, ids: Sequence[str], read: StimulusSet) -> list[int]:

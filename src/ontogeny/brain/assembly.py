@@ -116,9 +116,12 @@ class Geometry:
         stimulus_ids: one id a row and column.
         rdm: stimuli x stimuli, symmetric, zero diagonal; 1 - Pearson r, or squared Euclidean distance.
         n_voxels: how many voxels it was made of (0: not known).
+        ceiling: highest Spearman correlation of dissimilarities that the noise allows, from sessions; None where it is
+            not known. RSA takes it where other subjects give no bounds.
+        ceiling_source: how it was made.
 
     Raises:
-        DataError: NaN, not square, not symmetric, or constant.
+        DataError: NaN, not square, not symmetric, or constant; or a ceiling that is no correlation.
     """
 
     name: str
@@ -127,12 +130,16 @@ class Geometry:
     stimulus_ids: tuple[str, ...]
     rdm: Square
     n_voxels: int = 0
+    ceiling: float | None = None
+    ceiling_source: str = "not known"
 
     __repr__ = one_line
 
     def __post_init__(self) -> None:
         owner = self._owner()
         check_ids(self.stimulus_ids, owner)
+        if self.ceiling is not None and not 0 <= self.ceiling <= 1:
+            raise DataError(f"{owner}: a ceiling is a correlation from 0 to 1, got {self.ceiling}")
         n = len(self.stimulus_ids)
         if self.rdm.shape != (n, n):
             raise DataError(f"{owner}: the RDM should be {n} x {n}, one row and column an id, got {self.rdm.shape}")
@@ -164,14 +171,16 @@ class Geometry:
 
     def fingerprint(self) -> str:
         """Sixteen hex digits over everything that a score depends on."""
-        return digest(self.name, self.subject, self.roi, self.stimulus_ids, self.rdm)
+        ceiling = () if self.ceiling is None else (self.ceiling,)
+        return digest(self.name, self.subject, self.roi, self.stimulus_ids, self.rdm, *ceiling)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """One ROI of one subject, in the order of the stimuli: what a metric compares features with.
 
-    Exactly one of `responses` (stimuli x voxels) and `rdm` (stimuli x stimuli) is given.
+    Exactly one of `responses` (stimuli x voxels) and `rdm` (stimuli x stimuli) is given. `ceiling` is one per voxel, of
+    an RDM one.
     """
 
     subject: str
@@ -190,7 +199,9 @@ def targets(assemblies: Sequence[Assembly | Geometry], ids: Sequence[str]) -> tu
     for assembly in assemblies:
         aligned = assembly.align(ids)
         if isinstance(aligned, Geometry):
-            out.append(Target(subject=aligned.subject, roi=aligned.roi, rdm=aligned.rdm, n_voxels=aligned.n_voxels))
+            known = None if aligned.ceiling is None else np.array([aligned.ceiling])
+            whose, roi, n = aligned.subject, aligned.roi, aligned.n_voxels
+            out.append(Target(subject=whose, roi=roi, rdm=aligned.rdm, ceiling=known, n_voxels=n))
             continue
         labels = np.asarray(aligned.roi)
         for roi in dict.fromkeys(aligned.roi):

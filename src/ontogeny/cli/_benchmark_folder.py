@@ -9,7 +9,6 @@ from ontogeny.cli._output import print_table, say
 
 if TYPE_CHECKING:
     from ontogeny.benchmarks import Benchmark
-    from ontogeny.brain import Assembly
 
 __all__ = ["show_folder", "verify_here"]
 
@@ -32,9 +31,18 @@ def show_folder(folder: Path) -> None:
     stimuli = benchmark.stimuli
     groups = "" if stimuli.groups is None else f", {len(set(stimuli.groups))} groups"
     say(f"stimuli      {len(stimuli)} {stimuli.modality}s{groups}")
+    if benchmark.pieces is not None:
+        say(f"read         {benchmark.pieces.how}")
+    for subject, n in benchmark.describe("").get("own_stimuli", {}).items():
+        say(f"saw          subject {subject}: {n} of these stimuli")
+    rdms = [one.subject for one in benchmark.assemblies if not hasattr(one, "responses")]
+    if rdms:
+        n = len(set(rdms))
+        say(f"geometries   {len(rdms)} RDM{'s' * (len(rdms) > 1)}, of {n} subject{'s' * (n > 1)}")
     say(f"folds        {benchmark.folds.how}")
     say(f"metrics      {', '.join(metric.name for metric in benchmark.metrics)}")
-    for source in dict.fromkeys(a.ceiling_source for a in _voxels(benchmark)):
+    sources = [a.ceiling_source for a in benchmark.assemblies if hasattr(a, "responses") or a.ceiling is not None]
+    for source in dict.fromkeys(sources):
         say(f"ceiling      {source}")
     for entry in facts["assemblies"]:
         if "made_by" in entry:
@@ -45,17 +53,11 @@ def show_folder(folder: Path) -> None:
     say(f"terms        {benchmark.licence}")
 
 
-def _voxels(benchmark: Benchmark) -> list[Assembly]:
-    from ontogeny.brain import Assembly
-
-    return [assembly for assembly in benchmark.assemblies if isinstance(assembly, Assembly)]
-
-
 def _region_rows(benchmark: Benchmark) -> list[tuple[str, ...]]:
     from ontogeny.brain import targets
 
     rows: list[tuple[str, ...]] = [("SUBJECT", "ROI", "VOXELS", "CEILING (mean r, min-max)")]
-    for target in targets(benchmark.assemblies, benchmark.stimuli.ids):
+    for target in (t for part in benchmark.parts() for t in targets(part.assemblies, part.stimuli.ids)):
         ceiling = target.ceiling
         bounds = "not known" if target.rdm is None else "a geometry: bounds over subjects"
         if ceiling is not None:

@@ -12,11 +12,13 @@ from cyclopts import Parameter
 from ontogeny.cli._benchmark_folder import show_folder, verify_here
 from ontogeny.cli._image_options import ImageOptions, files_of, given_images
 from ontogeny.cli._output import say
+from ontogeny.cli._story_options import StoryOptions, built_stories
 from ontogeny.cli._vocabulary import Names, Seed
 from ontogeny.errors import ConfigError
 
 if TYPE_CHECKING:
-    from ontogeny.datasets.own_data.build_benchmark import About
+    from ontogeny.datasets.own_data.build_benchmark import About, Split
+    from ontogeny.metrics import Metric
 
 __all__ = ["build"]
 
@@ -58,7 +60,7 @@ class Facts:
         about: how the responses were made, one paragraph.
         version: grows when scores change.
         simulated: the responses were computed, not measured.
-        ceiling: highest Pearson r the noise allows, or how it is made from repeats; else the ROI table's column.
+        ceiling: highest Pearson r the noise allows, or made from repeats or the other subjects; else the ROI table's.
         ceiling_source: how ceilings were made.
     """
 
@@ -69,7 +71,8 @@ class Facts:
     version: str = "1"
     simulated: bool = False
     ceiling: Annotated[
-        float | Literal["ncsnr", "split-half"] | None, Parameter(metavar="R|ncsnr|split-half", show_choices=False)
+        float | Literal["ncsnr", "split-half", "between-subjects"] | None,
+        Parameter(metavar="R|ncsnr|split-half|between-subjects", show_choices=False),
     ] = None
     ceiling_source: str = "given with the data"
 
@@ -84,12 +87,14 @@ class Folds:
         folds: shuffled (stimuli are independent), groups (never split), contiguous (blocks in order), column (fold).
         n_folds: how many.
         seed: of shuffled folds.
+        own_stimuli: subjects saw different stimuli: score each on those that it saw, with the same folds for all.
     """
 
     groups: Annotated[str | None, Parameter(metavar="COLUMN")] = None
     folds: Literal["shuffled", "groups", "contiguous", "column"] | None = None
     n_folds: int = 5
     seed: Seed = 0
+    own_stimuli: bool = False
 
 
 def build(
@@ -100,6 +105,7 @@ def build(
     facts: Facts = Facts(),
     split: Folds = Folds(),
     images: ImageOptions = ImageOptions(),
+    stories: StoryOptions = StoryOptions(),
     overwrite: bool = False,
 ) -> int:
     r"""Your own tables -> a benchmark folder.
@@ -116,6 +122,7 @@ def build(
           --citation "Us (2026)" --licence CC-BY-4.0 --about "How the betas were made."
 
       ontogeny data build my-benchmark --bids derivatives/ --stimuli images/ ...      all subjects, found by their names
+      ontogeny data build my-stories --words *.TextGrid --bold sub-*_bold.nii.gz --atlas dseg.nii.gz --tr 2 ...
 
     stimuli    .csv, .tsv or .parquet with stimulus_id and text, or stimulus_id and image (paths beside the table); or a
                folder of pictures, called by their file names and ordered by the numbers in them (2.png before 10.png);
@@ -135,6 +142,12 @@ def build(
                task-, acq-, run- in the names of images and tables, or columns of the table); images and tables must
                agree. The folder remembers where each voxel lies: `ontogeny map` paints scores back.
 
+    stories    --words in place of --stimuli: tables with word, onset, offset (or duration) [, story], or TextGrids,
+               called as the stories are. Responses of each story: --responses SUBJECT:STORY=FILE (volumes x voxels);
+               or --bold images, or --bids (fMRIPrep: --select space=T1w desc=preproc), with --atlas, by their names
+               (sub-01_task-STORY_run-1_bold.nii.gz) or SUBJECT:STORY=FILE. Several files of one subject and story
+               are repeats. Folds leave out stories; below three stories, blocks with gaps as long as the delays.
+
     Responses are stored as float32. The same inputs give the same bytes, in whatever order the stimuli come (only for
     contiguous folds does their order count). Everything that does not fit is refused by name.
 
@@ -142,30 +155,49 @@ def build(
         folder: the folder to make.
         overwrite: replace a benchmark folder that is there.
     """
-    from ontogeny.datasets.folder.metrics_json import metric_from_json
-    from ontogeny.datasets.own_data.build_benchmark import Split
     from ontogeny.datasets.own_data.build_benchmark import build as made_of
 
-    built = made_of(
-        _stimuli(tables, images),
-        about=_about(facts, folder, images),
-        responses={**files_of("--responses", tables.responses), **given_images(images)},
-        rois=files_of("--rois", tables.rois),
-        geometries=_geometries(tables.geometry),
-        split=Split(
-            how=split.folds or ("groups" if split.groups else "shuffled"),
-            groups=split.groups,
-            n_folds=split.n_folds,
-            seed=split.seed,
-        ),
-        metrics=[metric_from_json({"metric": name}, "--metric") for name in tables.metric],
-        drop_bad=tables.drop_bad_voxels,
-    )
+    about, parted, metrics = _about(facts, folder, images), _split(split), _metrics(tables, stories)
+    if stories.words:
+        built = built_stories(stories, tables, images, about=about, split=parted, metrics=metrics)
+    else:
+        built = made_of(
+            _stimuli(tables, images),
+            about=about,
+            responses={**files_of("--responses", tables.responses), **given_images(images)},
+            rois=files_of("--rois", tables.rois),
+            geometries=_geometries(tables.geometry),
+            split=parted,
+            metrics=metrics,
+            drop_bad=tables.drop_bad_voxels,
+        )
     made = built.write(folder, overwrite=overwrite)
     show_folder(made)
     for word, note in built.notes:
         say(f"{word:<12} {note}")
     return verify_here(made)
+
+
+def _split(given: Folds) -> Split:
+    from ontogeny.datasets.own_data.build_benchmark import Split
+
+    return Split(
+        how=given.folds or ("groups" if given.groups else "shuffled"),
+        groups=given.groups,
+        n_folds=given.n_folds,
+        seed=given.seed,
+        own=given.own_stimuli,
+    )
+
+
+def _metrics(tables: Tables, stories: StoryOptions) -> list[Metric]:
+    """By name; of stories ridge chooses its penalty on other stories."""
+    from ontogeny.datasets.folder.metrics_json import metric_from_json
+
+    rule = {"rule": "kfold"} if stories.words else {}
+    return [
+        metric_from_json({"metric": name, **(rule if name == "ridge" else {})}, "--metric") for name in tables.metric
+    ]
 
 
 def _about(facts: Facts, folder: Path, images: ImageOptions) -> About:

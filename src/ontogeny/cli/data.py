@@ -46,13 +46,14 @@ Name = Annotated[str, Parameter(help="see `ontogeny data list`, or a benchmark f
 
 def listing(*, as_json: AsJson = False) -> None:
     """What there is, and where it was found."""
-    rows = [(s.name, s.kind, _state(s), s.title) for s in SOURCES]
-    rows += [(e.name, "benchmark", _place(e), e.title) for e in ELSEWHERE]
+    rows: list[tuple[str, ...]] = [(s.name, s.kind, _state(s), s.title) for s in SOURCES]
+    rows += [(e.name, "benchmark" if e.tried else "untried", _place(e), e.title) for e in ELSEWHERE]
     if as_json:
         print_json([dict(zip(("name", "kind", "where", "what"), row, strict=True)) for row in rows])
         return
     print_table([("NAME", "KIND", "WHERE", "WHAT"), *rows])
-    say(f"\nlooked in {', then '.join(str(folder) for folder in data_folders())}")
+    say("\nuntried: the reader agrees with public code and with made files; nobody ran it on all real ones")
+    say(f"looked in {', then '.join(str(folder) for folder in data_folders())}")
 
 
 def get(name: str, /, *, out: Out = None) -> int:
@@ -195,7 +196,7 @@ def _found(one: Elsewhere) -> Path | None:
 def _explain(one: Elsewhere) -> None:
     """Where a set lies that this package does not download."""
     found = _found(one)
-    say(f"{one.name}: {one.title}")
+    say(f"{one.name}: {one.title}{'' if one.tried else ' (reader untried on all real files)'}")
     say("You get it yourself; nothing was downloaded." if found is None else f"found in     {found}")
     for what in ("address", "size", "layout"):
         say(f"{what:<12} {getattr(one, what)}")

@@ -24,6 +24,7 @@ class Elsewhere:
         terms: under which terms; "not stated" where no public page says.
         size: about how much there is to get.
         layout: which files are read, relative to the folder.
+        tried: whether the reader was run on the full real files; else it agrees with public code and made files alone.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Elsewhere:
     terms: str
     size: str
     layout: str
+    tried: bool = False
 
 
 _PEREIRA = (
@@ -61,6 +63,7 @@ ELSEWHERE: tuple[Elsewhere, ...] = (
         terms="not stated for the components",
         size="1.8 MB",
         layout="pereira180_pca.npz: pcs (participants x concepts x components), concepts, sentences, subjects",
+        tried=True,
     ),
     Elsewhere(
         name="lebel2023",

@@ -4,7 +4,7 @@ probe.py               Probe: the model reads the stimulus set, no trace is left
 features.py            Features: what one probe read, layer by layer
 layers.py              which layers are read, and under which stable names
 pooling.py             one layer's output for a batch -> one vector a stimulus
-model_inputs.py        stimuli -> batches that a model takes: tokenized, transformed; _pil_images.py
+model_inputs.py        stimuli -> batches that a model takes; _tokens.py (texts that begin alike), _pil_images.py
 feature_cache.py       features on disk by the hash of the weights
 weights.py             hash of the weights that are read, and which of an optimizer's two sets they are
 surprisal.py           surprisal of texts under a causal language model

@@ -17,8 +17,8 @@ from ontogeny.extraction._rehearsal.reading_plan import ReadingPlan
 from ontogeny.extraction.features import Site
 from ontogeny.extraction.layers import SURPRISAL
 from ontogeny.extraction.model_inputs import Batch
-from ontogeny.extraction.pooling import Pooling, pool, pooling_name
-from ontogeny.extraction.surprisal import mean_surprisal, picked_logits
+from ontogeny.extraction.pooling import Pooling, pool, pool_spans, pooling_name
+from ontogeny.extraction.surprisal import picked_logits, surprisal, surprisal_site
 
 __all__ = ["Excerpt", "Reading", "Share"]
 
@@ -34,6 +34,7 @@ class Share:
         notes: on how they were read.
         order: of the sites.
         depending: layers whose features depend on what else is in a batch.
+        ahead: layers whose features of a text are others where it is the beginning of a longer one.
         cannot: whether the model cannot read a stimulus alone, where any do.
     """
 
@@ -43,6 +44,7 @@ class Share:
     notes: list[str] = field(default_factory=list)
     order: list[Site] = field(default_factory=list)
     depending: set[str] = field(default_factory=set)
+    ahead: set[str] = field(default_factory=set)
     cannot: bool = False
 
 
@@ -108,6 +110,8 @@ class Reading:
         mask = self.batch.inputs.get("attention_mask")
         for how in self._poolings:
             pooled = partial(pool, x, axes, how, mask=mask, special=self.batch.special)
+            if self.batch.shared and self.batch.spans is not None:
+                pooled = partial(pool_spans, x, axes, self.batch.spans)
             self._keep(Site(name, pooling_name(how)), pooled)
 
     def _tensor(self, name: str, output: Any) -> Tensor:
@@ -135,7 +139,7 @@ class Reading:
             logits = picked_logits(output, self.batch.inputs["input_ids"])
             if self._excerpt is not None and logits is not None:
                 self._excerpt.take(SURPRISAL, whole(logits))
-            self._keep(Site(SURPRISAL, "mean"), partial(mean_surprisal, output, self.batch))
+            self._keep(surprisal_site(tails=self.batch.tails), partial(surprisal, output, self.batch))
         for site, x in self._vectors.items():
             self._share.vectors.setdefault(site, {})[index] = x.cpu() if travels else x
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from ontogeny.errors import FeatureError, nearest
 from ontogeny.extraction._rehearsal.axes import Axes, arranged, batch_first
 
-__all__ = ["POOLINGS", "Pooling", "pool", "pooling_name"]
+__all__ = ["POOLINGS", "Pooling", "pool", "pool_spans", "pooling_name"]
 
 PoolFunction = Callable[[Tensor, Tensor | None], Tensor]
 Pooling = str | PoolFunction
@@ -120,3 +120,21 @@ def pool(
     if pooling == "mean_text" and special is None and mask is not None:
         raise FeatureError("pooling 'mean_text' needs a tokenizer that tells its special tokens; use 'mean'")
     return function(arranged(x, axes), special, axes).clone()
+
+
+def pool_spans(x: Tensor, axes: Axes, spans: Tensor) -> Float[Tensor, "stimuli features"]:
+    """Pooling "last" where several stimuli lie in one text, each as its beginning.
+
+    Args:
+        x: what the layer returned.
+        axes: what its axes are.
+        spans: text, first and last token of each stimulus.
+
+    Raises:
+        FeatureError: an output that is no floating-point numbers, or not one per token.
+    """
+    if not x.is_floating_point():
+        raise FeatureError(f"features are floating-point numbers, and the layer gives {x.dtype}")
+    if not axes.per_token or not axes.positions or len(axes.positions) > 1:
+        raise FeatureError(f"pooling 'last' needs stimuli x tokens x features, got {tuple(x.shape)}")
+    return arranged(x.detach().float(), axes)[spans[:, 0], spans[:, 2]]

@@ -8,17 +8,18 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ontogeny._arrays import digest_of
 from ontogeny._display import one_line
 from ontogeny._import_string import import_from_string
 from ontogeny.errors import ProbeError
-from ontogeny.extraction._batch_dependence import Largest, depending
+from ontogeny.extraction._batch_dependence import Largest, Longest, depending
 from ontogeny.extraction._forward.calling import Call
 from ontogeny.extraction._forward.hooked_pass import place, run
 from ontogeny.extraction._interrupts import held
@@ -26,6 +27,7 @@ from ontogeny.extraction._per_model import PerModel
 from ontogeny.extraction._rank_reading import Excerpt, Reading, Share
 from ontogeny.extraction._rehearsal.reading_plan import ReadingPlan, Way
 from ontogeny.extraction._rehearsal.rehearsal import rehearse
+from ontogeny.extraction._tokens import Tokens
 from ontogeny.extraction.features import Features, Site
 from ontogeny.extraction.isolation import Observed, observing
 from ontogeny.extraction.layers import SURPRISAL, choose_layers, plain_model
@@ -33,6 +35,7 @@ from ontogeny.extraction.model_inputs import Batch, ImageType, ModelInputs, make
 from ontogeny.extraction.pooling import Pooling, pooling_name
 from ontogeny.extraction.process_group import SINGLE_PROCESS, ProcessGroup, is_sharded
 from ontogeny.extraction.random_state import same_randomness
+from ontogeny.extraction.surprisal import surprisal_site
 from ontogeny.metrics.layer_geometry import refusal
 from ontogeny.stimuli import StimulusSet
 
@@ -84,8 +87,10 @@ class Probe:
             raise ProbeError(f"truncation should be at least 1 token, got {self.truncation}")
         for pooling in self.poolings:
             pooling_name(pooling)
+        asked = SURPRISAL in ([self.layers] if isinstance(self.layers, str) else self.layers)
+        stimuli = self.stimuli if asked else replace(self.stimuli, tails=None)
         with same_randomness():
-            made = make_inputs(self.stimuli, self.reader, truncation=self.truncation, image_type=self.image_type)
+            made = make_inputs(stimuli, self.reader, truncation=self.truncation, image_type=self.image_type)
             object.__setattr__(self, "_reader", made)
 
     @property
@@ -141,7 +146,8 @@ class Probe:
             return None
         kind = type(plain_model(model)).__qualname__
         first = (kind, self.module, self.stimuli.ids, self.layers, self.poolings)
-        inputs = (sorted(batch.inputs.items()) for batch in self._reader.batches(self.batch_size))
+        batches = self._reader.batches(self.batch_size)
+        inputs = (sorted({**b.inputs, **({} if b.spans is None else {"spans": b.spans})}.items()) for b in batches)
         flat = (part for pairs in inputs for name, tensor in pairs for part in (name, tensor.numpy()))
         return digest_of(itertools.chain(first, flat))
 
@@ -182,6 +188,9 @@ class Probe:
             judged = x[~x.isnan().any(dim=1)] if site.layer == SURPRISAL else x  # texts of one token have none
             if (why := refusal(judged) if len(judged) else "texts of one token have no surprisal") is not None:
                 refused[site] = why
+            elif len(judged) < len(x) and self.stimuli.tails is not None:
+                values[site] = torch.where(x.isnan(), judged.mean(dim=0), x)
+                first.notes.append(f"{len(x) - len(judged)} words with nothing before them have the mean surprisal")
         return Features(
             stimulus_ids=self.stimuli.ids,
             values={site: x for site, x in values.items() if site not in refused},
@@ -192,12 +201,21 @@ class Probe:
 
     def _plans_otherwise(self, model: nn.Module, shares: Sequence[Share], ranks: ProcessGroup) -> bool:
         """Whether the model has to be read again, since features were found to depend on what else is in a batch."""
-        found = ranks.once(lambda: ({n for s in shares for n in s.depending}, any(s.cannot for s in shares)))
-        layers, cannot = found or (set(), False)
+        found = ranks.once(
+            lambda: (
+                {n for s in shares for n in s.depending},
+                any(s.cannot for s in shares),
+                any(s.ahead for s in shares),
+            )
+        )
+        layers, cannot, ahead = found or (set(), False, False)
+        plan = self.rehearse(model, ranks)
+        if ahead:
+            plan = plan.one_by_one()
         if layers:
-            plan = self.rehearse(model, ranks)
-            self._plans.set(plain_model(model), plan.without(layers) if cannot else plan.apart())
-        return bool(layers)
+            plan = plan.without(layers) if cannot else plan.apart()
+        self._plans.set(plain_model(model), plan)
+        return bool(layers) or ahead
 
     def _joined(
         self, collected: dict[Site, dict[int, Tensor]], refused: dict[Site, str], rows: dict[int, tuple[int, ...]]
@@ -221,14 +239,22 @@ class Probe:
 
     def _batches(self, plan: ReadingPlan) -> Iterator[Batch]:
         """All stimuli in batches that say which rows they are."""
-        start = 0
-        for batch in self._reader.batches(1 if plan.alone else self.batch_size):
+        start, size = 0, 1 if plan.alone else self.batch_size
+        read = self._reader.shared if self._shares(plan) else self._reader.batches  # type: ignore[attr-defined]
+        for batch in read(size):
             mask = batch.inputs.get("attention_mask")
             if mask is not None and not bool(mask.all()):
                 raise ProbeError("a batch should hold texts of one length without padding, but its mask has zeros")
             rows = batch.rows or tuple(range(start, start + batch.size))
             start += batch.size
-            yield Batch(inputs=batch.inputs, size=batch.size, rows=rows, special=batch.special)
+            yield replace(batch, rows=rows)
+
+    def _shares(self, plan: ReadingPlan) -> bool:
+        return plan.causal and self.poolings == ("last",) and isinstance(self._reader, Tokens)
+
+    def n_passes(self, plan: ReadingPlan) -> int:
+        """How many texts or pictures a probe reads; fewer than stimuli where some lie in others."""
+        return self._reader.n_shared() if self._shares(plan) else len(self.stimuli)  # type: ignore[attr-defined]
 
     def _read(self, model: nn.Module, ranks: ProcessGroup) -> Share:
         """This rank's batches, pooled; on the CPU where they will travel."""
@@ -236,7 +262,7 @@ class Probe:
         share = Share(notes=plan.notes(), order=self._order(plan))
         self._refuse(plan, share)
         with observing(model, ranks, autocast=plan.autocast) as seen:
-            together, largest = is_sharded(seen.model), Largest()
+            together, largest, longest = is_sharded(seen.model), Largest(), Longest()
             for index, batch in enumerate(self._batches(plan)):
                 share.rows[index] = batch.rows
                 if not together and index % ranks.size != ranks.rank:
@@ -245,7 +271,9 @@ class Probe:
                 excerpt = None if plan.alone else largest.excerpt(placed)
                 reading = Reading(self.poolings, plan, placed, share, excerpt)
                 reading.finish(self._run(seen, plan, reading), index, travels=ranks.size > 1)
+                longest.see(index, batch)
             share.depending, share.cannot = depending(largest, partial(self._excerpted, seen, plan))
+            share.ahead = longest.ahead(share, lambda batch, own: self._alone(seen, plan, batch, own))
         return share if ranks.first or not together else Share()
 
     def _run(self, seen: Observed, plan: ReadingPlan, reading: Reading) -> Any:
@@ -259,11 +287,16 @@ class Probe:
         reading = Reading((), plan, batch, Share(), excerpt)
         reading.finish(self._run(seen, plan, reading), 0, travels=False)
 
+    def _alone(self, seen: Observed, plan: ReadingPlan, batch: Batch, share: Share) -> None:
+        reading = Reading(self.poolings, plan, place(batch, seen.model), share)
+        reading.finish(self._run(seen, plan, reading), 0, travels=True)
+
     def _order(self, plan: ReadingPlan) -> list[Site]:
         sites = [Site(name, pooling_name(how)) for name in plan.calls for how in self.poolings]
-        return [*sites, Site(SURPRISAL, "mean")]
+        return [*sites, surprisal_site(tails=self.stimuli.tails is not None)]
 
     def _refuse(self, plan: ReadingPlan, share: Share) -> None:
         for name, why in plan.refused.items():
-            poolings: tuple[Pooling, ...] = ("mean",) if name == SURPRISAL else self.poolings
-            share.refused.update({Site(name, pooling_name(how)): why for how in poolings})
+            sites = [Site(name, pooling_name(how)) for how in self.poolings]
+            sites = [surprisal_site(tails=self.stimuli.tails is not None)] if name == SURPRISAL else sites
+            share.refused.update(dict.fromkeys(sites, why))

@@ -10,9 +10,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ontogeny.errors import FeatureError
-from ontogeny.extraction.model_inputs import Batch
+from ontogeny.extraction._batch import Batch
+from ontogeny.extraction.features import Site
+from ontogeny.extraction.layers import SURPRISAL
 
-__all__ = ["looks_ahead", "mean_surprisal", "picked_logits"]
+__all__ = ["looks_ahead", "picked_logits", "surprisal", "surprisal_site"]
 
 _NOISE = 1e-5
 
@@ -41,8 +43,13 @@ def looks_ahead(logits: Tensor, changed: Tensor) -> bool:
     return bool(moved[:-1].max() > noise * moved[-1])
 
 
-def mean_surprisal(output: Any, batch: Batch) -> Float[Tensor, "stimuli 1"]:
-    """Mean over a text's tokens of -log p(token | tokens before), in nats.
+def surprisal_site(*, tails: bool) -> Site:
+    """Where surprisal stands among features: the mean over a text's tokens, or the sum over those of its tail."""
+    return Site(SURPRISAL, "word" if tails else "mean")
+
+
+def surprisal(output: Any, batch: Batch) -> Float[Tensor, "stimuli 1"]:
+    """-log p(token | tokens before) in nats: mean over a text's tokens, or sum over the tokens of its tail.
 
     The first token has nothing before it and does not count, nor do tokens that the tokenizer added. A text of one
     token has no surprisal: NaN. A tokenizer that begins with a BOS token helps.
@@ -63,4 +70,16 @@ def mean_surprisal(output: Any, batch: Batch) -> Float[Tensor, "stimuli 1"]:
         raise FeatureError(f"{why}; pass the tokenizer that the model was made for")
     losses = nn.functional.cross_entropy(logits[:, :-1].float().transpose(1, 2), ids[:, 1:], reduction="none")
     counted = torch.ones_like(losses) if batch.special is None else (~batch.special[:, 1:]).to(losses.dtype)
-    return ((losses * counted).sum(dim=1) / counted.sum(dim=1))[:, None]
+    if batch.spans is None:
+        return ((losses * counted).sum(dim=1) / counted.sum(dim=1))[:, None]
+    sums, counts = (_up_to(part, batch.spans) for part in (losses * counted, counted))
+    found = sums if batch.tails else sums / counts
+    found = found.masked_fill(found.isnan(), torch.inf)  # of the model's own making
+    return found.masked_fill(counts == 0, torch.nan)[:, None].float().to(ids.device)
+
+
+def _up_to(values: Float[Tensor, "texts tokens"], spans: Tensor) -> Float[Tensor, " stimuli"]:
+    """Sums over spans, on the CPU (not every device has doubles); the values are those of all tokens but the first."""
+    total = nn.functional.pad(values.cpu().double().cumsum(dim=1), (2, 0))
+    text, first, last = spans.cpu().unbind(dim=1)
+    return total[text, last + 1] - total[text, first]

@@ -43,13 +43,15 @@ def make_folds(
     n_folds: int = 5,
     groups: Sequence[str] | None = None,
     contiguous: bool = False,
+    strata: Sequence[str] | None = None,
     seed: int = 0,
 ) -> Folds:
     """Assign stimuli to folds of nearly equal size.
 
     Groups are never split: each goes whole into the fold that is smallest so far, largest group first (ties by a
     seeded shuffle). Contiguous folds are blocks in the order of the stimuli. Otherwise stimuli are shuffled: right
-    only where stimuli are independent of each other (Feghhi et al. 2024, arXiv 2406.01538).
+    only where stimuli are independent of each other (Feghhi et al. 2024, arXiv 2406.01538). With strata (one label a
+    stimulus: which subjects saw it) each of them is spread over all folds.
 
     Raises:
         MetricError: too few stimuli or groups for that many folds.
@@ -66,6 +68,11 @@ def make_folds(
         return Folds(held_out=_grouped(groups, n_folds, rng), how=f"{n_folds} folds by group, seed {seed}")
     order = np.arange(n_stimuli) if contiguous else rng.permutation(n_stimuli)
     held_out = np.empty(n_stimuli, dtype=int)
+    if strata is not None and not contiguous:
+        order = order[np.argsort(np.asarray(strata)[order], kind="stable")]
+        held_out[order] = np.arange(n_stimuli) % n_folds
+        how = f"{n_folds} shuffled folds, balanced over who saw what, seed {seed}"
+        return Folds(held_out=tuple(held_out.tolist()), how=how)
     for fold, rows in enumerate(np.array_split(order, n_folds)):
         held_out[rows] = fold
     how = f"{n_folds} contiguous folds" if contiguous else f"{n_folds} shuffled folds, seed {seed}"

@@ -70,7 +70,8 @@ class RSA:
 
     Chance: the exact mean over permutations of the stimuli. It is 0 but for "cosine" and "whitened-cosine", where it is
     high and grows with no true likeness, see `ontogeny.metrics._pairwise.dissimilarities.mean_component`.
-    Ceiling: bounds over subjects (of their summaries' mean), see `ontogeny.metrics._intersubject_ceiling`.
+    Ceiling: bounds over subjects (of their summaries' mean), see `ontogeny.metrics._intersubject_ceiling`; of one
+    subject's geometry that of its sessions, where it is known ("spearman", "rho-a").
     Several in one benchmark share the distances; all targets and some layers are one matrix product.
 
     Args:
@@ -224,12 +225,20 @@ def _prepare_space(distance: Distance, users: Sequence[tuple[int, Comparison]], 
 def _bounds(targets: Sequence[Target], rows: Rows, comparison: Comparison) -> list[Bounds]:
     """Ceilings; where the mean of unit vectors needs no new ranks, from their cosines alone."""
     if comparison in ("spearman", "rho-a", "kendall"):
-        return subject_bounds(targets, list(rows), lambda a, b: compare_rdms(a, b, comparison=comparison))
+        found = subject_bounds(targets, list(rows), lambda a, b: compare_rdms(a, b, comparison=comparison))
+        return [_of_sessions(*pair, comparison=comparison) for pair in zip(targets, found, strict=True)]
     out: list[Bounds] = [(None, None)] * len(targets)
     for group in same_roi(targets):
         for index, bounds in zip(group, bounds_of_cosines(_products(rows[group], rows[group])), strict=True):
             out[index] = bounds
     return out
+
+
+def _of_sessions(target: Target, bounds: Bounds, *, comparison: Comparison) -> Bounds:
+    """What a geometry's own sessions allow, where there is no other subject to compare with; a Spearman correlation."""
+    if bounds != (None, None) or target.rdm is None or target.ceiling is None or comparison == "kendall":
+        return bounds
+    return None, float(target.ceiling[0])
 
 
 def _target_pairs(target: Target, distance: Distance, comparisons: Sequence[Comparison]) -> Pairs:

@@ -40,19 +40,28 @@ def describe_benchmark(prepared: PreparedBenchmark) -> list[str]:
     ]
     if benchmark.pieces is not None:
         lines.insert(2, f"  read       {benchmark.pieces.how}")
-    lines += [f"  pairing    {pairing.line()}" for pairing in pairings(cut, benchmark.surface()[1])]
-    lines += [f"  split      {said}" for said in _leak(prepared)]
-    n = effective_stimuli(benchmark.stimuli, cut)
-    lines.append(
-        f"  worth      {n:.0f} independent stimuli; in one voxel an r of {least_correlation(n):.3f} can be seen "
-        "(80 % power, one-sided 5 %), in means over voxels and subjects less:"
-    )
+    for part in prepared.parts or (prepared,):
+        lines += _describe_stimuli(part, of="" if part is prepared else ", ".join({t.subject for t in part.targets}))
     seen = detectability(prepared)
     for roi in dict.fromkeys(t.roi for t in cut):
         about = _describe_roi(roi, [t for t in cut if t.roi == roi], benchmark.assemblies)
         lines.append(f"  ROI        {about}")
         lines += [f"             {_describe_visible(one)}" for one in seen if one.roi == roi]
     return lines
+
+
+def _describe_stimuli(prepared: PreparedBenchmark, *, of: str) -> list[str]:
+    """Pairing, split and worth of the stimuli; where subjects saw different ones, those of some of them."""
+    benchmark, cut = prepared.benchmark, prepared.targets
+    lines = [f"  saw        subject {of}: {len(benchmark.stimuli)} of these stimuli"] if of else []
+    lines += [f"  pairing    {pairing.line()}" for pairing in pairings(cut, benchmark.surface()[1])]
+    lines += [f"  split      {said}" for said in _leak(prepared)]
+    n = effective_stimuli(benchmark.stimuli, cut)
+    return [
+        *lines,
+        f"  worth      {n:.0f} independent stimuli; in one voxel an r of {least_correlation(n):.3f} can be seen "
+        "(80 % power, one-sided 5 %), in means over voxels and subjects less:",
+    ]
 
 
 def _leak(prepared: PreparedBenchmark) -> list[str]:

@@ -224,7 +224,10 @@ def rehearse(watched: Sequence[BenchmarkProbe], model: nn.Module, ranks: Process
                 lines.append(f"{name}: {error}")
                 continue
             readable = readable or plan.readable
-            lines += [f"{name}: {plan.summary(len(probe.stimuli))}", *(f"  {line}" for line in plan.lines())]
+            lines += [
+                f"{name}: {plan.summary(len(probe.stimuli), probe.n_passes(plan))}",
+                *(f"  {line}" for line in plan.lines()),
+            ]
     return lines, readable
 
 

@@ -6,7 +6,10 @@
     score_map(record, betas.space, step=1000, metric="ridge-gcv").to_filename("map.nii.gz")
 
 image_grids.py         volumes, brain-model axes, surfaces: nibabel stands behind this one
+image_opening.py       headers of images of all kinds; values when they are asked for
 voxel_space.py         Space: voxels of a grid with their ROIs, read from an atlas or masks
+glmsingle.py           GLMsingle's betas and design: .npy (parsed, not loaded), .mat, .hdf5
+hdf5_files.py          h5py stands behind this one
 table_files.py         tables as labs have them: an empty cell is an error with its row
 image_tables.py        which stimulus each volume is of; names of labels
 bids_names.py          names of BIDS derivatives, and RunKey: which run something is of
@@ -18,6 +21,7 @@ run_preprocessing.py   z-scores within run, drifts, repeats, on arrays
 story_features.py      word-timed features to volumes, delays, the Glover response, trimming
 story_words.py         stories that a model reads word by word: windows, and the frozen way to the volumes
 atlases.py             fetch_atlas(): atlases by name, through nilearn, only when asked
+packaged_atlases.py    HCP-MMP1 and Yeo's networks on the surface, which a package ships
 score_maps.py          score_map(), score_series(): scores of any step of a record as an image
 """
 

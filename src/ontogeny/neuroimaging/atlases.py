@@ -10,11 +10,12 @@ import numpy as np
 
 from ontogeny.errors import DataError, DatasetNotFoundError, nearest, require
 from ontogeny.neuroimaging.image_grids import Surface, nibabel
+from ontogeny.neuroimaging.packaged_atlases import PACKAGED, packaged_atlas
 from ontogeny.neuroimaging.voxel_space import Space, table_beside
 
 __all__ = ["ATLASES", "atlas_options", "fetch_atlas"]
 
-# What nilearn offers with one label a voxel (or vertex). It has no Glasser (HCP-MMP): give its .dlabel.nii as a file.
+# What nilearn offers with one label a voxel (or vertex). HCP-MMP1 and Yeo's networks on the surface: PACKAGED.
 ATLASES: dict[str, str] = {
     "schaefer2018": "fetch_atlas_schaefer_2018",
     "yeo2011": "fetch_atlas_yeo_2011",
@@ -32,7 +33,7 @@ def fetch_atlas(name: str, out: str | Path, **options: Any) -> tuple[Path, ...]:
     """Download an atlas, unless nilearn has it already, and write it with the names of its labels.
 
     Args:
-        name: one of `ATLASES`.
+        name: one of `ATLASES`, or of `ontogeny.neuroimaging.packaged_atlases.PACKAGED`, which need no network.
         out: folder to write to.
         **options: nilearn's own, see `atlas_options`: e.g. n_rois=100, atlas_name="cort-maxprob-thr25-2mm", data_dir.
 
@@ -45,19 +46,11 @@ def fetch_atlas(name: str, out: str | Path, **options: Any) -> tuple[Path, ...]:
         DatasetNotFoundError: it could not be downloaded.
         MissingExtraError: nilearn is not installed.
     """
-    known, fetcher = atlas_options(name), getattr(_datasets(), ATLASES[name])
-    for option in options:
-        if option not in known:
-            raise DataError(f"atlas {name!r} has no option {option!r}. {nearest(option, known)}")
-    missing = [option for option, default in known.items() if default is inspect.Parameter.empty]
-    if set(missing) - options.keys():
-        raise DataError(f"atlas {name!r} needs the option {missing[0]!r}, e.g. {_EXAMPLES.get(name, 'see nilearn')}")
-    try:
-        atlas = fetcher(**options, verbose=0)
-    except ValueError as error:
-        raise DataError(f"atlas {name!r} with {options}: {error}") from error
-    except OSError as error:  # requests' errors are some too
-        raise DatasetNotFoundError(f"atlas {name!r} could not be fetched ({error}); is there a network?") from error
+    if name in PACKAGED:
+        if options:
+            raise DataError(f"atlas {name!r} has no options, got {sorted(options)}")
+        return packaged_atlas(name, out)
+    atlas = _fetched(name, options)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     said = "".join(f"_{key.replace('_', '')}-{_plain(options[key])}" for key in sorted(options) if key in _IN_NAME)
@@ -66,6 +59,23 @@ def fetch_atlas(name: str, out: str | Path, **options: Any) -> tuple[Path, ...]:
     if name == "destrieux-surface":
         return tuple(_write_side(atlas, side, folder / f"{stem}_hemi-{side[0].upper()}") for side in ("left", "right"))
     return (_write_volume(atlas, folder / f"{stem}_dseg.nii.gz", name),)
+
+
+def _fetched(name: str, options: dict[str, Any]) -> Any:
+    """What nilearn's function gives."""
+    known, fetcher = atlas_options(name), getattr(_datasets(), ATLASES[name])
+    for option in options:
+        if option not in known:
+            raise DataError(f"atlas {name!r} has no option {option!r}. {nearest(option, known)}")
+    missing = [option for option, default in known.items() if default is inspect.Parameter.empty]
+    if set(missing) - options.keys():
+        raise DataError(f"atlas {name!r} needs the option {missing[0]!r}, e.g. {_EXAMPLES.get(name, 'see nilearn')}")
+    try:
+        return fetcher(**options, verbose=0)
+    except ValueError as error:
+        raise DataError(f"atlas {name!r} with {options}: {error}") from error
+    except OSError as error:  # requests' errors are some too
+        raise DatasetNotFoundError(f"atlas {name!r} could not be fetched ({error}); is there a network?") from error
 
 
 _IN_NAME = ("n_rois", "yeo_networks", "resolution_mm", "n_networks", "thickness", "atlas_name", "resolution", "version")
@@ -84,7 +94,7 @@ def atlas_options(name: str) -> dict[str, Any]:
         MissingExtraError: nilearn is not installed.
     """
     if name not in ATLASES:
-        raise DataError(f"nilearn has no atlas {name!r} that is known here. {nearest(name, ATLASES)}")
+        raise DataError(f"nilearn has no atlas {name!r} that is known here. {nearest(name, [*ATLASES, *PACKAGED])}")
     given = inspect.signature(getattr(_datasets(), ATLASES[name])).parameters
     return {key: parameter.default for key, parameter in given.items() if key not in ("verbose", "resume")}
 

@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Float
 
 from ontogeny.errors import DataError
-from ontogeny.neuroimaging.image_grids import Opened, open_image
+from ontogeny.neuroimaging.image_grids import Opened
+from ontogeny.neuroimaging.image_opening import open_image
 from ontogeny.neuroimaging.image_tables import Row, read_rows
 from ontogeny.neuroimaging.presentations import Presentations, Unusable, checked
 from ontogeny.neuroimaging.volume_matching import CHECKED, RowRules, pair

@@ -1,4 +1,4 @@
-"""Grids: where values of an image lie, and how an image is made of values again. nibabel stands behind this module.
+"""Grids: where values of an image lie, and how an image is made of values again; nibabel stands behind this module.
 
 A *place* is a voxel of a volume, a vertex of a surface, or a row of a CIFTI brain-model axis. Places of a volume are
 numbered in C order of (i, j, k).
@@ -12,14 +12,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
-from xml.parsers.expat import ExpatError
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from ontogeny.errors import DataError, require
 
-__all__ = ["AFFINE_TOLERANCE", "Grayordinates", "Grid", "Opened", "Surface", "Volume", "inside", "open_image"]
+__all__ = [
+    "AFFINE_TOLERANCE",
+    "Grayordinates",
+    "Grid",
+    "Opened",
+    "Surface",
+    "Unplaced",
+    "Volume",
+    "inside",
+    "nibabel",
+]
 
 # Two grids are one if no corner of theirs is further apart than this share of the smallest voxel edge.
 AFFINE_TOLERANCE = 0.01
@@ -27,7 +36,6 @@ AFFINE_TOLERANCE = 0.01
 Maps: TypeAlias = Float[np.ndarray, "maps places"]
 Places: TypeAlias = Int[np.ndarray, " places"] | slice
 _ALL = slice(None)
-_VOLUMES_AT_ONCE = 32
 
 
 def nibabel() -> Any:
@@ -108,6 +116,14 @@ class Grayordinates:
             return f"{self.size} and {other.size} grayordinates"
         return "" if self.axis == other.axis else "brain-model axes of other structures, vertices or voxels"
 
+    def elements(self) -> list[tuple[str, tuple[int, ...]]]:
+        """Structure and vertex, or voxel, of each place."""
+        axis, surface = self.axis, self.axis.surface_mask
+        return [
+            (str(name), (int(vertex),) if cortex else tuple(int(i) for i in voxel))
+            for name, cortex, vertex, voxel in zip(axis.name, surface, axis.vertex, axis.voxel, strict=True)
+        ]
+
     def name(self, place: int) -> str:
         """The structure and its vertex or voxel, e.g. "CORTEX_LEFT-17"."""
         kind, where, structure = self.axis.get_element(place)
@@ -158,8 +174,42 @@ class Surface:
         return gifti.GiftiImage(darrays=arrays, meta=meta)
 
 
-Grid: TypeAlias = Volume | Grayordinates | Surface
-_KINDS = {Volume: "voxels", Grayordinates: "grayordinates", Surface: "vertices"}
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Unplaced:
+    """Places of an array without an affine (GLMsingle); they are those of the atlas that has its shape.
+
+    Args:
+        shape: voxels along each axis; of a list of voxels, vertices or grayordinates (n, 1, 1).
+    """
+
+    shape: tuple[int, int, int]
+
+    @property
+    def size(self) -> int:
+        """Number of places."""
+        return int(np.prod(self.shape))
+
+    def differs(self, other: Grid) -> str:
+        """What is not alike, in words; "" where nothing is."""
+        shape = other.shape if isinstance(other, Volume | Unplaced) else (other.size, 1, 1)
+        return "" if shape == self.shape else f"shapes {self.shape} and {shape}"
+
+    def name(self, place: int) -> str:
+        """Its number."""
+        return str(place)
+
+    def image(self, maps: Maps, names: Sequence[str]) -> Any:
+        """There is none.
+
+        Raises:
+            DataError: always.
+        """
+        del maps, names
+        raise DataError("an array without an affine is no image; take the space of its atlas")
+
+
+Grid: TypeAlias = Volume | Grayordinates | Surface | Unplaced
+_KINDS = {Volume: "voxels", Grayordinates: "grayordinates", Surface: "vertices", Unplaced: "an array"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -206,85 +256,3 @@ def inside(folder: Path | None, path: str | Path) -> Path:
     if not found.is_file():
         raise DataError(f"there is no file {found}; check the path and its ending")
     return found
-
-
-def open_image(path: str | Path, folder: Path | None = None) -> Opened:
-    """Read the header of a NIfTI (or other volume), CIFTI dense or GIFTI image.
-
-    Raises:
-        DataError: not an image that nibabel reads, or one without places (a mesh, parcels).
-    """
-    found, nib = inside(folder, path), nibabel()
-    try:
-        image = nib.load(found)
-    except (OSError, EOFError, ValueError, zlib.error, ExpatError, nib.filebasedimages.ImageFileError) as error:
-        raise DataError(
-            f"{found} cannot be read as an image ({error}); give NIfTI, CIFTI dense or GIFTI; it may be cut short"
-        ) from error
-    if isinstance(image, nib.Cifti2Image):
-        return _open_cifti(found, image)
-    if isinstance(image, nib.GiftiImage):
-        return _open_gifti(found, image)
-    return _open_volume(found, image)
-
-
-def _open_volume(path: Path, image: Any) -> Opened:
-    shape = tuple(int(n) for n in image.shape)
-    if len(shape) == 5 and shape[3] == 1:
-        shape = (*shape[:3], shape[4])
-    if len(shape) not in (3, 4):
-        raise DataError(f"{path}: expected a 3-D or 4-D image, got shape {image.shape}")
-    n_maps = shape[3] if len(shape) == 4 else 1
-    grid = Volume(shape=(shape[0], shape[1], shape[2]), affine=np.asarray(image.affine, dtype=np.float64))
-
-    def data(places: Places) -> Maps:
-        blocks = []
-        at_once = n_maps if path.suffix in (".gz", ".mgz", ".bz2") else _VOLUMES_AT_ONCE
-        for start in range(0, n_maps, at_once):
-            some = image.dataobj[..., start : start + at_once] if len(shape) == 4 else image.dataobj[...]
-            blocks.append(np.asarray(some, dtype=np.float32).reshape(grid.size, -1)[places].T)
-        return np.ascontiguousarray(np.concatenate(blocks))
-
-    return Opened(path=path, grid=grid, n_maps=n_maps, names={}, data=data, tr=_tr(image) if n_maps > 1 else None)
-
-
-_SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
-
-
-def _tr(image: Any) -> float | None:
-    """Of a header without a unit of time nothing is known: 1 is what is written where nobody said."""
-    header = image.header
-    unit = header.get_xyzt_units()[1] if hasattr(header, "get_xyzt_units") else ""
-    zooms = header.get_zooms()
-    tr = float(zooms[3]) * _SECONDS.get(unit, 0.0) if len(zooms) == 4 else 0.0
-    return tr if tr > 0 else None
-
-
-def _open_cifti(path: Path, image: Any) -> Opened:
-    axes = [image.header.get_axis(i) for i in range(image.ndim)]
-    if len(axes) != 2 or not isinstance(axes[1], nibabel().cifti2.BrainModelAxis):
-        raise DataError(f"{path}: expected a dense CIFTI file (.dscalar.nii, .dlabel.nii, .dtseries.nii), not parcels")
-    names: dict[int, str] = {}
-    if isinstance(axes[0], nibabel().cifti2.LabelAxis):
-        names = {int(key): str(name) for key, (name, _) in axes[0].label[0].items()}
-
-    def data(places: Places) -> Maps:
-        return np.asarray(image.dataobj, dtype=np.float32)[:, places]
-
-    return Opened(path=path, grid=Grayordinates(axis=axes[1]), n_maps=len(axes[0]), names=names, data=data)
-
-
-def _open_gifti(path: Path, image: Any) -> Opened:
-    arrays = [np.atleast_2d(d.data.T) for d in image.darrays]
-    mesh = any(d.intent in (1008, 1009) for d in image.darrays)
-    if not arrays or mesh or len({a.shape[1] for a in arrays}) != 1:
-        raise DataError(f"{path}: expected one value a vertex and map (.func.gii, .shape.gii, .label.gii), not a mesh")
-    told = [dict(image.meta), *(dict(d.meta) for d in image.darrays)]
-    structure = next((m["AnatomicalStructurePrimary"] for m in told if "AnatomicalStructurePrimary" in m), "")
-    names = {int(k): str(v) for k, v in image.labeltable.get_labels_as_dict().items()}
-
-    def data(places: Places) -> Maps:
-        return np.concatenate(arrays).astype(np.float32)[:, places]
-
-    grid = Surface(size=arrays[0].shape[1], structure=structure)
-    return Opened(path=path, grid=grid, n_maps=sum(len(a) for a in arrays), names=names, data=data)

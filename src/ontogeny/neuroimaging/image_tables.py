@@ -11,6 +11,7 @@ import numpy as np
 
 from ontogeny.errors import DataError, nearest
 from ontogeny.neuroimaging.bids_names import COLUMNS, RunKey
+from ontogeny.neuroimaging.glmsingle import ENDINGS, design_sheet
 from ontogeny.neuroimaging.image_grids import inside
 from ontogeny.neuroimaging.table_files import Sheet, is_missing, read_sheet
 
@@ -114,7 +115,7 @@ def read_rows(
         paths: TSV or CSV with a column of stimuli (the first there is of stimulus_id, stim_id, stim_file, trial_type)
             and, if they like, subject, session, task, acquisition, run, repeat, file, onset, duration. What a table's
             name says of its run (`sub-`, `ses-`, `run-`, ...) holds for all of its rows. Repeats are counted where no
-            table numbers them.
+            table numbers them. Or GLMsingle's design, see `ontogeny.neuroimaging.glmsingle`.
         folder: what paths are relative to, and must not leave.
         stimuli: ids of the stimulus set, where it is known; then "faces/cat.png" is "cat" where the set calls it so.
         leave_out: what stands in place of a stimulus where none was shown, e.g. "fixation"; "n/a" is every empty cell.
@@ -125,7 +126,7 @@ def read_rows(
     """
     if len(set(map(Path, paths))) < len(paths):
         raise DataError(f"a table is named twice among {[str(path) for path in paths][:4]}; name each once")
-    sheets = [read_sheet(inside(folder, path)) for path in paths]
+    sheets = [_sheet(inside(folder, path)) for path in paths]
     owner = " and ".join(str(path) for path in paths)
     numbered = [sheet.find("repeat") for sheet in sheets]
     if None in numbered and any(numbered):
@@ -141,6 +142,10 @@ def read_rows(
     rows = _counted(_called(rows, stimuli, owner)) if None in numbered else _called(rows, stimuli, owner)
     _check(rows, stimuli, owner)
     return tuple(rows)
+
+
+def _sheet(path: Path) -> Sheet:
+    return design_sheet(path) if path.suffix.lower() in ENDINGS else read_sheet(path)
 
 
 def _refuse_other_names(sheet: Sheet, known: set[str]) -> None:

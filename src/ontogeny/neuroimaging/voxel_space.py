@@ -16,7 +16,8 @@ from jaxtyping import Bool, Float, Int
 
 from ontogeny._display import one_line
 from ontogeny.errors import DataError, nearest, require
-from ontogeny.neuroimaging.image_grids import Grid, Opened, Volume, nibabel, open_image
+from ontogeny.neuroimaging.image_grids import Grayordinates, Grid, Opened, Unplaced, Volume, nibabel
+from ontogeny.neuroimaging.image_opening import open_image
 from ontogeny.neuroimaging.image_tables import label_names
 
 __all__ = ["Space", "read_space"]
@@ -120,7 +121,8 @@ def read_space(
         rois: ROIs to take; all that have voxels where not said.
         folder: what paths are relative to, and must not leave.
         like: an image of the betas; an atlas on another grid is refused.
-        resample: put a volume on the grid of `like`, nearest neighbour.
+        resample: put a volume on the grid of `like`, nearest neighbour; CIFTI labels on other grayordinates, by
+            structure and vertex or voxel.
         prefix: put before every ROI's name. Surfaces have one file a hemisphere: read each with a prefix of its own
             ("L ", "R ") and give the benchmark two assemblies of the subject.
 
@@ -130,6 +132,8 @@ def read_space(
     """
     root = None if folder is None else Path(folder)
     wanted = None if like is None else open_image(like, root).grid
+    unplaced = wanted if isinstance(wanted, Unplaced) else None
+    wanted = None if unplaced is not None else wanted
     if isinstance(atlas, Mapping):
         names = dict(enumerate(atlas, 1))
         opened = [open_image(path, root) for path in atlas.values()]
@@ -140,6 +144,8 @@ def read_space(
         names = _names(image, labels, root)
         grid = wanted or image.grid
         values = _whole_numbers(_on(image, grid, resample), image.path)
+    if unplaced is not None:
+        same_grid(unplaced, grid, str(like), "the atlas")
     space = _space(grid, values, names, rois, owner=str(atlas if not isinstance(atlas, Mapping) else "the masks"))
     return replace(space, roi=tuple(prefix + roi for roi in space.roi))
 
@@ -151,7 +157,7 @@ def same_grid(ours: Grid, theirs: Grid, ours_is: str, theirs_is: str) -> None:
         DataError: they do.
     """
     if difference := ours.differs(theirs):
-        volumes = isinstance(ours, Volume) and isinstance(theirs, Volume)
+        volumes = any(isinstance(ours, kind) and isinstance(theirs, kind) for kind in (Volume, Grayordinates))
         todo = "resample one explicitly (resample=True, --resample)" if volumes else "use files of one"
         raise DataError(f"{ours_is} and {theirs_is} are not on one grid: {difference}; {todo}")
 
@@ -161,12 +167,38 @@ def _on(image: Opened, grid: Grid, resample: bool) -> Float[np.ndarray, " places
     if image.n_maps != 1:
         raise DataError(f"{image.path}: an atlas is one map of labels, got {image.n_maps} maps; split it")
     values: Float[np.ndarray, " places"] = image.read()[0]
+    if resample and isinstance(grid, Grayordinates) and isinstance(image.grid, Grayordinates):
+        return _by_vertex(image, values, grid)
     if not (resample and isinstance(grid, Volume) and isinstance(image.grid, Volume) and image.grid.differs(grid)):
         same_grid(image.grid, grid, str(image.path), "the images that it is for")
         return values
     source = nibabel().Nifti1Image(values.reshape(image.grid.shape), image.grid.affine)
     moved = require("nibabel.processing", "imaging").resample_from_to(source, (grid.shape, grid.affine), order=0)
     return np.asarray(moved.dataobj, dtype=np.float32).ravel()
+
+
+def _by_vertex(
+    image: Opened, values: Float[np.ndarray, " theirs"], grid: Grayordinates
+) -> Float[np.ndarray, " places"]:
+    """Labels of the same structures, vertices and voxels on other grayordinates; 0 where the atlas has none.
+
+    Raises:
+        DataError: meshes of other sizes, or no grayordinate of both.
+    """
+    theirs, mine = image.grid, grid
+    assert isinstance(theirs, Grayordinates)  # noqa: S101 - the caller looked
+    sizes = [{name: int(n) for name, n in one.axis.nvertices.items()} for one in (theirs, mine)]
+    for name in sizes[0].keys() & sizes[1].keys():
+        if sizes[0][name] != sizes[1][name]:
+            raise DataError(
+                f"{image.path}: {name} has {sizes[0][name]} vertices, in the data {sizes[1][name]}: other meshes; "
+                "resample the atlas with Connectome Workbench (wb_command -label-resample)"
+            )
+    known = dict(zip(theirs.elements(), values, strict=True))
+    found = np.array([known.get(key, np.nan) for key in mine.elements()], dtype=np.float32)
+    if np.isnan(found).all():
+        raise DataError(f"{image.path} and the data have no grayordinate in common; are they of one space?")
+    return np.nan_to_num(found)
 
 
 def _names(image: Opened, labels: str | Path | None, folder: Path | None) -> dict[int, str]:

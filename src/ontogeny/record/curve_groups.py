@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ontogeny.record.score import Score
+from ontogeny.record.score import OWN_STIMULI, Score
 
 __all__ = ["CurveGroup", "curve_groups", "curve_names", "mean_of"]
 
@@ -33,6 +33,7 @@ class CurveGroup:
         chance: mean over layers and steps.
         ceiling: mean over subjects, None where not known.
         ceiling_lower: what other subjects reach, None where not known.
+        own_stimuli: whether each subject was scored on the stimuli that it saw; `n_stimuli` is the fewest then.
     """
 
     benchmark: str
@@ -46,6 +47,7 @@ class CurveGroup:
     chance: float | None
     ceiling: float | None
     ceiling_lower: float | None
+    own_stimuli: bool = False
 
     def at(self, step: int) -> dict[str, float]:
         """Layer -> value at one step."""
@@ -115,6 +117,7 @@ def _panel(group: Sequence[Score], stated: Sequence[Score]) -> CurveGroup:
         chance=mean_of(s.chance for s in own),
         ceiling=mean_of(s.ceiling for s in own),
         ceiling_lower=mean_of(s.ceiling_lower for s in own),
+        own_stimuli=any(s.note.startswith(OWN_STIMULI) for s in own),
     )
 
 
@@ -136,7 +139,7 @@ def _over_subjects(scores: Sequence[Score]) -> tuple[Mapping[str, Any], ...]:
                 "low": mean - error,
                 "high": mean + error,
                 "n_subjects": len(values),
-                "n_stimuli": group[0].n_stimuli,
+                "n_stimuli": min(s.n_stimuli for s in group),
             }
         )
     return tuple(rows)

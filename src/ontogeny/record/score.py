@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from ontogeny._display import one_line
 
-__all__ = ["COLUMNS", "COUNTS", "KEY", "KINDS", "NUMBERS", "TEXT", "Kind", "Score"]
+__all__ = ["COLUMNS", "COUNTS", "KEY", "KINDS", "NUMBERS", "OWN_STIMULI", "TEXT", "Kind", "Score"]
 
 Kind = Literal["alignment", "baseline", "control", "task", "confound"]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -17,6 +17,8 @@ KEY = ("run", "step", "kind", "benchmark", "fingerprint", "subject", "roi", "lay
 _KEY_OF = attrgetter(*KEY)
 COUNTS = ("step", "n_stimuli", "n_voxels", "n_features")
 NUMBERS = ("value", "ceiling", "ceiling_lower", "chance")
+OWN_STIMULI = "of the stimuli that this subject saw"
+"""How the note of a score begins where subjects saw different stimuli."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

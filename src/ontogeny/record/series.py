@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 
 from ontogeny._display import one_line
 from ontogeny.errors import RecordError
-from ontogeny.record.score import KEY, Score
+from ontogeny.record.score import KEY, OWN_STIMULI, Score
 
 __all__ = ["Series", "curve"]
 
@@ -27,6 +27,7 @@ class Series:
         chance: one a step (NaN where not known).
         ceiling: one a step (NaN where not known).
         source: "measured", or what else the values come from.
+        note: what has to be said of the mean: that its subjects saw different stimuli.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Series:
     chance: Float[np.ndarray, " steps"]
     ceiling: Float[np.ndarray, " steps"]
     source: str = "measured"
+    note: str = ""
 
     __repr__ = one_line
 
@@ -66,7 +68,15 @@ def curve(found: Sequence[Score]) -> Series:
         chance=_means(at, "chance"),
         ceiling=_means(at, "ceiling"),
         source=first.source,
+        note=_note(found),
     )
+
+
+def _note(found: Sequence[Score]) -> str:
+    own = {s.subject: s.n_stimuli for s in found if s.note.startswith(OWN_STIMULI)}
+    low, high = (min(own.values()), max(own.values())) if own else (0, 0)
+    n = f"{low}" if low == high else f"{low} to {high}"
+    return f"mean of {len(own)} subjects who saw different stimuli, {n} each" if len(own) > 1 else ""
 
 
 def _means(at: Mapping[int, Sequence[Score]], name: str) -> Float[np.ndarray, " steps"]:

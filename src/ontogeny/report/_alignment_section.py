@@ -88,7 +88,8 @@ def _spread(chosen: Sequence[CurveGroup]) -> str:
     subjects = max((row["n_subjects"] for p in chosen for row in p.rows), default=1)
     if subjects == 1:
         return "; one subject or group average, so no spread over subjects"
-    return f"; mean of {subjects} subjects, shaded by one standard error over them"
+    own = ", each of the stimuli that it saw" if any(p.own_stimuli for p in chosen) else ""
+    return f"; mean of {subjects} subjects{own}, shaded by one standard error over them"
 
 
 def _domain(chosen: Sequence[CurveGroup]) -> list[float]:

@@ -119,7 +119,7 @@ def _final_row(
         "ceiling": _ceiling(panel),
         **beside,
         "subjects": str(row["n_subjects"]),
-        "stimuli": str(row["n_stimuli"]),
+        "stimuli": f"{row['n_stimuli']}{' or more, each its own' if panel.own_stimuli else ''}",
     }
 
 

@@ -107,9 +107,10 @@ def _labels(levels: Sequence[Row], *, last: int, span: float) -> list[Row]:
 
 def _about_subjects(panel: CurveGroup) -> str:
     subjects = max(row["n_subjects"] for row in panel.rows)
-    stimuli = max(row["n_stimuli"] for row in panel.rows)
+    stimuli = min(row["n_stimuli"] for row in panel.rows)
     who = f"mean of {subjects} subjects ± one standard error over them" if subjects > 1 else "one subject"
-    return f"{panel.benchmark}, {stimuli} stimuli, {who}"
+    own = " or more of each subject's own" if panel.own_stimuli else ""
+    return f"{panel.benchmark}, {stimuli} stimuli{own}, {who}"
 
 
 @runtime_checkable

@@ -82,6 +82,7 @@ class StimulusSet:
         inputs: the stimuli, in the order of `ids`: any sequence, a `datasets.Dataset` column included.
         groups: one label a stimulus (story, run, category) that folds must not split, or None.
         contiguous: neighbours in order are not independent (a story, a run): folds are blocks then.
+        tails: the end of each text that is meant, such as the last word of a window: its surprisal is that of this end.
     """
 
     name: str
@@ -90,6 +91,7 @@ class StimulusSet:
     inputs: Sequence[Any]
     groups: tuple[str, ...] | None = None
     contiguous: bool = False
+    tails: tuple[str, ...] | None = None
 
     __repr__ = one_line
 
@@ -103,6 +105,8 @@ class StimulusSet:
             raise DataError(
                 f"stimulus set {self.name!r}: {len(self.ids)} ids but {len(self.groups)} groups; give one group an id"
             )
+        if self.tails is not None and not self._tails_fit(self.tails):
+            raise DataError(f"stimulus set {self.name!r}: give each text the end that is meant, as it stands in it")
         if self.modality not in ("text", "image"):
             raise DataError(f"stimulus set {self.name!r}: modality is 'text' or 'image', got {self.modality!r}")
         if self.modality == "text":
@@ -115,19 +119,26 @@ class StimulusSet:
                     f"stimulus set {self.name!r}: stimulus {stimulus!r} should be a non-empty string, got {text!r}"
                 )
 
+    def _tails_fit(self, tails: tuple[str, ...]) -> bool:
+        return len(tails) == len(self.ids) and all(
+            tail and text.endswith(tail) for text, tail in zip(self.inputs, tails, strict=True)
+        )
+
     def __len__(self) -> int:
         return len(self.ids)
 
     def only(self, rows: Sequence[int] | np.ndarray) -> StimulusSet:
         """Some of the stimuli, by row number."""
         groups = None if self.groups is None else tuple(self.groups[i] for i in rows)
+        tails = None if self.tails is None else tuple(self.tails[i] for i in rows)
         ids = tuple(self.ids[i] for i in rows)
-        return replace(self, ids=ids, inputs=Chosen(self.inputs, [int(i) for i in rows]), groups=groups)
+        return replace(self, ids=ids, inputs=Chosen(self.inputs, [int(i) for i in rows]), groups=groups, tails=tails)
 
     def fingerprint(self) -> str:
         """Sixteen hex digits over ids, groups and the stimuli themselves."""
         contents = (s if isinstance(s, str) else pixels_of(s) for s in self.inputs)
-        return digest_of(chain((self.modality, self.ids, self.groups, self.contiguous), contents))
+        tails = () if self.tails is None else (self.tails,)
+        return digest_of(chain((self.modality, self.ids, self.groups, self.contiguous), tails, contents))
 
 
 def upright(image: Any) -> Any:

@@ -91,12 +91,12 @@ def test_ids_follow_the_sentence_not_the_row(folder: Path) -> None:
     ("lines", "head", "text"),
     [
         (sentences(900), HEAD, "expected 1000 sentences of condition B, got 900"),
-        ([*sentences(), "Half a li"], HEAD, "cond should be B, D or S, got None; is the line cut"),
+        ([*sentences(), "Half a li"], HEAD, "expected 3 cells, got 1; is the line cut"),
         (sentences(), "Sentence,EffectSiz,cond\n", "column 'EffectSize' is missing.*Did you mean 'EffectSiz'"),
         ([*sentences(999), sentences(1)[0]], HEAD, "'Sentence number 0 is here now.' appears twice"),
-        ([*sentences(999), "Nothing was measured here at all.,nan,B"], HEAD, "finite number, got 'nan'"),
-        ([*sentences(999), "Nothing was measured here at all.,,B"], HEAD, "finite number, got ''"),
-        ([*sentences(999), '"An open quote,0.1,B'], HEAD, "cannot be read as CSV"),
+        ([*sentences(999), "Nothing was measured here at all.,nan,B"], HEAD, "column 'EffectSize' is empty"),
+        ([*sentences(999), "Nothing was measured here at all.,,B"], HEAD, "column 'EffectSize' is empty"),
+        ([*sentences(999), '"An open quote,0.1,B'], HEAD, "cannot be read as a table of UTF-8 text"),
     ],
 )
 def test_a_bad_csv_is_named(folder: Path, lines: list[str], head: str, text: str) -> None:

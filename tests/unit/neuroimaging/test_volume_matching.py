@@ -248,7 +248,7 @@ def test_a_column_of_pictures_is_none_of_images(tmp_path):
 
 
 def test_the_tr_of_a_header_without_units_is_not_known(tmp_path):
-    from ontogeny.neuroimaging.image_grids import open_image
+    from ontogeny.neuroimaging.image_opening import open_image
 
     image = nib.Nifti1Image(np.zeros((*images.SHAPE, 3), np.float32), images.AFFINE)
     image.to_filename(tmp_path / "plain.nii")

@@ -11,7 +11,7 @@ from tests.helpers import images
 
 from ontogeny.errors import DataError
 from ontogeny.neuroimaging import Presentations, read_space, read_values, voxelwise
-from ontogeny.neuroimaging.image_grids import open_image
+from ontogeny.neuroimaging.image_opening import open_image
 
 
 def test_background_is_no_roi_and_order_is_that_of_the_grid(tmp_path):

@@ -7,6 +7,11 @@
       voxels/<subject>.parquet             roi [, ceiling] [, your columns: x, y, z, index | hemisphere, vertex]
       geometry/<subject>-<roi>.safetensors `rdm` (stimuli x stimuli), where there are RDMs in place of voxels
       space/<subject>.json                 the volume (shape, affine) or surface (vertices) that they are places of
+      pieces.parquet, pieces.safetensors   what a model reads in place of the stimuli (windows of a story's words), and
+                                           the sparse matrix that leads from their features to those of the stimuli
+
+Folders with pieces, or of subjects who saw different stimuli, have format version 2: older readers would take them for
+something else.
 
 Every array file names its subject and the stimulus of each row in its own header (metadata `ontogeny`, JSON: name,
 subject, stimulus_ids), so that rows are matched by id and a swapped file is seen. Arrays are float32 or float64. A
@@ -18,6 +23,7 @@ benchmark_json.py       benchmark.json, checked; files found and hashed
 metrics_json.py         metrics <-> JSON
 _stimulus_tables.py     stimuli and voxels
 _response_arrays.py     responses and RDMs
+_pieces.py              what a model reads in place of the stimuli, and the way to them
 voxel_extras.py         what a folder keeps that scores do not need
 voxel_coordinates.py    where voxels lie: from images to columns, and back
 read_folder.py          a folder -> a benchmark; write_folder.py: back; _verify_folder.py: all that is wrong

@@ -15,7 +15,7 @@ from ontogeny.datasets.folder.benchmark_json import fact
 from ontogeny.errors import DataError, require
 from ontogeny.record.arrow import arrow
 
-__all__ = ["Arrays", "read_arrays", "safe_tensors", "write_arrays"]
+__all__ = ["Arrays", "read_arrays", "read_tensors", "write_arrays", "write_tensors"]
 
 Arrays = dict[str, Shaped[np.ndarray, "..."]]
 _KEY = "ontogeny"
@@ -53,8 +53,15 @@ def write_arrays(
     if path.suffix == ".parquet":
         _write_lists(path, arrays, stimulus_ids, about)
         return
+    write_tensors(path, arrays, metadata={_KEY: about})
+
+
+def write_tensors(
+    path: Path, arrays: Mapping[str, Shaped[np.ndarray, "..."]], *, metadata: dict[str, str] | None = None
+) -> None:
+    """Arrays as safetensors, the same bytes each time."""
     plain = {key: np.ascontiguousarray(values) for key, values in arrays.items()}
-    require("safetensors.numpy", "hub").save_file(plain, path, metadata={_KEY: about})
+    require("safetensors.numpy", "hub").save_file(plain, path, metadata=metadata)
 
 
 def read_arrays(path: Path, *, subject: str) -> tuple[Arrays, tuple[str, ...]]:
@@ -63,7 +70,7 @@ def read_arrays(path: Path, *, subject: str) -> tuple[Arrays, tuple[str, ...]]:
     Raises:
         DataError: cut short, of another kind, another subject's, or rows that do not fit the ids.
     """
-    arrays, header = _read_lists(path) if path.suffix == ".parquet" else safe_tensors(path)
+    arrays, header = _read_lists(path) if path.suffix == ".parquet" else read_tensors(path)
     try:
         about = json.loads(header.get(_KEY, ""))
     except ValueError as error:
@@ -80,7 +87,7 @@ def read_arrays(path: Path, *, subject: str) -> tuple[Arrays, tuple[str, ...]]:
     return arrays, ids
 
 
-def safe_tensors(path: Path) -> tuple[Arrays, Mapping[str, str]]:
+def read_tensors(path: Path) -> tuple[Arrays, Mapping[str, str]]:
     """All tensors of a safetensors file as memory-mapped arrays, and its metadata.
 
     Raises:

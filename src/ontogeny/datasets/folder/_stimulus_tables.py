@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
+from tqdm import tqdm
 from typing_extensions import override
 
 from ontogeny.errors import DataError
@@ -20,14 +21,14 @@ __all__ = [
     "Pictures",
     "as_png",
     "column",
-    "picture_column",
     "pictures_of",
     "read_parquet",
     "strings",
     "write_parquet",
+    "write_pictures",
 ]
 
-_CHUNK = 2**29  # bytes of pictures in one row group; Arrow counts those of one chunk in 31 bits
+_CHUNK = 2**26  # bytes of pictures in one row group, and in memory; Arrow counts those of one chunk in 31 bits
 
 
 class Pictures(Sequence[Any]):
@@ -89,27 +90,6 @@ def as_png(image: Any, owner: str) -> bytes:
     return out.getvalue()
 
 
-def picture_column(encoded: Iterable[bytes], names: Sequence[str]) -> Any:
-    """PNG bytes as Hugging Face `datasets` keeps images: {bytes, path}; in chunks, taken as they come.
-
-    Args:
-        encoded: one a picture, made when it is asked for.
-        names: one a picture.
-    """
-    pa = arrow()
-    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    chunks: list[Any] = []
-    cells: list[dict[str, Any]] = []
-    size = 0
-    for name, png in zip(names, encoded, strict=True):
-        if cells and size + len(png) > _CHUNK:
-            chunks.append(pa.array(cells, kind))
-            cells, size = [], 0
-        cells.append({"bytes": png, "path": f"{name}.png"})
-        size += len(png)
-    return pa.chunked_array([*chunks, pa.array(cells, kind)])
-
-
 def pictures_of(path: Path, table: Any, names: Sequence[str]) -> Pictures:
     """The column `image` of a table.
 
@@ -130,11 +110,17 @@ def pictures_of(path: Path, table: Any, names: Sequence[str]) -> Pictures:
 
 
 def write_parquet(path: Path, columns: Mapping[str, Any], *, metadata: Mapping[str, str] | None = None) -> None:
-    """Arrow arrays (chunked ones: a row group a chunk at most), numpy arrays or lists, the same bytes each time.
+    """Arrow arrays, numpy arrays or lists, the same bytes each time.
 
     Raises:
         DataError: a column that is neither numbers, booleans nor text; or of another length.
     """
+    table = _table(path, columns)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrow("pyarrow.parquet").write_table(table.replace_schema_metadata(metadata), path, compression="zstd")
+
+
+def _table(path: Path, columns: Mapping[str, Any]) -> Any:
     pa = arrow()
     arrays = {}
     for name, values in columns.items():
@@ -145,15 +131,44 @@ def write_parquet(path: Path, columns: Mapping[str, Any], *, metadata: Mapping[s
     lengths = {name: len(array) for name, array in arrays.items()}
     if len(set(lengths.values())) != 1:
         raise DataError(f"{path.name}: columns should be of one length, got {lengths}")
-    table = pa.table(arrays)
-    notes = dict(metadata or {})
-    if any(pa.types.is_struct(field.type) for field in table.schema):
-        notes["huggingface"] = json.dumps({"info": {"features": _features(table.schema)}}, sort_keys=True)
+    return pa.table(arrays)
+
+
+def write_pictures(path: Path, columns: Mapping[str, Any], encoded: Iterable[bytes], names: Sequence[str]) -> None:
+    """A table of pictures, written in pieces, so that few of them are in memory; the same bytes each time.
+
+    Args:
+        path: of the table.
+        columns: all others.
+        encoded: PNG bytes, one a picture, made when it is asked for; they become the second column, as Hugging Face
+            `datasets` keeps images: {bytes, path}.
+        names: one a picture.
+
+    Raises:
+        DataError: see `write_parquet`.
+    """
+    pa, rest = arrow(), _table(path, columns)
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    schema = rest.schema.insert(1, pa.field("image", kind))
+    notes = {"huggingface": json.dumps({"info": {"features": _features(schema)}}, sort_keys=True)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows = min(len(chunk) for array in table.columns for chunk in array.chunks) if table.num_rows else None
-    arrow("pyarrow.parquet").write_table(
-        table.replace_schema_metadata(notes or None), path, compression="zstd", row_group_size=rows
-    )
+    with arrow("pyarrow.parquet").ParquetWriter(path, schema.with_metadata(notes), compression="zstd") as writer:
+        for start, cells in _pieces(encoded, names):
+            part = rest.slice(start, len(cells)).add_column(1, "image", pa.array(cells, kind))
+            writer.write_table(part.replace_schema_metadata(notes), row_group_size=len(cells))
+
+
+def _pieces(encoded: Iterable[bytes], names: Sequence[str]) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """Some pictures at a time, and where they begin."""
+    cells: list[dict[str, Any]] = []
+    start = size = 0
+    for png, name in zip(encoded, tqdm(names, desc="pictures", unit="png", disable=None, leave=False), strict=True):
+        if cells and size + len(png) > _CHUNK:
+            yield start, cells
+            start, cells, size = start + len(cells), [], 0
+        cells.append({"bytes": png, "path": f"{name}.png"})
+        size += len(png)
+    yield start, cells
 
 
 def _features(schema: Any) -> dict[str, Any]:

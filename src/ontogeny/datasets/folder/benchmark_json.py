@@ -18,6 +18,7 @@ __all__ = [
     "FORMAT",
     "FORMAT_VERSION",
     "MANIFEST",
+    "NEWER_VERSION",
     "BenchmarkManifest",
     "fact",
     "is_benchmark_folder",
@@ -27,6 +28,8 @@ __all__ = [
 
 FORMAT = "ontogeny benchmark folder"
 FORMAT_VERSION = 1
+NEWER_VERSION = 2
+"""Of folders that an older reader would take for something else: pieces, subjects with stimuli of their own."""
 MANIFEST = "benchmark.json"
 
 _FACTS: dict[str, type] = {
@@ -110,9 +113,11 @@ def read_manifest(folder: Path) -> BenchmarkManifest:
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
         raise DataError(f"{path}: expected format {FORMAT!r}; this is another kind of file")
     version = fact(facts, "format_version", int, str(path))
-    if version != FORMAT_VERSION:
-        todo = "install a newer ontogeny" if version > FORMAT_VERSION else "build the folder anew"
-        raise DataError(f"{path} has format version {version}, this ontogeny reads {FORMAT_VERSION}; {todo}")
+    if version not in (FORMAT_VERSION, NEWER_VERSION):
+        todo = "install a newer ontogeny" if version > NEWER_VERSION else "build the folder anew"
+        raise DataError(
+            f"{path} has format version {version}, this ontogeny reads {FORMAT_VERSION} and {NEWER_VERSION}; {todo}"
+        )
     for key, kind in _FACTS.items():
         fact(facts, key, kind, str(path))
     for entry in facts["dropped"]:

@@ -13,6 +13,7 @@ from jaxtyping import Shaped
 
 from ontogeny.benchmarks import Benchmark
 from ontogeny.brain import Assembly, Geometry
+from ontogeny.datasets.folder._pieces import read_pieces
 from ontogeny.datasets.folder._response_arrays import Arrays, read_arrays
 from ontogeny.datasets.folder._stimulus_tables import column, pictures_of, read_parquet, strings
 from ontogeny.datasets.folder.benchmark_json import MANIFEST, BenchmarkManifest, fact, read_manifest
@@ -51,7 +52,7 @@ def read_benchmark(
     manifest = read_manifest(Path(folder))
     stimuli, folds = read_stimuli(manifest, check=check)
     assemblies = [read_assembly(manifest, entry, check=check) for entry in manifest.facts["assemblies"]]
-    return assembled(manifest, stimuli, folds, assemblies, metrics)
+    return assembled(manifest, stimuli, folds, assemblies, metrics=metrics, check=check)
 
 
 def assembled(
@@ -59,9 +60,11 @@ def assembled(
     stimuli: StimulusSet,
     folds: Folds,
     assemblies: Sequence[Assembly | Geometry],
+    *,
     metrics: Sequence[Metric] | None = None,
+    check: bool,
 ) -> Benchmark:
-    """Parts of one folder put together.
+    """Parts of one folder put together, and what the model reads in place of the stimuli.
 
     Raises:
         DataError: a metric that is not known, or parts that do not fit each other.
@@ -81,6 +84,8 @@ def assembled(
         assemblies=tuple(assemblies),
         metrics=tuple(metrics),
         folds=folds,
+        pieces=read_pieces(manifest, stimuli, check=check),
+        own_stimuli=fact(facts, "own_stimuli", bool, owner) if "own_stimuli" in facts else False,
     )
 
 
@@ -137,6 +142,8 @@ def read_assembly(manifest: BenchmarkManifest, entry: Any, *, check: bool) -> As
             stimulus_ids=ids,
             rdm=_array(path, arrays, "rdm"),
             n_voxels=fact(entry, "n_voxels", int, owner),
+            ceiling=float(fact(entry, "ceiling", float, owner)) if "ceiling" in entry else None,
+            ceiling_source=fact(entry, "ceiling_source", str, owner) if "ceiling_source" in entry else "not known",
         )
     table_path = manifest.find(fact(entry, "voxels", str, owner), check=check)
     table = read_parquet(table_path)

@@ -15,9 +15,17 @@ import numpy as np
 
 from ontogeny.benchmarks import Benchmark
 from ontogeny.brain import Assembly, Geometry
+from ontogeny.datasets.folder._pieces import write_pieces
 from ontogeny.datasets.folder._response_arrays import write_arrays
-from ontogeny.datasets.folder._stimulus_tables import as_png, picture_column, write_parquet
-from ontogeny.datasets.folder.benchmark_json import FORMAT, FORMAT_VERSION, MANIFEST, is_benchmark_folder, listed
+from ontogeny.datasets.folder._stimulus_tables import as_png, write_parquet, write_pictures
+from ontogeny.datasets.folder.benchmark_json import (
+    FORMAT,
+    FORMAT_VERSION,
+    MANIFEST,
+    NEWER_VERSION,
+    is_benchmark_folder,
+    listed,
+)
 from ontogeny.datasets.folder.metrics_json import metric_to_json
 from ontogeny.datasets.folder.voxel_extras import Extras, space_to_json
 from ontogeny.errors import DataError, nearest
@@ -57,13 +65,8 @@ def write_benchmark(
 
     Raises:
         DataError: there is something at `folder`, a metric that cannot be named, an ROI without a name, extras that do
-            not fit, pieces (a story's words), or a disk that cannot be written.
+            not fit, or a disk that cannot be written.
     """
-    if benchmark.pieces is not None:
-        raise DataError(
-            f"benchmark {benchmark.name!r} is read in pieces ({benchmark.pieces.how}), which a folder cannot keep; "
-            "make it anew from its files, by `load` or `story_pieces`"
-        )
     target = Path(folder)
     _check_free(target, overwrite)
     scratch: Path | None = None
@@ -72,6 +75,10 @@ def write_benchmark(
         scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
         facts = _facts(benchmark, dropped)
         _write_stimuli(benchmark, scratch / STIMULI, stimulus_columns or {})
+        if benchmark.pieces is not None:
+            facts |= {"pieces": write_pieces(scratch, benchmark.pieces), "format_version": NEWER_VERSION}
+        if benchmark.own_stimuli:
+            facts |= {"own_stimuli": True, "format_version": NEWER_VERSION}
         facts["assemblies"] = _Writer(scratch, arrays, dict(extras or {})).write(benchmark.assemblies)
         facts["files"] = listed(scratch)
         (scratch / MANIFEST).write_text(_json(facts), encoding="utf-8", newline="\n")
@@ -141,13 +148,15 @@ def _write_stimuli(benchmark: Benchmark, path: Path, more: Mapping[str, Any]) ->
     columns: dict[str, Any] = {"stimulus_id": pa.array(stimuli.ids, pa.string())}
     if stimuli.modality == "text":
         columns["text"] = pa.array(list(stimuli.inputs), pa.string())
-    else:
-        named = zip(stimuli.ids, stimuli.inputs, strict=True)
-        columns["image"] = picture_column((as_png(image, f"stimulus {name!r}") for name, image in named), stimuli.ids)
     columns["fold"] = pa.array(benchmark.folds.held_out, pa.int64())
     if stimuli.groups is not None:
         columns["group"] = pa.array(stimuli.groups, pa.string())
-    write_parquet(path, columns | _unreserved(more, STIMULUS_COLUMNS, "stimuli"))
+    columns |= _unreserved(more, STIMULUS_COLUMNS, "stimuli")
+    if stimuli.modality == "text":
+        write_parquet(path, columns)
+        return
+    named = zip(stimuli.ids, stimuli.inputs, strict=True)
+    write_pictures(path, columns, (as_png(image, f"stimulus {name!r}") for name, image in named), stimuli.ids)
 
 
 def _unreserved(more: Mapping[str, Any], reserved: Sequence[str], owner: str) -> dict[str, Any]:
@@ -229,12 +238,15 @@ class _Writer:
     def _geometry(self, geometry: Geometry) -> dict[str, Any]:
         check_labels([geometry.roi], f"subject {geometry.subject!r}")
         file = f"geometry/{self._file(f'{geometry.subject}-{geometry.roi}')}"
+        known = {} if geometry.ceiling is None else {"ceiling": geometry.ceiling}
         return {
             "kind": "geometry",
             "name": geometry.name,
             "subject": geometry.subject,
             "roi": geometry.roi,
             "n_voxels": geometry.n_voxels,
+            "ceiling_source": geometry.ceiling_source,
+            **known,
             "arrays": self._arrays(file, {"rdm": geometry.rdm}, geometry),
         }
 

@@ -37,7 +37,7 @@ import datasets
 stimuli = datasets.load_dataset("path/to/this/folder", "stimuli", split="train")
 ```
 
-Arrays have one row a stimulus, matched by `stimulus_id`. Format: benchmark.json, format version 1 of `ontogeny`.
+Arrays have one row a stimulus, matched by `stimulus_id`. Format: benchmark.json, version {version} of `ontogeny`.
 
 **Please cite** {citation}
 
@@ -64,12 +64,13 @@ def write_hub(name: str | os.PathLike[str], out: str | os.PathLike[str]) -> Path
         dropped=read_manifest(Path(name)).facts["dropped"] if own else (),
         arrays="parquet",
     )
-    files = read_manifest(folder).files
-    (folder / "README.md").write_text(_card(benchmark, list(files)), encoding="utf-8", newline="\n")
+    manifest = read_manifest(folder)
+    card = _card(benchmark, list(manifest.files), version=manifest.facts["format_version"])
+    (folder / "README.md").write_text(card, encoding="utf-8", newline="\n")
     return folder
 
 
-def _card(benchmark: Benchmark, files: list[str]) -> str:
+def _card(benchmark: Benchmark, files: list[str], *, version: int) -> str:
     facts = benchmark.describe("")
     head: dict[str, Any] = {
         "pretty_name": benchmark.name,
@@ -86,6 +87,7 @@ def _card(benchmark: Benchmark, files: list[str]) -> str:
         ],
     }
     body = _CARD.format(
+        version=version,
         name=benchmark.name,
         about=benchmark.about,
         count=facts["n_stimuli"],

@@ -16,7 +16,7 @@ from jaxtyping import Float, Shaped
 
 from ontogeny._atomic_write import by_number
 from ontogeny.datasets._lazy_images import KINDS, PictureFiles, read_picture
-from ontogeny.datasets.folder._response_arrays import safe_tensors
+from ontogeny.datasets.folder._response_arrays import read_tensors
 from ontogeny.datasets.folder._stimulus_tables import read_parquet
 from ontogeny.errors import DataError, nearest
 from ontogeny.neuroimaging.bids_names import COLUMNS
@@ -247,7 +247,7 @@ def _npy(path: Path) -> np.ndarray:
 
 
 def _tensor(path: Path) -> np.ndarray:
-    tensors, _ = safe_tensors(path)
+    tensors, _ = read_tensors(path)
     if "responses" not in tensors:
         raise DataError(f"{path}: tensor 'responses' is missing. {nearest('responses', tensors)}")
     return tensors["responses"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -31,12 +31,14 @@ class Split:
         groups: the stimulus table's column with one label a stimulus.
         n_folds: how many.
         seed: of shuffling.
+        own: subjects saw different stimuli: each is scored on those that it saw, folds are the same for all.
     """
 
     how: How = "shuffled"
     groups: str | None = None
     n_folds: int = 5
     seed: int = 0
+    own: bool = False
 
     def __post_init__(self) -> None:
         if self.how == "groups" and self.groups is None:
@@ -48,9 +50,22 @@ class Split:
 
 
 def split_stimuli(
-    path: Path, name: str, table: StimulusTable, order: StimulusOrder, split: Split
+    path: Path,
+    name: str,
+    table: StimulusTable,
+    order: StimulusOrder,
+    split: Split,
+    seen: Mapping[str, Collection[str]] | None = None,
 ) -> tuple[StimulusSet, Folds]:
     """The stimuli in their order, and their folds.
+
+    Args:
+        path: of the table.
+        name: of the stimulus set.
+        table: that was read.
+        order: of the stimuli.
+        split: how they are split.
+        seen: subject -> what it saw; shuffled folds are balanced over who saw what.
 
     Raises:
         DataError: a column that is missing or has empty cells, or onsets that contradict the order of contiguous folds.
@@ -71,7 +86,12 @@ def split_stimuli(
     if split.how == "column":
         return stimuli, _own_folds(order.of(sheet.labels("fold")))
     by = groups if split.how == "groups" else None
-    return stimuli, make_folds(len(stimuli), n_folds=split.n_folds, groups=by, contiguous=contiguous, seed=split.seed)
+    who = None
+    if seen is not None and by is None:
+        who = ["".join("01"[name in seen[subject]] for subject in sorted(seen)) for name in stimuli.ids]
+    return stimuli, make_folds(
+        len(stimuli), n_folds=split.n_folds, groups=by, contiguous=contiguous, strata=who, seed=split.seed
+    )
 
 
 def _refuse_onsets_that_fall(sheet: Sheet) -> None:

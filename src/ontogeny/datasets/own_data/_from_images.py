@@ -14,21 +14,23 @@ import numpy as np
 from ontogeny.brain import Assembly
 from ontogeny.datasets.folder.voxel_coordinates import as_places
 from ontogeny.datasets.folder.voxel_extras import Extras
+from ontogeny.datasets.own_data._ceilings import ceiling_of
 from ontogeny.datasets.own_data._stimulus_order import StimulusOrder
-from ontogeny.datasets.own_data._subject_assembly import Subject, ceiling_of, lost
+from ontogeny.datasets.own_data._subject_assembly import Subject, lost
 from ontogeny.datasets.own_data.image_files import Images, by_side, refuse_text_order
 from ontogeny.errors import DataError
 from ontogeny.neuroimaging.betas import read_betas, read_values
 from ontogeny.neuroimaging.bids_names import bids_name
 from ontogeny.neuroimaging.bold_blocks import block_average
-from ontogeny.neuroimaging.image_grids import inside, open_image
+from ontogeny.neuroimaging.image_grids import Grayordinates, Unplaced, inside
+from ontogeny.neuroimaging.image_opening import hemisphere, open_image
 from ontogeny.neuroimaging.image_tables import read_rows
 from ontogeny.neuroimaging.presentations import Presentations, Unusable, checked
 from ontogeny.neuroimaging.run_preprocessing import detrend_runs, zscore_runs
 from ontogeny.neuroimaging.volume_matching import check_series, pair
 from ontogeny.neuroimaging.voxel_space import Space, read_space
 
-__all__ = ["read_images"]
+__all__ = ["image_space", "read_images", "refuse_other_side", "space_name"]
 
 _RUNS_SHOWN = 8
 
@@ -58,11 +60,15 @@ def read_images(
     Raises:
         DataError: grids, lengths, stimuli or voxels that do not fit; names the file.
     """
+    if not images.table:
+        raise DataError(
+            f"subject {subject!r} has images but no table of stimuli (--table); give one for it, or one for all"
+        )
     sides, dropped = [], []
-    for prefix, betas, atlas in by_side(subject, images):
+    for prefix, betas, atlas in by_side(subject, images, images.betas):
         refuse_text_order(subject, images, betas)
-        space = _space(images, prefix, betas, atlas)
-        _refuse_other_side(subject, atlas, space)
+        space = image_space(images, prefix, betas, atlas)
+        refuse_other_side(subject, atlas, space)
         shown = _presentations(subject, images, betas, space, known=known, drop_bad=drop_bad)
         dropped += _dropped(subject, space, shown)
         sides.append(shown)
@@ -74,7 +80,7 @@ def read_images(
     responses = np.concatenate([shown.assembly(name).responses[rows] for shown in sides], axis=1)
     kept_repeats = np.moveaxis(repeats, 1, 0) if repeats.shape[1] > 1 else None
     found_ceiling, source = ceiling_of(ceiling, kept_repeats, responses.shape[1])
-    columns, place = as_places([shown.space for shown in sides], _space_name(images))
+    columns, place = as_places([shown.space for shown in sides], space_name(images))
     assembly = Assembly(
         name=name,
         subject=subject,
@@ -90,7 +96,7 @@ def read_images(
         columns=columns,
         repeats=kept_repeats,
         space=place,
-        made_by=_made_by(images, sides[0], repeats.shape[1], n_unseen=len(known) - len(order.table)),
+        made_by=_made_by(images, sides[0], repeats.shape[1], n_unseen=(len(known) - len(order.table)) * images.shared),
     )
     return Subject(assembly=assembly, extras=extras, dropped=tuple(dropped), notes=(_runs(subject, sides[0]),))
 
@@ -103,16 +109,25 @@ def _runs(subject: str, shown: Presentations) -> tuple[str, str]:
     return "runs", f"subject {subject}: {len(counts)}, with so many presentations: {', '.join(listed + more)}"
 
 
-def _refuse_other_side(subject: str, atlas: Path, space: Space) -> None:
-    """A surface whose name says one hemisphere, and its file another."""
-    side, told = bids_name(atlas).entities.get("hemi"), getattr(space.grid, "structure", "")
+def refuse_other_side(subject: str, atlas: Path, space: Space) -> None:
+    """Refuse a surface whose name says one hemisphere, and its file another.
+
+    Raises:
+        DataError: names both.
+    """
+    side, told = hemisphere(atlas), getattr(space.grid, "structure", "")
     if side in ("L", "R") and told in ("CortexLeft", "CortexRight") and not told.startswith(f"Cortex{side}"):
         raise DataError(
             f"subject {subject!r}: {atlas.name} says hemi-{side}, but its file says {told}; which is right?"
         )
 
 
-def _space(images: Images, prefix: str, betas: tuple[Path, ...], atlas: Path) -> Space:
+def image_space(images: Images, prefix: str, betas: tuple[Path, ...], atlas: Path) -> Space:
+    """The voxels of an atlas on the grid of some images.
+
+    Raises:
+        DataError: names say that they are in other spaces; or see `read_space`.
+    """
     like = betas[0] if betas else _beside(images.table)
     said = [bids_name(path).entities.get("space", "") for path in (like, atlas) if path is not None]
     if len(set(said) - {""}) > 1:
@@ -188,7 +203,8 @@ def _dropped(subject: str, space: Space, shown: Presentations) -> list[dict[str,
     return [{"subject": subject, "why": f"{why} (numbers: places in the image)", "voxels": gone}]
 
 
-def _space_name(images: Images) -> str:
+def space_name(images: Images) -> str:
+    """The space that names say."""
     for path in (*images.betas, *images.atlas):
         if "space" in (entities := bids_name(path).entities):
             return entities["space"]
@@ -206,10 +222,17 @@ def _made_by(images: Images, shown: Presentations, n_repeats: int, *, n_unseen: 
     if n_unseen:
         parts.append(f"{n_unseen} stimuli left out that not every subject saw")
     for atlas in images.atlas:
-        how = ", put on the betas' grid by nearest neighbour" if _moved(images, atlas, shown) else ""
+        how = _moved(images, atlas, shown)
         parts.append(f"atlas {atlas.name} (sha256 {hashlib.sha256(atlas.read_bytes()).hexdigest()[:16]}){how}")
     return f"{len(shown.runs)} presentations in {len(set(shown.runs))} runs; " + "; ".join(parts)
 
 
-def _moved(images: Images, atlas: Path, shown: Presentations) -> bool:
-    return images.resample and len(images.atlas) == 1 and bool(open_image(atlas).grid.differs(shown.space.grid))
+def _moved(images: Images, atlas: Path, shown: Presentations) -> str:
+    """How the atlas came onto the betas' grid, where it was on another one, or betas have none."""
+    if images.betas and isinstance(open_image(images.betas[0]).grid, Unplaced):
+        return "; the betas have no affine, their voxels are taken to be those of the atlas, whose shape they have"
+    if not (images.resample and len(images.atlas) == 1 and open_image(atlas).grid.differs(shown.space.grid)):
+        return ""
+    if isinstance(shown.space.grid, Grayordinates):
+        return ", put on the betas' grayordinates by structure and vertex or voxel"
+    return ", put on the betas' grid by nearest neighbour"

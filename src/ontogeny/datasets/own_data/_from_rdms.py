@@ -22,6 +22,7 @@ __all__ = ["read_geometry"]
 Matrix = Float[np.ndarray, "stimuli stimuli"]
 Notes = tuple[tuple[str, str], ...]
 _ZERO = 1e-5
+_SAID = "Spearman r"
 
 
 def read_geometry(name: str, key: tuple[str, str], path: Path, order: StimulusOrder) -> tuple[Geometry, Notes]:
@@ -48,10 +49,23 @@ def read_geometry(name: str, key: tuple[str, str], path: Path, order: StimulusOr
     cleared = [_cleared(path, matrix[np.ix_(rows, rows)]) for matrix in sessions]
     rdms = np.stack([matrix for matrix, _ in cleared])
     notes = tuple(("diagonal", said) for _, said in cleared if said)
+    ceiling, source = None, "not known"
     if len(rdms) > 1:
-        notes += (("sessions", _agreement(path, rdms)),)
-    rdm = rdms.mean(axis=0).astype(np.float32)
-    return Geometry(name=name, subject=subject, roi=roi, stimulus_ids=order.of(order.table), rdm=rdm), notes
+        r = _agreement(rdms)
+        notes += (
+            ("sessions", f"mean of {len(rdms)} in {path.name}; two of them agree with {_SAID} = {r:.3f} on average"),
+        )
+        ceiling, source = _ceiling(r, len(rdms))
+    made = Geometry(
+        name=name,
+        subject=subject,
+        roi=roi,
+        stimulus_ids=order.of(order.table),
+        rdm=rdms.mean(axis=0).astype(np.float32),
+        ceiling=ceiling,
+        ceiling_source=source,
+    )
+    return made, notes
 
 
 def _matrices(
@@ -95,7 +109,13 @@ def _cleared(path: Path, rdm: Matrix) -> tuple[Matrix, str]:
     return out, f"that of {path.name} is {said}; set to 0, as of a stimulus and itself"
 
 
-def _agreement(path: Path, rdms: Float[np.ndarray, "sessions stimuli stimuli"]) -> str:
+def _agreement(rdms: Float[np.ndarray, "sessions stimuli stimuli"]) -> float:
+    """Spearman r of two sessions' dissimilarities, mean over pairs of sessions."""
     pairs = rdms[:, *np.triu_indices(rdms.shape[-1], 1)]
-    found = [float(spearmanr(one, other).statistic) for one, other in combinations(pairs, 2)]
-    return f"mean of {len(rdms)} in {path.name}; two of them agree with Spearman r = {np.mean(found):.3f} on average"
+    return float(np.mean([spearmanr(one, other).statistic for one, other in combinations(pairs, 2)]))
+
+
+def _ceiling(r: float, n: int) -> tuple[float, str]:
+    """Root of the reliability of the mean over n sessions (Spearman-Brown; of two sessions: split half)."""
+    share = n * r / (1 + (n - 1) * r) if r > 0 else 0.0
+    return float(np.sqrt(share)), f"split half: {n} sessions, {_SAID} of two, Spearman-Brown, root of the reliability"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from ontogeny.errors import AlignmentIdError, DataError
 from ontogeny.neuroimaging.bids_names import plain_label
 from ontogeny.stimuli import check_ids
 
-__all__ = ["StimulusOrder"]
+__all__ = ["StimulusOrder", "apart"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +24,12 @@ class StimulusOrder:
     def of(self, values: Sequence[Any]) -> tuple[Any, ...]:
         """Values of the table's rows in the benchmark's order."""
         return tuple(values[row] for row in self.rows)
+
+    def only(self, seen: Collection[str]) -> StimulusOrder:
+        """Of the stimuli that one subject saw."""
+        ids = tuple(stimulus for stimulus in self.table if stimulus in seen)
+        place = {stimulus: row for row, stimulus in enumerate(ids)}
+        return StimulusOrder(table=ids, rows=tuple(place[s] for s in self.of(self.table) if s in place))
 
     def places(self, path: Path, ids: tuple[str, ...] | None, n: int) -> list[int]:
         """Where in another file of n rows each stimulus of the benchmark is.
@@ -46,15 +52,15 @@ class StimulusOrder:
         if missing or unknown:
             raise AlignmentIdError(
                 f"{path} lacks {len(missing)} of {len(self.table)} stimuli, e.g. {missing[:3]}, and has {len(unknown)} "
-                f"that the stimulus table lacks, e.g. {unknown[:3]}; {_apart(missing, unknown)}make the two lists of "
+                f"that the stimulus table lacks, e.g. {unknown[:3]}; {apart(missing, unknown)}make the two lists of "
                 "ids the same"
             )
         return [place[stimulus] for stimulus in self.of(self.table)]
 
 
-def _apart(missing: Sequence[str], unknown: Sequence[str]) -> str:
-    """What two lists of ids differ in, where it is little."""
+def apart(missing: Sequence[str], unknown: Sequence[str]) -> str:
+    """What two lists of ids differ in, where it is little: of all unknown ones a missing one tells."""
     for said, plain in (("zeros in front", plain_label), ("upper and lower case", str.casefold)):
-        if missing and {plain(one) for one in missing} == {plain(one) for one in unknown}:
+        if unknown and {plain(one) for one in unknown} <= {plain(one) for one in missing}:
             return f"they differ only in {said}: "
     return ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,15 @@ from jaxtyping import Bool, Float, Int
 
 from ontogeny.brain import Assembly
 from ontogeny.brain.assembly import usable_voxels
-from ontogeny.brain.noise_ceiling import METHODS, ceiling_from_repeats
-from ontogeny.datasets.folder.voxel_extras import Extras
+from ontogeny.datasets.folder.voxel_extras import Extras, FolderSpace
 from ontogeny.datasets.own_data._array_files import ResponseTable, read_responses, read_table, typed
+from ontogeny.datasets.own_data._ceilings import ceiling_of, checked_ceiling
 from ontogeny.datasets.own_data._stimulus_order import StimulusOrder
 from ontogeny.errors import DataError
 from ontogeny.neuroimaging.bids_names import COLUMNS, plain_label
 from ontogeny.neuroimaging.table_files import Sheet, is_missing
 
-__all__ = ["Subject", "ceiling_of", "lost", "read_subject"]
+__all__ = ["Subject", "Voxels", "lost", "read_subject", "subject_of", "voxel_columns"]
 
 _NO_ROI = "all voxels"
 _SHOWN = 6
@@ -77,37 +77,89 @@ def read_subject(
     rows = order.places(responses, read.ids, read.values.shape[-2])
     with np.errstate(over="ignore"):
         values = read.values[..., rows, :].astype(np.float32)
-    mean = values if values.ndim == 2 else _mean(responses, values, order.of(order.table))
-    voxels = _voxels(responses, read, table)
-    labels = [_label(value) for value in voxels.pop("roi")]
+    about = Voxels(path=responses, columns=voxel_columns(responses, read, table), table=table)
+    made = subject_of(subject, values, about, name=name, ids=order.of(order.table), ceiling=ceiling, drop_bad=drop_bad)
+    return replace(made, notes=_notes(subject, responses, read, unused=len(set(named) - set(read.voxels or named))))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voxels:
+    """What is known of a file's voxels: `roi` and more columns, one value a voxel; and the table they come from."""
+
+    path: Path
+    columns: Mapping[str, Any]
+    table: Sheet | None = None
+    space: FolderSpace | None = None
+    made_by: str = ""
+
+
+def subject_of(
+    subject: str,
+    values: Float[np.ndarray, "..."],
+    voxels: Voxels,
+    *,
+    name: str,
+    ids: tuple[str, ...],
+    ceiling: tuple[float | str | None, str],
+    drop_bad: bool,
+) -> Subject:
+    """An assembly of the mean over repeats; bad voxels are refused, or left out and said.
+
+    Args:
+        subject: whose.
+        values: stimuli x voxels, or repeats x stimuli x voxels (NaN where a stimulus has fewer), in the order of ids.
+        voxels: what they are.
+        name: of the assembly.
+        ids: one a row.
+        ceiling: see `read_subject`.
+        drop_bad: see `read_subject`.
+
+    Raises:
+        DataError: names the file and the voxel.
+    """
+    columns = dict(voxels.columns)
+    mean = values if values.ndim == 2 else _mean(voxels.path, values, ids)
+    labels = [_label(value) for value in columns.pop("roi")]
     bad = _bad(mean, labels)
     keep = ~np.any(list(bad.values()), axis=0)
-    _refuse(responses, bad, keep, drop_bad=drop_bad)
+    _refuse(voxels.path, bad, keep, drop_bad=drop_bad)
     kept = values[:, :, keep] if values.ndim == 3 else None
-    found, source = _ceiling(table, voxels, keep, ceiling, kept)
+    found, source = _ceiling(voxels.table, columns, keep, ceiling, kept)
     assembly = Assembly(
         name=name,
         subject=subject,
-        stimulus_ids=order.of(order.table),
+        stimulus_ids=ids,
         responses=mean[:, keep],
         roi=tuple(label for label, kept in zip(labels, keep, strict=True) if kept),
         ceiling=found,
         ceiling_source=source,
     )
-    columns = {key: typed(column)[keep] for key, column in voxels.items()}
     return Subject(
         assembly=assembly,
-        extras=Extras(columns=columns, repeats=kept),
-        dropped=tuple(
-            {
-                "subject": subject,
-                "why": why + lost([labels[voxel] for voxel in np.flatnonzero(which)], assembly.roi),
-                "voxels": np.flatnonzero(which).tolist(),
-            }
-            for why, which in bad.items()
-            if which.any()
+        extras=Extras(
+            columns={
+                key: (column if isinstance(column, np.ndarray) else typed(column))[keep]
+                for key, column in columns.items()
+            },
+            repeats=kept,
+            space=voxels.space,
+            made_by=voxels.made_by,
         ),
-        notes=_notes(subject, responses, read, unused=len(set(named) - set(read.voxels or named))),
+        dropped=_dropped(subject, labels, bad, assembly),
+    )
+
+
+def _dropped(
+    subject: str, labels: Sequence[str], bad: Mapping[str, Bool[np.ndarray, " voxels"]], left: Assembly
+) -> tuple[dict[str, Any], ...]:
+    return tuple(
+        {
+            "subject": subject,
+            "why": why + lost([label for label, gone in zip(labels, which, strict=True) if gone], left.roi),
+            "voxels": np.flatnonzero(which).tolist(),
+        }
+        for why, which in bad.items()
+        if which.any()
     )
 
 
@@ -144,7 +196,7 @@ def _refuse_other_subject(subject: str, path: Path, read: ResponseTable) -> None
         raise DataError(f"{path} is given for subject {subject!r}, but its column {column!r} says {said[:3]}; which?")
 
 
-def _voxels(path: Path, read: ResponseTable, rois: Sheet | None) -> dict[str, Any]:
+def voxel_columns(path: Path, read: ResponseTable, rois: Sheet | None) -> dict[str, Any]:
     """The voxel table's columns in the order of the responses' voxels."""
     n = read.values.shape[-1]
     named = {} if read.voxels is None else {"voxel": list(read.voxels)}
@@ -215,13 +267,13 @@ def _first(which: Bool[np.ndarray, " voxels"]) -> int:
 
 def _ceiling(
     table: Sheet | None,
-    voxels: dict[str, Any],
+    columns: dict[str, Any],
     keep: Bool[np.ndarray, " voxels"],
     told: tuple[float | str | None, str],
     repeats: Float[np.ndarray, "repeats stimuli kept"] | None,
 ) -> tuple[Float[np.ndarray, " kept"] | None, str]:
     """From the table's column, which is taken out of it, or as `ceiling_of`; and how it was made."""
-    given = voxels.pop("ceiling", None)
+    given = columns.pop("ceiling", None)
     if table is None or given is None:
         return ceiling_of(told, repeats, int(keep.sum()))
     if told[0] is not None:
@@ -229,46 +281,4 @@ def _ceiling(
             f"{table.path} has a column 'ceiling', and a ceiling is given for all voxels too; give one of them"
         )
     values = Sheet(path=table.path, columns={"ceiling": given}).numbers_or_nan("ceiling")
-    return _checked(str(table.path), values[keep]), told[1]
-
-
-def ceiling_of(
-    told: tuple[float | str | None, str], repeats: Float[np.ndarray, "repeats stimuli voxels"] | None, n: int
-) -> tuple[Float[np.ndarray, " voxels"] | None, str]:
-    """The same for all n voxels, or made from repeats; and how it was made.
-
-    Raises:
-        DataError: no r from 0 to 1, or repeats that do not make a ceiling which was asked for.
-    """
-    one, source = told
-    if one is None or isinstance(one, str):
-        return _from_repeats(repeats, one)
-    return _checked("ceiling", np.full(n, one)), source
-
-
-def _checked(owner: str, values: Float[np.ndarray, " voxels"]) -> Float[np.ndarray, " voxels"]:
-    wrong = values[~((values >= 0) & (values <= 1))]
-    if wrong.size:
-        raise DataError(
-            f"{owner}: a ceiling is a Pearson r from 0 to 1, got {wrong[:3].tolist()}; give one a voxel, "
-            "or leave the column out"
-        )
-    return np.asarray(values, dtype=np.float64)
-
-
-def _from_repeats(
-    repeats: Float[np.ndarray, "repeats stimuli voxels"] | None, method: str | None
-) -> tuple[Float[np.ndarray, " voxels"] | None, str]:
-    """By the method asked for; where none was, by ncsnr if repeats allow it."""
-    if repeats is None:
-        if method is None:
-            return None, "not known"
-        raise DataError(
-            f"a ceiling by {method} needs repeats: responses as repeats x stimuli x voxels; there is one each"
-        )
-    try:
-        return ceiling_from_repeats(repeats.transpose(1, 0, 2), method or METHODS[0])
-    except DataError as error:
-        if method is not None:
-            raise
-        return None, f"not known: {error}"
+    return checked_ceiling(str(table.path), values[keep]), told[1]

@@ -11,7 +11,8 @@ from typing import Any
 from ontogeny.datasets.own_data.image_files import Images
 from ontogeny.errors import DataError, nearest
 from ontogeny.neuroimaging.bids_names import RunKey, bids_files, bids_name, plain_label
-from ontogeny.neuroimaging.image_grids import inside, open_image
+from ontogeny.neuroimaging.image_grids import inside
+from ontogeny.neuroimaging.image_opening import open_image
 from ontogeny.neuroimaging.image_tables import read_rows
 
 __all__ = ["bids_facts", "bids_images"]

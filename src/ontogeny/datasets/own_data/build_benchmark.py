@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,22 +17,25 @@ import numpy as np
 
 from ontogeny._atomic_write import natural_key
 from ontogeny.benchmarks import Benchmark
+from ontogeny.brain import Assembly
 from ontogeny.datasets.folder.voxel_extras import Extras
 from ontogeny.datasets.folder.write_folder import write_benchmark
 from ontogeny.datasets.own_data._array_files import StimulusTable, has_ids, read_stimulus_table, typed
+from ontogeny.datasets.own_data._ceilings import BETWEEN, with_between
 from ontogeny.datasets.own_data._fold_columns import Split, split_stimuli
 from ontogeny.datasets.own_data._from_images import read_images
 from ontogeny.datasets.own_data._from_rdms import read_geometry
 from ontogeny.datasets.own_data._stimulus_order import StimulusOrder
 from ontogeny.datasets.own_data._subject_assembly import Subject, read_subject
+from ontogeny.datasets.own_data._who_saw import said_of, seen_by_all, seen_by_any, who_saw
 from ontogeny.datasets.own_data.image_files import Images
 from ontogeny.errors import DataError, nearest
 from ontogeny.metrics import CKA, RSA, Metric, Ridge
 from ontogeny.neuroimaging.bids_names import RunKey, plain_label
 from ontogeny.neuroimaging.table_files import Sheet
-from ontogeny.stimuli import Chosen, check_ids
+from ontogeny.stimuli import check_ids
 
-__all__ = ["About", "Built", "Images", "Split", "build"]
+__all__ = ["About", "Built", "Images", "Split", "benchmark_of", "build", "with_ceilings"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +50,8 @@ class About:
         version: grows when scores change.
         simulated: responses were computed, not measured.
         ceiling: highest Pearson r that the noise allows, one for all voxels; "ncsnr" or "split-half", made from the
-            repeats of each subject; None: as the voxel table says, else by ncsnr where there are repeats.
+            repeats of each subject; "between-subjects", from the others' same voxels; None: as the voxel table says,
+            else by ncsnr where there are repeats.
         ceiling_source: how ceilings were made, where they are given.
     """
 
@@ -56,7 +61,7 @@ class About:
     about: str
     version: str = "1"
     simulated: bool = False
-    ceiling: float | Literal["ncsnr", "split-half"] | None = None
+    ceiling: float | Literal["ncsnr", "split-half", "between-subjects"] | None = None
     ceiling_source: str = "given with the data"
 
     def __post_init__(self) -> None:
@@ -123,38 +128,80 @@ def build(
     split, responses, geometries = split or Split(), responses or {}, geometries or {}
     table = read_stimulus_table(stimuli)
     check_ids(table.ids, str(stimuli))
-    known, table = table.ids, _shared(table, responses)
-    rows = range(len(table.ids))
-    by_id = rows if split.how == "contiguous" else sorted(rows, key=lambda row: natural_key(table.ids[row]))
-    order = StimulusOrder(table=table.ids, rows=tuple(by_id))
-    subjects = _subjects(about, order, responses, rois or {}, known=known, drop_bad=drop_bad)
-    rdms = [read_geometry(about.name, key, geometries[key], order) for key in sorted(geometries, key=_by_names)]
-    stimulus_set, folds = split_stimuli(stimuli, about.name, table, order, split)
-    benchmark = Benchmark(
+    known, seen = table.ids, _seen(table, responses, geometries, split)
+    table = seen_by_all(table, responses) if seen is None else seen_by_any(table, seen.values())
+    order = _order(table, split)
+    subjects = _subjects(about, order, responses, rois or {}, known=known, seen=seen, drop_bad=drop_bad)
+    orders = {key: order if seen is None else order.only(seen[key[0]]) for key in sorted(geometries, key=_by_names)}
+    rdms = [read_geometry(about.name, key, geometries[key], mine) for key, mine in orders.items()]
+    stimulus_set, folds = split_stimuli(stimuli, about.name, table, order, split, seen)
+    extras = {subject.assembly.subject: subject.extras for subject in subjects}
+    assemblies = tuple(subject.assembly for subject in subjects)
+    benchmark = benchmark_of(
+        about,
+        stimuli=stimulus_set,
+        assemblies=(*with_ceilings(about, assemblies, extras), *(rdm for rdm, _ in rdms)),
+        metrics=tuple(metrics) if metrics else (RSA(), CKA()) if rdms else (Ridge(),),
+        folds=folds,
+        own_stimuli=split.own,
+    )
+    return Built(
+        benchmark=benchmark,
+        extras=extras,
+        stimulus_columns=_columns(stimuli, table, order, split),
+        dropped=tuple(entry for subject in subjects for entry in subject.dropped),
+        notes=(
+            *chain(*(subject.notes for subject in subjects), *(notes for _, notes in rdms)),
+            *_shared_files(responses),
+            *_orders(table, [*responses.values(), *geometries.values()]),
+            *said_of(seen, known, table.ids),
+        ),
+    )
+
+
+def benchmark_of(about: About, *, said: str = "", **parts: Any) -> Benchmark:
+    """A benchmark that is what `about` says, and whose metrics can use it.
+
+    Raises:
+        DataError: parts that do not fit each other, or a metric that cannot use them.
+    """
+    made = Benchmark(
         name=about.name,
         version=about.version,
         citation=about.citation,
         licence=about.licence,
-        about=about.about,
+        about=f"{about.about} {said}".strip(),
         simulated=about.simulated,
-        stimuli=stimulus_set,
-        assemblies=(*(subject.assembly for subject in subjects), *(rdm for rdm, _ in rdms)),
-        metrics=tuple(metrics) if metrics else (RSA(), CKA()) if rdms else (Ridge(),),
-        folds=folds,
+        **parts,
     )
-    benchmark.prepare()
-    return Built(
-        benchmark=benchmark,
-        extras={subject.assembly.subject: subject.extras for subject in subjects},
-        stimulus_columns=_columns(stimuli, table, order, split),
-        dropped=tuple(entry for subject in subjects for entry in subject.dropped),
-        notes=(
-            *(note for subject in subjects for note in subject.notes),
-            *_shared_files(responses),
-            *(note for _, notes in rdms for note in notes),
-            *_orders(table, [*responses.values(), *geometries.values()]),
-        ),
-    )
+    made.prepare()
+    return made
+
+
+def with_ceilings(about: About, assemblies: tuple[Assembly, ...], extras: Mapping[str, Extras]) -> tuple[Assembly, ...]:
+    """The assemblies; with ceilings from each other where these are asked for."""
+    return with_between(assemblies, extras) if about.ceiling == BETWEEN else assemblies
+
+
+def _order(table: StimulusTable, split: Split) -> StimulusOrder:
+    """By id, but for folds that are blocks in the table's order."""
+    rows = range(len(table.ids))
+    by_id = rows if split.how == "contiguous" else sorted(rows, key=lambda row: natural_key(table.ids[row]))
+    return StimulusOrder(table=table.ids, rows=tuple(by_id))
+
+
+def _seen(
+    table: StimulusTable,
+    responses: Mapping[str, Path | Images],
+    geometries: Mapping[tuple[str, str], Path],
+    split: Split,
+) -> dict[str, set[str]] | None:
+    """Subject -> what it saw, where each is scored on its own stimuli."""
+    if not split.own:
+        return None
+    if any(isinstance(given, Images) and given.shared for given in responses.values()):
+        raise DataError("stimuli are those that all saw (--shared), or each subject's own (--own-stimuli); choose one")
+    return who_saw(responses, geometries, table.ids)
 
 
 def _by_names(key: tuple[str, str]) -> tuple[Any, ...]:
@@ -188,20 +235,6 @@ def _orders(table: StimulusTable, given: Sequence[Path | Images]) -> tuple[tuple
     )
 
 
-def _shared(table: StimulusTable, responses: Mapping[str, Path | Images]) -> StimulusTable:
-    """The rows that all subjects saw whose images say that this is enough."""
-    sets = [given.seen(table.ids) for given in responses.values() if isinstance(given, Images) and given.shared]
-    if not sets:
-        return table
-    rows = [row for row, stimulus in enumerate(table.ids) if all(stimulus in seen for seen in sets)]
-    if not rows:
-        raise DataError(f"no stimulus was seen by all {len(sets)} subjects; build one folder a subject")
-    columns = {name: tuple(values[row] for row in rows) for name, values in table.columns.items()}
-    ids, inputs = tuple(table.ids[row] for row in rows), Chosen(table.inputs, rows)
-    files = tuple(table.files[row] for row in rows) if table.files else ()
-    return replace(table, ids=ids, inputs=inputs, columns=columns, files=files)
-
-
 def _subjects(
     about: About,
     order: StimulusOrder,
@@ -209,6 +242,7 @@ def _subjects(
     rois: Mapping[str, Path],
     *,
     known: Sequence[str],
+    seen: Mapping[str, set[str]] | None,
     drop_bad: bool,
 ) -> list[Subject]:
     _refuse_other_names(responses, rois)
@@ -219,16 +253,14 @@ def _subjects(
             raise DataError(f"ROIs are given for {subject!r}, which has images; their ROIs are those of the atlas")
     ceiling, out = (about.ceiling, about.ceiling_source), []
     for subject in sorted(responses, key=natural_key):
-        given = responses[subject]
+        given, mine = responses[subject], order if seen is None else order.only(seen[subject])
         if isinstance(given, Images):
             found = read_images(
-                subject, given, name=about.name, order=order, known=known, ceiling=ceiling, drop_bad=drop_bad
+                subject, given, name=about.name, order=mine, known=known, ceiling=ceiling, drop_bad=drop_bad
             )
         else:
             table = _rois(rois, subject)
-            found = read_subject(
-                subject, given, table, name=about.name, order=order, ceiling=ceiling, drop_bad=drop_bad
-            )
+            found = read_subject(subject, given, table, name=about.name, order=mine, ceiling=ceiling, drop_bad=drop_bad)
         out.append(found)
     return out
 

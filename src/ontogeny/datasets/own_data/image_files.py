@@ -10,6 +10,7 @@ from pathlib import Path
 from ontogeny._atomic_write import natural_key
 from ontogeny.errors import DataError
 from ontogeny.neuroimaging.bids_names import RunKey, bids_name
+from ontogeny.neuroimaging.image_opening import hemisphere
 from ontogeny.neuroimaging.image_tables import read_rows
 from ontogeny.neuroimaging.volume_matching import CHECKED, RowRules
 
@@ -59,34 +60,35 @@ class Images:
         return {row.stimulus_id for row in rows if not row.left_out}
 
 
-def by_side(subject: str, images: Images) -> list[tuple[str, tuple[Path, ...], Path]]:
-    """Prefix of ROIs, betas and atlas of each hemisphere; of a volume one with no prefix."""
-    if not images.table or not images.atlas:
-        lacks = "table of stimuli (--table)" if not images.table else "atlas (--atlas)"
-        raise DataError(f"subject {subject!r} has images but no {lacks}; give one for it, or one for all subjects")
-    _refuse_other_brains(subject, images)
+def by_side(subject: str, images: Images, files: Sequence[Path]) -> list[tuple[str, tuple[Path, ...], Path]]:
+    """Prefix of ROIs, files (betas, time series) and atlas of each hemisphere; of a volume one with no prefix."""
+    if not images.atlas:
+        raise DataError(
+            f"subject {subject!r} has images but no atlas (--atlas); give one for it, or one for all subjects"
+        )
+    _refuse_other_brains(subject, images, files)
     if len(images.atlas) == 1:
-        return [("", images.betas, images.atlas[0])]
+        return [("", tuple(files), images.atlas[0])]
     out = []
     for atlas in images.atlas:
-        side = bids_name(atlas).entities.get("hemi", "")
-        betas = tuple(path for path in images.betas if bids_name(path).entities.get("hemi", "") == side)
+        side = hemisphere(atlas)
+        betas = tuple(path for path in files if hemisphere(path) == side)
         if not side or not betas:
             raise DataError(
                 f"subject {subject!r}: of several atlases each is of one hemisphere, with hemi-L or hemi-R in its name "
-                f"and in those of its betas; got {atlas.name} and {[path.name for path in images.betas][:4]}"
+                f"(or lh., rh.) and in those of its betas; got {atlas.name} and {[path.name for path in files][:4]}"
             )
         out.append((f"{side} ", betas, atlas))
     return out
 
 
-def _refuse_other_brains(subject: str, images: Images) -> None:
+def _refuse_other_brains(subject: str, images: Images, files: Sequence[Path]) -> None:
     """An atlas of another subject, betas in several spaces, an atlas in another space: names say so."""
     mine = RunKey.of({"sub": subject})
     for path in images.atlas:
         if mine.against(RunKey.of_file(path)):
             raise DataError(f"subject {subject!r}: atlas {path.name} is of another subject; give one of its own")
-    spaces = {bids_name(path).entities.get("space", "not named"): path.name for path in images.betas}
+    spaces = {bids_name(path).entities.get("space", "not named"): path.name for path in files}
     if len(spaces) > 1:
         (one, first), (other, second) = list(spaces.items())[:2]
         raise DataError(f"subject {subject!r}: {first} is in space {one}, {second} in space {other}; choose one space")

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from ontogeny.errors import DataError
 
-__all__ = ["Said", "read_textgrid", "word_tier"]
+__all__ = ["NO_WORDS", "Said", "read_textgrid", "spoken", "word_tier"]
 
+# Labels of a tier of words that are no words (the list of LeBel et al. 2023, in their code).
+NO_WORDS = frozenset({"", "sentence_start", "sentence_end", "br", "lg", "ls", "ns", "sp"})
 # Strings with doubled quotes inside, numbers; what stands in brackets or angle brackets counts items and says nothing.
 _TOKEN = re.compile(r'"((?:[^"]|"")*)"|(?<![\w.\[])(-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)(?![\w.\]])')
 
@@ -100,3 +102,15 @@ def word_tier(path: Path) -> tuple[Said, ...]:
     if not every:
         raise DataError(f"{path}: there is no tier of intervals, so there are no words")
     return named[0] if named else every[min(1, len(every) - 1)]
+
+
+def spoken(path: Path) -> tuple[Said, ...]:
+    """The intervals of words, without pauses, breaths and other `NO_WORDS`.
+
+    Raises:
+        DataError: see `word_tier`; or there is no word.
+    """
+    said = tuple(one for one in word_tier(path) if one.text.lower().strip("{}").strip() not in NO_WORDS)
+    if not said:
+        raise DataError(f"{path}: the word tier has no word")
+    return said

@@ -21,12 +21,12 @@ from ontogeny.benchmarks import Benchmark, StimulusMapping
 from ontogeny.brain import Assembly
 from ontogeny.brain.assembly import usable_voxels
 from ontogeny.datasets.manual_datasets import find_elsewhere, folder_of
-from ontogeny.datasets.readers._hdf5 import open_hdf5
-from ontogeny.datasets.readers._textgrid import word_tier
+from ontogeny.datasets.readers._story_benchmark import story_benchmark
+from ontogeny.datasets.readers._textgrid import spoken
 from ontogeny.errors import DataError, nearest
-from ontogeny.metrics import Ridge, make_folds
+from ontogeny.neuroimaging.hdf5_files import open_hdf5
 from ontogeny.neuroimaging.run_preprocessing import zscore_runs
-from ontogeny.neuroimaging.story_words import Story, story_pieces
+from ontogeny.neuroimaging.story_words import Story
 
 __all__ = ["TEST_STORY", "load_lebel", "read_story", "reliability"]
 
@@ -34,8 +34,6 @@ TEST_STORY = "wheretheressmoke"
 ROI = "cortex"
 _AT_ONCE = 10_000
 _TR, _SOUND, _PAD, _START, _END = 2.0, 10.0, 5, 10, 5
-# Labels of the word tier that are no words (the authors' list).
-_NO_WORDS = frozenset({"", "sentence_start", "sentence_end", "br", "lg", "ls", "ns", "sp"})
 _KNOWN = (
     "square root of the mean Pearson r between repeats of the story wheretheressmoke: what the noise of a response to "
     "one hearing allows"
@@ -76,25 +74,15 @@ def load_lebel(
     whose = _subjects(place, subjects)
     names = _stories(place, whose, stories)
     lengths = _lengths(place / "respdict.json")
-    pieces = story_pieces(
+    best = f"the {voxels} voxels that repeat best over the hearings of {TEST_STORY}, which give the ceilings too"
+    return story_benchmark(
+        about,
         [read_story(place / "TextGrids" / f"{name}.TextGrid", lengths) for name in names],
+        lambda pieces: [_assembly(place / "preprocessed_data" / one, names, pieces, voxels) for one in whose],
         name=about.name,
+        text=_ABOUT.replace("{voxels}", "all voxels" if voxels is None else best),
         context=context,
         response=delays,
-    )
-    best = f"the {voxels} voxels that repeat best over the hearings of {TEST_STORY}, which give the ceilings too"
-    return Benchmark(
-        name=about.name,
-        version="1",
-        citation=about.citation,
-        licence=about.terms,
-        about=_ABOUT.format(n=len(names), how=pieces.how, voxels="all voxels" if voxels is None else best),
-        simulated=False,
-        stimuli=pieces.stimuli,
-        pieces=pieces,
-        assemblies=tuple(_assembly(place / "preprocessed_data" / one, names, pieces, voxels) for one in whose),
-        metrics=(Ridge(rule="kfold"),),
-        folds=make_folds(len(pieces.stimuli), n_folds=min(5, len(names)), groups=pieces.stimuli.groups, seed=0),
     )
 
 
@@ -157,9 +145,7 @@ def read_story(path: Path, lengths: dict[str, Any]) -> Story:
     n = lengths.get(path.stem)
     if not isinstance(n, int) or n <= _PAD + _START + _END:
         raise DataError(f"respdict.json: story {path.stem!r} should have more than 20 volumes, got {n!r}")
-    said = [one for one in word_tier(path) if one.text.lower().strip("{}").strip() not in _NO_WORDS]
-    if not said:
-        raise DataError(f"{path}: the word tier has no word")
+    said = spoken(path)
     return Story(
         name=path.stem,
         words=tuple(one.text.lower() for one in said),

@@ -23,10 +23,10 @@ from ontogeny.benchmarks import Benchmark
 from ontogeny.brain import Assembly
 from ontogeny.brain.assembly import usable_voxels
 from ontogeny.datasets._lazy_images import PictureFiles
-from ontogeny.datasets.manual_datasets import find_elsewhere, folder_of
-from ontogeny.datasets.readers._hdf5 import open_hdf5
+from ontogeny.datasets.manual_datasets import Elsewhere, find_elsewhere, folder_of
 from ontogeny.errors import DataError, nearest
 from ontogeny.metrics import RSA, Ridge, make_folds
+from ontogeny.neuroimaging.hdf5_files import open_hdf5
 from ontogeny.neuroimaging.run_preprocessing import average_repeats, rows_of, zscore_runs
 from ontogeny.neuroimaging.table_files import is_missing
 from ontogeny.stimuli import StimulusSet
@@ -78,9 +78,22 @@ def load_things_fmri(
     root = folder_of(about.name, folder)
     place = root / "betas_csv" if (root / "betas_csv").is_dir() else root
     read = [_subject(place, one, split, rois, least=least, zscore=zscore) for one in _subjects(place, subjects)]
-    concepts = {stimulus: concept for one in read for stimulus, concept in one.concepts.items()}
     inside = root / "object_images" if (root / "object_images").is_dir() else root / "images"
     photos = Path(images).expanduser() if images is not None else inside
+    text = _ABOUT.format(
+        n=len(read[0].assembly.stimulus_ids),
+        split=split,
+        each="each seen once" if split == "train" else "the mean over the trials of each",
+        unit="z-scored within session" if zscore else "in the published unit",
+        dropped=sum(one.dropped for one in read),
+        ceiling=_CEILING[split],
+        order=" ".join(dict.fromkeys(one.order for one in read)),
+    )
+    return _benchmark(about, read, split, photos, text)
+
+
+def _benchmark(about: Elsewhere, read: Sequence[_Read], split: str, photos: Path, text: str) -> Benchmark:
+    concepts = {stimulus: concept for one in read for stimulus, concept in one.concepts.items()}
     ids = read[0].assembly.stimulus_ids
     labels = tuple(concepts[one] for one in ids) if split == "train" else None
     return Benchmark(
@@ -88,15 +101,7 @@ def load_things_fmri(
         version="1",
         citation=about.citation,
         licence=about.terms,
-        about=_ABOUT.format(
-            n=len(ids),
-            split=split,
-            each="each seen once" if split == "train" else "the mean over the trials of each",
-            unit="z-scored within session" if zscore else "in the published unit",
-            dropped=sum(one.dropped for one in read),
-            ceiling=_CEILING[split],
-            order=" ".join(dict.fromkeys(one.order for one in read)),
-        ),
+        about=text,
         simulated=False,
         stimuli=StimulusSet(
             name=f"{about.name}-{split}",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import math
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +11,9 @@ from ontogeny.benchmarks import Benchmark
 from ontogeny.brain import Assembly
 from ontogeny.datasets.data_paths import find_file
 from ontogeny.datasets.pinned_datasets import find_source
-from ontogeny.errors import DataError, nearest
+from ontogeny.errors import DataError
 from ontogeny.metrics import CKA, Ridge, make_folds
+from ontogeny.neuroimaging.table_files import read_sheet
 from ontogeny.stimuli import StimulusSet
 
 __all__ = ["CEILING", "load_tuckute", "read_sentences"]
@@ -27,7 +26,6 @@ _CEILING_SOURCE = (
     "participants, .559 +- .032 (standard error over split halves), condition B"
 )
 _COUNTS = {"B": 1000, "D": 500, "S": 500}
-_COLUMNS = ("Sentence", "EffectSize", "cond")
 _CHOSEN = {
     "B": "1000 corpus sentences chosen for variety (condition B). The 500 D and 500 S sentences were chosen by a "
     "language model (an encoding model on GPT2-XL) to drive or suppress the response, which would favour language "
@@ -96,42 +94,20 @@ def read_sentences(path: Path, *, condition: str = "B") -> tuple[tuple[str, ...]
         DataError: a missing column, a line cut short, NaN, a doubled sentence, or another number of sentences; names
             the file.
     """
-    try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            reader = csv.DictReader(stream, strict=True)
-            _check_columns(path, reader.fieldnames or ())
-            rows = [(reader.line_num, row) for row in reader]
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as CSV ({error}); it may be cut short, get it anew") from error
+    sheet = read_sheet(path)
+    rows = zip(sheet.texts("Sentence"), sheet.numbers("EffectSize"), sheet.labels("cond"), strict=True)
     found: dict[str, float] = {}
-    for line, row in rows:
-        if row["cond"] not in _COUNTS:
-            raise DataError(f"{path}, line {line}: cond should be B, D or S, got {row['cond']!r}; is the line cut?")
-        if row["cond"] != condition:
+    for number, (sentence, value, cond) in enumerate(rows, 1):
+        if cond not in _COUNTS:
+            raise DataError(f"{path}, row {number}: cond should be B, D or S, got {cond!r}; is the line cut?")
+        if cond != condition:
             continue
-        if row["Sentence"] in found:
-            raise DataError(f"{path}, line {line}: sentence {row['Sentence']!r} appears twice in condition {condition}")
-        found[row["Sentence"]] = _number(path, line, row["EffectSize"])
+        if sentence in found:
+            raise DataError(f"{path}, row {number}: sentence {sentence!r} appears twice in condition {condition}")
+        found[sentence] = value
     if len(found) != _COUNTS[condition]:
         raise DataError(
             f"{path}: expected {_COUNTS[condition]} sentences of condition {condition}, got {len(found)}; "
             "it may be cut short, run `ontogeny data verify tuckute2024`"
         )
     return tuple(found), np.array(list(found.values()), dtype=np.float64)
-
-
-def _check_columns(path: Path, have: object) -> None:
-    names = [str(name) for name in have] if isinstance(have, (list, tuple)) else []
-    for column in _COLUMNS:
-        if column not in names:
-            raise DataError(f"{path}: column {column!r} is missing, got {names}. {nearest(column, names)}")
-
-
-def _number(path: Path, line: int, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise DataError(f"{path}, line {line}: EffectSize should be a finite number, got {text!r}")
-    return value

@@ -66,6 +66,8 @@ class ReadingPlan:
         seconds: that one stimulus takes.
         width: features of all layers together, per pooling.
         surprisal: whether surprisal is read.
+        causal: whether no layer's output at a token depends on later tokens, so that texts which begin alike may be
+            read together.
     """
 
     call: Call
@@ -83,6 +85,7 @@ class ReadingPlan:
     seconds: float = 0.0
     width: int = 0
     surprisal: bool = False
+    causal: bool = False
 
     def layers(self, named: Mapping[str, nn.Module]) -> dict[str, Layer]:
         """The layers in `named`, all modules by name."""
@@ -94,6 +97,10 @@ class ReadingPlan:
     def apart(self) -> ReadingPlan:
         """The same for single stimuli, since a probe found that features depend on what else is in a batch."""
         return replace(self, alone=True, late=True)
+
+    def one_by_one(self) -> ReadingPlan:
+        """The same for texts of their own, since a probe found that features at a token depend on what follows."""
+        return replace(self, causal=False)
 
     def without(self, layers: Collection[str]) -> ReadingPlan:
         """The same without layers that depend on what else is in a batch, of a model that reads no single stimulus."""
@@ -112,12 +119,13 @@ class ReadingPlan:
         """Whether any layer is left."""
         return bool(self.calls) or self.surprisal
 
-    def summary(self, n: int) -> str:
-        """What a probe of `n` stimuli reads and costs, in a line."""
+    def summary(self, n: int, passes: int | None = None) -> str:
+        """What a probe of `n` stimuli reads and costs, in a line; `passes`: the texts that hold them, where fewer."""
         memory = 4 * n * self.width / 2**20
         layers = f"{len(self.calls)} layers" if len(self.calls) != 1 else "1 layer"
-        cost = f"about {self.seconds * n:.1f} s and {memory:.0f} MB per probe before scoring"
-        return f"{layers} of {n} stimuli, read in {self.precision or 'no float type'}; {cost}"
+        cost = f"about {self.seconds * (passes or n):.1f} s and {memory:.0f} MB per probe before scoring"
+        together = "" if passes in (None, n) else f" in {passes} texts"
+        return f"{layers} of {n} stimuli{together}, read in {self.precision or 'no float type'}; {cost}"
 
     def notes(self) -> list[str]:
         """What a reader of the scores should know, for the record."""

@@ -19,6 +19,7 @@ from ontogeny.extraction._forward.calling import Call, TextCall
 from ontogeny.extraction._forward.module_outputs import Path
 from ontogeny.extraction._rehearsal.axes import Axes, batch_axis, batch_first, token_axes
 from ontogeny.extraction._rehearsal.call_trials import first_that_runs, precision
+from ontogeny.extraction._rehearsal.causality import is_causal
 from ontogeny.extraction._rehearsal.chosen_tensor import Chosen, choose
 from ontogeny.extraction._rehearsal.mask_polarity import try_masks
 from ontogeny.extraction._rehearsal.pass_outputs import Key, Outputs, alike, width
@@ -117,6 +118,8 @@ class _Rehearsal:
             seconds=seconds,
             width=sum(width(whole.tensor(key, found[name].path), found[name]) for name, key in kept.items()),
             surprisal=surprisal and SURPRISAL not in self.refused,
+            causal=base.n_tokens is not None
+            and is_causal(whole, other, {calls[n]: c for n, c in found.items() if n not in self.refused}),
         )
 
     def _outputs(self, calls: Mapping[str, Key], whole: Outputs, fewer: Outputs, other: Outputs) -> dict[str, Chosen]:

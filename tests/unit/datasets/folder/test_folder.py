@@ -338,8 +338,14 @@ def test_swapped_files_are_seen_by_hash_and_also_by_what_they_say(folder):
             lambda f: f.update(format="other"),
             "expected format 'ontogeny benchmark folder'; this is another kind of file",
         ),
-        (lambda f: f.update(format_version=2), "has format version 2, this ontogeny reads 1; install a newer ontogeny"),
-        (lambda f: f.update(format_version=0), "has format version 0, this ontogeny reads 1; build the folder anew"),
+        (
+            lambda f: f.update(format_version=3),
+            "has format version 3, this ontogeny reads 1 and 2; install a newer ontogeny",
+        ),
+        (
+            lambda f: f.update(format_version=0),
+            "has format version 0, this ontogeny reads 1 and 2; build the folder anew",
+        ),
         (lambda f: f.pop("licence"), "'licence' is missing; expected a str"),
         (lambda f: f.update(simulated="no"), "'simulated' should be a bool, got 'no'"),
         (lambda f: f["files"].update({"../x": {"sha256": "0" * 64, "bytes": 1}}), "stays inside the data folder"),

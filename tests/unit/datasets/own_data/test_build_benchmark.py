@@ -361,6 +361,7 @@ def test_pairs_sessions_and_crossnobis_are_geometries(lab, rng, distances, capsy
     agree = np.mean([spearmanr(pairs[i], pairs[j]).statistic for i, j in ((0, 1), (0, 2), (1, 2))])
     assert f"sessions     mean of 3 in sessions.npy; two of them agree with Spearman r = {agree:.3f} on average" in said
     assert said.count("diagonal     that of sessions.npy is -0.") == 3
+    assert "geometries   2 RDMs, of 2 subjects" in said
     one, two = load("out").assemblies
     np.testing.assert_array_equal(one.rdm, distances.astype(np.float32))
     expected = sessions.mean(axis=0)
@@ -370,6 +371,28 @@ def test_pairs_sessions_and_crossnobis_are_geometries(lab, rng, distances, capsy
     np.save(lab / "nan.npy", distances)
     assert build("nan", "--geometry", "s1:IT=nan.npy") == 0
     assert "that of nan.npy is not finite; set to 0" in capsys.readouterr().out
+
+
+def test_sessions_of_one_subject_give_a_split_half_ceiling(lab, rng, distances, capsys):
+    """Near what the true RDM reaches; by Spearman and Brown's formula; where other subjects give none."""
+    noise = 3 * rng.standard_normal((2, N, N))
+    sessions = distances + (noise + noise.transpose(0, 2, 1)) / 2
+    sessions[:, range(N), range(N)] = 0
+    np.save(lab / "sessions.npy", sessions)
+    assert build("out", "--geometry", "s1:IT=sessions.npy") == 0
+    assert "ceiling      split half: 2 sessions, Spearman r of two" in capsys.readouterr().out
+    made = load("out")
+    (one,) = made.assemblies
+    pairs = [one[np.triu_indices(N, 1)] for one in sessions]
+    r = spearmanr(*pairs).statistic
+    assert one.ceiling == pytest.approx(np.sqrt(2 * r / (1 + r)))
+    best = spearmanr(np.mean(pairs, axis=0), distances[np.triu_indices(N, 1)]).statistic
+    assert one.ceiling == pytest.approx(best, abs=0.03)
+    x = rng.standard_normal((N, 8))
+    rows = {row.metric: row for row in made.prepare().known({"x": x})}
+    assert rows["rsa-correlation-spearman"].ceiling == pytest.approx(one.ceiling)
+    assert [row.ceiling for name, row in rows.items() if name.startswith("cka")] == [None]
+    assert made.fingerprint() == load("out").fingerprint()
 
 
 def test_what_is_no_rdm_is_refused(lab, responses, distances, capsys):

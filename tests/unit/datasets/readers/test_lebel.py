@@ -13,9 +13,9 @@ from tests.helpers.textgrids import long_format
 
 import ontogeny
 from ontogeny.datasets import load
-from ontogeny.datasets.readers._hdf5 import open_hdf5
 from ontogeny.datasets.readers.lebel import TEST_STORY, reliability
 from ontogeny.errors import DataError, DatasetNotFoundError, MissingExtraError
+from ontogeny.neuroimaging.hdf5_files import open_hdf5
 
 h5py = pytest.importorskip("h5py", reason="h5py is not installed")
 

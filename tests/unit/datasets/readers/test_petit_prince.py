@@ -129,6 +129,14 @@ def test_sets_that_are_not_whole_are_refused(made, tmp_path, monkeypatch):
         load("li2022", **given)
 
 
+def test_a_line_that_stands_there_twice_is_read_once_and_parts_of_a_word_are_not(tmp_path):
+    path = tmp_path / "words.csv"
+    rows = [["0", "did", "0", "1", "1"], ["1", "n't", "0", "1", "1"], ["2", "serpent", "1", "2", "1"]]
+    rows += [["3", "serpant", "1", "2", "1"], ["4", "serpant", "2", "3", "1"], ["5", "a", "0", "1", "2"]]
+    write_words(path, [*rows, ["6", "b", "0", "1", "3"]])
+    assert [word for word, _ in read_sections(path)["section 1"]] == ["did", "n't", "serpent", "serpant"]
+
+
 def test_tables_of_words_that_cannot_be_used_are_refused(tmp_path):
     path = tmp_path / "words.csv"
     write_words(path, [["0", "a", "0", "1"]], head=("", "word", "onset", "offsett"))

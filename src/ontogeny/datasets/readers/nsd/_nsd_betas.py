@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from ontogeny.datasets.readers._hdf5 import open_hdf5
 from ontogeny.errors import DataError, nearest, require
+from ontogeny.neuroimaging.hdf5_files import open_hdf5
 
 __all__ = ["read_names", "read_session", "read_volume", "roi_voxels"]
 

@@ -17,12 +17,12 @@ from ontogeny.benchmarks import Benchmark
 from ontogeny.brain import Assembly
 from ontogeny.brain.noise_ceiling import noise_ceiling
 from ontogeny.datasets.manual_datasets import find_elsewhere, folder_of
-from ontogeny.datasets.readers._hdf5 import open_hdf5
 from ontogeny.datasets.readers.nsd._coco_captions import read_captions
 from ontogeny.datasets.readers.nsd._nsd_betas import read_names, read_session, read_volume, roi_voxels
 from ontogeny.datasets.readers.nsd._nsd_design import Design, image_id, read_design
 from ontogeny.errors import DataError
 from ontogeny.metrics import Ridge, make_folds
+from ontogeny.neuroimaging.hdf5_files import open_hdf5
 from ontogeny.stimuli import Modality, StimulusSet
 
 __all__ = ["ImageBrick", "load_nsd"]
@@ -110,8 +110,8 @@ def load_nsd(
 
     Args:
         folder: laid out as the public bucket is; None: `nsd2022` in a data folder.
-        subject: 1 to 8. Own images differ between subjects, so several go together with images="shared" alone: then
-            the stimuli are those that each of them saw in these sessions.
+        subject: 1 to 8, or several. With images="shared" the stimuli are those that each of them saw in these sessions;
+            else each is scored on the images that it saw itself (`Benchmark.own_stimuli`).
         images: "own" (seen by this subject only), "shared" (meant for all subjects) or "all".
         sessions: from 1; the same of every subject (3 and 6 have 32, 4 and 8 have 30, the others 40).
         atlas: `roi/ATLAS.nii.gz`: HCP_MMP1, prf-visualrois, streams, ...
@@ -132,16 +132,22 @@ def load_nsd(
     design = read_design(root / _DESIGN)
     for one in whose:
         design.shown(one, max(sessions), _N_TRIALS)
-    rows = _common(design, whose, images, sessions)
-    found = [_assembly(_voxels(root, one, atlas, labels, rois), design, rows, sessions) for one in whose]
+    seen = _seen(design, whose, images, sessions)
+    rows = tuple(sorted(set().union(*seen)))
+    found = [
+        _assembly(_voxels(root, one, atlas, labels, rois), design, mine, sessions)
+        for one, mine in zip(whose, seen, strict=True)
+    ]
     assemblies = tuple(assembly for assembly, _ in found)
     dropped = ", ".join(f"{one.subject}: {n} voxels dropped" for one, n in found)
     how = f"{images} images, {len(sessions)} sessions; {dropped} (constant in a session or NaN)"
     kind = f"{'-'.join(one.subject for one in assemblies)}-{images}"
     if captions is None:
-        return _benchmark(kind, assemblies, "image", ImageBrick(root / _STIMULI, rows), how)
+        return _benchmark(kind, assemblies, "image", (rows, ImageBrick(root / _STIMULI, rows)), how)
     read = read_captions(root / _INFO, [Path(path) for path in captions], rows)
-    return _benchmark(f"{kind}-captions", assemblies, "text", read, f"{how}; the first caption of each image is read")
+    return _benchmark(
+        f"{kind}-captions", assemblies, "text", (rows, read), f"{how}; the first caption of each image is read"
+    )
 
 
 def _check(whose: Sequence[int], images: str, sessions: Sequence[int]) -> None:
@@ -149,24 +155,22 @@ def _check(whose: Sequence[int], images: str, sessions: Sequence[int]) -> None:
         raise DataError(f"nsd2022: images is 'own', 'shared' or 'all', sessions differ; got {images!r}, {sessions}")
     if not whose or len(set(whose)) < len(whose):
         raise DataError(f"nsd2022: subject is one of 1 to 8 or several, each once, got {list(whose)}")
-    if len(whose) > 1 and images != "shared":
-        raise DataError(
-            f"nsd2022: subjects {list(whose)} saw different images, and a benchmark has one set of stimuli; say "
-            f"images='shared', or load each subject on its own with images={images!r}"
-        )
 
 
-def _common(design: Design, whose: Sequence[int], images: str, sessions: Sequence[int]) -> tuple[int, ...]:
-    """Images of the kind asked for that every subject saw in these sessions, rising."""
+def _seen(design: Design, whose: Sequence[int], images: str, sessions: Sequence[int]) -> list[tuple[int, ...]]:
+    """Images of the kind asked for that each subject saw in these sessions, rising; of shared ones, that all saw."""
     seen = [{row for session in sessions for row in design.shown(one, session, _N_TRIALS)} for one in whose]
-    common = set.intersection(*seen)
-    rows = common if images == "all" else {row for row in common if (row in design.shared) == (images == "shared")}
-    if not rows:
+    if images == "shared":
+        seen = [set.intersection(*seen)] * len(seen)
+    kind = [
+        rows if images == "all" else {r for r in rows if (r in design.shared) == (images == "shared")} for rows in seen
+    ]
+    if not all(kind):
         raise DataError(
             f"nsd2022: no image of the kind {images!r} was shown to {' and '.join(f'subject {one}' for one in whose)} "
             "in these sessions; take more of them"
         )
-    return tuple(sorted(rows))
+    return [tuple(sorted(rows)) for rows in kind]
 
 
 def _voxels(
@@ -238,10 +242,16 @@ def _average(voxels: _Voxels, design: Design, rows: tuple[int, ...], sessions: S
 
 
 def _benchmark(
-    kind: str, assemblies: tuple[Assembly, ...], modality: Modality, inputs: Sequence[Any], how: str
+    kind: str,
+    assemblies: tuple[Assembly, ...],
+    modality: Modality,
+    shown: tuple[Sequence[int], Sequence[Any]],
+    how: str,
 ) -> Benchmark:
     known = find_elsewhere("nsd2022")
-    ids = assemblies[0].stimulus_ids
+    ids, own = tuple(map(image_id, shown[0])), len({a.stimulus_ids for a in assemblies}) > 1
+    saw = [frozenset(a.stimulus_ids) for a in assemblies]
+    strata = ["".join("01"[name in mine] for mine in saw) for name in ids] if own else None
     return Benchmark(
         name=f"nsd2022-{kind}",
         version="1",
@@ -249,8 +259,9 @@ def _benchmark(
         licence=known.terms,
         about=f"{known.title}: {how}.",
         simulated=False,
-        stimuli=StimulusSet(name="nsd2022", modality=modality, ids=ids, inputs=inputs),
+        stimuli=StimulusSet(name="nsd2022", modality=modality, ids=ids, inputs=shown[1]),
         assemblies=assemblies,
         metrics=(Ridge(rule="gcv"),),
-        folds=make_folds(len(ids), n_folds=5, seed=0),
+        folds=make_folds(len(ids), n_folds=5, strata=strata, seed=0),
+        own_stimuli=own,
     )

@@ -1,0 +1,90 @@
+"""Which stimuli each subject saw: those that all saw, or each its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ontogeny.datasets.own_data._array_files import StimulusTable, has_ids, read_table
+from ontogeny.datasets.own_data._stimulus_order import apart
+from ontogeny.datasets.own_data.image_files import Images
+from ontogeny.errors import AlignmentIdError, DataError, nearest
+from ontogeny.stimuli import Chosen
+
+__all__ = ["said_of", "seen_by", "seen_by_all", "seen_by_any", "who_saw"]
+
+
+def seen_by(given: Path | Images, known: Sequence[str]) -> set[str]:
+    """Stimuli that a subject has responses to: those that its table names; of an array, which has no ids, all.
+
+    Raises:
+        DataError: a table that cannot be read.
+        AlignmentIdError: stimuli that are not known.
+    """
+    if isinstance(given, Images):
+        return given.seen(known)
+    if not has_ids(given):
+        return set(known)
+    seen = set(read_table(given).labels("stimulus_id"))
+    if unknown := sorted(seen - set(known)):
+        raise AlignmentIdError(
+            f"{given} has {len(unknown)} stimuli that the stimulus table lacks, e.g. {unknown[:3]}; "
+            f"{apart(sorted(set(known) - seen), unknown)}{nearest(unknown[0], known)}"
+        )
+    return seen
+
+
+def who_saw(
+    responses: Mapping[str, Path | Images], geometries: Mapping[tuple[str, str], Path], known: Sequence[str]
+) -> dict[str, set[str]]:
+    """Subject -> the stimuli that it saw, of those that are known."""
+    every = [*responses.items(), *((subject, path) for (subject, _), path in geometries.items())]
+    out: dict[str, set[str]] = {}
+    for subject, given in every:
+        mine = seen_by(given, known)
+        if out.setdefault(subject, mine) != mine:
+            raise DataError(f"subject {subject!r}: its files are of different stimuli; give one subject one set")
+    return out
+
+
+def seen_by_any(table: StimulusTable, seen: Iterable[set[str]]) -> StimulusTable:
+    """The rows that somebody saw."""
+    every = set().union(*seen)
+    return _only(table, [row for row, stimulus in enumerate(table.ids) if stimulus in every])
+
+
+def seen_by_all(table: StimulusTable, responses: Mapping[str, Path | Images]) -> StimulusTable:
+    """The rows that all subjects saw whose images say that this is enough.
+
+    Raises:
+        DataError: there is none.
+    """
+    sets = [given.seen(table.ids) for given in responses.values() if isinstance(given, Images) and given.shared]
+    if not sets:
+        return table
+    rows = [row for row, stimulus in enumerate(table.ids) if all(stimulus in seen for seen in sets)]
+    if not rows:
+        raise DataError(
+            f"no stimulus was seen by all {len(sets)} subjects; score each on its own (--own-stimuli), or build one "
+            "folder a subject"
+        )
+    return _only(table, rows)
+
+
+def _only(table: StimulusTable, rows: Sequence[int]) -> StimulusTable:
+    columns = {name: tuple(values[row] for row in rows) for name, values in table.columns.items()}
+    ids, inputs = tuple(table.ids[row] for row in rows), Chosen(table.inputs, rows)
+    files = tuple(table.files[row] for row in rows) if table.files else ()
+    return replace(table, ids=ids, inputs=inputs, columns=columns, files=files)
+
+
+def said_of(
+    seen: Mapping[str, set[str]] | None, known: Sequence[str], left: Sequence[str]
+) -> tuple[tuple[str, str], ...]:
+    """How many stimuli each subject saw, how many all, and how many nobody."""
+    if seen is None:
+        return ()
+    counts = ", ".join(f"{subject} {len(mine)}" for subject, mine in seen.items())
+    never = f"; {len(known) - len(left)} that nobody saw are left out" if len(left) < len(known) else ""
+    return (("saw", f"{counts}; {len(set.intersection(*seen.values()))} were seen by all{never}"),)
