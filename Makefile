@@ -29,6 +29,7 @@ lint: .venv/.ready
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.house_rules
 
 # A peer that only the timings need stands aside.
 bench: .venv/.ready

@@ -1,4 +1,4 @@
-"""Which record a training writes into: one a run, in the trainer's own folder; a resumed run finds its own."""
+"""Which record a training writes into: one per run, in the trainer's own folder; a resumed run finds its own."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _LINES = 20_000
 
 
 def probe(step: int, rows: int) -> pa.Table:
-    """Rows of one probe as a scorer makes them: text coded, random values, a ceiling a region and metric."""
+    """Rows of one probe as a scorer makes them: text coded, random values, a ceiling per region and metric."""
     rng = np.random.default_rng(step)
     at = dict(zip(_SHAPE, np.unravel_index(np.arange(rows), tuple(_SHAPE.values())), strict=True))
     columns: dict[str, Any] = {name: _words([f"{name} {i}" for i in range(_SHAPE[name])], at[name]) for name in _SHAPE}

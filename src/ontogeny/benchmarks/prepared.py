@@ -45,7 +45,7 @@ class PreparedBenchmark:
     Args:
         benchmark: that was prepared.
         fingerprint: of it.
-        targets: one a subject and ROI.
+        targets: one per subject and ROI.
         copies: names of the permuted copies of all targets.
         prepared: all metrics, of the targets and, after them, every copy.
         halves: of its stimuli; none where not asked for.

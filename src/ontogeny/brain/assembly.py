@@ -24,7 +24,7 @@ _ROWS = 256
 
 
 def usable_voxels(responses: Float[np.ndarray, "stimuli voxels"]) -> np.ndarray:
-    """Mask of voxels that are finite everywhere and not constant over stimuli (bool, one a voxel)."""
+    """Mask of voxels that are finite everywhere and not constant over stimuli (bool, one per voxel)."""
     lowest, highest = responses.min(axis=0), responses.max(axis=0)
     return np.asarray(np.isfinite(lowest) & np.isfinite(highest) & (highest > lowest))
 
@@ -49,8 +49,8 @@ class Assembly:
         subject: whose responses ("group" for an average over participants).
         stimulus_ids: one id a row.
         responses: stimuli x voxels, in the data's own unit (z-score, percent signal change).
-        roi: a label a voxel.
-        ceiling: highest Pearson r that the noise allows, one a voxel, or None where it is not known.
+        roi: a label per voxel.
+        ceiling: highest Pearson r that the noise allows, one per voxel, or None where it is not known.
         ceiling_source: how the ceiling was made.
 
     Raises:
@@ -87,7 +87,7 @@ class Assembly:
                 f"e.g. voxel {int(np.flatnonzero(bad)[0])}; drop them with usable_voxels()"
             )
         if self.ceiling is not None and len(self.ceiling) != len(self.roi):
-            raise DataError(f"{owner}: {len(self.roi)} voxels but {len(self.ceiling)} ceilings; give one a voxel")
+            raise DataError(f"{owner}: {len(self.roi)} voxels but {len(self.ceiling)} ceilings; give one per voxel")
 
     def _owner(self) -> str:
         return f"assembly {self.name!r}, subject {self.subject!r}"

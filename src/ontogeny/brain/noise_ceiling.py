@@ -1,4 +1,4 @@
-"""Ceilings from repeats: how high a correlation the noise in the responses allows, one a voxel.
+"""Ceilings from repeats: how high a correlation the noise in the responses allows, one per voxel.
 
 A stimulus' response is signal + noise, the noise new at each repeat, var(signal) = S, var(noise) = N. Of means over n
 repeats the share of signal is S / (S + N mean(1 / n)), whose root is the highest Pearson r that a model can reach:
@@ -10,8 +10,8 @@ repeats the share of signal is S / (S + N mean(1 / n)), whose root is the highes
 
 A voxel without signal gets 0 in half of the cases, else about (1 / stimuli) ^ 1/4, for a root is steep at 0: a mean
 over such voxels is a little too high, and a normalised score too low. Responses that are the same at every repeat for
-another reason than the stimulus (drifts, z-scores over few stimuli) count as signal; what subjects share is told by
-`leave_one_subject_out`.
+another reason than the stimulus (drifts, z-scores over few stimuli) count as signal; `leave_one_subject_out` gives
+what subjects share.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _SPLITS = 50
 
 
 def ceiling_from_repeats(repeats: Repeats, method: str = "ncsnr", *, seed: int = 0) -> tuple[PerVoxel, str]:
-    """The highest Pearson r of a model with the means over repeats, one a voxel, and a sentence that says how.
+    """The highest Pearson r of a model with the means over repeats, one per voxel, and a sentence that says how.
 
     Args:
         repeats: stimuli x repeats x voxels; NaN where a stimulus has fewer.
@@ -114,14 +114,14 @@ def noise_ceiling(snr: PerVoxel, counts: Counts) -> PerVoxel:
     """sqrt(s^2 / (s^2 + mean(1 / n))): Pearson r that a perfect model reaches with means over n repeats.
 
     Args:
-        snr: ncsnr, one a voxel.
+        snr: ncsnr, one per voxel.
         counts: repeats of each stimulus; they may differ (NSD data manual, "mixed" numbers of trials).
 
     Raises:
         DataError: an ncsnr below 0 or NaN, or a count below 1.
     """
     if np.isnan(snr).any() or (snr < 0).any() or (np.asarray(counts) < 1).any():
-        raise DataError("ncsnr is 0 or more, one a voxel, and each stimulus has one repeat or more")
+        raise DataError("ncsnr is 0 or more, one per voxel, and each stimulus has one repeat or more")
     noise = float(np.mean(1 / np.asarray(counts, dtype=np.float64)))
     with np.errstate(divide="ignore"):
         return np.asarray(1 / np.sqrt(1 + noise / np.square(snr)))

@@ -228,7 +228,7 @@ def _show_benchmark(name: str) -> None:
 
 
 def _ceilings(rows: Sequence[Score]) -> list[str]:
-    """A line a ROI and metric: ceiling and baseline, mean over subjects."""
+    """A line per ROI and metric: ceiling and baseline, mean over subjects."""
     lines = []
     for roi, metric in dict.fromkeys((row.roi, row.metric) for row in rows):
         group = [row for row in rows if (row.roi, row.metric) == (roi, metric)]

@@ -22,7 +22,7 @@ class PictureFiles(Sequence[Any]):
     """Pictures as their files, decoded one by one when they are read.
 
     Args:
-        paths: one a picture.
+        paths: one per picture.
 
     Raises:
         DataError: files that are not there, or of another kind; says how many and names the first.

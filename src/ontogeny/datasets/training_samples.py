@@ -33,7 +33,7 @@ def training_text(name: str = "books") -> list[str]:
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as gzipped text ({error}); it may be cut short") from error
     if not paragraphs:
-        raise DataError(f"{path}: expected a paragraph a line, got none")
+        raise DataError(f"{path}: expected a paragraph per line, got none")
     return paragraphs
 
 

@@ -17,7 +17,7 @@ R = TypeVar("R")
 
 
 class _Interrupts:
-    """The handler of SIGINT while something is held; whether it waits is told by the frame that it interrupts."""
+    """The handler of SIGINT while something is held; whether it waits depends on the frame that it interrupts."""
 
     def __init__(self) -> None:
         self.depth = 0

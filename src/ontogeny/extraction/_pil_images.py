@@ -1,6 +1,6 @@
 """Pictures as the author of a transform means them: PIL images, upright and in RGB, as an image folder gives them.
 
-A transform of arrays is told by trying one picture. One that draws at random is noticed, and draws the same again.
+A transform of arrays is recognised by one picture. One that draws at random is noticed, and draws the same again.
 """
 
 from __future__ import annotations

@@ -225,16 +225,14 @@ class Probe:
         for site, batches in collected.items():
             widths = {x.shape[1] for x in batches.values()}
             if len(widths) > 1 and site not in refused:
-                refused[site] = (
-                    f"{min(widths)} to {max(widths)} features, since the texts differ in length; pool by mean or last"
-                )
+                several = f"{min(widths)} to {max(widths)} features"
+                refused[site] = f"{several}, since the texts differ in length; pool by mean or last"
             if site in refused:
                 continue
-            first = next(iter(batches.values()))
-            out = first.new_empty(len(self.stimuli), first.shape[1])
+            out = next(iter(batches.values())).new_empty(len(self.stimuli), *widths)
+            values[site] = out
             for index, x in batches.items():
                 out[list(rows[index])] = x.to(out.device)
-            values[site] = out
         return values
 
     def _batches(self, plan: ReadingPlan) -> Iterator[Batch]:
@@ -279,9 +277,9 @@ class Probe:
     def _run(self, seen: Observed, plan: ReadingPlan, reading: Reading) -> Any:
         """One forward pass."""
         seen.again()
-        way = self._way()
-        part, layers = way.part(seen.model), plan.layers(way.named(seen.model))
-        return run(part, reading.batch, call=plan.call, layers=layers, take=reading.take, ids=self.stimuli.ids)
+        way, ids = self._way(), self.stimuli.ids
+        layers = plan.layers(way.named(seen.model))
+        return run(way.part(seen.model), reading.batch, call=plan.call, layers=layers, take=reading.take, ids=ids)
 
     def _excerpted(self, seen: Observed, plan: ReadingPlan, batch: Batch, excerpt: Excerpt) -> None:
         reading = Reading((), plan, batch, Share(), excerpt)

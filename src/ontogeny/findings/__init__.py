@@ -26,7 +26,7 @@ statistics/   how they are answered
     _region_profiles.py     profiles over regions or networks: how alike they are
     _convergence.py         distances between two modalities over depth, and their tests
     metric_scales.py        a metric's scale out of its name; profiles at every scale
-    _half_rises.py          half points, made one a ROI and one a layer
+    _half_rises.py          half points, made one per ROI and one per layer
 """
 
 from __future__ import annotations

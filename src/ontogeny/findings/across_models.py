@@ -39,9 +39,9 @@ def across_models(
         seed: of the draws.
 
     Returns:
-        Details: "correlations", a row a benchmark, kind and set of controls (r, n, families, intervals over families,
-        by draws and by Fisher, p, q, the range with one family left out); "without_a_family", a row a benchmark and
-        family left out; "models", a row a model; "alignment", one row: its metric and what is known of chance.
+        Details: "correlations", a row per benchmark, kind and set of controls (r, n, families, intervals over families,
+        by draws and by Fisher, p, q, the range with one family left out); "without_a_family", a row per benchmark and
+        family left out; "models", a row per model; "alignment", one row: its metric and what is known of chance.
 
     Raises:
         DataError: no such benchmark, or too few models; see `correlate`.
@@ -87,14 +87,14 @@ def _usable(models: Models) -> tuple[Models, tuple[str, ...]]:
                 f"{name} is known of {len(known)} models with alignment; more than {_FEWEST} are needed to take it out."
             )
         elif known.min() == known.max():
-            said.append(f"{name} is the same for all models, so nothing is told of its part.")
+            said.append(f"{name} is the same for all models, so its part is not identified.")
         else:
             kept[name] = column
     return replace(models, given=kept), tuple(said)
 
 
 def _rows(models: Models, families: Sequence[str], draws: int, seed: int) -> tuple[list[Row], list[Row], list[str]]:
-    """A row a benchmark, kind and set of controls; one a benchmark and family left out; and what was refused."""
+    """A row per benchmark, kind and set of controls; one per benchmark and family left out; and what was refused."""
     rows: list[Row] = []
     without: list[Row] = []
     refused: list[str] = []
@@ -269,7 +269,7 @@ def _else_explains(models: Models, rows: Sequence[Row], sizes: Sequence[Row]) ->
 
 
 def _cannot_tell(models: Models, families: Sequence[str]) -> tuple[str, ...]:
-    out = ["Over finished models nothing is told of what comes first in training, nor of causes."]
+    out = ["Finished models do not show what comes first in training, nor causes."]
     if models.guessed and tuple(families) != tuple(models.model):
         out.append(
             f"Families of {models.guessed} of {len(models.model)} models are guessed from their names, which tell no "

@@ -160,7 +160,7 @@ def _rise(modality: str, curves: Curves, centres: Float[np.ndarray, " bins"], un
         slope(curves.mean(axis=1), centres),
         name=f"alignment over depth, {name}",
         unit=f"{unit} per depth",
-        how="least squares slope of the mean over networks against relative depth (0 to 1), one a subject",
+        how="least squares slope of the mean over networks against relative depth (0 to 1), one per subject",
     )
 
 

@@ -45,7 +45,7 @@ def modality_difference(
         source: of which data.
 
     Returns:
-        Details: "regions", a row a region; "subjects"; "models".
+        Details: "regions", a row per region; "subjects"; "models".
 
     Raises:
         DataError: the two can not be compared; says why.
@@ -70,7 +70,7 @@ def _refuse_unlike(cells: Cells, modalities: tuple[str, str], pair_benchmarks: b
     for model in cells.names("model"):
         steps = cells.where(model=model).names("step")
         if len(steps) > 1:
-            raise DataError(f"{model!r} has {len(steps)} steps; choose one a model, e.g. its last")
+            raise DataError(f"{model!r} has {len(steps)} steps; choose one per model, e.g. its last")
     sides = {name: cells.where(modality=name) for name in modalities}
     _same("metric", sides, anyway=False, hint="choose with Cells.where(metric=...)")
     said = "choose with Cells.where(benchmark=...), or say that two are the same responses to the same stimuli"
@@ -261,7 +261,7 @@ def _cannot_tell(
         out.append(f"With {subjects} {_subjects(subjects)} {least}; the interval rests on normality.")
     for name, own in zip(modalities, models, strict=True):
         if len(own) == 1:
-            out.append(f"{name} is one row of models ({own[0]}): nothing is told of other models of {name}.")
+            out.append(f"{name} is one row of models ({own[0]}): this says nothing about other models of {name}.")
     if dropped:
         out.append(f"{dropped} regions without a value of every subject and model are left out.")
     return tuple(out)

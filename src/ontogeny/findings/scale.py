@@ -94,7 +94,7 @@ def scale(
 
 
 def _z(profiles: Profiles) -> Profiles:
-    """Over all rows, one a region and subject, as the study has it."""
+    """Over all rows, one per region and subject, as the study has it."""
     spread = float(profiles.std(ddof=1))
     if spread == 0:
         raise DataError("all regions and subjects have the same value at a scale; there is no profile to shift")
@@ -108,7 +108,7 @@ def _ranked(profiles: Profiles) -> Profiles:
 
 
 def _contrast(grid: Grid, profiles: Profiles, poles: tuple[Sequence[str], Sequence[str]]) -> np.ndarray | None:
-    """Mean of the associative less mean of the sensory areas, one a subject; None where a pole has no region."""
+    """Mean of the associative less mean of the sensory areas, one per subject; None where a pole has no region."""
     places = [[i for name in pole for i in grid.networks.get(name, [])] for pole in poles]
     if not all(places):
         return None

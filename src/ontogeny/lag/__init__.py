@@ -25,9 +25,10 @@ from ontogeny.lag.common_steps import matched
 from ontogeny.lag.compare import compare
 from ontogeny.lag.gain_curves import Shares, record_shares, shares
 from ontogeny.lag.granger import granger
+from ontogeny.lag.granger_results import Granger
 from ontogeny.lag.pairwise import leads
 from ontogeny.lag.placebo import Placebo, placebo
-from ontogeny.lag.results import FluctuationLead, Granger, Leads, PooledLead, RiseTime, TrendLead, Untestable
+from ontogeny.lag.results import FluctuationLead, Leads, PooledLead, RiseTime, TrendLead, Untestable
 from ontogeny.lag.rise_time import rise_time
 from ontogeny.lag.roi_layer_map import LeadMap, leads_map
 from ontogeny.lag.runs_from_logs import runs_of_log

@@ -16,20 +16,19 @@ from typing_extensions import override
 from ontogeny._display import Table, table_html
 from ontogeny.errors import LagError
 from ontogeny.lag._meta_analysis import pool
+from ontogeny.lag._plain_json import plain
 from ontogeny.lag.fit.decompose import Decomposed, decompose
 from ontogeny.lag.fit.timing import ShapeTiming, common_shapes
 from ontogeny.lag.null.fluctuation_lead import peak_shift
 from ontogeny.lag.null.surrogates import cross_correlation
 from ontogeny.lag.preconditions import Pair, autocorrelation, clean, refuse_pair
-from ontogeny.lag.results import Leads, PooledLead, Repairing, TrendLead, Untestable, plain
+from ontogeny.lag.results import Leads, PooledLead, Repairing, TrendLead, Untestable
 from ontogeny.lag.runs_from_records import Run, run_leads
 
 __all__ = ["OneRun", "RunsLeads", "leads_over_runs"]
 
-_FEWEST_RUNS = 3
+_FEWEST_RUNS, _FEWEST_REPAIRED, _FEWEST_STEPS = 3, 5, 30
 _REACH = 3
-_FEWEST_REPAIRED = 5
-_FEWEST_STEPS = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

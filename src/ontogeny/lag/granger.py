@@ -12,8 +12,8 @@ from scipy import stats
 from ontogeny._arrays import Numbers
 from ontogeny.errors import LagError
 from ontogeny.lag.fit.decompose import decompose
+from ontogeny.lag.granger_results import DirectedTest, Granger, Rate
 from ontogeny.lag.null.surrogates import flip_signs, flipped, tail
-from ontogeny.lag.results import DirectedTest, Granger, Rate
 
 __all__ = ["NULL", "granger", "granger_of", "log_ratios", "time_reversed_net", "with_placebo"]
 

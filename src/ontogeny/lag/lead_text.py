@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from ontogeny._display import Table
 from ontogeny.lag.across_runs import RunsLeads
+from ontogeny.lag.granger_results import DirectedTest, Rate
 from ontogeny.lag.placebo import Placebo
-from ontogeny.lag.results import DirectedTest, FluctuationLead, Leads, PooledLead, Rate, TrendLead, Untestable
+from ontogeny.lag.results import FluctuationLead, Leads, PooledLead, TrendLead, Untestable
 from ontogeny.lag.roi_layer_map import LeadMap
 
 __all__ = [

@@ -36,7 +36,7 @@ def leads(
     moves earlier in one of them. Neither is causal: both are precedence within shared training time.
 
     Args:
-        steps: optimizer updates, one a checkpoint, in any order.
+        steps: optimizer updates, one per checkpoint, in any order.
         alignment: one value a checkpoint; NaN where missing.
         performance: one value a checkpoint; NaN where missing.
         higher_is_better: of performance; False for a loss.

@@ -12,13 +12,14 @@ from tqdm import tqdm
 
 from ontogeny._arrays import Numbers
 from ontogeny.errors import LagError
+from ontogeny.lag._plain_json import plain
 from ontogeny.lag.fit._trend_lead import trend_lead
 from ontogeny.lag.fit.decompose import decompose
+from ontogeny.lag.granger_results import Rate
 from ontogeny.lag.null._null_replicates import naive_placebo, replicas
 from ontogeny.lag.null.fluctuation_lead import flip_test
 from ontogeny.lag.null.surrogates import flip_signs, rate, tail
 from ontogeny.lag.preconditions import clean, refuse_fluctuation, refuse_pair, refuse_trend
-from ontogeny.lag.results import Rate, plain
 
 __all__ = ["Placebo", "placebo"]
 

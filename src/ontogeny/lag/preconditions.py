@@ -98,7 +98,7 @@ def refuse_pair(pair: Pair) -> Untestable | None:
 
 
 def refuse_series(pair: Pair, names: Sequence[str]) -> Untestable | None:
-    """Why the first series of a pair (one a name) cannot be used, if so."""
+    """Why the first series of a pair (one per name) cannot be used, if so."""
     if pair.n < FEWEST:
         return Untestable(reason=f"too few checkpoints: {pair.n} with a value, at least {FEWEST} are needed")
     for name, row in zip(names, pair.values, strict=False):

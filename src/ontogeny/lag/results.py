@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal
 
 from typing_extensions import override
 
 from ontogeny._display import Table, table_html
+from ontogeny.lag._plain_json import plain
+from ontogeny.lag.granger_results import Granger
 
 __all__ = [
-    "DirectedTest",
     "FluctuationLead",
-    "Granger",
     "Leads",
     "PooledLead",
     "Quantile",
-    "Rate",
     "Repairing",
     "RiseTime",
     "TrendLead",
     "Untestable",
     "Verdict",
-    "plain",
 ]
 
 _NAN = float("nan")
@@ -199,63 +196,6 @@ class FluctuationLead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rate:
-    """A share of simulated cases, with its exact (Clopper-Pearson) 95 % interval.
-
-    Args:
-        value: the share.
-        low: lower end.
-        high: upper end.
-        n: cases.
-    """
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DirectedTest:
-    """One Granger test, one direction.
-
-    Args:
-        f: F of leaving out the other series' past, on the series as given.
-        p: of F with (`df_num`, `df_denom`) degrees of freedom.
-        df_num: lags.
-        df_denom: checkpoints - 3 * lags - 1.
-        f_detrended: the same F on the detrended series.
-        p_flip: share of conjugate-flip surrogates whose detrended F is as large: its p under "no lead".
-        placebo: how often `p` falls under .05 in replicates of these very series without a lead; None where not asked.
-    """
-
-    f: float
-    p: float
-    df_num: int
-    df_denom: int
-    f_detrended: float
-    p_flip: float
-    placebo: Rate | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Granger:
-    """Granger's test as people know it, in both directions.
-
-    Args:
-        alignment_to_performance: does past alignment help to predict performance?
-        performance_to_alignment: and the other way round.
-        lags: how many.
-        null: what the test really tests.
-    """
-
-    alignment_to_performance: DirectedTest
-    performance_to_alignment: DirectedTest
-    lags: int
-    null: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Leads:
     """Everything that one pair of series says about which moves first.
 
@@ -309,7 +249,7 @@ class PooledLead:
         mean: in `unit`; over groups, each the mean of its runs. Positive: alignment is earlier.
         ci: 95 % t interval.
         unit: "log10 steps" or "checkpoints".
-        values: one a run, in the order of `runs`.
+        values: one per run, in the order of `runs`.
         runs: names.
         p_alignment_leads: one-sided.
         p_performance_leads: one-sided.
@@ -347,14 +287,3 @@ class Repairing:
     pairings: int
     share_above: float
     share_below: float
-
-
-def plain(value: Any) -> Any:
-    """Nested dicts, lists, numbers and texts only; numbers that are not finite become None."""
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value

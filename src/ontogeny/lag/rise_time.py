@@ -27,7 +27,7 @@ def rise_time(
 
     Args:
         steps: optimizer updates.
-        values: one a checkpoint; NaN where missing.
+        values: one per checkpoint; NaN where missing.
         higher_is_better: False for a loss.
         name: for the reason of a refusal.
 

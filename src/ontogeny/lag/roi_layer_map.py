@@ -13,12 +13,13 @@ from typing_extensions import override
 
 from ontogeny._display import Table, table_html, table_text
 from ontogeny.errors import LagError
+from ontogeny.lag._plain_json import plain
 from ontogeny.lag.fit._trend_lead import trend_lead
 from ontogeny.lag.fit.decompose import Decomposed, decompose
 from ontogeny.lag.null.fluctuation_lead import flip_test, fluctuation_lead
 from ontogeny.lag.null.surrogates import flip_signs
 from ontogeny.lag.preconditions import Pair, clean, refuse_fluctuation, refuse_pair, refuse_trend
-from ontogeny.lag.results import FluctuationLead, TrendLead, Untestable, plain
+from ontogeny.lag.results import FluctuationLead, TrendLead, Untestable
 from ontogeny.lag.runs_from_records import Run, run_from_record
 from ontogeny.record import Record
 

@@ -136,7 +136,7 @@ class Procrustes:
 
 
 def _squares_needed(targets: Sequence[Target]) -> int:
-    """Gram matrices at the highest: factors of wide targets are as large, and ceilings add one a subject up."""
+    """Gram matrices at the highest: factors of wide targets are as large, and ceilings add one per subject up."""
     wide = sum(int(t.responses is None or t.responses.shape[1] > len(t.responses)) for t in targets)
     shared = max(map(len, same_roi(targets)), default=0) > 1
     return wide + (_EIGEN if wide else 0) + (3 if shared else 0)

@@ -45,7 +45,7 @@ class Snapshot:
         step: optimizer updates done.
         weights: hash of the weights that were read.
         deployed: whether they are those that a schedule-free optimizer would deploy.
-        features: one a probe, of all watched benchmarks.
+        features: one per probe, of all watched benchmarks.
         task: held-out values at the same weights.
         task_failed: why there are none, where the task failed.
         seconds: how long reading took.

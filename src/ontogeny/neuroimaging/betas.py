@@ -58,9 +58,9 @@ def read_betas(
     """One subject's betas, one row a presentation.
 
     Args:
-        files: 4-D images (one, or one a run) or 3-D ones, one a presentation, in the order of the table; what their
+        files: 4-D images (one, or one per run) or 3-D ones, one per presentation, in the order of the table; what their
             names say of subject, session, task and run is held against the table. None: its column `file` names them.
-        table: which stimulus each volume is of; see `read_rows`. One file, or one a run.
+        table: which stimulus each volume is of; see `read_rows`. One file, or one per run.
         space: which voxels, and their ROIs; see `read_space(..., like=files)`.
         subject: whose.
         stimuli: ids of the stimulus set; a table that names others is refused.

@@ -29,8 +29,8 @@ class Presentations:
 
     Args:
         subject: whose.
-        stimulus_ids: one a row; a stimulus that was shown again appears again.
-        runs: one a row.
+        stimulus_ids: one per row; a stimulus that was shown again appears again.
+        runs: one per row.
         responses: presentations x voxels.
         space: which voxels these are.
         dropped: reason -> how many voxels were left out for it.
@@ -49,7 +49,7 @@ class Presentations:
         shape = (len(self.stimulus_ids), len(self.space))
         if self.responses.shape != shape or len(self.runs) != shape[0]:
             raise DataError(
-                f"subject {self.subject!r}: expected presentations x voxels = {shape} and a run a presentation, got "
+                f"subject {self.subject!r}: expected presentations x voxels = {shape} and a run per presentation, got "
                 f"{self.responses.shape} and {len(self.runs)} runs"
             )
 
@@ -68,7 +68,7 @@ class Presentations:
 
         Args:
             name: data set and measure.
-            ceiling: highest Pearson r that the noise allows, one a voxel; or "ncsnr" or "split-half": made from the
+            ceiling: highest Pearson r that the noise allows, one per voxel; or "ncsnr" or "split-half": made from the
                 repeats, see `ontogeny.brain.noise_ceiling`.
             ceiling_source: how it was made, where it is given.
 
@@ -94,9 +94,9 @@ class Presentations:
 
 
 def voxelwise(assembly: Assembly, space: Space) -> Assembly:
-    """The same responses with each voxel a ROI of its own, so that a record holds a curve a voxel.
+    """The same responses with each voxel a ROI of its own, so that a record holds a curve per voxel.
 
-    The price is a row a voxel, layer, metric and step. `score_map` reads such a record as it reads one of ROIs.
+    The price is a row per voxel, layer, metric and step. `score_map` reads such a record as it reads one of ROIs.
 
     Raises:
         DataError: the space has other voxels.

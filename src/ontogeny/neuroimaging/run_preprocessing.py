@@ -34,7 +34,7 @@ def zscore_runs(x: Rows, runs: Sequence[str]) -> Rows:
 
     Args:
         x: rows (presentations or volumes) x voxels.
-        runs: one a row.
+        runs: one per row.
 
     Raises:
         DataError: a run of one row, or voxels that are constant within a run: their z-score is not defined.

@@ -165,7 +165,7 @@ def check_series(paired: Paired, trs: Sequence[float | None]) -> None:
 
     Args:
         paired: rows and volumes.
-        trs: seconds from volume to volume, one a row; None where the image does not say.
+        trs: seconds from volume to volume, one per row; None where the image does not say.
 
     Raises:
         DataError: a run that is interrupted, or onsets that run away from the volumes; names the row.

@@ -30,7 +30,7 @@ class Space:
     Args:
         grid: all places of the image.
         index: which place each voxel is, rising.
-        roi: a label a voxel.
+        roi: a label per voxel.
     """
 
     grid: Grid
@@ -44,7 +44,7 @@ class Space:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """A name a voxel: its ROI and place, e.g. "V1 12-30-7"."""
+        """A name per voxel: its ROI and place, e.g. "V1 12-30-7"."""
         return tuple(f"{roi} {self.grid.name(int(i))}" for roi, i in zip(self.roi, self.index, strict=True))
 
     def keep(self, voxels: Bool[np.ndarray, " voxels"]) -> Space:
@@ -62,7 +62,7 @@ class Space:
         """Values back in the brain.
 
         Args:
-            values: one a voxel; or several maps of them.
+            values: one per voxel; or several maps of them.
             names: one a map.
             fill: what stands outside these voxels.
 

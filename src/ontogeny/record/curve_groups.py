@@ -27,7 +27,7 @@ class CurveGroup:
         roi: the region.
         pooling: how layers became one vector a stimulus.
         layers: first to last, in the order in which the model was read.
-        rows: one a layer and step: step, layer, value (mean over subjects), low and high (one standard error of that
+        rows: one per layer and step: step, layer, value (mean over subjects), low and high (one standard error of that
             mean), n_subjects, n_stimuli.
         references: name -> rows of step and value: controls that move with the model, baselines that do not.
         chance: mean over layers and steps.

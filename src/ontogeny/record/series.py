@@ -22,10 +22,10 @@ class Series:
     Args:
         name: what the curve is of.
         steps: optimizer updates, rising.
-        values: one a step, in `unit`; the mean where several subjects were asked for.
+        values: one per step, in `unit`; the mean where several subjects were asked for.
         unit: unit of the values.
-        chance: one a step (NaN where not known).
-        ceiling: one a step (NaN where not known).
+        chance: one per step (NaN where not known).
+        ceiling: one per step (NaN where not known).
         source: "measured", or what else the values come from.
         note: what has to be said of the mean: that its subjects saw different stimuli.
     """

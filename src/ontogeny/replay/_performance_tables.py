@@ -70,7 +70,7 @@ def read_table(path: Path, *, key: str, columns: Mapping[str, str] | None, where
     except (OSError, ValueError, csv.Error) as error:
         raise ConfigError(f"{where}: {path} cannot be read as CSV: {error}") from error
     if not rows:
-        raise ConfigError(f"{where}: {path} has no rows; a line of names and a line a model are expected")
+        raise ConfigError(f"{where}: {path} has no rows; a line of names and a line per model are expected")
     for name in (key, *(columns or {}).values()):
         if name not in names:
             raise ConfigError(f"{where}: {path} has no column {name!r}. {nearest(name, names)}")

@@ -68,7 +68,7 @@ class CheckpointSeries:
         steps: optimizer updates, rising (see `unit`).
         load: step -> the model, in eval mode, at these weights.
         where: step -> what a message calls this checkpoint: a path, or "repository@revision".
-        tokens: one a step: tokens seen, None where not known; () where none are.
+        tokens: one per step: tokens seen, None where not known; () where none are.
         size: step -> bytes that `fetch` would download: 0 where nothing, None where not known.
         fetch: step -> get it onto this machine; does nothing the second time, goes on after an interruption.
         forget: step -> delete what `fetch` downloaded; never a file of the user's own.

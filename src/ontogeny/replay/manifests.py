@@ -31,7 +31,7 @@ class Manifest:
 
     Args:
         name: of a series; with the members' places where there are several ("pythia-{size}-deduped").
-        source: "hub": revisions of one repository; "repositories": one a step; "files": files that the user has got.
+        source: "hub": revisions of one repository; "repositories": one per step; "files": files that the user has got.
         repository: its name, with the members' places, and `{step}` for "repositories".
         revisions: how their names say the step, for "hub".
         template: of file names, for "files".

@@ -47,7 +47,7 @@ def run_figures(facts: RunFacts) -> list[Figure]:
 
 
 def _grid(chosen: Sequence[CurveGroup]) -> list[list[CurveGroup]]:
-    """Columns of panels: a column a pooling, or, where there is one pooling only, a column a ROI."""
+    """Columns of panels: a column a pooling, or, where there is one pooling only, a column per ROI."""
     poolings = list(dict.fromkeys(p.pooling for p in chosen))
     if len(poolings) == 1:
         return [[p] for p in chosen]
@@ -225,7 +225,7 @@ def _map_figure(chosen: Sequence[CurveGroup], name: str) -> Figure:
             drawn.append(encoded.properties(width=_width(grid), height=24 * len(layers), title=heading))
         columns.append(alt.vconcat(*drawn, spacing=14))
     caption = (
-        "The same values as a map: a row a layer (last on top), a column a probed step, one colour scale for all "
+        "The same values as a map: a row per layer (last on top), a column a probed step, one colour scale for all "
         "panels. Look where the bright patch begins, and whether it moves up or down while the model trains."
     )
     title = f"{chosen[0].benchmark}: {chosen[0].metric}, layer x step"

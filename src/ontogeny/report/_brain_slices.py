@@ -42,7 +42,7 @@ def _volume(space: Space, slices: int) -> Volume:
 def sliced(
     maps: Mapping[str, Float[np.ndarray, " voxels"]], space: Space, slices: int, unit: str, *, log: bool = False
 ) -> Any:
-    """An Altair chart: a column a map, a row a slice across the third axis, on one colour scale; white: NaN.
+    """An Altair chart: a column a map, a row per slice across the third axis, on one colour scale; white: NaN.
 
     nilearn's own slices paint NaN as 0, which here is a score: chance.
 

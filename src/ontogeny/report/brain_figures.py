@@ -66,7 +66,7 @@ class RiseMap:
     """When each region rises.
 
     Args:
-        regions: one a ROI (or voxel), earliest first, those without a time last.
+        regions: one per ROI (or voxel), earliest first, those without a time last.
         maps: t50, and the two ends of its 95 % interval, one value a voxel of the space; NaN where there is no time.
         image: the three maps as a nibabel image.
     """
@@ -143,7 +143,7 @@ def map_figure(
     slices: int = 3,
     **columns: Any,
 ) -> Figure:
-    """Small multiples: the map of scores, a column a step and a row a slice, on one colour scale.
+    """Small multiples: the map of scores, a column per step and a row per slice, on one colour scale.
 
     Args:
         record: see `score_map`.
@@ -162,9 +162,9 @@ def map_figure(
     maps = step_maps(record, space, metric=metric, layer=layer, steps=steps, **columns)
     caption = (
         f"{metric} of the {'best layer at each step' if layer == BEST else f'layer {layer}'} in every voxel (that of "
-        "its ROI, where ROIs were scored), a column a step (optimizer updates), a row a slice across the image's third "
-        "axis, left on the left; one colour scale. White: not scored. Read it beside the curves, which show chance and "
-        "ceiling."
+        "its ROI, where ROIs were scored), a column per step (optimizer updates), a row per slice across the image's "
+        "third axis, left on the left; one colour scale. White: not scored. Read it beside the curves, which show "
+        "chance and ceiling."
     )
     title = f"{metric} in the brain, over training"
     named = {f"step {step}": values for step, values in maps.items()}
@@ -189,7 +189,7 @@ def step_maps(
 
 
 def rise_figure(risen: RiseMap, space: Space, *, name: str, slices: int = 3) -> Figure:
-    """When each region rises: t50 and the two ends of its 95 % interval, a column each and a row a slice.
+    """When each region rises: t50 and the two ends of its 95 % interval, a column each and a row per slice.
 
     Args:
         risen: of `rise_map`.

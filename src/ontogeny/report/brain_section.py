@@ -107,7 +107,7 @@ def over_training(
         return as_picture(map_figure(record, space, metric=metric, layer=layer, **columns))
     maps = step_maps(record, space, metric=metric, layer=layer, **columns)
     caption = (
-        f"{metric} of the {'best layer at each step' if layer == BEST else f'layer {layer}'}, a column a step "
+        f"{metric} of the {'best layer at each step' if layer == BEST else f'layer {layer}'}, a column per step "
         "(optimizer updates), a row a view; one colour scale. Grey: not scored. Read it beside the curves, which show "
         "chance and ceiling."
     )

@@ -102,7 +102,7 @@ def step_axis(steps: Sequence[int], *, titled: bool = True) -> Any:
 
 
 def depth_colour(layers: Sequence[str]) -> Any:
-    """A colour a layer, dark for the first and light for the last."""
+    """A colour per layer, dark for the first and light for the last."""
     alt = altair()
     scheme = alt.SchemeParams(name="viridis", extent=[0.0, 0.85])
     return alt.Color(

@@ -44,7 +44,7 @@ def find_records(path: str | os.PathLike[str]) -> list[Record]:
     if not found:
         raise RecordError(
             f"no record at {folder}, nor in the folders right below it (a record has a file record.json); "
-            "`ontogeny demo` makes two, a callback makes one a run"
+            "`ontogeny demo` makes two, a callback makes one per run"
         )
     return [Record(f) for f in found]
 

@@ -58,7 +58,7 @@ def plant(
 
     Args:
         name: of the assemblies.
-        stimulus_ids: one a row of every latent.
+        stimulus_ids: one per row of every latent.
         truth: ROI -> latents, stimuli x dimensions, standardised.
         rng: all randomness.
         n_subjects: how many subjects.

@@ -106,7 +106,7 @@ class Logged:
 
 
 def log_record(record: Record, *, leads: Callable[[Record], Sequence[HalfWay]] | None = None, **where: Any) -> Logged:
-    """Log a finished record into a run of its own: a row a probe, then table, charts and summary.
+    """Log a finished record into a run of its own: a row per probe, then table, charts and summary.
 
     Args:
         record: it is only read.

@@ -189,7 +189,7 @@ def test_paragraphs_are_read_and_bad_files_named(folder: Path) -> None:
     with pytest.raises(DataError, match=r"books.txt.gz cannot be read as gzipped text"):
         training_text()
     path.write_bytes(gzip.compress(b"\n"))
-    with pytest.raises(DataError, match="expected a paragraph a line, got none"):
+    with pytest.raises(DataError, match="expected a paragraph per line, got none"):
         training_text()
 
 

@@ -171,7 +171,7 @@ def test_two_benchmarks_are_paired_only_if_said():
         ({"metric": "by modality"}, {}, "the same one metric, got .*choose with Cells.where"),
         ({"subject": "by modality"}, {}, "the models share no subject: "),
         ({"roi": "of each"}, {}, "the models share no roi: "),
-        ({"step": "two"}, {}, "'text0' has 2 steps; choose one a model, e.g. its last"),
+        ({"step": "two"}, {}, "'text0' has 2 steps; choose one per model, e.g. its last"),
         ({"roi": "r"}, {}, "a subject has two values of one ROI and layer"),
         ({}, {"modalities": ("text", "text")}, "two modalities are compared, got "),
         ({}, {"modalities": ("text", "audio")}, "no cell has modality"),

@@ -160,7 +160,7 @@ def test_a_list_that_cannot_be_read_says_why(path, change, said):
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ("model,a\n", "timm.csv has no rows; a line of names and a line a model are expected"),
+        ("model,a\n", "timm.csv has no rows; a line of names and a line per model are expected"),
         ("model,a\nx,b\n", "timm.csv has no column of numbers; say which one by columns"),
     ],
 )

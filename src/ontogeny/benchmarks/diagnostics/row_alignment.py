@@ -2,8 +2,8 @@
 
 What is compared are similarities between stimuli (inner products of z-scored voxels), so that subjects need no common
 voxels: a subject's with the mean of the other subjects', and with those of the stimuli's own surface (length and
-punctuation, or pixels). Rows that are permuted against the stimuli leave both at chance, which is told by permuting
-them further.
+punctuation, or pixels). Rows that are permuted against the stimuli leave both at chance; the test permutes them
+further.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def pairings(
         permutations: orders of the stimuli that each agreement is compared with.
 
     Returns:
-        One a subject, in the order of the targets; none where there are fewer than 10 stimuli.
+        One per subject, in the order of the targets; none where there are fewer than 10 stimuli.
     """
     n = len(surface)
     if n < 10:

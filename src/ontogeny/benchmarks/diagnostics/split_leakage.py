@@ -58,8 +58,8 @@ def split_leak(stimuli: StimulusSet, targets: Sequence[Target], folds: Folds) ->
     """Score features that know nothing but which stimuli are neighbours, by ridge under these folds.
 
     The model is the OASM of Hadidi, Feghhi et al. 2026 (Nature Communications, doi 10.1038/s41467-026-72253-7; preprint
-    Feghhi et al. 2024, arXiv 2406.01538), see `position_features`. Neighbours are told by groups and by the order of
-    the stimulus set: where that is not the order of measurement, what time alone shares is not found.
+    Feghhi et al. 2024, arXiv 2406.01538), see `position_features`. Neighbours are those of the groups and of the order
+    of the stimulus set: where that is not the order of measurement, what time alone shares is not found.
 
     Args:
         stimuli: in their order, with their groups.

@@ -41,7 +41,7 @@ def depth(
                         lower it.
       level distance    |difference of the means over networks|. Falls where all values approach one level, chance too.
       RMS distance      what one sees in a plot; a mixture of both, so no evidence of like profiles by itself.
-      per depth         slope from the first to the last layer, one a subject; interval (t) and p (sign flip) over
+      per depth         slope from the first to the last layer, one per subject; interval (t) and p (sign flip) over
                         subjects. With 4 subjects the least p is .125.
       depths shuffled   how rare the slope is among all orders of the depths. A trend is claimed only if the
                         interval leaves out 0 and this p is below .05; of profiles, only if the corrected one has it

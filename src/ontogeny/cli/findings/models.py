@@ -130,7 +130,7 @@ def _read(path: Path) -> dict[str, list[str]]:
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"{path} cannot be read as a CSV table: {error}") from error
     if not rows:
-        raise DataError(f"{path} has no rows; a line of names and a line a model are expected")
+        raise DataError(f"{path} has no rows; a line of names and a line per model are expected")
     return {name: [row[name] for row in rows] for name in names if name}
 
 

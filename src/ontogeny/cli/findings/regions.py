@@ -90,7 +90,7 @@ def hierarchy(
       ontogeny findings hierarchy runs/a --step 0 --metric ridge-gcv         the same of the untrained model, to compare
 
     what the answer means:
-      hierarchy score  Spearman's rho of a region's place with the depth that it resembles, one a subject, mean and
+      hierarchy score  Spearman's rho of a region's place with the depth that it resembles, one per subject, mean and
                        95 % t interval over subjects. The interval is about these regions.
       p                over all ways to give the depths to places: with 4 regions it cannot be below .083.
       depth            centre of mass over layers of alignment above chance (--best centre): noise does not pull it

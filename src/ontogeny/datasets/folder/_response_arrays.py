@@ -36,7 +36,7 @@ def write_arrays(
         arrays: stimuli x n each, or repeats x stimuli x n.
         name: of the assembly.
         subject: whose they are.
-        stimulus_ids: one a row.
+        stimulus_ids: one per row.
 
     Raises:
         DataError: not float32 or float64.

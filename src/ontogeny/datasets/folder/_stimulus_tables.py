@@ -35,7 +35,7 @@ class Pictures(Sequence[Any]):
     """Pictures as their PNG bytes, decoded when they are read.
 
     Args:
-        names: one a picture, for errors.
+        names: one per picture, for errors.
         encoded: PNG bytes, or a column of them as Arrow has it.
     """
 
@@ -96,7 +96,7 @@ def pictures_of(path: Path, table: Any, names: Sequence[str]) -> Pictures:
     Args:
         path: of the table, for errors.
         table: that was read.
-        names: one a picture.
+        names: one per picture.
 
     Raises:
         DataError: it is missing, has empty cells, or holds something else than {bytes, path}.
@@ -140,9 +140,9 @@ def write_pictures(path: Path, columns: Mapping[str, Any], encoded: Iterable[byt
     Args:
         path: of the table.
         columns: all others.
-        encoded: PNG bytes, one a picture, made when it is asked for; they become the second column, as Hugging Face
+        encoded: PNG bytes, one per picture, made when it is asked for; they become the second column, as Hugging Face
             `datasets` keeps images: {bytes, path}.
-        names: one a picture.
+        names: one per picture.
 
     Raises:
         DataError: see `write_parquet`.

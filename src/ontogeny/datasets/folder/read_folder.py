@@ -173,7 +173,7 @@ def _ceiling(path: Path, table: Any) -> np.ndarray | None:
         return None
     values = column(path, table, "ceiling")
     if values.dtype.kind != "f" or not np.isfinite(values).all():
-        raise DataError(f"{path}: column 'ceiling' should be finite numbers, one a voxel; leave it out if not known")
+        raise DataError(f"{path}: column 'ceiling' should be finite numbers, one per voxel; leave it out if not known")
     return values
 
 

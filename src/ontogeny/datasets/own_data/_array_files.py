@@ -55,7 +55,7 @@ class StimulusTable:
 
     Args:
         modality: "text" or "image".
-        ids: one a stimulus.
+        ids: one per stimulus.
         inputs: text, or pictures, decoded one by one when they are read (uint8, height x width x 3).
         columns: all other columns.
         files: names of the pictures of a folder, which has no other order than theirs; of a table none.
@@ -73,7 +73,7 @@ class ResponseTable:
     """One subject's responses as a file has them.
 
     Args:
-        ids: one a row, or None where the file has none: then rows are in the order of the stimuli.
+        ids: one per row, or None where the file has none: then rows are in the order of the stimuli.
         values: stimuli x voxels, or repeats x stimuli x voxels.
         voxels: their names, where the file has some.
         others: names of columns that were not taken for voxels.

@@ -44,7 +44,7 @@ def checked_ceiling(owner: str, values: Float[np.ndarray, " voxels"]) -> Float[n
     wrong = values[~((values >= 0) & (values <= 1))]
     if wrong.size:
         raise DataError(
-            f"{owner}: a ceiling is a Pearson r from 0 to 1, got {wrong[:3].tolist()}; give one a voxel, "
+            f"{owner}: a ceiling is a Pearson r from 0 to 1, got {wrong[:3].tolist()}; give one per voxel, "
             "or leave the column out"
         )
     return np.asarray(values, dtype=np.float64)
@@ -72,7 +72,7 @@ def with_between(assemblies: Sequence[Assembly], extras: Mapping[str, Extras]) -
     """Each subject's voxels with the correlation to the mean of the others' same voxels as their ceiling.
 
     Args:
-        assemblies: one a subject.
+        assemblies: one per subject.
         extras: subject -> what is known of its voxels; places that differ are seen there.
 
     Raises:

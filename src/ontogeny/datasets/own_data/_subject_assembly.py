@@ -110,7 +110,7 @@ def subject_of(
         values: stimuli x voxels, or repeats x stimuli x voxels (NaN where a stimulus has fewer), in the order of ids.
         voxels: what they are.
         name: of the assembly.
-        ids: one a row.
+        ids: one per row.
         ceiling: see `read_subject`.
         drop_bad: see `read_subject`.
 

@@ -22,9 +22,9 @@ class Images:
     """One subject's images, in place of a file of responses.
 
     Args:
-        betas: 4-D images (one, or one a run) or 3-D ones, in the order of the table; empty: the table's column `file`
+        betas: 4-D images (one, or one per run) or 3-D ones, in the order of the table; empty: the table's column `file`
             names them, beside the table. GIFTI of both hemispheres: `hemi-L` and `hemi-R` in the names.
-        table: which stimulus each volume is of; one file, or one a run (see `ontogeny.neuroimaging.read_rows`).
+        table: which stimulus each volume is of; one file, or one per run (see `ontogeny.neuroimaging.read_rows`).
         atlas: a label image; of surfaces one a hemisphere.
         labels: names of its labels; not needed where a `.tsv` lies beside it or it carries them.
         regions: which of its ROIs; all that have voxels where empty.
@@ -32,7 +32,7 @@ class Images:
         zscore: each voxel within each run, before repeats are averaged.
         blocks: the images are time series and the table has a row a volume: z-score each run after taking out a line,
             then average each block of one stimulus, moved by so many volumes (see `block_average`). None: betas.
-        voxelwise: each voxel a ROI of its own, so that a record holds a curve a voxel.
+        voxelwise: each voxel a ROI of its own, so that a record holds a curve per voxel.
         shared: the benchmark is of the stimuli that this subject saw (and all others that say so); otherwise one that
             it did not see is refused.
         rules: the order of the volumes within a run, and what the table calls rows in which no stimulus was shown.

@@ -155,7 +155,7 @@ def _kinds(rois: Sequence[str]) -> dict[str, tuple[tuple[str, int], ...]]:
 def _hemisphere(
     place: Path, side: str, rois: Sequence[str], rows: np.ndarray, known: Path | None, images: int
 ) -> tuple[list[tuple[str, int]], np.ndarray, np.ndarray | None]:
-    """The (region, vertex) of each column, images x columns, and a ceiling a column."""
+    """The (region, vertex) of each column, images x columns, and a ceiling per column."""
     path = place / "training_split" / "training_fmri" / f"{side}_training_fmri.npy"
     responses = _array(path, 2, "f")
     if len(responses) != images:

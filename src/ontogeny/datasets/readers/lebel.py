@@ -220,10 +220,10 @@ def _best(repeats: Float[np.ndarray, "repeats volumes voxels"], n: int) -> np.nd
 
 
 def reliability(repeats: Float[np.ndarray, "repeats volumes voxels"]) -> Float[np.ndarray, " voxels"]:
-    """Mean Pearson r over all pairs of repeats, one a voxel: the share of one response's variance that repeats.
+    """Mean Pearson r over all pairs of repeats, one per voxel: the share of one response's variance that repeats.
 
     Returns:
-        One a voxel; -1 where it is not finite or does not vary.
+        One per voxel; -1 where it is not finite or does not vary.
 
     Raises:
         DataError: fewer than two repeats.

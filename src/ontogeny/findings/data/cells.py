@@ -104,7 +104,7 @@ class Cells:
         """Alignment scores of records, each a model (surprisal is no layer and is left out).
 
         Args:
-            records: one a model or run.
+            records: one per model or run.
             step: only this; all where None.
 
         Raises:

@@ -32,7 +32,7 @@ _VISION = (
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Models:
-    """Finished models, one a row; all columns are of one length, NaN where not known.
+    """Finished models, one per row; all columns are of one length, NaN where not known.
 
     Args:
         model: names.

@@ -33,7 +33,7 @@ def models_of_records(
     header; participation ratio is the mean over layers.
 
     Args:
-        records: one a model.
+        records: one per model.
         benchmark: which, where there are several.
         metric: which, where there are several.
         lower_is_better: measures of the task whose sign is turned.

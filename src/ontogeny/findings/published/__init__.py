@@ -31,7 +31,7 @@ class Published:
         citation: of the study, and of whoever released the numbers.
         about: table -> what a row is, and where it comes from.
         caveats: what a reader has to know before using them.
-        tables: table -> column -> values, one a row; missing numbers are NaN.
+        tables: table -> column -> values, one per row; missing numbers are NaN.
         elsewhere: table -> what a row is, of tables that are not part of this package; `read` finds their files.
         address: where those come from.
     """
@@ -50,7 +50,7 @@ class Published:
         """A table that is not part of this package: `published/<table>.csv` in `ONTOGENY_DATA` or the cache folder.
 
         Returns:
-            Column -> values, one a row, as `tables` has them; columns without a name are left out.
+            Column -> values, one per row, as `tables` has them; columns without a name are left out.
 
         Raises:
             DatasetNotFoundError: no such table, or its file is not on this machine; says where to get it.

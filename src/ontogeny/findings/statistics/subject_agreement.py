@@ -64,7 +64,7 @@ def over_subjects(
     """Mean over subjects, 95 % t interval, exact sign flip; neither of the two for one subject.
 
     Args:
-        values: one a subject, in `unit`.
+        values: one per subject, in `unit`.
         name: see `Estimate`.
         unit: see `Estimate`.
         how: what a subject's value is; interval and test are added.

@@ -12,8 +12,8 @@ from ontogeny.lag.fit._growth_curve import Rise, curve
 from ontogeny.lag.fit._trend_lead import spacing_at
 from ontogeny.lag.fit.decompose import Decomposed
 from ontogeny.lag.granger import log_ratios
+from ontogeny.lag.granger_results import Rate
 from ontogeny.lag.null.surrogates import flip_signs, flipped, rate
-from ontogeny.lag.results import Rate
 
 __all__ = ["Replicas", "naive_placebo", "replicas"]
 
@@ -24,7 +24,7 @@ Batch = Float[np.ndarray, "pairs steps"]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Replicas:
-    """Simulated pairs, one a row."""
+    """Simulated pairs, one per row."""
 
     alignment: Batch
     performance: Batch

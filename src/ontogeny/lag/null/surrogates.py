@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-from ontogeny.lag.results import Rate
+from ontogeny.lag.granger_results import Rate
 
 __all__ = ["cross_correlation", "flip_signs", "flipped", "rate", "tail"]
 

@@ -174,7 +174,7 @@ def loo_errors(
 def choose_loo(
     fitted: Fit, weights: Leverage, z: Projections, outside: Float[np.ndarray, "voxels train"] | None
 ) -> Int[np.ndarray, " voxels"]:
-    """The penalty with the smallest exact leave-one-out error, one a voxel.
+    """The penalty with the smallest exact leave-one-out error, one per voxel.
 
     The same as of an exhaustive search (up to ties within float32), without most of it: the penalty that GCV likes best
     is tried first, then only those whose lower bound is below the best so far.

@@ -43,7 +43,7 @@ def ridge_cv(
     local_alpha: bool = True,
     alphas: Sequence[float] = ALPHAS,
 ) -> PerVoxel:
-    """Pearson r between predicted and held-out responses, mean over folds, a value a voxel.
+    """Pearson r between predicted and held-out responses, mean over folds, a value per voxel.
 
     Args:
         x: stimuli x features.
@@ -55,7 +55,7 @@ def ridge_cv(
             (sum of squares / training stimuli).
 
     Returns:
-        Pearson r, one a voxel; 0 where a fold's prediction is constant.
+        Pearson r, one per voxel; 0 where a fold's prediction is constant.
 
     Raises:
         FeatureError: features hold NaN or are the same for every stimulus.

@@ -45,7 +45,7 @@ def unique_variance(
     ratios: Sequence[float] = RATIOS,
     alphas: Sequence[float] = ALPHAS,
 ) -> PerVoxel:
-    """Held-out R^2 of nuisance and layer together, less that of the nuisance alone, a value a voxel.
+    """Held-out R^2 of nuisance and layer together, less that of the nuisance alone, a value per voxel.
 
     Args:
         x: stimuli x features.
@@ -76,7 +76,7 @@ class UniqueVariance:
     Args:
         nuisance: of the stimuli, matched by id; None: their surface, as `ontogeny.stimuli.nuisance_features` makes it.
         ratios: weight of the layer's band over the nuisance's, each scaled to a mean sum of squares of 1 a stimulus.
-            Each costs a factorisation a fold.
+            Each costs a factorisation per fold.
         alphas: penalties, relative to the mean squared singular value of the scaled, joined training features.
     """
 

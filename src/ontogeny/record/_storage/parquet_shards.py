@@ -93,7 +93,7 @@ class ParquetShards:
         return [event for at, event in self.all_events if not is_behind(event, at, self.branches)]
 
     def behind(self, columns: Sequence[str]) -> Iterator[Any]:
-        """A table a part, of the scores that were left behind."""
+        """A table per part, of the scores that were left behind."""
         for part in self.parts if self.branches else ():
             table = self._read(part, {}, columns, behind=True)
             if table is not None:
@@ -166,7 +166,7 @@ class ParquetShards:
             yield from from_table(table)
 
     def tables(self, wanted: Wanted, columns: Sequence[str]) -> Iterator[Any]:
-        """A table a part, of the scores whose columns have one of the values wanted; no more than one part in memory.
+        """A table per part, of the scores whose columns have one of the values wanted; no more than one part in memory.
 
         Args:
             wanted: column -> values, of the column's own type.

@@ -26,7 +26,7 @@ class LoggedCurve:
     Args:
         name: the column's.
         steps: of the weights that the values belong to, rising.
-        values: one a step.
+        values: one per step.
         source: "measured" where they are ours, "table" where nobody known wrote them, else as in `task_rows`.
         notes: what was done to read it, sentences.
     """

@@ -116,7 +116,7 @@ def from_tensorboard(
 
 
 def tensorboard(path: Location) -> Log:
-    """All scalars of one run, one a row.
+    """All scalars of one run, one per row.
 
     Raises:
         DataError: no event file there, or event files of several runs.

@@ -150,7 +150,7 @@ def _table(rows: Iterable[dict[str, Any]], place: str, step: str) -> Log:
     listed = list(rows)
     columns = list(dict.fromkeys(name for row in listed for name in row))
     if not listed:
-        raise DataError(f"{place} has no rows; a line of names and a line a checkpoint are expected")
+        raise DataError(f"{place} has no rows; a line of names and a line per checkpoint are expected")
     return Log(place=place, rows=listed, step=step_column(columns, place, step), repeats=False)
 
 

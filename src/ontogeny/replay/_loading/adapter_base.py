@@ -18,6 +18,7 @@ from ontogeny.replay._loading.model_factory import make
 from ontogeny.replay._loading.pretrained import Loading, from_transformers, load_whole, own_factory
 from ontogeny.replay._loading.state_dict import State
 from ontogeny.replay._loading.timm_models import is_timm
+from ontogeny.replay.sources import _hub_cache
 from ontogeny.replay.sources import hub_client as client
 
 __all__ = ["base_model", "named_method"]
@@ -121,9 +122,9 @@ def _given(loading: Loading) -> str:
 def _cached(named: str, revision: str) -> Path | None:
     """A commit of the user's own Hugging Face cache, checked by its hashes; None where there is none."""
     try:
-        commits = client.cached_commits(named)
+        commits = _hub_cache.cached_commits(named)
         commit = revision if client.is_commit(revision) else commits.get(revision)
-        folder = client.cached_folder(named, commit) if commit else None
+        folder = _hub_cache.cached_folder(named, commit) if commit else None
     except CheckpointError:
         return None
     if folder is not None and (reason := _damage(folder)):
@@ -133,7 +134,7 @@ def _cached(named: str, revision: str) -> Path | None:
 
 @lru_cache(maxsize=8)
 def _damage(folder: Path) -> str | None:
-    return client.cached_damage(folder, weight_files(path.name for path in folder.iterdir()))
+    return _hub_cache.cached_damage(folder, weight_files(path.name for path in folder.iterdir()))
 
 
 def _class(told: Mapping[str, Any], config: Mapping[str, Any], loading: Loading, which: str) -> Any:

@@ -23,6 +23,7 @@ from ontogeny.replay._loading.checkpoint_folder import defect, side_files, weigh
 from ontogeny.replay._loading.open_checkpoint import load_folder
 from ontogeny.replay._loading.pretrained import Loading, load_tokenizer, load_transform
 from ontogeny.replay.checkpoint_series import chosen
+from ontogeny.replay.sources import _hub_cache
 from ontogeny.replay.sources import hub_client as client
 
 __all__ = ["Shelf", "default_cache", "folder_of", "read_json", "write_json"]
@@ -143,7 +144,7 @@ class Shelf:
         found = self._on_disk(repo, commit) or own
         if found != own and commit not in self._checked:
             names = weight_files(path.name for path in found.iterdir())
-            if reason := client.cached_damage(found, names):
+            if reason := _hub_cache.cached_damage(found, names):
                 raise DownloadError(f"{self.where(step)}: {reason}")
             self._checked.add(commit)
         return found
@@ -159,7 +160,7 @@ class Shelf:
         sizes = read_json(own / _CHECKED)
         if sizes and all((own / n).is_file() and (own / n).stat().st_size == size for n, size in sizes.items()):
             return own
-        theirs = client.cached_folder(repo, commit)
+        theirs = _hub_cache.cached_folder(repo, commit)
         return theirs if theirs is not None and defect(theirs) is None else None
 
     def _wanted(self, step: int, repo: str, commit: str) -> dict[str, client.Remote]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -24,11 +24,9 @@ __all__ = [
     "WAIT",
     "Remote",
     "asking_once",
-    "cached_commits",
-    "cached_damage",
-    "cached_folder",
     "check",
     "commits",
+    "digest",
     "download",
     "files",
     "head",
@@ -44,7 +42,6 @@ WAIT = 1.0
 _LONGEST_WAIT = 60.0
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _TRANSPORT = ("httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3")
 _AGAIN = (408, 425, 429)
 _HURRIED: ContextVar[bool] = ContextVar("hurried", default=False)
@@ -168,50 +165,18 @@ def check(path: Path, about: Remote) -> str | None:
     if size != about.size:
         return f"has {size} bytes, announced were {about.size}"
     if about.sha256 is not None:
-        found, wanted = _digest(path, hashlib.sha256()), about.sha256
+        found, wanted = digest(path, hashlib.sha256()), about.sha256
     else:
-        found, wanted = _digest(path, hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False)), about.git
+        found, wanted = digest(path, hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False)), about.git
     return None if found == wanted else f"has hash {found[:16]}..., announced was {wanted[:16]}..."
 
 
-def _digest(path: Path, digest: Any) -> str:
+def digest(path: Path, sha: Any) -> str:
+    """A file's hash, in hex digits."""
     with path.open("rb") as handle:
         while block := handle.read(1 << 20):
-            digest.update(block)
-    return str(digest.hexdigest())
-
-
-def cached_commits(repo: str) -> dict[str, str]:
-    """Branch -> commit, of a repository in the user's own Hugging Face cache, which is read and never changed."""
-    refs = _cache(repo) / "refs"
-    found = {}
-    for path in sorted(refs.rglob("*")) if refs.is_dir() else ():
-        commit = path.read_text(encoding="utf-8").strip() if path.is_file() else ""
-        if _COMMIT.fullmatch(commit):
-            found[path.relative_to(refs).as_posix()] = commit
-    return found
-
-
-def cached_folder(repo: str, commit: str) -> Path | None:
-    """The folder of a commit in the user's own Hugging Face cache; None where there is none."""
-    folder = _cache(repo) / "snapshots" / commit
-    return folder if folder.is_dir() else None
-
-
-def cached_damage(folder: Path, names: Iterable[str]) -> str | None:
-    """Why a file in the user's own cache is not what was downloaded once: there, a large file's name is its hash."""
-    for name in names:
-        blob = (folder / name).resolve()
-        if _SHA256.fullmatch(blob.name) and _digest(blob, hashlib.sha256()) != blob.name:
-            return (
-                f"{name} does not have the hash that it was downloaded by; delete {blob} and let it be downloaded again"
-            )
-    return None
-
-
-def _cache(repo: str) -> Path:
-    constants = require("huggingface_hub.constants", "hub")
-    return Path(constants.HF_HUB_CACHE) / f"models--{repository(repo).replace('/', '--')}"
+            sha.update(block)
+    return str(sha.hexdigest())
 
 
 def repository(repo: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from ontogeny.errors import DownloadError, nearest
 from ontogeny.replay._loading.pretrained import Loading
 from ontogeny.replay.checkpoint_series import FINISHED, CheckpointProblem, CheckpointSeries
+from ontogeny.replay.sources import _hub_cache
 from ontogeny.replay.sources import hub_client as client
 from ontogeny.replay.sources._hub_store import Shelf, default_cache, folder_of, read_json, write_json
 from ontogeny.replay.step_templates import Named, Naming, known_tokens, named
@@ -179,7 +180,7 @@ def _commits(repo: str, folder: Path, only: str | None = None) -> dict[str, str]
         if found != before:
             write_json(noted, before | found)
         return found
-    found = before | client.cached_commits(repo)
+    found = before | _hub_cache.cached_commits(repo)
     if not found or (only is not None and only not in found):
         raise DownloadError(
             f"{repo} is not on this machine, and HF_HUB_OFFLINE keeps off the network; unset it to download"

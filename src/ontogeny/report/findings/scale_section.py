@@ -140,8 +140,8 @@ def _regions(finding: Finding) -> Figure:
         title=alt.Title(f"Regions at {low} and {high}", subtitle=[_source(finding)]),
     )
     caption = (
-        f"A dot a region, mean over subjects; above the dashes it stands out more at {high} than at {low}. A curve, or "
-        f"dots fanning out, says that the distribution's shape differs, not where alignment is. Values are {said}."
+        f"A dot per region, mean over subjects; above the dashes it stands out more at {high} than at {low}. A curve, "
+        f"or dots fanning out, says that the distribution's shape differs, not where alignment is. Values are {said}."
     )
     return Figure(name="scale-regions", title="Regions at both scales", caption=caption, chart=finished(chart))
 

@@ -3,7 +3,7 @@
 A specification names its data "wandb", its columns "${field:name}" and its texts "${string:name}", as Weights & Biases
 has it. `ontogeny wandb register` sends them there; `png` fills them and draws them here.
 
-    ontogeny-alignment-band   a line a layer, one standard error over subjects, chance, ceiling, baseline
+    ontogeny-alignment-band   a line per layer, one standard error over subjects, chance, ceiling, baseline
     ontogeny-lag              alignment and task as shares of their own gain, and when each is half-way
 """
 

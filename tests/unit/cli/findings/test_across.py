@@ -131,7 +131,8 @@ def test_across_says_what_is_wrong_in_one_line(arguments, message, capsys):
 def test_an_empty_table_is_refused(tmp_path, capsys):
     (tmp_path / "t.csv").write_text("model,rsa\n")
     assert (
-        "has no rows; a line of names and a line a model are expected" in told(capsys, "across", tmp_path / "t.csv")[2]
+        "has no rows; a line of names and a line per model are expected"
+        in told(capsys, "across", tmp_path / "t.csv")[2]
     )
 
 
@@ -154,7 +155,7 @@ def test_runs_of_one_size_have_no_size_to_take_out(records, capsys):
         made.note("parameters", 1000)
     code, out, _ = told(capsys, "across", *(r.folder for r in records), "--alone")
     assert code == 0
-    assert "parameters is the same for all models, so nothing is told of its part." in out
+    assert "parameters is the same for all models, so its part is not identified." in out
     assert "given log parameters" not in out
     code, out, _ = told(capsys, "across", *(r.folder for r in records[:5]), "--alone")
     assert "participation ratio is known of 5 models with alignment; more than 5 are needed to take it out." in out
