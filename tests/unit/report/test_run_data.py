@@ -146,5 +146,5 @@ def test_a_record_with_too_many_scores_to_draw_asks_for_a_choice(tmp_path, monke
     with pytest.raises(RecordError, match="holds 5 scores, a page draws up to 4; choose some of them by metric, roi"):
         RunFacts.of(record)
     assert len(RunFacts.of(record, {"roi": ["V1"]}).panels) == 1
-    with pytest.raises(RecordError, match=r"chosen by benchmark, metric, roi, subject; got \['layer'\]"):
-        RunFacts.of(record, {"layer": ["one"]})
+    with pytest.raises(RecordError, match=r"chosen by benchmark, metric, roi, layer, pooling, subject; got \['run'\]"):
+        RunFacts.of(record, {"run": ["one"]})
