@@ -6,8 +6,9 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
+from html import escape as html_escape
 
+from ontogeny._messages import printable
 from ontogeny.errors import require
 from ontogeny.lag.lead_text import GLOSSARY as LEAD_WORDS
 from ontogeny.report._record_text import GLOSSARY, cost, final_table, first_line, refusal_table, sentences
@@ -229,3 +230,8 @@ def _provenance(facts: RunFacts) -> list[str]:
     versions = ", ".join(f"{name} {version}" for name, version in header.get("versions", {}).items())
     out.append(f"<p>Record <code>{escape(str(facts.record.folder))}</code>; {escape(versions)}.</p>")
     return out
+
+
+def escape(text: str) -> str:
+    """As HTML, without control characters."""
+    return html_escape(printable(text))

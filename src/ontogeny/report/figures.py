@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ontogeny._messages import printable
 from ontogeny.errors import require
 
 __all__ = [
@@ -73,9 +73,18 @@ def as_picture(figure: Figure) -> Picture:
     Raises:
         MissingExtraError: the extra `report` is not installed.
     """
-    buffer = io.BytesIO()
-    figure.chart.save(buffer, format="png", scale_factor=2)
-    return Picture(name=figure.name, title=figure.title, caption=figure.caption, png=buffer.getvalue())
+    return Picture(name=figure.name, title=figure.title, caption=figure.caption, png=as_png(figure.chart))
+
+
+def as_png(chart: Any) -> bytes:
+    """Two pixels a point.
+
+    Raises:
+        MissingExtraError: the extra `report` is not installed.
+    """
+    version = ".".join(altair().SCHEMA_VERSION.removeprefix("v").split(".")[:2])
+    spec = plain_json(chart.to_dict())
+    return bytes(require("vl_convert", "report").vegalite_to_png(spec, vl_version=version, scale=2))
 
 
 def altair() -> Any:
@@ -129,11 +138,16 @@ def finished(chart: Any) -> Any:
 
 
 def plain_json(value: Any) -> Any:
-    """The same without what JSON lacks: numbers that are not finite become None, NumPy's are Python's."""
+    """The same without what JSON lacks: numbers that are not finite become None, NumPy's are Python's.
+
+    Control characters in texts become "?": drawing ends the process where a name holds one.
+    """
+    if isinstance(value, str):
+        return printable(value)
     if isinstance(value, np.generic):
         return plain_json(value.item())
     if isinstance(value, Mapping):
-        return {str(key): plain_json(one) for key, one in value.items()}
+        return {printable(str(key)): plain_json(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [plain_json(one) for one in value]
     if isinstance(value, float) and value - value != 0:

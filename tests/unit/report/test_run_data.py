@@ -10,6 +10,7 @@ from ontogeny.record.curve_groups import curve_groups, curve_names, mean_of
 from ontogeny.record.event import refusal_of
 from ontogeny.report import run_data
 from ontogeny.report.run_data import RunFacts
+from ontogeny.report.write import write_report
 
 
 def score(**columns) -> Score:
@@ -148,3 +149,15 @@ def test_a_record_with_too_many_scores_to_draw_asks_for_a_choice(tmp_path, monke
     assert len(RunFacts.of(record, {"roi": ["V1"]}).panels) == 1
     with pytest.raises(RecordError, match=r"chosen by benchmark, metric, roi, layer, pooling, subject; got \['run'\]"):
         RunFacts.of(record, {"run": ["one"]})
+
+
+def test_names_with_control_characters_are_drawn_without_them(tmp_path):
+    record = Record(tmp_path / "r", create=True)
+    names = {"roi": "V\x071", "layer": "con\x1b[31mv"}
+    record.append([score(run="r", step=step, value=0.1 * step, **names) for step in range(4)])
+    record.append(
+        [score(run="r", step=s, value=3.0 - s, kind="task", metric="lo\x00ss", unit="nats") for s in range(4)]
+    )
+    page = write_report(record.folder, tmp_path / "out").html.read_bytes()
+    assert b"V?1" in page
+    assert not any(one in page for one in (b"\x07", b"\x1b", b"\x00"))
