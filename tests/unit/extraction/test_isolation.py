@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import warnings
 
 import pytest
 import torch
@@ -178,3 +179,77 @@ def test_sums_of_rows_show_that_two_words_trade_places(on_cpu):
         moved = words.clone()
         moved[i], moved[j] = j, i
         assert total(moved) != total(words), (i, j)
+
+
+def images_probe(benchmark, **options):
+    return Probe(stimuli=benchmark.stimuli, reader=transform, pooling="flatten", **options)
+
+
+class Flat(nn.Module):
+    """Small tokens out of pictures, for what reads sequences."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.stem, self.inner = nn.Conv2d(3, 8, 4, 4), inner
+
+    def forward(self, x):
+        return self.inner(self.stem(x).flatten(2).transpose(1, 2))
+
+
+def test_layers_inside_a_fused_encoder_are_run(image_benchmark):
+    """In eval mode without gradients torch computes the whole layer at once, and calls no hook inside."""
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    model = Flat(nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)).train()
+    before = torch.backends.mha.get_fastpath_enabled()
+    features = images_probe(image_benchmark, layers=["inner.layers.0.linear1"])(model)
+    assert [site.layer for site in features.values] == ["inner.layers.0.linear1"]
+    assert torch.backends.mha.get_fastpath_enabled() is before
+
+
+class Noisy(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem, self.generator = nn.Conv2d(3, 4, 4, 4), torch.Generator()
+        self.out = nn.Conv2d(4, 4, 1)
+
+    def forward(self, x):
+        return self.out(self.stem(x) + torch.rand(4, 1, 1, generator=self.generator))
+
+
+def test_a_generator_of_the_model_begins_from_one_seed(image_benchmark):
+    model = Noisy()
+    first = images_probe(image_benchmark, layers=["*"])(model)
+    torch.rand(5, generator=model.generator)  # as training draws from it
+    state = model.generator.get_state()
+    again = images_probe(image_benchmark, layers=["*"])(model)
+    assert torch.equal(model.generator.get_state(), state)
+    for site, x in first.values.items():
+        assert torch.equal(x, again.values[site])
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_model_that_warns_in_its_forward_pass_is_read_where_warnings_are_errors(image_benchmark):
+    class Warns(TinyCNN):
+        def forward(self, x):
+            warnings.warn("old", UserWarning, stacklevel=1)
+            return super().forward(x)
+
+    assert images_probe(image_benchmark)(Warns()).values
+
+
+def test_what_a_forward_pass_logs_is_dropped(image_benchmark):
+    logged = []
+
+    class LightningModule(TinyCNN):  # by its name, whichever of both packages it is of
+        def log(self, name, value):
+            logged.append(name)
+
+    class Logs(LightningModule):
+        def forward(self, x):
+            self.log("norm", x.norm())
+            return super().forward(x)
+
+    model = Logs()
+    assert images_probe(image_benchmark)(model).values
+    assert not logged
+    assert "log" not in vars(model)
