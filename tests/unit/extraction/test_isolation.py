@@ -7,6 +7,7 @@ import signal
 import threading
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from tests.helpers.models import TinyCNN, tiny_gpt, tokenizer, transform
@@ -16,6 +17,7 @@ from ontogeny import Probe, watch
 from ontogeny.errors import ProbeError
 from ontogeny.extraction.isolation import NotYetError, observing
 from ontogeny.extraction.preserved import preserved, what_reading_changes
+from ontogeny.extraction.random_state import _autocast
 from ontogeny.extraction.state import SavedState
 from ontogeny.extraction.state._values import _row_sums, _weighted
 from ontogeny.extraction.weights import weights_hash
@@ -237,12 +239,12 @@ def test_a_model_that_warns_in_its_forward_pass_is_read_where_warnings_are_error
     assert images_probe(image_benchmark)(Warns()).values
 
 
-def test_what_a_forward_pass_logs_is_dropped(image_benchmark):
-    logged = []
+def test_what_a_forward_pass_logs_is_dropped(image_benchmark, tmp_path):
+    logged = tmp_path / "logged"  # a list would be put back
 
     class LightningModule(TinyCNN):  # by its name, whichever of both packages it is of
         def log(self, name, value):
-            logged.append(name)
+            logged.write_text(name)
 
     class Logs(LightningModule):
         def forward(self, x):
@@ -251,5 +253,28 @@ def test_what_a_forward_pass_logs_is_dropped(image_benchmark):
 
     model = Logs()
     assert images_probe(image_benchmark)(model).values
-    assert not logged
+    assert not logged.exists()
     assert "log" not in vars(model)
+
+
+LEFT = {
+    "default dtype": (lambda: torch.set_default_dtype(torch.float64), torch.get_default_dtype),
+    "autocast": (torch.autocast_increment_nesting, lambda: _autocast()),
+    "threads": (lambda: torch.set_num_threads(torch.get_num_threads() + 1), torch.get_num_threads),
+    "numpy": (lambda: np.seterr(divide="raise"), np.geterr),
+}
+
+
+@pytest.mark.parametrize("name", LEFT)
+def test_what_a_forward_pass_that_fails_left_in_the_process_is_put_back(name, image_benchmark):
+    change, look = LEFT[name]
+
+    class Fails(TinyCNN):
+        def forward(self, x):
+            change()
+            raise RuntimeError("too late to put it back")
+
+    before = look()
+    with pytest.raises(ProbeError, match="too late"):
+        images_probe(image_benchmark)(Fails())
+    assert look() == before
