@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 import warnings
 
 import numpy as np
@@ -278,3 +279,19 @@ def test_what_a_forward_pass_that_fails_left_in_the_process_is_put_back(name, im
     with pytest.raises(ProbeError, match="too late"):
         images_probe(image_benchmark)(Fails())
     assert look() == before
+
+
+def test_ctrl_c_in_a_long_forward_pass_is_raised_in_it(image_benchmark, tmp_path):
+    ended = tmp_path / "ended"
+
+    class Long(TinyCNN):
+        def forward(self, x):
+            os.kill(os.getpid(), signal.SIGINT)
+            for _ in range(100):
+                time.sleep(0.001)  # Python raises it between two of these at the latest
+            ended.touch()
+            return super().forward(x)
+
+    with pytest.raises(KeyboardInterrupt):
+        images_probe(image_benchmark)(Long())
+    assert not ended.exists()
