@@ -213,11 +213,22 @@ def test_nuisance_follows_the_ids_and_is_part_of_the_fingerprint(text_benchmark)
     assert len(prints) == 3
 
 
-def test_the_names_and_the_fingerprint_of_ridge_say_what_changes_values():
+class OfBefore:
+    """What the first records hold of ridge with one penalty per ROI."""
+
+    name, unit, prepare = "ridge-gcv-roi", "Pearson r", Ridge().prepare
+
+    def __repr__(self):
+        return "Ridge(rule='gcv', alphas=(1.0,), alpha='roi')"
+
+
+def test_the_names_and_the_fingerprint_of_ridge_say_what_changes_values(text_benchmark):
     """As written since the first record, where nothing new is asked for: else no record could be continued."""
     assert repr(Ridge(alphas=(1.0,))) == "Ridge(rule='gcv', alphas=(1.0,))"
-    assert repr(Ridge(alphas=(1.0,), local_alpha=False)) == "Ridge(rule='gcv', alphas=(1.0,), alpha='roi')"
+    assert repr(Ridge(alphas=(1.0,), local_alpha=False)) == "Ridge(rule='gcv', alphas=(1.0,), local_alpha=False)"
     assert Ridge(rule="kfold", local_alpha=False).name == "ridge-kfold-roi"
+    now, before = (replace(text_benchmark, metrics=(m,)) for m in (Ridge(alphas=(1.0,), local_alpha=False), OfBefore()))
+    assert now.fingerprint() == before.fingerprint()
 
 
 def test_a_feature_that_varies_among_held_out_stimuli_only_has_no_direction_to_correlate_along():

@@ -179,7 +179,7 @@ def test_one_stimulus_that_a_model_fails_on_is_found(reads_text, text_benchmark)
 @pytest.mark.parametrize(
     ("refuses", "said"),
     [
-        (longer_than(0), "no stimulus can be read, the shortest neither: Picky failed on stimuli"),
+        (longer_than(0), "no stimulus can be read, the shortest neither: Picky failed on stimulus"),
         (leaves, "no stimulus can be read, the shortest neither: SystemExit: 1 (test_preflight.py, line"),
         (out_of_memory(0), "Picky has no memory for stimuli"),
     ],
