@@ -5,7 +5,7 @@
     python analysis/01_calibration.py --runs 5 --n 30        studies of 5 runs instead of single pairs
 
 Planted pairs (ontogeny.simulated.planted_leads) through `ontogeny.lag.leads`, and the usual tests on the same pairs.
-Writes tables/calibration.csv (one row a cell and test) and prints the tables with their Monte Carlo error.
+Writes tables/calibration.csv (one row per cell and test) and prints the tables with their Monte Carlo error.
 """
 
 from __future__ import annotations

@@ -13,13 +13,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SIZES = re.compile(r"Function up to (\d+) lines, module up to (\d+), up to (\d+) parameters, (\d+) with those")
+OF = "bit|column|curve|folder|geometry|label|line|list|map|number|paragraph|response|row|score|set|timing|value|view"
 THINGS = (
-    "benchmark|case|cell|checkpoint|column|control|draw|fold|language|layer|line|metric|model|module|name|pair|panel|part|"
-    "picture|presentation|probe|process|recipe|region|rise|ROI|row|run|seed|slice|source|step|stimulus|subject|test|text|"
-    "token|verb|voxel|world"
+    "benchmark|case|cell|checkpoint|column|concept|control|draw|fold|language|layer|line|map|metric|model|module|name|"
+    "pair|panel|part|participant|penalty|picture|presentation|probe|probed step|process|recipe|region|rise|ROI|row|run|"
+    "seed|slice|source|step|stimulus|subject|test|text|token|trial|verb|view|voxel|world"
 )
 IDIOMS = {
-    rf"\b(?:one|(?<!not )a [a-z]+) an? (?:{THINGS})\b": "one per voxel",
+    rf"\b(?:one(?: (?:{OF}))?|(?<!not )a (?:{OF})) an? (?:{THINGS})\b": "one per voxel",
     r"\b(?:is|was|were|are) told (?:of|by)\b": "a verb of doing, not of saying",
 }
 

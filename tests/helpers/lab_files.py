@@ -37,7 +37,7 @@ def image(path: Path, volumes: list[np.ndarray]) -> str:
 
 
 def rows_of(lab: Lab, runs: list[Run], columns: tuple[str, ...] = ()) -> list[dict[str, str]]:
-    """One row a trial, in the order of time, run after run."""
+    """One row per trial, in the order of time, run after run."""
     seen: dict[int, int] = {}
     out = []
     for run in runs:

@@ -173,7 +173,7 @@ def held_out_layer(first: Sequence[Score], second: Sequence[Score]) -> list[Scor
         second: of the other half.
 
     Returns:
-        One row a subject, ROI, metric and pooling: kind "control", layer "held-out layer". Each half has half the
+        One row per subject, ROI, metric and pooling: kind "control", layer "held-out layer". Each half has half the
         stimuli, so that a metric that is fitted (ridge) scores lower than on all.
     """
     halves = [_tables(first), _tables(second)]

@@ -156,7 +156,7 @@ class PreparedBenchmark:
         return [replace(s, benchmark=blank.benchmark, fingerprint=blank.fingerprint) for s in found]
 
     def control(self, features: Features, name: str, *, run: str, step: int, weights: str) -> list[Score]:
-        """One row a subject, ROI, metric and pooling: the mean over layers of features that should hold nothing.
+        """One row per subject, ROI, metric and pooling: the mean over layers of features that should hold nothing.
 
         Args:
             features: of the same stimulus ids.
@@ -189,7 +189,7 @@ class PreparedBenchmark:
         return [replace(s, kind=kind) for kind, name, x in parts for s in self.known({name: x}, run=run)]
 
     def known(self, values: Mapping[str, Float[np.ndarray, "stimuli _"]], *, run: str = "") -> list[Score]:
-        """Rows of kind "alignment" of features that no model made, by name; one row a stimulus, in their order."""
+        """Rows of kind "alignment" of features that no model made, by name; one row per stimulus, in their order."""
         made = {Site(name, "stimuli"): torch.as_tensor(x, dtype=torch.float32) for name, x in values.items()}
         features = Features(stimulus_ids=self.benchmark.stimuli.ids, values=made, refused={})
         rows = self.without_halves()._score(features, None, run=run, step=0, weights="")

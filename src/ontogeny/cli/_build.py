@@ -129,10 +129,10 @@ def build(
                photographs are turned as their EXIF says. Other columns are kept.
     responses  .npy or .safetensors (tensor "responses"), stimuli x voxels with rows in the order of the stimuli, or
                repeats x stimuli x voxels (NaN where a stimulus has fewer repeats): the mean is scored, the repeats
-               are kept. Or a table with stimulus_id and one column a voxel: then rows are matched by id. Columns
+               are kept. Or a table with stimulus_id and one column per voxel: then rows are matched by id. Columns
                without a name, and those that tables use otherwise (onset, run, repeat, ...), are no voxels; what
                was taken is listed.
-    rois       a table with one row a voxel: roi [, ceiling] [, x, y, z, ...]; empty and 0 are no region. Without a
+    rois       a table with one row per voxel: roi [, ceiling] [, x, y, z, ...]; empty and 0 are no region. Without a
                table all voxels are one ROI.
     geometry   in place of voxels: SUBJECT:ROI=rdm.npy, stimuli x stimuli; the vector of its pairs, as pdist gives
                it; or sessions x stimuli x stimuli, of which the mean is taken. A diagonal that is not 0

@@ -160,7 +160,7 @@ def _write(job: _Job, space: Space, one: dict[str, Any], *, alone: bool) -> Iter
 
 
 def _maps(job: _Job, space: Space, one: dict[str, Any]) -> tuple[dict[str, Any], Table]:
-    """Title -> one value a voxel; and a table of what the maps are, where there are several."""
+    """Title -> one value per voxel; and a table of what the maps are, where there are several."""
     from ontogeny.neuroimaging.score_maps import score_series, score_values
 
     if job.painted.series:

@@ -121,7 +121,7 @@ def _records(asked: Asked, several: Sequence[Any]) -> list[Path]:
 
 
 def _run_models(asked: Asked, listed: Path) -> int:
-    """Each model into a record of its own; then two tables, one row a score and one row a model."""
+    """Each model into a record of its own; then two tables, one row a score and one row per model."""
     from ontogeny.replay import missing_records, model_table, performance_and_alignment, read_models, replay_many
 
     models = read_models(listed)
@@ -148,7 +148,7 @@ def _run_models(asked: Asked, listed: Path) -> int:
     model_table(folder, models).to_csv(folder / "scores.csv", index=False)
     performance_and_alignment(folder, models).to_csv(folder / "models.csv", index=False)
     closing = f"{len(models) - len(lost)} of {len(models)} models have scores"
-    tables = f"{folder / 'models.csv'}: one row a model; {folder / 'scores.csv'}: one row a score"
+    tables = f"{folder / 'models.csv'}: one row per model; {folder / 'scores.csv'}: one row a score"
     say("\n".join([closing, *(f"  {line}" for line in told), tables]))
     return 0 if not lost and all(done.whole for done in reports) else 1
 

@@ -16,7 +16,7 @@ download.py           one pinned file, resumed and checked
 readers/              one reader a public data set
 training_samples.py   training_text(), training_images()
 _lazy_images.py       pictures that stay in their files
-folder/               one folder a benchmark: written, read, verified
+folder/               one folder per benchmark: written, read, verified
 own_data/             a lab's own tables, arrays and images -> such a folder
 interchange/          to and from rsatoolbox, xarray (Brain-Score) and Hugging Face `datasets`
 """

@@ -157,10 +157,10 @@ SOURCES: tuple[Source, ...] = (
     Source(
         name="books",
         kind="training text",
-        title="12 MB of public-domain books, one paragraph a line",
+        title="12 MB of public-domain books, one paragraph per line",
         citation="Public-domain books, collected in github.com/mlschmitt/classic-books-markdown",
         licence="public domain",
-        about="A 12 MB selection, one paragraph a line, of the books in github.com/mlschmitt/classic-books-markdown.",
+        about="A 12 MB selection, one paragraph per line, of the books in github.com/mlschmitt/classic-books-markdown.",
         files=(
             # A selection somebody made: no public file has these bytes, so there is no address.
             PinnedFile(

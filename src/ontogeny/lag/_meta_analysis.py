@@ -31,7 +31,7 @@ def pool(
     """Mean over groups with its t interval; sign flips from 6 runs on. Several definitions of a lead must agree.
 
     Args:
-        values: leads, one row a run; the first definition is the one whose values are reported.
+        values: leads, one row per run; the first definition is the one whose values are reported.
         names: of the runs.
         groups: of the runs; blocks where each holds several runs.
         unit: of the values.

@@ -21,7 +21,7 @@ _ASK = "say match='nearest' or match='interpolate' (--match) to compare them all
 
 
 class Matched(NamedTuple):
-    """Both series, one value a step; NaN where one of them has none."""
+    """Both series, one value per step; NaN where one of them has none."""
 
     steps: Numbers
     alignment: Numbers

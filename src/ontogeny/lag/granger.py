@@ -41,8 +41,8 @@ def granger(
 
     Args:
         steps: optimizer updates, rising; used for detrending only.
-        alignment: one value a checkpoint.
-        performance: one value a checkpoint.
+        alignment: one value per checkpoint.
+        performance: one value per checkpoint.
         lags: how many; or "aic", "bic": what suits the two equations best, of 1 to 4. A choice by the data adds 2 to 5
             points to the false positives.
         surrogates: conjugate flips for `p_flip`.

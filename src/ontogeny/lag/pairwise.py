@@ -37,8 +37,8 @@ def leads(
 
     Args:
         steps: optimizer updates, one per checkpoint, in any order.
-        alignment: one value a checkpoint; NaN where missing.
-        performance: one value a checkpoint; NaN where missing.
+        alignment: one value per checkpoint; NaN where missing.
+        performance: one value per checkpoint; NaN where missing.
         higher_is_better: of performance; False for a loss.
         smoothed: whether either series was smoothed or averaged before; it adds a warning.
         thresholded: whether performance is an accuracy or another thresholded metric; it adds a warning.

@@ -84,8 +84,8 @@ def placebo(
 
     Args:
         steps: optimizer updates.
-        alignment: one value a checkpoint.
-        performance: one value a checkpoint.
+        alignment: one value per checkpoint.
+        performance: one value per checkpoint.
         higher_is_better: of performance.
         replicates: of each kind; 200 give a rate of 5 % a standard error of 1.5 points.
         surrogates: flips for each fluctuation test.

@@ -76,13 +76,13 @@ def clean(
     shapes = [x.shape for x in columns]
     if any(x.ndim != 1 for x in columns) or len(set(shapes)) > 1:
         raise LagError(
-            f"steps, alignment and performance need one value a checkpoint each, got shapes {shapes}; "
+            f"steps, alignment and performance need one value per checkpoint each, got shapes {shapes}; "
             "put series of different grids on common steps first (ontogeny.lag.paired)"
         )
     if not np.isfinite(columns[0]).all() or (columns[0] < 0).any():
         raise LagError("steps must be finite and not negative: the number of optimizer updates done")
     if len(np.unique(columns[0])) < len(columns[0]):
-        raise LagError("steps hold doubles: one value a checkpoint is needed; average repeats of a checkpoint first")
+        raise LagError("steps hold doubles: one value per checkpoint is needed; average repeats of a checkpoint first")
     if any(np.isinf(x).any() for x in columns[1:]):
         raise LagError("alignment or performance holds an infinite value; write NaN for a missing one")
     order = np.argsort(columns[0], kind="stable")

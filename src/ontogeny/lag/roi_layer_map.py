@@ -119,7 +119,7 @@ def leads_map(
         **columns: what else makes a curve one: benchmark, metric, pooling.
 
     Raises:
-        RecordError: the columns do not choose one curve a cell.
+        RecordError: the columns do not choose one curve per cell.
         LagError: no such task, or the curves cannot be put on one grid.
     """
     rows = [s for s in record.select(kind="alignment", **columns) if s.value is not None]

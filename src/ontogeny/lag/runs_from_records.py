@@ -38,8 +38,8 @@ class Run:
     Args:
         name: of the run.
         steps: optimizer updates, rising.
-        alignment: one value a checkpoint; NaN where missing.
-        performance: one value a checkpoint; NaN where missing.
+        alignment: one value per checkpoint; NaN where missing.
+        performance: one value per checkpoint; NaN where missing.
         group: runs of one group are replicates of each other (a model size); "" where there is one group only.
         higher_is_better: of performance.
         thresholded: whether performance is an accuracy or the like.
@@ -90,7 +90,7 @@ def paired(
     """Two series on common steps.
 
     Args:
-        alignment: one value a step.
+        alignment: one value per step.
         performance: the same.
         name: of the run.
         group: see `Run`.

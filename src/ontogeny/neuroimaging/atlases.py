@@ -15,7 +15,7 @@ from ontogeny.neuroimaging.voxel_space import Space, table_beside
 
 __all__ = ["ATLASES", "atlas_options", "fetch_atlas"]
 
-# What nilearn offers with one label a voxel (or vertex). HCP-MMP1 and Yeo's networks on the surface: PACKAGED.
+# What nilearn offers with one label per voxel (or vertex). HCP-MMP1 and Yeo's networks on the surface: PACKAGED.
 ATLASES: dict[str, str] = {
     "schaefer2018": "fetch_atlas_schaefer_2018",
     "yeo2011": "fetch_atlas_yeo_2011",

@@ -55,7 +55,7 @@ def read_betas(
     unusable: Unusable = "refuse",
     rules: RowRules = CHECKED,
 ) -> Presentations:
-    """One subject's betas, one row a presentation.
+    """One subject's betas, one row per presentation.
 
     Args:
         files: 4-D images (one, or one per run) or 3-D ones, one per presentation, in the order of the table; what their

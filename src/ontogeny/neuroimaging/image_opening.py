@@ -76,7 +76,7 @@ def _open_volume(path: Path, image: Any) -> Opened:
 
 
 def _open_betasmd(path: Path) -> Opened:
-    """GLMsingle's betas: a map a trial."""
+    """GLMsingle's betas: a map per trial."""
     betas = read_betasmd(path)
     shape = betas.shape[:3]
 

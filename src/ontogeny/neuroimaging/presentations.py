@@ -25,7 +25,7 @@ Method = Literal["ncsnr", "split-half"]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Presentations:
-    """One subject's responses, one row a presentation.
+    """One subject's responses, one row per presentation.
 
     Args:
         subject: whose.
@@ -64,7 +64,7 @@ class Presentations:
     def assembly(
         self, name: str, *, ceiling: PerVoxel | Method | None = None, ceiling_source: str = "not known"
     ) -> Assembly:
-        """The mean over repeats, one row a stimulus in the order in which they first appear.
+        """The mean over repeats, one row per stimulus in the order in which they first appear.
 
         Args:
             name: data set and measure.

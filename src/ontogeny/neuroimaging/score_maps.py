@@ -1,4 +1,4 @@
-"""Scores of a record, back in the brain: one value a voxel, its own or that of its ROI."""
+"""Scores of a record, back in the brain: one value per voxel, its own or that of its ROI."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def score_map(record: Record, space: Space, *, step: int, metric: str, layer: st
 def score_values(
     record: Record, space: Space, *, step: int, metric: str, layer: str = BEST, **columns: Any
 ) -> Float[np.ndarray, " voxels"]:
-    """What `score_map` paints: one value a voxel of the space; NaN where the record has none.
+    """What `score_map` paints: one value per voxel of the space; NaN where the record has none.
 
     Raises:
         RecordError: see `score_map`.
@@ -125,7 +125,7 @@ def best_layers(rows: Iterable[Score]) -> dict[str, str]:
 
 
 def painted(values: Mapping[str, float], space: Space, record: Record) -> Float[np.ndarray, " voxels"]:
-    """One value a voxel: that of its ROI; where no ROI is scored, that of the voxel by its own name; else NaN.
+    """One value per voxel: that of its ROI; where no ROI is scored, that of the voxel by its own name; else NaN.
 
     Raises:
         RecordError: none of the values is of this space.

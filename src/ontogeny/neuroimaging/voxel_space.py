@@ -63,7 +63,7 @@ class Space:
 
         Args:
             values: one per voxel; or several maps of them.
-            names: one a map.
+            names: one per map.
             fill: what stands outside these voxels.
 
         Returns:
@@ -75,7 +75,7 @@ class Space:
         maps = np.atleast_2d(values)
         if maps.shape != (len(names), len(self)):
             raise DataError(
-                f"expected {len(names)} map(s) of {len(self)} voxels, one value a voxel and a name a map, "
+                f"expected {len(names)} map(s) of {len(self)} voxels, one value per voxel and a name per map, "
                 f"got {maps.shape}; were voxels dropped after this space was read?"
             )
         full = np.full((len(names), self.grid.size), fill, dtype=np.float32)

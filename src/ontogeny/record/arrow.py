@@ -120,7 +120,7 @@ def new_keys(old: Any, new: Any) -> Bool[np.ndarray, " new"]:
 
 
 def _codes(table: Any) -> Int[np.ndarray, " rows"]:
-    """One number a row, the same for the same key."""
+    """One number per row, the same for the same key."""
     codes, size = np.zeros(table.num_rows, dtype=np.int64), 1
     for name in KEY:
         column = table.column(name).combine_chunks()

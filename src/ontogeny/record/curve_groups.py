@@ -122,7 +122,7 @@ def _panel(group: Sequence[Score], stated: Sequence[Score]) -> CurveGroup:
 
 
 def _over_subjects(scores: Sequence[Score]) -> tuple[Mapping[str, Any], ...]:
-    """One row a layer and step, by step."""
+    """One row per layer and step, by step."""
     at: dict[tuple[str, int], list[Score]] = {}
     for score in scores:
         at.setdefault((score.layer, score.step), []).append(score)

@@ -1,4 +1,4 @@
-"""Records of many finished models as tables: every score, and one row a model beside its performance."""
+"""Records of many finished models as tables: every score, and one row per model beside its performance."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def missing_records(folder: str | os.PathLike[str], models: ModelList) -> tuple[
     """Models of a list without a score in the records of a folder.
 
     Args:
-        folder: of the records, one folder a model (`Model.folder`).
+        folder: of the records, one folder per model (`Model.folder`).
         models: the list.
     """
     read = _read(folder, models)
@@ -52,11 +52,11 @@ def model_table(folder: str | os.PathLike[str], models: ModelList) -> pd.DataFra
     """Every score of every model, with what is known of the model.
 
     Args:
-        folder: of the records, one folder a model (`Model.folder`).
+        folder: of the records, one folder per model (`Model.folder`).
         models: the list.
 
     Returns:
-        One row a model, benchmark, subject, ROI, layer, pooling and metric: model, family, parameters (as the list
+        One row per model, benchmark, subject, ROI, layer, pooling and metric: model, family, parameters (as the list
         says, else as counted when the model was loaded), the score's own columns, one column a performance. A model
         without scores has one row, without values.
 
@@ -73,7 +73,7 @@ def model_table(folder: str | os.PathLike[str], models: ModelList) -> pd.DataFra
 
 
 def performance_and_alignment(folder: str | os.PathLike[str], models: ModelList) -> pd.DataFrame:
-    """One row a model, to draw how performance and alignment go together.
+    """One row per model, to draw how performance and alignment go together.
 
     The value of a subject and ROI is that of the layer (and pooling) that is best on average over the others: over the
     other subjects' values of the same ROI where every ROI has several subjects, else over all other ROIs and subjects;
@@ -81,11 +81,11 @@ def performance_and_alignment(folder: str | os.PathLike[str], models: ModelList)
     is stands in the column's name. The mean over ROIs and subjects is in the metric's own unit.
 
     Args:
-        folder: of the records, one folder a model (`Model.folder`).
+        folder: of the records, one folder per model (`Model.folder`).
         models: the list.
 
     Returns:
-        One row a model: model, family, parameters, one column a benchmark and metric, one column a performance; NaN
+        One row per model: model, family, parameters, one column per benchmark and metric, one column a performance; NaN
         where not known.
 
     Raises:

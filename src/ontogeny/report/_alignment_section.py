@@ -225,7 +225,7 @@ def _map_figure(chosen: Sequence[CurveGroup], name: str) -> Figure:
             drawn.append(encoded.properties(width=_width(grid), height=24 * len(layers), title=heading))
         columns.append(alt.vconcat(*drawn, spacing=14))
     caption = (
-        "The same values as a map: a row per layer (last on top), a column a probed step, one colour scale for all "
+        "The same values as a map: a row per layer (last on top), a column per probed step, one colour scale for all "
         "panels. Look where the bright patch begins, and whether it moves up or down while the model trains."
     )
     title = f"{chosen[0].benchmark}: {chosen[0].metric}, layer x step"

@@ -42,12 +42,12 @@ def _volume(space: Space, slices: int) -> Volume:
 def sliced(
     maps: Mapping[str, Float[np.ndarray, " voxels"]], space: Space, slices: int, unit: str, *, log: bool = False
 ) -> Any:
-    """An Altair chart: a column a map, a row per slice across the third axis, on one colour scale; white: NaN.
+    """An Altair chart: a column per map, a row per slice across the third axis, on one colour scale; white: NaN.
 
     nilearn's own slices paint NaN as 0, which here is a score: chance.
 
     Args:
-        maps: title -> one value a voxel of the space.
+        maps: title -> one value per voxel of the space.
         space: of a volume.
         slices: how many, of those with the most voxels, lowest first.
         unit: above the colour scale.

@@ -92,7 +92,7 @@ def _ceiling(panel: CurveGroup) -> str:
 
 
 def final_table(facts: RunFacts) -> list[dict[str, str]]:
-    """Every layer at the last step, with all that is needed to read its value; one row a panel and layer."""
+    """Every layer at the last step, with all that is needed to read its value; one row per panel and layer."""
     rows = []
     for panel in facts.panels:
         if not panel.rows:

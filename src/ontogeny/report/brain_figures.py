@@ -67,7 +67,7 @@ class RiseMap:
 
     Args:
         regions: one per ROI (or voxel), earliest first, those without a time last.
-        maps: t50, and the two ends of its 95 % interval, one value a voxel of the space; NaN where there is no time.
+        maps: t50, and the two ends of its 95 % interval, one value per voxel of the space; NaN where there is no time.
         image: the three maps as a nibabel image.
     """
 
@@ -176,7 +176,7 @@ def map_figure(
 def step_maps(
     record: Record, space: Space, *, metric: str, layer: str = BEST, steps: Sequence[int] = (), **columns: Any
 ) -> dict[int, Float[np.ndarray, " voxels"]]:
-    """Step -> one value a voxel; where no steps are named up to six of the record's, evenly spread over them.
+    """Step -> one value per voxel; where no steps are named up to six of the record's, evenly spread over them.
 
     Raises:
         RecordError: see `ontogeny.neuroimaging.score_map`.

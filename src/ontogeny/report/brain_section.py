@@ -108,8 +108,8 @@ def over_training(
     maps = step_maps(record, space, metric=metric, layer=layer, **columns)
     caption = (
         f"{metric} of the {'best layer at each step' if layer == BEST else f'layer {layer}'}, a column per step "
-        "(optimizer updates), a row a view; one colour scale. Grey: not scored. Read it beside the curves, which show "
-        "chance and ceiling."
+        "(optimizer updates), a row per view; one colour scale. Grey: not scored. Read it beside the curves, which "
+        "show chance and ceiling."
     )
     about = (_name(record, space, metric, "brain"), f"{metric} in the brain, over training{_side(space)}", caption)
     return surface_picture({f"step {step}": values for step, values in maps.items()}, space, about, mesh=mesh)

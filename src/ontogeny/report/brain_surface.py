@@ -30,10 +30,10 @@ def surface_picture(
     log: bool = False,
     mesh: str | Path | None = None,
 ) -> Picture:
-    """Small multiples on one hemisphere: a column a map, a row a view, on one colour scale; grey: not scored.
+    """Small multiples on one hemisphere: a column per map, a row per view, on one colour scale; grey: not scored.
 
     Args:
-        maps: title -> one value a voxel of the space, e.g. of `ontogeny.report.brain_figures.step_maps`.
+        maps: title -> one value per voxel of the space, e.g. of `ontogeny.report.brain_figures.step_maps`.
         space: of one hemisphere's vertices.
         about: name of the PNG file, title and caption.
         unit: beside the colour scale.

@@ -63,7 +63,7 @@ def record_leads(facts: RunFacts) -> list[PairFound]:
 
 
 def lead_table(found: Sequence[PairFound]) -> list[dict[str, str]]:
-    """One row a pair, for the page."""
+    """One row per pair, for the page."""
     return [{"curve": pair.run.name, **lead_row(pair.leads)} for pair in found]
 
 

@@ -51,8 +51,8 @@ class PlantedLead:
 
     Args:
         steps: optimizer updates, rising.
-        alignment: one value a step.
-        performance: one value a step, higher is better.
+        alignment: one value per step.
+        performance: one value per step, higher is better.
         lead_log10: log10 of performance's half-gain step + 1 less that of alignment (noise-free);
             NaN for random walks, which have no such point, and for artefacts.
         lead_checkpoints: by how many checkpoints fluctuations of alignment are earlier, 0 where they are not.

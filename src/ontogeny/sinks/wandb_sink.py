@@ -40,7 +40,7 @@ PICTURES = {"curves": "alignment/pictures", "lag": "alignment/which_first"}
 
 
 class WandbSink:
-    """Writes to a Weights & Biases run: one row a probe on the axis `alignment/step`, never with `step=`.
+    """Writes to a Weights & Biases run: one row per probe on the axis `alignment/step`, never with `step=`.
 
     Every curve is tied to that axis by its exact name: where a trainer has tied "*" to its own axis, which of two
     matching patterns holds is left to chance by Weights & Biases.

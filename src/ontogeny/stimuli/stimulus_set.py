@@ -80,7 +80,7 @@ class StimulusSet:
             x 3, grey ones height x width; see `as_rgb`).
         ids: one unique id a stimulus; responses are matched to stimuli by these, never by order.
         inputs: the stimuli, in the order of `ids`: any sequence, a `datasets.Dataset` column included.
-        groups: one label a stimulus (story, run, category) that folds must not split, or None.
+        groups: one label per stimulus (story, run, category) that folds must not split, or None.
         contiguous: neighbours in order are not independent (a story, a run): folds are blocks then.
         tails: the end of each text that is meant, such as the last word of a window: its surprisal is that of this end.
     """

@@ -101,11 +101,11 @@ def test_the_answer_is_plain_json(pair):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda s, a, p: (s, a[:-1], p), "one value a checkpoint each"),
+        (lambda s, a, p: (s, a[:-1], p), "one value per checkpoint each"),
         (lambda s, a, p: (s - 5.0, a, p), "finite and not negative"),
         (lambda s, a, p: (np.where(s == 4, 2, s), a, p), "steps hold doubles"),
         (lambda s, a, p: (s, np.where(s == 4, np.inf, a), p), "infinite value"),
-        (lambda s, a, p: (s, np.stack([a, a]), p), "one value a checkpoint each"),
+        (lambda s, a, p: (s, np.stack([a, a]), p), "one value per checkpoint each"),
     ],
 )
 def test_arrays_that_do_not_fit_are_an_error(pair, change, message):

@@ -27,7 +27,7 @@ def write(path, text):
 
 
 def sparse(steps=range(20)):
-    """Rows as W&B exports them: one column a row, its own counter of rows beside the step."""
+    """Rows as W&B exports them: one column per row, its own counter of rows beside the step."""
     rows = []
     for step in steps:
         rows.append({"_step": len(rows), "train/global_step": step, "alignment/IT": step / 10, "alignment/step": step})

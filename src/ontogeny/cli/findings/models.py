@@ -62,7 +62,7 @@ def across(
       ontogeny findings across t.csv --alignment rsa --performance acc     a table of your own
       ontogeny findings across runs/a runs/b runs/c runs/d --metric cka-linear-debiased     records, at their last step
 
-    a table has one row a model: a column `model`; `family` (else told by the name), `parameters`, and --given
+    a table has one row per model: a column `model`; `family` (else told by the name), `parameters`, and --given
     columns, such as the features' dimension or participation ratio, where you have them.
 
     what each line means:

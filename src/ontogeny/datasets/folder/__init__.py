@@ -1,4 +1,4 @@
-"""One folder a benchmark: plain Parquet, safetensors and JSON, the same bytes from the same inputs. Format version 1.
+"""One folder per benchmark: plain Parquet, safetensors and JSON, the same bytes from the same inputs. Format version 1.
 
     my-benchmark/
       benchmark.json                       what it is, whom to cite, how it was made, metrics, sha256 of all other files
@@ -16,7 +16,7 @@ something else.
 Every array file names its subject and the stimulus of each row in its own header (metadata `ontogeny`, JSON: name,
 subject, stimulus_ids), so that rows are matched by id and a swapped file is seen. Arrays are float32 or float64. A
 repeat that a stimulus lacks is NaN. `index` is the voxel's place in the volume (C order), so that the mask is the
-table itself. Folds are frozen: numbers, not a recipe. Arrays may also be Parquet (one list a stimulus), as
+table itself. Folds are frozen: numbers, not a recipe. Arrays may also be Parquet (one list per stimulus), as
 `ontogeny data export --to datasets` writes them. Nothing in a folder is ever run.
 
 benchmark_json.py       benchmark.json, checked; files found and hashed

@@ -1,4 +1,4 @@
-"""Responses and RDMs on disk: safetensors, memory-mapped when read; or Parquet, one list a stimulus."""
+"""Responses and RDMs on disk: safetensors, memory-mapped when read; or Parquet, one list per stimulus."""
 
 from __future__ import annotations
 

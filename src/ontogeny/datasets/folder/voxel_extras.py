@@ -74,7 +74,7 @@ class Extras:
     """Kept beside one subject's assembly.
 
     Args:
-        columns: name -> one value a voxel (numbers, booleans or text), e.g. x, y, z in millimetres.
+        columns: name -> one value per voxel (numbers, booleans or text), e.g. x, y, z in millimetres.
         repeats: repeats x stimuli x voxels, rows as in the assembly; NaN where a stimulus has fewer repeats.
         space: what the voxels are places of.
         made_by: how the responses came out of their files, one sentence.

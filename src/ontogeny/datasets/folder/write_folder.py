@@ -55,7 +55,7 @@ def write_benchmark(
         benchmark: what to write.
         folder: made, with its parents.
         extras: subject -> what is kept beside its assembly.
-        stimulus_columns: more columns of stimuli.parquet: name -> one value a stimulus.
+        stimulus_columns: more columns of stimuli.parquet: name -> one value per stimulus.
         dropped: what was left out and why: {"subject", "why", "voxels": [numbers]}.
         overwrite: replace a benchmark folder that is there already.
         arrays: "safetensors", or "parquet" for readers that know nothing else.

@@ -37,7 +37,7 @@ import datasets
 stimuli = datasets.load_dataset("path/to/this/folder", "stimuli", split="train")
 ```
 
-Arrays have one row a stimulus, matched by `stimulus_id`. Format: benchmark.json, version {version} of `ontogeny`.
+Arrays have one row per stimulus, matched by `stimulus_id`. Format: benchmark.json, version {version} of `ontogeny`.
 
 **Please cite** {citation}
 

@@ -167,7 +167,7 @@ def has_ids(path: Path) -> bool:
 
 
 def read_responses(path: Path, *, voxels: Collection[str] = ()) -> ResponseTable:
-    """Responses from .npy, .safetensors (tensor `responses`) or a table with `stimulus_id` and one column a voxel.
+    """Responses from .npy, .safetensors (tensor `responses`) or a table with `stimulus_id` and one column per voxel.
 
     Args:
         path: of the file.

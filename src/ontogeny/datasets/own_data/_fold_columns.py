@@ -28,7 +28,7 @@ class Split:
     Args:
         how: "shuffled" (stimuli are independent of each other), "groups" (never split), "contiguous" (blocks in the
             table's order: a story, a run), or "column" (the stimulus table's own column `fold`).
-        groups: the stimulus table's column with one label a stimulus.
+        groups: the stimulus table's column with one label per stimulus.
         n_folds: how many.
         seed: of shuffling.
         own: subjects saw different stimuli: each is scored on those that it saw, folds are the same for all.

@@ -31,9 +31,9 @@ def read_geometry(name: str, key: tuple[str, str], path: Path, order: StimulusOr
     Args:
         name: of the geometry.
         key: subject and ROI.
-        path: .npy or .safetensors: stimuli x stimuli; one number a pair, row after row of the upper half (pdist,
+        path: .npy or .safetensors: stimuli x stimuli; one number per pair, row after row of the upper half (pdist,
             rsatoolbox); or sessions x stimuli x stimuli, of which the mean is taken. Or a table with `stimulus_id` and
-            one column a stimulus.
+            one column per stimulus.
         order: of the stimuli.
 
     Raises:

@@ -151,7 +151,7 @@ def heard_of(
         stories: in the order of the stimuli.
         stimuli: the volumes that are left.
         drift: order of the polynomial that is taken out of each run first; None: nothing is.
-        rois: subject -> table with `roi`, one row a voxel, of arrays.
+        rois: subject -> table with `roi`, one row per voxel, of arrays.
         about: of the benchmark.
         drop_bad: leave bad voxels out and say so.
 

@@ -60,7 +60,7 @@ def read_subject(
     Args:
         subject: whose.
         responses: .npy, .safetensors or table.
-        rois: table with `roi`, one row a voxel; None: all voxels are one ROI.
+        rois: table with `roi`, one row per voxel; None: all voxels are one ROI.
         name: of the assembly.
         order: of the stimuli.
         ceiling: one Pearson r for all voxels, a method of `ontogeny.brain.noise_ceiling` or None, and how given ones
@@ -84,7 +84,7 @@ def read_subject(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Voxels:
-    """What is known of a file's voxels: `roi` and more columns, one value a voxel; and the table they come from."""
+    """What is known of a file's voxels: `roi` and more columns, one value per voxel; and the table they come from."""
 
     path: Path
     columns: Mapping[str, Any]
@@ -207,7 +207,7 @@ def voxel_columns(path: Path, read: ResponseTable, rois: Sheet | None) -> dict[s
         rows = _named_rows(rois.path, path, rois.labels("voxel"), read.voxels)
         return {key: [values[row] for row in rows] for key, values in rois.columns.items()}
     if len(rois) != n:
-        raise DataError(f"{rois.path} has {len(rois)} rows, but {path} has {n} voxels; give one row a voxel")
+        raise DataError(f"{rois.path} has {len(rois)} rows, but {path} has {n} voxels; give one row per voxel")
     _refuse_numbers_that_fall(rois, path)
     return named | dict(rois.columns)
 

@@ -114,7 +114,7 @@ def build(
         about: what it is.
         responses: subject -> .npy, .safetensors or table (repeats x stimuli x voxels are averaged and kept); or its
             `Images`, with their atlas, table of presentations and the way back to the brain.
-        rois: subject -> table with `roi` [, `ceiling`] [, more columns], one row a voxel; matched by a column `voxel`
+        rois: subject -> table with `roi` [, `ceiling`] [, more columns], one row per voxel; matched by a column `voxel`
             where the responses' columns have names and the table has it, else in order.
         geometries: (subject, ROI) -> .npy or table with an RDM, stimuli x stimuli (see `read_geometry`).
         split: how stimuli are split into folds; default 5 shuffled folds.

@@ -46,7 +46,7 @@ def build_stories(
         runs: subject -> story -> its files, one a repeat: .npy or .safetensors, volumes x voxels (or repeats x volumes
             x voxels); or BOLD images.
         about: what it is.
-        rois: subject -> table with `roi`, one row a voxel.
+        rois: subject -> table with `roi`, one row per voxel.
         images: subject -> atlas and options of BOLD; its `betas` and `table` are not used.
         split: folds leave out whole stories. Where there are fewer than three, or `how` is "contiguous", each story is
             cut into blocks with as many volumes left out between them as the longest delay.

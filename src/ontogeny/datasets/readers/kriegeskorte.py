@@ -38,7 +38,7 @@ _MONKEY = " Monkey IT: the published RDM over 674 single neurons of two monkeys.
 
 
 def load_kriegeskorte(*, monkey: bool = False) -> Benchmark:
-    """The photographs, with one geometry a subject.
+    """The photographs, with one geometry per subject.
 
     Args:
         monkey: add the published monkey IT geometry as one more subject with an ROI of its own.

@@ -154,7 +154,7 @@ def _sentences(array: Any, path: Path) -> tuple[str, ...]:
 
 
 def load_concepts(*, folder: str | os.PathLike[str] | None = None) -> Benchmark:
-    """180 concepts, one geometry a participant.
+    """180 concepts, one geometry per participant.
 
     Args:
         folder: with `pereira180_pca.npz`; where not given, `pereira2018_concepts` in a data folder.
@@ -214,6 +214,6 @@ def read_concepts(path: Path) -> dict[str, np.ndarray]:
     if len(shape) != 3 or shape[:2] != (len(parts["subjects"]), n) or parts["sentences"].shape[:1] != (n,):
         raise DataError(
             f"{path}: pcs should be participants x concepts x components = {len(parts['subjects'])} x {n} x any, and "
-            f"sentences one row a concept, got {shape} and {parts['sentences'].shape}"
+            f"sentences one row per concept, got {shape} and {parts['sentences'].shape}"
         )
     return parts

@@ -1,4 +1,4 @@
-"""THINGS-fMRI (Hebart et al. 2023): photographs of objects x voxels of three participants, one response a trial.
+"""THINGS-fMRI (Hebart et al. 2023): photographs of objects x voxels of three participants, one response per trial.
 
 Read are the tables of single-trial responses (`betas_csv`). The HDF5 file is one that pandas wrote: its blocks of
 numbers are read as they are, voxels x trials, and nothing else of it; trials are in the order of StimulusMetadata.
@@ -58,7 +58,7 @@ def load_things_fmri(
 
     Args:
         folder: with `betas_csv`; where not given, `things_fmri` in a data folder.
-        images: the photographs, a folder a concept; where not given, `images` or `object_images` in the folder.
+        images: the photographs, a folder per concept; where not given, `images` or `object_images` in the folder.
         split: "test": 100 photographs, the mean over the 12 showings of each; "train": 8,640, each seen once, whose
             folds keep concepts whole.
         subjects: "sub-01" and so on; all that are there where not given.

@@ -1,4 +1,4 @@
-"""Models: finished models as columns, one row a model: family, alignment, performance, size."""
+"""Models: finished models as columns, one row per model: family, alignment, performance, size."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class Models:
     Args:
         model: names.
         family: whose relatives they are; "" where not known, then guessed from the name (`family_of`).
-        alignment: one number a model.
+        alignment: one number per model.
         metric: of the alignment; "" where not known.
         chance_removed: whether its chance level is taken off.
-        performance: benchmark -> one number a model, higher is better; the first is the headline.
+        performance: benchmark -> one number per model, higher is better; the first is the headline.
         given: name -> positive numbers a model that may explain both: parameters, feature dimension, participation
             ratio. Their logarithms are used.
         source: of which data.

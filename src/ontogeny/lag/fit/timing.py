@@ -190,7 +190,7 @@ def common_shapes(runs: Sequence[Timing]) -> list[list[ShapeTiming]]:
     """One shape for several runs of one kind: that with the least summed penalised likelihood, and its rivals within 6.
 
     Returns:
-        For each shape that has to be heard, the best first, one timing a run.
+        For each shape that has to be heard, the best first, one timing per run.
     """
     fewest = min(len(timed.every) for timed in runs)
     columns = [[timed.every[i] for timed in runs] for i in range(fewest)]

@@ -53,8 +53,8 @@ def cross_correlation(a: Batch, p: Batch, shifts: Float[np.ndarray, " shifts"]) 
     cross-covariance of zero-padded series.
 
     Args:
-        a: one row a pair.
-        p: one row a pair.
+        a: one row per pair.
+        p: one row per pair.
         shifts: in checkpoints; positive: a is earlier.
     """
     n = a.shape[1]

@@ -1,6 +1,6 @@
 """CKA for a whole grid of kernels, many targets and several layers in one pass.
 
-What is kept of a target is one number a pair of stimuli, its squared distance less their mean. Each kernel is made
+What is kept of a target is one number per pair of stimuli, its squared distance less their mean. Each kernel is made
 from it block by block, while the block is in cache, and multiplied with the centred kernels of all layers at once:
 
     <H K H, L> = 2 sum_{i<j} (HKH)_ij L_ij + sum_i (HKH)_ii L_ii,     and any constant may be taken off L,

@@ -142,7 +142,7 @@ class PreparedNeighbours:
     Args:
         metrics: in their order.
         stores: (z-scored, likeness) -> the targets' side.
-        bounds: ceilings, one list a metric.
+        bounds: ceilings, one list per metric.
     """
 
     metrics: Sequence[Measure]

@@ -59,7 +59,7 @@ def rdm(
             squared Euclidean distance.
 
     Returns:
-        One value a pair i < j, in the order of `numpy.triu_indices`.
+        One value per pair i < j, in the order of `numpy.triu_indices`.
 
     Raises:
         FeatureError: NaN, a stimulus whose features are all equal ("correlation") or all zero ("cosine").
@@ -117,7 +117,7 @@ def compare_rdms(a: Pairs, b: Pairs, *, comparison: Comparison = "spearman") -> 
     """Likeness of two dissimilarity vectors; this module's docstring has the definitions.
 
     Args:
-        a: one value a pair.
+        a: one value per pair.
         b: the same pairs.
         comparison: "spearman" (mid-ranks for ties), "rho-a" and "kendall" (tau-a; neither rewards ties), "pearson",
             "cosine", "whitened-pearson" or "whitened-cosine".

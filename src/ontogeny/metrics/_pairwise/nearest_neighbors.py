@@ -129,7 +129,7 @@ def neighbours(likeness: Square, k: int) -> Int[np.ndarray, "stimuli k"]:
 
 
 def pack_bits(mask: Bool[np.ndarray, "stimuli stimuli"]) -> Bits:
-    """A set per row, one bit a stimulus, in 64-bit words."""
+    """A set per row, one bit per stimulus, in 64-bit words."""
     n = len(mask)
     room = np.zeros((n, -(-n // 64) * 8), np.uint8)
     bits = np.packbits(mask, axis=1, bitorder="little")

@@ -43,9 +43,9 @@ class Fit:
         left: left singular vectors, or None.
         right: maps [X'y; sum of y] to z, or None.
         tests: one map from shrunk z to predictions a fold left out.
-        shrink: w, one row a penalty.
-        lack: (1 - w)^2, one column a penalty.
-        free: (n - 1 - sum of w)^2, one a penalty.
+        shrink: w, one row per penalty.
+        lack: (1 - w)^2, one column per penalty.
+        free: (n - 1 - sum of w)^2, one per penalty.
         full: z holds all that centred training responses can be, so that nothing is left of them outside.
     """
 
@@ -112,9 +112,9 @@ class Leverage:
     """What leave-one-out needs beside a `Fit`.
 
     Args:
-        weights: 1 / (1 - h)^2 of each training stimulus, one column a penalty.
-        least: the smallest of them, one a penalty.
-        short: 1 - w, one row a penalty.
+        weights: 1 / (1 - h)^2 of each training stimulus, one column per penalty.
+        least: the smallest of them, one per penalty.
+        short: 1 - w, one row per penalty.
     """
 
     weights: Float[np.ndarray, "train alphas"]

@@ -208,7 +208,7 @@ def _has_decoder(model: nn.Module) -> bool:
 
 
 def _squeezed(labels: Tensor) -> Tensor:
-    """One label a case, also where they came as cases x 1."""
+    """One label per case, also where they came as cases x 1."""
     return labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
 
 

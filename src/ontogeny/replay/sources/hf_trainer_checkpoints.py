@@ -25,7 +25,7 @@ __all__ = ["hf_checkpoint", "hf_trainer"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Folders:
-    """One folder a step, and how a model is made of it."""
+    """One folder per step, and how a model is made of it."""
 
     name: str
     at: Mapping[int, Path]

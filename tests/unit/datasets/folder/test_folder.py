@@ -1,4 +1,4 @@
-"""One folder a benchmark: the same scores back, the same bytes each time, and everything bad refused by name."""
+"""One folder per benchmark: the same scores back, the same bytes each time, and everything bad refused by name."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class Design:
     shared: frozenset[int]
 
     def shown(self, subject: int, session: int, n_trials: int) -> Sequence[int]:
-        """Rows of `nsd_stimuli.hdf5`, one a trial of a session; subject and session count from 1.
+        """Rows of `nsd_stimuli.hdf5`, one per trial of a session; subject and session count from 1.
 
         Raises:
             DataError: no such subject or session.
