@@ -14,7 +14,9 @@ from ontogeny.extraction.state._entry import ITSELF, CannotRestoreError, Saved
 __all__ = ["SavedArray", "SavedTensor", "bits", "is_parameter"]
 
 _ROW = 512
-_STRIDES = (-7046029254386353131, -3335678366873096957)  # 2**64 times parts of irrational numbers: products differ
+_LOOKED_INTO = 16
+_STRIDE = -7046029254386353131  # 2**64 over the golden ratio
+_WEIGHTS: dict[torch.device, Tensor] = {}
 _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -124,9 +126,10 @@ def bits(tensor: Tensor) -> Tensor:
 
 
 def _total(alias: Tensor) -> Tensor:
-    """Sums over all bits in which each place has a weight of its own, so that values that trade places are seen too.
+    """Sums over all bits in which each row of 4 KB has a weight, and within each 16th row each word.
 
-    Eight bytes at a time where memory is laid out so; seven times as fast as a copy.
+    So values that trade places are seen too, unless they all do so within rows of which none is a 16th. Eight bytes at
+    a time where memory is laid out so: as fast as a plain sum, and fifteen times as fast as a copy.
     """
     values = alias if alias.layout is torch.strided else alias.to_dense()
     flat = bits(_dense(values))
@@ -135,24 +138,18 @@ def _total(alias: Tensor) -> Tensor:
     words = flat[: flat.numel() - rest].view(torch.int64) if rest < flat.numel() else flat[:0].long()
     left = words.numel() % _ROW
     rows = words[: words.numel() - left].view(-1, _ROW)
-    parts = (*_row_sums(rows), words[words.numel() - left :], flat[flat.numel() - rest :].long())
-    return torch.stack([_weighted(part) for part in parts])
-
-
-def _row_sums(rows: Tensor, *, on_cpu: bool | None = None) -> tuple[Tensor, ...]:
-    """Each row's sum with weights; on a GPU, which has no products of integers, those of rows and of columns."""
-    if rows.device.type == "cpu" if on_cpu is None else on_cpu:
-        return (torch.mv(rows, _weights(rows[0], _STRIDES[1])),) if len(rows) else ()
-    return rows.sum(dim=1), rows.sum(dim=0)
+    ends = (words[words.numel() - left :], flat[flat.numel() - rest :].long())
+    parts = (rows.sum(dim=1), rows[::_LOOKED_INTO].sum(dim=0), *ends)
+    return torch.stack([_weighted(part) for part in parts if part.numel()] or [flat.sum()])
 
 
 def _weighted(words: Tensor) -> Tensor:
-    return (words * _weights(words, _STRIDES[0])).sum()
-
-
-def _weights(words: Tensor, stride: int) -> Tensor:
-    """Odd numbers without order, so that no bit is lost."""
-    return (torch.arange(1, words.numel() + 1, device=words.device) * stride) | 1
+    """Sum with odd weights without order, so that no bit is lost; they are kept, since they are the same each time."""
+    n, device = words.numel(), words.device
+    kept = _WEIGHTS.get(device)
+    if kept is None or len(kept) < n:
+        kept = _WEIGHTS[device] = (torch.arange(1, max(n, _ROW) + 1, device=device) * _STRIDE) | 1
+    return (words * kept[:n]).sum()
 
 
 def _memory(tensor: Tensor) -> Tensor:
