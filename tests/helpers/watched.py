@@ -83,7 +83,12 @@ def watching(kind, names, prefix, folder):
 def probed(callback):
     """How many steps were probed; a layer that a metric cannot use may be refused, a probe that failed may not."""
     record = callback.monitor.record
-    may = ("intrinsic dimension", "NaN or infinity", "depend on what else")  # statistics of one; a carried state
+    may = (
+        "intrinsic dimension",
+        "NaN or infinity",
+        "depend on what else",
+        "no axis of the 1 stim",
+    )  # or a carried state
     refused = [one.note for one in record.events(kind="refusal") if not any(what in one.note for what in may)]
     assert not refused or "doesn't match hidden0 batch size" in refused[0], refused[0]
     return len({row.step for row in record.events(kind="probe")})
