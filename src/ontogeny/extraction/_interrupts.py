@@ -10,7 +10,7 @@ import types
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["at_once", "deliver", "held", "hold", "release", "waits"]
+__all__ = ["at_once", "deliver", "entering", "held", "leaving", "waits"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -41,7 +41,7 @@ _WAITING: set[types.CodeType] = set()
 
 
 def waits(function: Callable[P, R]) -> Callable[P, R]:
-    """What interrupts this function, or what it calls, waits; it has to `hold` or be called where somebody holds."""
+    """What interrupts this function, or what it calls, waits, where it is called between `entering` and `leaving`."""
     _WAITING.add(function.__code__)
     return function
 
@@ -51,7 +51,7 @@ def at_once(function: Callable[P, R], *args: P.args, **options: P.kwargs) -> R:
     return function(*args, **options)
 
 
-def hold() -> None:
+def _hold() -> None:
     """Begin to handle interrupts; outside the main thread, where Python delivers no signals, nothing is done."""
     if threading.current_thread() is not threading.main_thread():
         return
@@ -63,8 +63,8 @@ def hold() -> None:
     _INTERRUPTS.depth += 1
 
 
-def release() -> None:
-    """End what `hold` began; what waited is raised at the end of the outermost."""
+def _release() -> None:
+    """End what `_hold` began; what waited is raised at the end of the outermost."""
     if threading.current_thread() is not threading.main_thread() or _INTERRUPTS.depth == 0:
         return
     _INTERRUPTS.depth -= 1
@@ -86,10 +86,40 @@ def held(function: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(function)
     @waits
     def holding(*args: P.args, **options: P.kwargs) -> R:
-        hold()
+        _hold()
         try:
             return function(*args, **options)
         finally:
-            release()
+            _release()
 
     return holding
+
+
+def entering(function: Callable[P, R]) -> Callable[P, R]:
+    """For `__enter__`: interrupts wait in it, and are handled here until `leaving`, or until it fails."""
+
+    @functools.wraps(function)
+    @waits
+    def enter(*args: P.args, **options: P.kwargs) -> R:
+        _hold()
+        try:
+            return function(*args, **options)
+        except BaseException:
+            _release()
+            raise
+
+    return enter
+
+
+def leaving(function: Callable[P, R]) -> Callable[P, R]:
+    """For `__exit__`: interrupts wait in it; what waited is raised at its end, whatever happens."""
+
+    @functools.wraps(function)
+    @waits
+    def leave(*args: P.args, **options: P.kwargs) -> R:
+        try:
+            return function(*args, **options)
+        finally:
+            _release()
+
+    return leave

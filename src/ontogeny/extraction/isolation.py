@@ -68,17 +68,12 @@ class observing:  # noqa: N801 - a context manager, used like a function
         self._kept = preserved(self._model)
         self._stack = ExitStack()
 
-    @_interrupts.waits
+    @_interrupts.entering
     def __enter__(self) -> Observed:
         if (name := first_uninitialised(self._model)) is not None:
             raise NotYetError(f"parameter {name!r} is made by the first batch, so that the model cannot be read yet")
-        _interrupts.hold()
         self._random = GlobalState()
-        try:
-            self._kept.__enter__()
-        except BaseException:
-            _interrupts.release()
-            raise
+        self._kept.__enter__()
         try:
             self._stack.enter_context(torch.no_grad())
             self._stack.enter_context(warnings.catch_warnings())
@@ -91,12 +86,15 @@ class observing:  # noqa: N801 - a context manager, used like a function
             self._prepare()
             self._seed()
         except BaseException as error:
-            self.__exit__(type(error), error, error.__traceback__)
+            self._leave(type(error), error, error.__traceback__)
             raise
         return Observed(self._model, self._again, self._drew)
 
-    @_interrupts.waits
+    @_interrupts.leaving
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        self._leave(kind, error, trace)
+
+    def _leave(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         try:
             self._stack.close()
             self._reshard()
@@ -105,7 +103,6 @@ class observing:  # noqa: N801 - a context manager, used like a function
                 self._kept.__exit__(kind, error, trace)
             finally:
                 self._random.restore()
-                _interrupts.release()
 
     def _prepare(self) -> None:
         own = dict(self._model.named_buffers()) if self._buffers else {}

@@ -75,21 +75,16 @@ class preserved:  # noqa: N801 - a context manager, used like a function
         self._state: SavedState | None = None
         self._below: list[Any] = []
 
-    @_interrupts.waits
+    @_interrupts.entering
     def __enter__(self) -> preserved:
-        _interrupts.hold()
-        try:
-            around: list[SavedState] = _STATES.__dict__.setdefault("states", [])
-            found = [state for state in around if all(root in state for root in self._roots)]
-            self._state = found[0] if found else SavedState(*self._roots, copied=_which_are_copied(self._roots))
-            self._below = self._state.stand_in()
-            around.append(self._state)
-        except BaseException:
-            _interrupts.release()
-            raise
+        around: list[SavedState] = _STATES.__dict__.setdefault("states", [])
+        found = [state for state in around if all(root in state for root in self._roots)]
+        self._state = found[0] if found else SavedState(*self._roots, copied=_which_are_copied(self._roots))
+        self._below = self._state.stand_in()
+        around.append(self._state)
         return self
 
-    @_interrupts.waits
+    @_interrupts.leaving
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         state, done = self.state, False
         try:
@@ -102,7 +97,6 @@ class preserved:  # noqa: N801 - a context manager, used like a function
             state.put(self._below)
             self._state, self._below, lost = None, [], state.lost
             del state
-            _interrupts.release()
         if lost:
             text = "; ".join(f"{name or 'the model'}: {why}" for name, why in list(lost.items())[:5])
             left = LeftBehindError(f"reading the model changed what cannot be put back: {text}")

@@ -136,20 +136,12 @@ class same_randomness:  # noqa: N801 - a context manager and decorator, used lik
 
         return around
 
-    @_interrupts.waits
+    @_interrupts.entering
     def __enter__(self) -> None:
-        _interrupts.hold()
-        try:
-            self._before = GlobalState(gpu=self._gpu)
-            if self._seed is not None:
-                seed_everything(self._seed)
-        except BaseException:
-            _interrupts.release()
-            raise
+        self._before = GlobalState(gpu=self._gpu)
+        if self._seed is not None:
+            seed_everything(self._seed)
 
-    @_interrupts.waits
+    @_interrupts.leaving
     def __exit__(self, *_raised: object) -> None:
-        try:
-            self._before.restore()
-        finally:
-            _interrupts.release()
+        self._before.restore()

@@ -18,7 +18,7 @@ from ontogeny import Probe, watch
 from ontogeny.errors import ProbeError
 from ontogeny.extraction.isolation import NotYetError, observing
 from ontogeny.extraction.preserved import preserved, what_reading_changes
-from ontogeny.extraction.random_state import _autocast
+from ontogeny.extraction.random_state import GlobalState, _autocast
 from ontogeny.extraction.state import SavedState
 from ontogeny.extraction.state._values import _total
 from ontogeny.extraction.weights import weights_hash
@@ -293,3 +293,15 @@ def test_ctrl_c_in_a_long_forward_pass_is_raised_in_it(image_benchmark, tmp_path
     with pytest.raises(KeyboardInterrupt):
         images_probe(image_benchmark)(Long())
     assert not ended.exists()
+
+
+@pytest.mark.parametrize("step", ["__init__", "restore"])
+def test_a_reading_that_fails_anywhere_gives_ctrl_c_back(step, monkeypatch):
+    def broken(*_args, **_options):
+        raise ArithmeticError("no state")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(GlobalState, step, broken)
+        with pytest.raises(ArithmeticError), observing(nn.Linear(2, 2)):
+            pass
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
