@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, fields
-from functools import partial
 from html import escape
 from typing import Any, Protocol
 
 from typing_extensions import override
 
-__all__ = ["Table", "one_line", "table_html", "table_text"]
+from ontogeny._messages import printable
+
+__all__ = ["Table", "as_html", "one_line", "table_html", "table_text"]
 
 _MOST_ROWS = 18
 _MOST_CELL = 60
 _MOST_LINE = 160
 _MOST_ITEMS = 4
-_escaped = partial(escape, quote=False)
+
+
+def as_html(text: str, *, quote: bool = False) -> str:
+    """Escaped, with "?" for control characters; quotes too where it stands in an attribute."""
+    return escape(printable(text), quote=quote)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +64,11 @@ class Table:
     def html(self) -> str:
         """The same for a notebook."""
         rows, notes = self._shown()
-        head = "".join(f"<th>{_escaped(name)}</th>" for name in self.columns)
-        body = "".join("<tr>" + "".join(f"<td>{_escaped(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-        below = "".join(f"<p>{_escaped(note)}</p>" for note in notes)
+        head = "".join(f"<th>{as_html(name)}</th>" for name in self.columns)
+        body = "".join("<tr>" + "".join(f"<td>{as_html(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+        below = "".join(f"<p>{as_html(note)}</p>" for note in notes)
         head = f"<thead><tr>{head}</tr></thead>" if head else ""
-        return f"<p><b>{_escaped(self.title)}</b></p><table>{head}<tbody>{body}</tbody></table>{below}"
+        return f"<p><b>{as_html(self.title)}</b></p><table>{head}<tbody>{body}</tbody></table>{below}"
 
 
 class _Tabled(Protocol):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ontogeny.errors import ConfigError, nearest
 
-__all__ = ["call_with", "import_from_string"]
+__all__ = ["call_with", "import_from_string", "made"]
 
 
 def import_from_string(address: Any) -> Any:
@@ -31,7 +31,7 @@ def import_from_string(address: Any) -> Any:
     if not module or not attribute:
         raise ConfigError(f"expected module:attribute, got {address!r}")
     if "(" in attribute:
-        return _called(address, *attribute.split("(", 1))
+        return call_with(import_from_string(address.partition("(")[0]), attribute, of=address)
     sys.path.insert(0, "")
     try:
         found: Any = importlib.import_module(module)
@@ -47,11 +47,6 @@ def import_from_string(address: Any) -> Any:
             raise ConfigError(f"cannot load {address!r}: {module!r} has no {attribute!r}. {nearest(part, dir(found))}")
         found = getattr(found, part)
     return found
-
-
-def _called(address: str, attribute: str, options: str) -> Any:
-    """What is at the address without its options, called with them."""
-    return call_with(import_from_string(address.partition("(")[0]), f"{attribute}({options}", of=address)
 
 
 def call_with(function: Callable[..., Any], text: str, *, of: str) -> Any:
@@ -76,7 +71,16 @@ def call_with(function: Callable[..., Any], text: str, *, of: str) -> Any:
         raise ConfigError(
             f"cannot read the options of {of!r}: {error}; expected plain values, {name}(option=1, name='a')"
         ) from error
+    return made(function, given, named, of=repr(of))
+
+
+def made(function: Callable[..., Any], given: Sequence[Any], named: Mapping[str, Any], *, of: str) -> Any:
+    """What a function or class gives for these options.
+
+    Raises:
+        ConfigError: it refuses them, in whatever way; `of` says what was asked for.
+    """
     try:
         return function(*given, **named)
     except Exception as error:
-        raise ConfigError(f"{of!r} refuses its options: {type(error).__name__}: {error}") from error
+        raise ConfigError(f"{of} refuses its options: {type(error).__name__}: {error}") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ontogeny._import_string import call_with, import_from_string
+from ontogeny._import_string import call_with, import_from_string, made
 from ontogeny.errors import ConfigError, nearest
 from ontogeny.metrics.cca import CCA
 from ontogeny.metrics.cka import CKA
@@ -17,7 +17,7 @@ from ontogeny.metrics.ridge.ridge import Ridge
 from ontogeny.metrics.ridge.unique_variance import UniqueVariance
 from ontogeny.metrics.rsa import RSA
 
-__all__ = ["METRICS", "as_metric"]
+__all__ = ["METRICS", "as_metric", "frozen"]
 
 METRICS: Mapping[str, Callable[..., Metric]] = {
     "ridge": Ridge,
@@ -48,22 +48,23 @@ def as_metric(given: Any) -> Metric:
         ['rsa-correlation-spearman', 'ridge-loo', 'mutual-knn-5-cosine']
     """
     if isinstance(given, Mapping):
-        name, options = given.get("metric"), {key: _frozen(value) for key, value in given.items() if key != "metric"}
+        name, options = given.get("metric"), {key: frozen(value) for key, value in given.items() if key != "metric"}
         if not isinstance(name, str):
             raise ConfigError(f"a metric as a mapping has its name under 'metric', got {dict(given)}")
-        return as_metric(_made(_found(name), options, name))
+        return as_metric(made(_found(name), (), options, of=f"metric {name!r}"))
     if isinstance(given, str):
         name = given.partition("(")[0]
         if ":" in name:
             found = import_from_string(given)
             return as_metric(found() if isinstance(found, type) else found)
-        made: Metric = call_with(_found(name), given if "(" in given else f"{given}()", of=given)
-        return made
+        metric: Metric = call_with(_found(name), given if "(" in given else f"{given}()", of=given)
+        return metric
     if callable(getattr(given, "prepare", None)) and hasattr(given, "name"):
         return given  # type: ignore[no-any-return]
     if callable(getattr(given, "fit", None)) and callable(getattr(given, "predict", None)):
         return Encoding(given)
-    raise ConfigError(f"expected a metric, its name or a regressor, got {type(given).__name__}; names: {_names()}")
+    names = ", ".join(METRICS)
+    raise ConfigError(f"expected a metric, its name or a regressor, got {type(given).__name__}; names: {names}")
 
 
 def _found(name: str) -> Callable[..., Any]:
@@ -75,16 +76,6 @@ def _found(name: str) -> Callable[..., Any]:
     return METRICS[name]
 
 
-def _made(found: Callable[..., Any], options: Mapping[str, Any], name: str) -> Any:
-    try:
-        return found(**options)
-    except Exception as error:
-        raise ConfigError(f"metric {name!r} refuses its options: {type(error).__name__}: {error}") from error
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(part) for part in value) if isinstance(value, list) else value
-
-
-def _names() -> str:
-    return ", ".join(METRICS)
+def frozen(value: Any) -> Any:
+    """Lists of JSON and YAML as the tuples that metrics have."""
+    return tuple(frozen(part) for part in value) if isinstance(value, list) else value

@@ -6,9 +6,9 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape as html_escape
+from functools import partial
 
-from ontogeny._messages import printable
+from ontogeny._display import as_html
 from ontogeny.errors import require
 from ontogeny.lag.lead_text import GLOSSARY as LEAD_WORDS
 from ontogeny.report._record_text import GLOSSARY, cost, final_table, first_line, refusal_table, sentences
@@ -17,6 +17,8 @@ from ontogeny.report.findings.findings_section import Answers, finding_table
 from ontogeny.report.run_data import RunFacts
 
 __all__ = ["Section", "page"]
+
+escape = partial(as_html, quote=True)
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1c2833; margin: 0 auto; max-width: 1240px; padding: 1.5rem; }
@@ -230,8 +232,3 @@ def _provenance(facts: RunFacts) -> list[str]:
     versions = ", ".join(f"{name} {version}" for name, version in header.get("versions", {}).items())
     out.append(f"<p>Record <code>{escape(str(facts.record.folder))}</code>; {escape(versions)}.</p>")
     return out
-
-
-def escape(text: str) -> str:
-    """As HTML, without control characters."""
-    return html_escape(printable(text))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import json
+from contextlib import suppress
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from ontogeny.datasets.folder.benchmark_json import fact
 from ontogeny.errors import DataError, MetricError, nearest
 from ontogeny.metrics import Metric
-from ontogeny.metrics.registry import METRICS
+from ontogeny.metrics.registry import METRICS, frozen
 
 __all__ = ["metric_from_json", "metric_to_json"]
 
@@ -19,12 +20,14 @@ def metric_to_json(metric: Metric) -> dict[str, Any]:
     """{"metric": "ridge", options}.
 
     Raises:
-        DataError: a metric that is not of this package.
+        DataError: a metric that is not of this package, or has an option that JSON cannot hold.
     """
     for name in METRICS:
         if type(metric) is METRICS[name]:
             options = {field.name: getattr(metric, field.name) for field in dataclasses.fields(_class(name))}
-            return {"metric": name, **options}
+            with suppress(TypeError):  # JSON has no word for an option
+                json.dumps(options)
+                return {"metric": name, **options}
     raise DataError(
         f"metric {metric.name!r} ({type(metric).__name__}) cannot be written into a folder, which names only "
         f"{', '.join(METRICS)}; write the folder with one of these and read it with metrics=(...)"
@@ -40,7 +43,7 @@ def metric_from_json(entry: Any, owner: str) -> Metric:
     name = fact(entry, "metric", str, owner)
     if name not in METRICS:
         raise DataError(f"{owner}: no metric is called {name!r}. {nearest(name, METRICS)}")
-    options = {key: _frozen(value) for key, value in entry.items() if key != "metric"}
+    options = {key: frozen(value) for key, value in entry.items() if key != "metric"}
     if name == "ridge" and options.get("alpha") in ("voxel", "roi"):  # as folders of an older ontogeny have it
         options["local_alpha"] = options.pop("alpha") == "voxel"
     allowed = [field.name for field in dataclasses.fields(_class(name))]
@@ -59,12 +62,6 @@ def metric_from_json(entry: Any, owner: str) -> Metric:
 
 def _class(name: str) -> Any:
     return METRICS[name]
-
-
-def _frozen(value: Any) -> Any:
-    return (
-        tuple(_frozen(part) for part in value) if isinstance(value, Sequence) and not isinstance(value, str) else value
-    )
 
 
 def _fits(value: Any, hint: Any) -> bool:

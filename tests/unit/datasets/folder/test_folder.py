@@ -22,7 +22,8 @@ from ontogeny.datasets.folder import Extras, FolderSpace, read_benchmark, read_e
 from ontogeny.datasets.folder.metrics_json import metric_from_json, metric_to_json
 from ontogeny.errors import ChecksumError, DataError, DatasetNotFoundError
 from ontogeny.extraction.features import Site
-from ontogeny.metrics import CKA, Ridge
+from ontogeny.metrics import CKA, Ridge, UniqueVariance
+from ontogeny.metrics.nuisance import Nuisance
 from ontogeny.metrics.registry import METRICS
 
 AFFINE = np.array([[-2.0, 0, 0, 90], [0, 2, 0, -126], [0, 0, 2, -72], [0, 0, 0, 1]])
@@ -224,9 +225,20 @@ def test_spaces_that_are_none_are_refused(text_benchmark, tmp_path):
         write_benchmark(text_benchmark, tmp_path / "b", extras={"s1": Extras(repeats=np.ones((3, 40, 5)))})
 
 
-@pytest.mark.parametrize("metric", [kind() for kind in METRICS.values()] + [CKA(kind="rbf", width=6.0, damping=1e-6)])
+@pytest.mark.parametrize(
+    "metric",
+    [kind() for kind in METRICS.values()]
+    + [CKA(kind="rbf", width=6.0, damping=1e-6), Ridge(alphas=tuple(np.logspace(0, 2, 3)))],
+)
 def test_every_metric_is_named_with_its_options(metric):
     assert metric_from_json(json.loads(json.dumps(metric_to_json(metric))), "here") == metric
+
+
+def test_a_metric_with_nuisance_of_its_own_stays_outside(text_benchmark, tmp_path):
+    own = Nuisance(name="mine", stimulus_ids=text_benchmark.stimuli.ids, values=np.arange(80.0).reshape(40, 2))
+    with pytest.raises(DataError, match="metric 'unique-r2-mine' \\(UniqueVariance\\) cannot be written into a folder"):
+        write_benchmark(replace(text_benchmark, metrics=(UniqueVariance(nuisance=own),)), tmp_path / "b")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_own_metrics_stay_outside_and_are_given_when_reading(text_benchmark, tmp_path):
