@@ -225,11 +225,10 @@ def test_spaces_that_are_none_are_refused(text_benchmark, tmp_path):
         write_benchmark(text_benchmark, tmp_path / "b", extras={"s1": Extras(repeats=np.ones((3, 40, 5)))})
 
 
-@pytest.mark.parametrize(
-    "metric",
-    [kind() for kind in METRICS.values()]
-    + [CKA(kind="rbf", width=6.0, damping=1e-6), Ridge(alphas=tuple(np.logspace(0, 2, 3)))],
-)
+WITH_OPTIONS = [CKA(kind="rbf", width=6.0, damping=1e-6), Ridge(alphas=tuple(np.logspace(0, 2, 3)))]
+
+
+@pytest.mark.parametrize("metric", [kind() for kind in METRICS.values()] + WITH_OPTIONS)
 def test_every_metric_is_named_with_its_options(metric):
     assert metric_from_json(json.loads(json.dumps(metric_to_json(metric))), "here") == metric
 
