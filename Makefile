@@ -11,6 +11,8 @@ endif
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 export HF_HUB_OFFLINE ?= 1
+# Compiled modules are kept: a process that compiles torch and transformers anew takes three times as long to start.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test long lint bench lowest constraints-lowest clean
 

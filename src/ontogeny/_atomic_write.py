@@ -5,6 +5,7 @@ And the order of files: numbers in their names count as numbers.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import unicodedata
@@ -15,7 +16,7 @@ from typing import BinaryIO
 
 from ontogeny.errors import RecordError
 
-__all__ = ["atomic_write", "by_number", "natural_key", "new_folder", "unwritable"]
+__all__ = ["atomic_write", "by_number", "natural_key", "new_folder", "unwritable", "what_helps"]
 
 
 def natural_key(text: str) -> tuple[tuple[str | int, ...], str, str]:
@@ -70,8 +71,19 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
 
 def unwritable(path: Path, error: OSError) -> RecordError:
-    """The error of a file that cannot be written."""
-    return RecordError(f"cannot write {path}: {error}; free some disk space or choose another folder")
+    """The error of a file that cannot be written, with what would help."""
+    return RecordError(f"cannot write {path}: {error}; {what_helps(path, error)}")
+
+
+def what_helps(path: Path, error: OSError) -> str:
+    """What to do about a file that cannot be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "free some disk space or choose another folder"
+    if error.errno == errno.ENOENT and not path.parent.exists():
+        return f"the folder {path.parent} is gone: it was moved or deleted meanwhile. Put it back or choose another one"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "ask for the right to write there or choose another folder"
+    return "choose another folder"
 
 
 def _keep_names(folder: Path) -> None:

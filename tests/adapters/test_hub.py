@@ -23,7 +23,7 @@ from tests.helpers.orders import orders
 from transformers import GPTNeoXForCausalLM
 
 from ontogeny.errors import CheckpointError, ConfigError, DownloadError, WeightsError
-from ontogeny.replay import check_vocabulary, hub, repositories
+from ontogeny.replay import check_vocabulary, hub, plan, repositories
 from ontogeny.replay._prefetch import prefetched
 from ontogeny.replay.sources import hub_client
 
@@ -411,6 +411,9 @@ def test_offline_what_was_downloaded_is_there_and_the_rest_is_named(server, revi
         known.load(0)
     with pytest.raises(DownloadError, match="tiny/neox is not on this machine, and HF_HUB_OFFLINE keeps"):
         hub(REPO, cache_dir=tmp_path / "nowhere")
+    planned = plan(hub(REPO, steps=STEPS, cache_dir=tmp_path / "nowhere"), None, ["a"])
+    assert (planned.steps, planned.bytes) == (STEPS, None)
+    assert "HF_HUB_OFFLINE keeps off the network" in planned.unsized
     assert len(server.asked) == asked
 
 

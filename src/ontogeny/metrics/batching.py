@@ -10,16 +10,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
+from ontogeny._messages import has_to_pass
 from ontogeny.brain import Target
 from ontogeny.errors import FeatureError, MetricError
 from ontogeny.metrics.folds import Folds
 from ontogeny.metrics.layer_geometry import LayerGeometry
 from ontogeny.metrics.metric import Metric, Prepared, Value
 
-__all__ = ["MetricBatch", "Outcome", "PreparedMetrics", "SingleMetric", "prepare_all"]
+__all__ = ["METRIC_FAILED", "MetricBatch", "Outcome", "PreparedMetrics", "SingleMetric", "prepare_all"]
 
+METRIC_FAILED = "the metric failed"
+"""How the reason begins where a metric's own code raised an error that no metric should."""
 Outcome: TypeAlias = list[Value] | FeatureError | MetricError
-"""SingleMetric metric's values of one layer, one a target; or why it has none."""
+"""One metric's values of one layer, one per target; or why it has none."""
 
 
 @runtime_checkable
@@ -27,7 +30,7 @@ class MetricBatch(Protocol):
     """Several metrics with the brain side done."""
 
     def score_all(self, views: Sequence[LayerGeometry]) -> list[list[Outcome]]:
-        """SingleMetric outcome a layer and metric, in their order.
+        """One outcome per layer and metric, in their order.
 
         Raises:
             MetricError: none of these metrics can use a layer, or there is no memory for it.
@@ -42,7 +45,7 @@ class SingleMetric:
     family: MetricBatch
 
     def score(self, view: LayerGeometry) -> list[Value]:
-        """SingleMetric value a target.
+        """One value per target.
 
         Raises:
             MetricError: these features have nothing that the metric could compare.
@@ -80,7 +83,7 @@ class PreparedMetrics:
     families: tuple[tuple[tuple[int, ...], MetricBatch], ...]
 
     def score(self, views: Sequence[LayerGeometry]) -> list[list[Outcome]]:
-        """SingleMetric outcome a layer and metric, in the order of the layers and of the benchmark's metrics."""
+        """One outcome per layer and metric, in the order of the layers and of the benchmark's metrics."""
         n_metrics = sum(len(places) for places, _ in self.families)
         out: list[list[Any]] = [[None] * n_metrics for _ in views]
         for places, family in self.families if views else ():
@@ -98,6 +101,12 @@ def _scored(family: MetricBatch, views: Sequence[LayerGeometry], n_metrics: int)
         if len(views) == 1:
             return [[error] * n_metrics]
         return [row for view in views for row in _scored(family, [view], n_metrics)]
+    except BaseException as error:  # other metrics' values are not lost with it
+        if has_to_pass(error):
+            raise
+        failed = MetricError(f"{METRIC_FAILED}: {type(error).__name__}: {error}")
+        failed.__cause__ = error
+        return [[failed] * n_metrics for _ in views]
 
 
 def prepare_all(metrics: Sequence[Metric], targets: Sequence[Target], folds: Folds) -> PreparedMetrics:

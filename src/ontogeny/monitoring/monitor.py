@@ -31,7 +31,7 @@ from ontogeny.monitoring.preflight import preflight
 from ontogeny.monitoring.probe_runner import ProbeRunner
 from ontogeny.monitoring.record_session import Session
 from ontogeny.monitoring.recorder import Recorder
-from ontogeny.monitoring.schedule import parse_schedule
+from ontogeny.monitoring.schedule import parse_schedule, update_count
 from ontogeny.record import Record, Row
 
 __all__ = ["Monitor", "watch"]
@@ -159,7 +159,7 @@ class Monitor:
             step: optimizer updates done.
             optimizers: of the model.
         """
-        note = partial(self.session.saved, model, step, self.ranks, optimizers)
+        note = partial(self.session.saved, model, update_count(step), self.ranks, optimizers)
         going_on(note, lambda error: warn(f"the weights saved at step {step} could not be noted: {error}"))
 
     @property
@@ -203,7 +203,9 @@ class Monitor:
             RecordError: at the first step of a training alone, the record has it of other weights (another run wrote
                 into this folder), or has earlier steps and not this one.
             ProbeError: at the first probe alone, the rehearsal found that no row could come of this model.
+            ConfigError: `step` is not a whole number from 0 on.
         """
+        step = update_count(step)
         if self._entered:  # else nothing of a training is kept alive
             self._called = (weakref.ref(model), step, optimizers)
 

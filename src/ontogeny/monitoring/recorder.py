@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from ontogeny._messages import has_to_pass, say, warn
-from ontogeny.errors import RecordError
+from ontogeny.errors import ProbeError, RecordError
 from ontogeny.monitoring._overhead import OverheadBudget
 from ontogeny.monitoring._progress import progress_line
 from ontogeny.monitoring._settings import Settings
@@ -66,7 +66,7 @@ class Recorder:
         self.settings = settings
         self.sinks = [] if sinks is None else sinks
         self._finished = False
-        self._task_refused = False
+        self._failing: Mapping[str, str] = {}
         self._start = 0
         self._before = self.record.written
         self._ahead: set[int] = set()
@@ -187,18 +187,24 @@ class Recorder:
 
         Returns:
             The rows that were written.
+
+        Raises:
+            ProbeError: with `on_error="raise"`, once all is written: the task or a metric failed.
         """
         rows = self.complete(scored)
         self.cost.seconds.append(rows[-1].value or 0.0)
-        if scored.task_failed and not self._task_refused:
-            say(f"the task is refused at step {scored.step}: {scored.task_failed}")
-        self._task_refused = bool(scored.task_failed)
+        for name in (name for name in scored.failed if name not in self._failing):
+            say(f"{name} is refused at step {scored.step}: {scored.failed[name]}")
+        self._failing = scored.failed
         blank = Event(run=self.record.run, step=scored.step, kind="cost", metric="share of wall time", unit="share")
         share = [replace(blank, value=self.cost.share)] if self.cost.running else []
         written = self.record.append([*share, *rows])
         if self.settings.say_every and len(self.cost.seconds) % self.settings.say_every == 0:
             say(progress_line(written), log=True)
         write(self.sinks, scored.step, metric_keys(written, self.settings.weights))
+        if scored.failed and self.settings.on_error == "raise":
+            why = "; ".join(f"{name}: {reason}" for name, reason in scored.failed.items())
+            raise ProbeError(f"the probe at step {scored.step} is recorded, but for what failed: {why}")
         return written
 
     def complete(self, scored: ScoredSnapshot) -> list[Row]:

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import floor, log10
-from typing import Protocol, runtime_checkable
+from operator import index
+from typing import Any, Protocol, runtime_checkable
 
 from ontogeny.errors import ConfigError
 
-__all__ = ["Schedule", "at", "every", "log_spaced", "parse_schedule"]
+__all__ = ["Schedule", "at", "every", "log_spaced", "parse_schedule", "update_count"]
 
 
 @runtime_checkable
@@ -106,3 +107,23 @@ def parse_schedule(text: str | Schedule) -> Schedule:
     except ValueError as error:
         raise ConfigError(f"schedule {text!r} cannot be read: {error}") from error
     raise ConfigError(f"a schedule is 'log', 'log:8', 'every:100' or 'at:0,10,100', got {text!r}")
+
+
+def update_count(step: Any) -> int:
+    """A step as a Python int, of numpy's or torch's too.
+
+    Raises:
+        ConfigError: it is no whole number, or negative.
+
+    Example:
+        >>> import numpy as np
+        >>> update_count(np.int64(3))
+        3
+    """
+    try:
+        count = index(step)
+    except TypeError:
+        count = -1
+    if count < 0 or isinstance(step, bool):
+        raise ConfigError(f"step is the number of optimizer updates done: a whole number from 0 on, got {step!r}")
+    return count

@@ -7,7 +7,7 @@ The one way from weights to rows, of a callback, a plain loop and a replay alike
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
@@ -26,10 +26,11 @@ from ontogeny.extraction.layers import plain_model
 from ontogeny.extraction.preserved import LeftBehindError, preserved
 from ontogeny.extraction.process_group import ProcessGroup, is_sharded
 from ontogeny.extraction.weights import deployed_weights, weights_hash
+from ontogeny.metrics.batching import METRIC_FAILED
 from ontogeny.monitoring.benchmark_probe import BenchmarkProbe
 from ontogeny.monitoring.heldout.loss import Measured, Task
 from ontogeny.record import Row, Score
-from ontogeny.record.event import refusal_of
+from ontogeny.record.event import Event, refusal_of
 
 __all__ = ["FeatureCache", "ScoredSnapshot", "Snapshot", "constants", "rehearse", "score", "take_snapshot"]
 
@@ -76,7 +77,7 @@ class ScoredSnapshot:
         weights: hash of the weights that were read.
         notes: how the model was read.
         rows: scores and refusals.
-        task_failed: why there are no rows of the task, where it failed.
+        failed: why there are no values of the task, of a metric, by name, where the user's own code failed.
         seconds: for reading and scoring; of what was scored beside a training, for which it held that up.
     """
 
@@ -84,7 +85,7 @@ class ScoredSnapshot:
     weights: str
     notes: tuple[str, ...] = ()
     rows: tuple[Row, ...] = field(default=(), repr=False)
-    task_failed: str = ""
+    failed: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
     __repr__ = one_line
@@ -256,9 +257,16 @@ def score(snapshot: Snapshot, watched: Sequence[BenchmarkProbe], run: str) -> Sc
         weights=snapshot.weights,
         notes=snapshot.notes(),
         rows=tuple(rows),
-        task_failed=snapshot.task_failed,
+        failed=_failed(rows),
         seconds=snapshot.seconds + time.perf_counter() - start,
     )
+
+
+def _failed(rows: Sequence[Row]) -> dict[str, str]:
+    """Why there are no values of the task, and of each metric, that failed."""
+    refused = [row for row in rows if isinstance(row, Event) and row.kind == "refusal"]
+    ours = [row for row in refused if row.layer == TASK or row.note.startswith(METRIC_FAILED)]
+    return {"the task" if row.layer == TASK else f"metric {row.metric!r}": row.note for row in ours}
 
 
 def constants(

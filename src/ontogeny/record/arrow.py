@@ -92,6 +92,8 @@ def validate_table(table: Any) -> Any:
         made[name] = _cast(name, table) if name in table.column_names else _constant(name, table.num_rows)
     if odd := set(to_list(made["kind"].unique())) - set(KINDS):
         raise RecordError(f"kind of a score is one of {', '.join(KINDS)}; the table has {sorted(odd)}")
+    if below := [step for step in to_list(made["step"].unique()) if step < 0]:
+        raise RecordError(f"step is the number of optimizer updates done, 0 or more; the table has {min(below)}")
     return _finite_table(arrow().table(made))
 
 

@@ -18,12 +18,14 @@ _MOST = 2**63
 
 
 def check(row: Row) -> Row:
-    """The row itself, if each of its fields is of its type and fits on disk.
+    """The row itself, if each of its fields is of its type and fits on disk, and its step is 0 or more.
 
     Raises:
         RecordError: one is not.
     """
     _check({name: getattr(row, name) for name in _columns(type(row))}, type(row))
+    if row.step < 0 and row.kind != "branch":  # a branch may leave all rows behind, those of step 0 too
+        raise RecordError(f"step is the number of optimizer updates done, 0 or more, got {row.step}")
     return row
 
 

@@ -15,6 +15,7 @@ from torch import nn
 
 from ontogeny import Record, watch
 from ontogeny.callbacks.lightning import AlignmentCallback
+from ontogeny.errors import ProbeError
 from ontogeny.metrics import Value
 from ontogeny.monitoring._async_scoring import Background
 
@@ -139,20 +140,19 @@ def test_a_metric_that_draws_random_numbers_stays_in_the_foreground(image_benchm
 
 
 @pytest.mark.parametrize("on_error", ["warn", "raise"])
-def test_what_fails_in_the_background_is_recorded_or_raised(image_benchmark, tmp_path, on_error):
+def test_what_fails_in_the_background_is_recorded_or_raised(image_benchmark, tmp_path, on_error, capfd):
     slow = benchmark_with(image_benchmark, Slow(breaks_after=3))
     monitor = monitor_for(slow, tmp_path / "r", background=True, on_error=on_error)
     if on_error == "raise":
-        with pytest.raises(ArithmeticError, match="the metric broke"):
+        with pytest.raises(
+            ProbeError, match="the probe at step 2 is recorded, but for.*ArithmeticError: the metric broke"
+        ):
             train(monitor)
         return
-    with pytest.warns(UserWarning) as caught:
-        train(monitor)
-    said = [
-        f"the probe at step {step} failed and training goes on: ArithmeticError: the metric broke" for step in (2, 4, 6)
-    ]
-    assert [str(w.message) for w in caught] == said
-    assert [s.step for s in monitor.record.events(kind="refusal")] == [2, 4, 6]
+    train(monitor)
+    assert "metric 'slow' is refused at step 2: the metric failed: ArithmeticError" in capfd.readouterr().err
+    assert {s.step for s in monitor.record.events(kind="refusal", metric="slow")} == {2, 4, 6}
+    assert [s.step for s in monitor.record.events(kind="probe")] == [0, 2, 4, 6]
 
 
 class Crashes(pl.Callback):

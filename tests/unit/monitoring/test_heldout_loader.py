@@ -282,3 +282,35 @@ def test_addresses_of_batches_loaders_and_functions_that_make_them():
 
 def test_batches_are_left_out_of_the_repr():
     assert repr(HeldOutLoss(LIST)) == "HeldOutLoss(loss=None, max_batches=16)"
+
+
+RANDOM = np.random.default_rng(11)
+COUNT = {"calls": 0}
+
+
+def get_batch(split):
+    """nanoGPT's way: batches drawn from global random states, here from the script's own too."""
+    COUNT["calls"] += 1
+    at = torch.randint(40, (4,)) + int(RANDOM.integers(3))
+    return at[:, None].repeat(1, 4).float(), at % 3
+
+
+@pytest.mark.parametrize("form", ["list", "generator", "loader", "address"])
+def test_batches_that_a_function_draws_leave_no_trace_and_are_the_same_each_time(form):
+    made = {
+        "list": lambda: [get_batch("val") for _ in range(3)],
+        "generator": lambda: (get_batch("val") for _ in range(3)),
+        "loader": lambda: loader("own generator"),
+        "address": f"{__name__}:drawn",
+    }[form]
+    before, count, drawn = states(), COUNT["calls"], repr(RANDOM.bit_generator.state)
+    first = HeldOutLoss(made, max_batches=3).batches
+    assert (states(), COUNT["calls"], repr(RANDOM.bit_generator.state)) == (before, count, drawn)
+    torch.rand(1)
+    RANDOM.random()
+    assert len(first) == 3
+    assert same(list(first), list(HeldOutLoss(made, max_batches=3).batches))
+
+
+def drawn():
+    return [get_batch("val") for _ in range(3)]

@@ -1,11 +1,15 @@
 """Schedules."""
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.helpers.models import TinyCNN, transform
 
+from ontogeny import watch
 from ontogeny.errors import ConfigError
-from ontogeny.monitoring.schedule import at, every, log_spaced, parse_schedule
+from ontogeny.monitoring.schedule import at, every, log_spaced, parse_schedule, update_count
 
 
 def due(schedule, last=1000):
@@ -45,3 +49,28 @@ def test_words_give_the_same_as_functions():
 def test_words_that_mean_nothing(text, message):
     with pytest.raises(ConfigError, match=message):
         parse_schedule(text)
+
+
+@pytest.mark.parametrize("step", [3, np.int64(3), np.array(3), torch.tensor(3)], ids=lambda step: type(step).__name__)
+def test_a_step_of_numpy_or_torch_is_a_step(step):
+    assert type(update_count(step)) is int
+    assert update_count(step) == 3
+
+
+@pytest.mark.parametrize("step", [-5, 1.0, "1", None, True, torch.tensor(1.0), np.array([1, 2])], ids=repr)
+def test_what_counts_no_updates_is_no_step(step):
+    with pytest.raises(
+        ConfigError, match="step is the number of optimizer updates done: a whole number from 0 on, got"
+    ):
+        update_count(step)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_monitor_takes_no_step_that_counts_no_updates(image_benchmark, tmp_path):
+    monitor = watch(image_benchmark, record=tmp_path / "r", transform=transform)
+    with pytest.raises(ConfigError, match="got -5"):
+        monitor(TinyCNN(), -5)
+    with pytest.raises(ConfigError, match=r"got 0\.5"):
+        monitor(TinyCNN(), 0.5)
+    monitor(TinyCNN(), np.int64(0))
+    assert [event.step for event in monitor.record.events(kind="probe")] == [0]

@@ -9,12 +9,14 @@ import warnings
 from dataclasses import dataclass, replace
 
 import pytest
+import torch
 from tests.helpers import benchmarks
 from tests.helpers.models import TinyCNN, transform
 
 from ontogeny import Record, watch
 from ontogeny import _messages as messages
 from ontogeny._messages import printable
+from ontogeny.errors import ProbeError
 from ontogeny.monitoring.heldout.loss import Measured
 
 pytestmark = [pytest.mark.usefixtures("unchecked"), pytest.mark.filterwarnings("ignore:.*fork")]
@@ -63,6 +65,7 @@ def monitor_of(benchmark, folder, **options):
 
 
 def train(monitor):
+    torch.manual_seed(0)
     model = TinyCNN()
     monitor(model, 0)
     model.head.weight.data.add_(1)
@@ -96,12 +99,33 @@ def test_a_task_that_raises_anything_loses_its_own_row_alone(image_benchmark, tm
 
 @pytest.mark.parametrize("background", [False, True])
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)
-def test_a_metric_that_raises_anything_is_recorded_and_training_goes_on(image_benchmark, tmp_path, background, error):
-    broken = replace(image_benchmark, metrics=(*image_benchmark.metrics, Metric(error)))
-    with pytest.warns(UserWarning, match=f"the probe at step [01] failed and training goes on: {error.__name__}"):
-        train(monitor_of(broken, tmp_path / "r", background=background))
-    refused = Record(tmp_path / "r").events(kind="refusal")
-    assert [(s.step, s.layer) for s in refused] == [(0, "(whole probe)"), (1, "(whole probe)")]
+def test_a_metric_that_raises_anything_loses_its_own_rows_alone(image_benchmark, tmp_path, background, error, capfd):
+    broken = replace(image_benchmark, metrics=(Metric(error), *image_benchmark.metrics))
+    train(monitor_of(broken, tmp_path / "r", background=background))
+    train(monitor_of(image_benchmark, tmp_path / "without"))
+    record, without = Record(tmp_path / "r"), Record(tmp_path / "without")
+    assert probes(tmp_path / "r") == [0, 1]
+    refused = record.events(kind="refusal")
+    assert {s.step for s in refused} == {0, 1}
+    assert {(s.metric, s.note.split(": ")[1]) for s in refused} == {("raises", error.__name__)}
+    values = [[(s.step, s.layer, s.metric, s.value) for s in r.select(kind="alignment")] for r in (record, without)]
+    assert values[0] == values[1] != []
+    assert capfd.readouterr().err.count("metric 'raises' is refused at step 0: the metric failed:") == 1
+
+
+@pytest.mark.parametrize("what", ["metric", "task"])
+def test_on_error_raise_ends_the_training_once_the_rest_is_recorded(image_benchmark, tmp_path, what):
+    def task(model):
+        raise OSError(9)
+
+    broken = {"metric": replace(image_benchmark, metrics=(Metric(OSError), *image_benchmark.metrics))}
+    monitor = monitor_of(
+        broken.get(what, image_benchmark), tmp_path / "r", task=task if what == "task" else False, on_error="raise"
+    )
+    with pytest.raises(ProbeError, match="the probe at step 0 is recorded, but for what failed: .*OSError: 9"):
+        monitor(TinyCNN(), 0)
+    assert probes(tmp_path / "r") == [0]
+    assert monitor.record.select(kind="alignment") != []
 
 
 @pytest.mark.parametrize("where", ["sink", "task"])

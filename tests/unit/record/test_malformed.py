@@ -7,6 +7,7 @@ import math
 import random
 import warnings
 
+import pyarrow as pa
 import pytest
 
 from ontogeny import Record
@@ -239,3 +240,23 @@ def test_what_cannot_be_read_again_is_not_written(tmp_path, field):
         with pytest.raises(RecordError, match=f"{name} of a score is"):
             record.append([Score(**known)])
     assert len(record) == 0
+
+
+def test_a_step_before_the_first_is_not_written(tmp_path):
+    record = Record(tmp_path / "r", create=True)
+    with pytest.raises(RecordError, match="step is the number of optimizer updates done, 0 or more, got -5"):
+        record.append([Score(run="r", step=-5, kind="task", metric="loss", value=1.0)])
+    table = pa.table({"run": ["r", "r"], "step": [0, -5], "kind": ["task", "task"]})
+    with pytest.raises(RecordError, match="0 or more; the table has -5"):
+        record.append_table(table)
+    assert len(record) == 0
+
+
+def test_a_folder_that_is_gone_is_named_as_what_is_wrong(tmp_path):
+    record = Record(tmp_path / "r", create=True)
+    row = Score(run="r", step=0, kind="task", metric="loss", value=1.0)
+    (tmp_path / "r").rename(tmp_path / "moved")
+    with pytest.raises(RecordError, match=f"the folder {tmp_path / 'r'} is gone: it was moved or deleted meanwhile"):
+        record.append([row])
+    (tmp_path / "moved").rename(tmp_path / "r")
+    assert record.append([row]) == [row]

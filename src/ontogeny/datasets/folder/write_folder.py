@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ontogeny._atomic_write import what_helps
 from ontogeny.benchmarks import Benchmark
 from ontogeny.brain import Assembly, Geometry
 from ontogeny.datasets.folder._pieces import write_pieces
@@ -87,7 +88,7 @@ def write_benchmark(
             shutil.rmtree(target)
         scratch.replace(target)
     except OSError as error:
-        raise DataError(f"cannot write {target}: {error}; free some disk space or choose another folder") from error
+        raise DataError(f"cannot write {target}: {error}; {what_helps(target, error)}") from error
     finally:
         if scratch is not None:
             shutil.rmtree(scratch, ignore_errors=True)

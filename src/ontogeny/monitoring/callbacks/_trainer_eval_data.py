@@ -66,7 +66,7 @@ def _task_of(find: Callable[[], HeldOut]) -> tuple[_Offered | _Unread | None, st
     except BaseException as error:  # noqa: BLE001 - the user's own data; the alignment is not lost with it
         reason = f"the trainer's held-out data cannot be read ({type(error).__name__}: {error})"
         return _Unread(reason), f"{reason}; pass task=HeldOutLoss(batches), or task=False"
-    many = "its only batch" if len(tuple(task.batches)) == 1 else f"its first {len(tuple(task.batches))} batches"
+    many = "its only batch" if len(task) == 1 else f"its first {len(task)} batches"
     by = f", by HeldOutLoss and not by {held.own}" if held.own else ""
     return _Offered(task), f"task: loss on {held.about}, {many}, read once{by}; task= takes another, task=False none"
 

@@ -47,12 +47,20 @@ def kept_batches(source: Any, max_batches: int) -> tuple[Any, ...]:
 
 
 def _batches(source: Any, max_batches: int) -> tuple[Any, ...]:
-    if isinstance(source, str):
-        found = import_from_string(source)
-        if inspect.isgeneratorfunction(found):  # what it makes is ours alone, to use up
-            return at_once(_first, found(), max_batches)
-        return _batches(at_once(found) if callable(found) else found, max_batches)
-    return tuple(source) if isinstance(source, list | tuple) else _read(source, max_batches)
+    found = import_from_string(source) if isinstance(source, str) else source
+    if callable(found) and not hasattr(found, "__iter__"):
+        return _made(found, max_batches)
+    return tuple(found) if isinstance(found, list | tuple) else _read(found, max_batches)
+
+
+def _made(make: Callable[[], Any], max_batches: int) -> tuple[Any, ...]:
+    """Of a function; what it draws from or counts is put back."""
+    with preserved(make) as kept:
+        kept.seed()
+        made = at_once(make)
+        if inspect.isgenerator(made):  # it is ours alone, to use up
+            return at_once(_first, made, max_batches)
+    return _batches(made, max_batches)
 
 
 def _first(batches: Iterator[Any], most: int) -> tuple[Any, ...]:

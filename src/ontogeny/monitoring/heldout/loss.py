@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -83,8 +83,9 @@ class HeldOutLoss:
 
     Args:
         batches: the held-out data, fixed, so that the curve moves only when the model does: a list of batches; or a
-            loader that can be read again, which is read once, now, under fixed seeds, and is left as it was; or an
-            address "module:attribute" of either, or of a function that makes it (for YAML).
+            loader that can be read again, which is read once, now, under fixed seeds, and is left as it was; or a
+            function that makes either, called once, now, under fixed seeds, `lambda: [get_batch() for _ in range(9)]`;
+            or an address "module:attribute" of any of these (for YAML).
         loss: (model, batch) -> loss of each case (a tensor), instead of the forms above.
         max_batches: how many batches of a loader are kept, on the CPU; a list is taken whole.
 
@@ -92,13 +93,17 @@ class HeldOutLoss:
         ProbeError: no batches; or a generator, which reading would use up.
     """
 
-    batches: Iterable[Any] | str = field(repr=False)
+    batches: Iterable[Any] | Callable[[], Any] | str = field(repr=False)
     _: KW_ONLY
     loss: LossFunction | None = None
     max_batches: int = 16
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "batches", kept_batches(self.batches, self.max_batches))
+
+    def __len__(self) -> int:
+        """Number of batches."""
+        return len(cast("tuple[Any, ...]", self.batches))
 
     @held
     def __call__(self, model: nn.Module) -> Sequence[Measured]:
@@ -108,7 +113,7 @@ class HeldOutLoss:
             ProbeError: a batch of another form, a model that does not fit it, or no case with a target.
         """
         device = next((t.device for t in (*model.parameters(), *model.buffers())), torch.device("cpu"))
-        batches, tally = tuple(self.batches), Tally()
+        batches, tally = cast("tuple[Any, ...]", self.batches), Tally()
         if self.loss is None:
             batches = tuple(mapped(batch, as_tensor) for batch in batches)
         with torch.no_grad(), same_randomness(), preserved(model), _evaluating(model):

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ontogeny._atomic_write import unwritable
 from ontogeny._messages import printable
 from ontogeny.errors import RecordError
 
@@ -98,7 +99,7 @@ def _locked(path: Path) -> int:
     try:
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
-        raise RecordError(f"cannot write {path}: {error}; free some disk space or choose another folder") from error
+        raise unwritable(path, error) from error
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         _sign(file)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ontogeny.errors import DownloadError, nearest
+from ontogeny.errors import DownloadError, UnreachableError, nearest
 from ontogeny.replay._loading.pretrained import Loading
 from ontogeny.replay.checkpoint_series import FINISHED, CheckpointProblem, CheckpointSeries
 from ontogeny.replay.sources import _hub_cache
@@ -182,7 +182,7 @@ def _commits(repo: str, folder: Path, only: str | None = None) -> dict[str, str]
         return found
     found = before | _hub_cache.cached_commits(repo)
     if not found or (only is not None and only not in found):
-        raise DownloadError(
+        raise UnreachableError(
             f"{repo} is not on this machine, and HF_HUB_OFFLINE keeps off the network; unset it to download"
         )
     return found
