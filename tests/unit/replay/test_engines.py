@@ -45,7 +45,7 @@ def walked(series, benchmark, folder, task=None, **how):
     return replay(series, monitor, **how), monitor.record
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def ray():
     """One cluster on this machine, ended afterwards."""
     ray = pytest.importorskip("ray")
@@ -73,7 +73,7 @@ def test_a_worker_is_killed_and_the_record_is_complete_and_identical(series, tex
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "engine", [pytest.param(Local(workers=1), marks=pytest.mark.long), Ray(workers=1)], ids=lambda e: type(e).__name__
+    "engine", [Local(workers=1), pytest.param(Ray(workers=1), marks=pytest.mark.long)], ids=lambda e: type(e).__name__
 )
 def test_a_checkpoint_that_kills_every_worker_fails_alone(series, text_benchmark, tmp_path, ray, engine):
     task = Killing(str(tmp_path / "calls"), 3 if isinstance(engine, Local) else 4)
