@@ -120,6 +120,7 @@ def test_modality_without_its_tables_is_skipped_with_a_word(script, tmp_path, mo
 
 @pytest.mark.real
 @pytest.mark.skipif(not REGIONS, reason="regions_*.csv are not on this machine (set ONTOGENY_DATA)")
+@pytest.mark.long
 def test_where_chance_is_known_language_is_below_vision_in_the_published_regions(script, tmp_path, monkeypatch, capsys):
     module = script("05_modality")
     monkeypatch.setattr(module, "HERE", tmp_path)
@@ -205,6 +206,7 @@ def test_whether_deeper_layers_converge(script, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.real
+@pytest.mark.long
 def test_whether_alignment_moves_as_the_scale_grows(script, tmp_path, monkeypatch, capsys):
     published("regions_language")
     published("regions_vision")

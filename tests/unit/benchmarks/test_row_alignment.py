@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.helpers.worlds import worlds
 
 from ontogeny import StimulusSet
 from ontogeny.benchmarks.diagnostics.row_alignment import pairings, repeats_agree
@@ -47,7 +48,7 @@ def shuffled(target: Target, seed: int) -> Target:
 
 @pytest.mark.parametrize("subjects", [3, 8])
 def test_a_shuffled_subject_is_caught_and_the_others_are_not(subjects):
-    caught, wrong, cleared, n = 0, 0, 0, 60
+    caught, wrong, cleared, n = 0, 0, 0, len(worlds(60))
     for seed in range(n):
         stimuli, found = world(seed, subjects=subjects, signal=0.6)
         place = seed % subjects
@@ -62,7 +63,7 @@ def test_a_shuffled_subject_is_caught_and_the_others_are_not(subjects):
 
 
 def test_a_noisier_subject_that_is_paired_is_rarely_blamed():
-    wrong, n = 0, 40
+    wrong, n = 0, len(worlds(60))
     for seed in range(n):
         stimuli, found = world(seed, signal=0.8)
         found[0] = world(seed, signal=0.3)[1][0]

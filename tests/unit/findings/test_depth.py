@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from scipy import stats
 from tests.helpers.brains import DEPTHS, NETWORKS, depth_cells, over_depth
+from tests.helpers.worlds import worlds
 
 from ontogeny.errors import DataError
 from ontogeny.findings import Cells, depth
 from ontogeny.findings.statistics._convergence import converging
 from ontogeny.findings.statistics._region_profiles import direction
 
-RUNS = 150
+RUNS = len(worlds(150))
 MOST = stats.binom.ppf(0.999, RUNS, 0.05) / RUNS  # what a test of nominal 5 % may reach in so many worlds
 
 

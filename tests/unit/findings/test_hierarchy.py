@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from tests.helpers.brains import brains
+from tests.helpers.worlds import worlds
 
 from ontogeny.errors import DataError
 from ontogeny.findings import hierarchy
@@ -52,7 +53,7 @@ def test_noise_free_centres_are_those_of_the_formula():
 def test_the_same_layer_for_all_regions_is_no_hierarchy_though_noise_grows_along_it():
     """Regions higher up are weaker and so noisier; a best layer of noise drifts to the middle, a centre must not."""
     claims = []
-    for seed in range(60):
+    for seed in worlds(60):
         cells = driven(np.zeros(6), height=np.linspace(1, 0.35, 6), noise=0.04, seed=seed, floor=0.1)
         claims.append(hierarchy(cells, ORDER, draws=99).answer.startswith("Higher"))
     assert np.mean(claims) < 0.12
@@ -62,14 +63,14 @@ def test_where_depth_is_anywhere_an_order_is_rarely_claimed():
     """200 worlds, each with its own random peaks shared by its subjects: the t interval is fooled, p is not."""
     rng = np.random.default_rng(0)
     p, interval, claimed = [], 0, 0
-    for seed in range(200):
+    for seed in worlds(200):
         found = hierarchy(driven(rng.uniform(0, 1, 6), noise=0.03, seed=seed), ORDER)
         p.append(found.headline.p)
         interval += found.headline.low * found.headline.high > 0
         claimed += found.answer.startswith("Higher")
-    assert np.mean(np.asarray(p) < 0.05) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 200)
-    assert claimed / 200 < 0.1
-    assert interval / 200 > 0.3
+    assert np.mean(np.asarray(p) < 0.05) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / len(p))
+    assert claimed / len(p) < 0.1
+    assert interval / len(p) > 0.3
 
 
 def test_regions_without_alignment_have_no_centre_and_are_named():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 from tests.helpers.brains import brains
+from tests.helpers.worlds import worlds
 
 from ontogeny.datasets import data_folders
 from ontogeny.errors import DataError, DatasetNotFoundError
@@ -118,7 +119,7 @@ def noise(seed, layers=12):
 
 def test_choosing_layers_makes_no_short_intervals():
     """100 null worlds of 12 layers: t intervals of the chosen values themselves cover about 80 %."""
-    found = [modality_difference(noise(seed)) for seed in range(100)]
+    found = [modality_difference(noise(seed)) for seed in worlds(100)]
     assert np.mean([f.headline.low < 0 < f.headline.high for f in found]) > 0.93
     assert np.mean([row["low"] < 0 < row["high"] for f in found for row in f.details["regions"]]) > 0.94
     plain = []

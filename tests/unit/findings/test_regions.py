@@ -7,6 +7,7 @@ import csv
 import numpy as np
 import pytest
 from tests.helpers.brains import brains
+from tests.helpers.worlds import worlds
 
 from ontogeny.errors import DataError
 from ontogeny.findings import HCP_MMP1, Cells, contrast, gradient, grouped, read_groups, regions
@@ -70,26 +71,26 @@ def test_a_layer_is_never_chosen_on_the_subjects_own_noise():
 def test_where_no_region_differs_the_order_is_rarely_claimed():
     """200 null worlds: W's p, and first and last of the ranks told apart, at their nominal 5 %."""
     p, apart, covered = [], 0, 0
-    for seed in range(200):
+    for seed in worlds(200):
         found = regions(brains(np.zeros((6, 1)), noise=1.0, seed=seed, subjects=5), draws=199, seed=seed)
         rows = found.details["profile"]
         p.append(found.headline.p)
         apart += any(row["rank_low"] > 1 or row["rank_high"] < 6 for row in rows)
         covered += sum(row["low"] < 0 < row["high"] for row in rows)
-    assert np.mean(np.asarray(p) < 0.05) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 200)
-    assert apart / 200 < 0.25
-    assert covered / 1200 == pytest.approx(0.95, abs=0.025)
+    assert np.mean(np.asarray(p) < 0.05) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / len(p))
+    assert apart / len(p) < 0.25
+    assert covered / (6 * len(p)) == pytest.approx(0.95, abs=0.025)
 
 
 def test_choosing_layers_makes_no_agreement_and_no_short_intervals():
     """100 null worlds of 4 subjects and 8 layers. Without choosing anew, W's p was below .05 in a third of such worlds,
     and t intervals of the chosen values covered 87 %."""
     p, covered = [], []
-    for seed in range(100):
+    for seed in worlds(100):
         found = regions(brains(np.zeros((5, 8)), noise=1.0, seed=seed, subjects=4), draws=99, seed=seed)
         p.append(found.headline.p)
         covered += [row["low"] < 0 < row["high"] for row in found.details["profile"]]
-    assert np.mean(np.asarray(p) < 0.05) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 100)
+    assert np.mean(np.asarray(p) < 0.05) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / len(p))
     assert np.mean(covered) > 0.94
 
 

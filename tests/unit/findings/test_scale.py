@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from tests.helpers.brains import over_scales, scale_cells
+from tests.helpers.worlds import worlds
 from tests.unit.findings.test_depth import both, columns
 
 from ontogeny.benchmarks.shen2026 import shen2026
@@ -14,7 +15,7 @@ from ontogeny.findings.statistics._region_profiles import direction
 from ontogeny.findings.statistics.metric_scales import scale_of
 from ontogeny.metrics import CKA, CKNNA, CycleKNN, MutualKNN
 
-RUNS = 60
+RUNS = len(worlds(60))
 
 
 def rates(kind):

@@ -63,7 +63,13 @@ print(weights_hash(series.load(step)), series.where(step), series.transform(step
 """
 
 
-@pytest.mark.parametrize("make", [of_files, of_files_by_address, of_lightning, of_trainer, of_manifest])
+@pytest.mark.parametrize(
+    "make",
+    [
+        *(pytest.param(m, marks=pytest.mark.long) for m in (of_files, of_lightning, of_trainer, of_manifest)),
+        of_files_by_address,
+    ],
+)
 def test_a_series_is_the_same_in_another_process(tmp_path, monkeypatch, make):
     monkeypatch.chdir(ROOT)
     series = make(tmp_path)
