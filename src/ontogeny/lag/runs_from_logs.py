@@ -9,11 +9,12 @@ from typing import Any, TypedDict
 
 from typing_extensions import Unpack
 
+from ontogeny._csv_files import row_numbers
 from ontogeny.errors import LagError
 from ontogeny.lag.common_steps import FEWEST, Match
 from ontogeny.lag.runs_from_records import Run, paired
 from ontogeny.record.task_logs import Log, TrainerKind, curve_of, open_log
-from ontogeny.record.task_logs.log import no_column, row_numbers
+from ontogeny.record.task_logs.log import no_column
 
 __all__ = ["Columns", "runs_of_log"]
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ontogeny.errors import ConfigError, nearest
+from ontogeny._csv_files import csv_rows
+from ontogeny.errors import ConfigError, DataError, nearest
 from ontogeny.replay.checkpoint_series import CheckpointProblem
 
 __all__ = ["ABOUT", "RESERVED", "SCORES", "Table", "joined", "read_table"]
@@ -64,13 +64,12 @@ def read_table(path: Path, *, key: str, columns: Mapping[str, str] | None, where
         ConfigError: it cannot be read, has no rows, or lacks a column.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream, restval="")
-            names, rows = list(reader.fieldnames or ()), list(reader)
-    except (OSError, ValueError, csv.Error) as error:
-        raise ConfigError(f"{where}: {path} cannot be read as CSV: {error}") from error
+        rows = [{name: cell or "" for name, cell in row.items()} for row in csv_rows(path)]
+    except DataError as error:
+        raise ConfigError(f"{where}: {error}") from error
     if not rows:
         raise ConfigError(f"{where}: {path} has no rows; a line of names and a line per model are expected")
+    names = list(rows[0])
     for name in (key, *(columns or {}).values()):
         if name not in names:
             raise ConfigError(f"{where}: {path} has no column {name!r}. {nearest(name, names)}")

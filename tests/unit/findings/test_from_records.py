@@ -172,7 +172,7 @@ def test_inputs_that_cannot_be_used_are_one_clear_line(question, folders, tmp_pa
     assert "there is no file" in said(run, *more, "--groups", str(tmp_path / "none.csv"))
     wrong = tmp_path / "wrong.csv"
     wrong.write_text("area,yeo\nV1,Visual\n")
-    assert "needs the columns roi,network; it has ['area', 'yeo']" in said(run, *more, "--groups", str(wrong))
+    assert "needs the columns roi,network; it has area, yeo" in said(run, *more, "--groups", str(wrong))
     wrong.write_text("roi,network\nV1,Visual\nV1,Limbic\n")
     assert "puts ROI 'V1' into 'Visual' and 'Limbic'" in said(run, *more, "--groups", str(wrong))
     assert "no cell has layer = ['nowhere']; there is" in said(run, *more, "--layer", "nowhere")

@@ -184,7 +184,13 @@ def test_groups_are_read_from_a_file(tmp_path):
     with pytest.raises(DataError, match="puts ROI 'V1' into 'Visual' and 'Default'"):
         read_groups(path)
     path.write_text("area,network\nV1,Visual\n")
-    with pytest.raises(DataError, match=r"needs the columns roi,network; it has \['area', 'network'\]"):
+    with pytest.raises(DataError, match=r"needs the columns roi,network; it has area, network"):
+        read_groups(path)
+    path.write_text("roi,network\nV1,Visual\nV2,\n")
+    with pytest.raises(DataError, match="row 2: a ROI and its network are expected, got 'V2' and None"):
+        read_groups(path)
+    path.write_text("roi,network\n")
+    with pytest.raises(DataError, match="has no rows; expected the columns roi,network and a row per ROI"):
         read_groups(path)
     with pytest.raises(DataError, match="there is no file .*none.csv; expected a CSV with the columns roi,network"):
         read_groups(tmp_path / "none.csv")

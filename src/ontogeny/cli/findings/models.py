@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from ontogeny._csv_files import csv_rows
 from ontogeny.cli._vocabulary import Columns, Records, Seed, Selection
 from ontogeny.cli.findings._output import Output, deliver
 from ontogeny.cli.findings._source_options import Publication, Published, Raw, Scores, cells_of
@@ -123,15 +123,9 @@ def _one_of_each(which: Selection) -> dict[str, str]:
 
 
 def _read(path: Path) -> dict[str, list[str]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            table = csv.DictReader(handle, restval="")
-            names, rows = list(table.fieldnames or ()), list(table)
-    except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read as a CSV table: {error}") from error
-    if not rows:
+    if not (rows := csv_rows(path)):
         raise DataError(f"{path} has no rows; a line of names and a line per model are expected")
-    return {name: [row[name] for row in rows] for name in names if name}
+    return {name: [row[name] or "" for row in rows] for name in rows[0] if name}
 
 
 def modality(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ontogeny._csv_files import csv_rows
 from ontogeny.errors import DataError, nearest
 from ontogeny.findings.data.cells import Cells
 
@@ -125,17 +125,20 @@ def read_groups(path: str | os.PathLike[str]) -> dict[str, str]:
     """ROI -> network of a CSV file with the columns roi and network.
 
     Raises:
-        DataError: no such file or columns, or a ROI with two networks.
+        DataError: no such file, columns or rows, a blank cell, or a ROI with two networks.
     """
     file = Path(path)
     if not file.is_file():
         raise DataError(f"there is no file {file}; expected a CSV with the columns roi,network")
-    with file.open(newline="", encoding="utf-8-sig") as handle:
-        rows = csv.DictReader(handle)
-        if not {"roi", "network"} <= set(rows.fieldnames or ()):
-            raise DataError(f"{file} needs the columns roi,network; it has {rows.fieldnames}")
-        found: dict[str, str] = {}
-        for row in rows:
-            if found.setdefault(row["roi"], row["network"]) != row["network"]:
-                raise DataError(f"{file} puts ROI {row['roi']!r} into {found[row['roi']]!r} and {row['network']!r}")
+    found: dict[str, str] = {}
+    for number, row in enumerate(csv_rows(file), 1):
+        if not {"roi", "network"} <= set(row):
+            raise DataError(f"{file} needs the columns roi,network; it has {', '.join(row)}")
+        roi, network = row["roi"], row["network"]
+        if roi is None or network is None:
+            raise DataError(f"{file}, row {number}: a ROI and its network are expected, got {roi!r} and {network!r}")
+        if found.setdefault(roi, network) != network:
+            raise DataError(f"{file} puts ROI {roi!r} into {found[roi]!r} and {network!r}")
+    if not found:
+        raise DataError(f"{file} has no rows; expected the columns roi,network and a row per ROI")
     return found

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ontogeny._arrays import Numbers
+from ontogeny._csv_files import row_numbers
 from ontogeny._display import one_line
 from ontogeny.errors import DataError
 from ontogeny.record.task_logs._task_rows import Logged, belongs, more_than_once_an_epoch, plain
-from ontogeny.record.task_logs.log import Log, is_ours, no_column, number, row_numbers
+from ontogeny.record.task_logs.log import Log, is_ours, no_column, number
 
 __all__ = ["LoggedCurve", "curve_of"]
 

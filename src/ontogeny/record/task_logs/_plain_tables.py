@@ -1,42 +1,15 @@
-"""Tables of nobody known: CSV, Parquet, a DataFrame. What is missing is None in their rows."""
+"""Tables of nobody known: Parquet, a DataFrame. What is missing is None in their rows, as in those of CSV."""
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ontogeny.errors import DataError, require
-from ontogeny.record.task_logs.log import row_numbers
 
-__all__ = ["csv_rows", "frame_rows", "is_frame", "parquet_rows"]
-
-
-def csv_rows(file: Path) -> list[dict[str, Any]]:
-    """Rows of a CSV file with a line of names; its cells as text, None where they are empty.
-
-    Raises:
-        DataError: it cannot be read, two columns have one name, or a row is longer than the names.
-    """
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as handle:
-            reader = csv.DictReader(handle)
-            names = list(reader.fieldnames or ())
-            rows: list[dict[Any, Any]] = list(reader)
-    except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"{file} cannot be read as CSV: {error}") from error
-    for name in names:
-        if names.count(name) > 1:
-            raise DataError(f"{file} has {names.count(name)} columns called {name!r}; give each its own name")
-    other = next((mark for mark in (";", "\t") if len(names) == 1 and mark in names[0]), "")
-    if other:
-        raise DataError(f"{file} is separated by {other!r}, expected commas; write it anew with commas")
-    long = [i for i, row in enumerate(rows, 1) if None in row]
-    if long:
-        raise DataError(f"{file}: {row_numbers(long)} of {len(rows)} have more cells than the {len(names)} names")
-    return [{name: text if text and text.strip() else None for name, text in row.items()} for row in rows]
+__all__ = ["frame_rows", "is_frame", "parquet_rows"]
 
 
 def parquet_rows(file: Path) -> list[dict[str, Any]]:

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ontogeny._csv_files import csv_rows
 from ontogeny.errors import DataError, require
 from ontogeny.record.score import Score
-from ontogeny.record.task_logs._plain_tables import csv_rows
 from ontogeny.record.task_logs._task_rows import TrainerKind, task_rows, told_writer
 from ontogeny.record.task_logs._wandb_offline_file import wandb_history
 from ontogeny.record.task_logs.log import Log, step_column

@@ -11,13 +11,12 @@ from ontogeny._display import one_line
 from ontogeny.errors import DataError, nearest
 from ontogeny.record.task_logs._task_rows import Logged, TrainerKind
 
-__all__ = ["OUR_STEP", "STEPS", "Log", "is_ours", "no_column", "number", "row_numbers", "step_column"]
+__all__ = ["OUR_STEP", "STEPS", "Log", "is_ours", "no_column", "number", "step_column"]
 
 OUR_STEP = "alignment/step"
 """Where our own rows of a Weights & Biases run have their step."""
 STEPS = ("train/global_step", "trainer/global_step", "global_step", "step", "_step", "Step", OUR_STEP)
 """Columns that hold the step, the first of which is taken; "Step" in a table exported from a page of W&B."""
-_FEW = 8
 _OURS = ("alignment/", "alignment_ema/", "task/", "task_ema/")
 
 
@@ -96,13 +95,6 @@ def no_column(name: str, columns: Sequence[str], place: str, hint: str = "") -> 
 
 def _listed(names: Sequence[str], most: int = 40) -> str:
     return ", ".join(repr(name) for name in names[:most]) + (", ..." if len(names) > most else "")
-
-
-def row_numbers(rows: Sequence[int]) -> str:
-    """Rows by number for a message, a few of them."""
-    shown = ", ".join(str(row) for row in rows[:_FEW])
-    more = f" and {len(rows) - _FEW} more" if len(rows) > _FEW else ""
-    return f"row{'s' if len(rows) > 1 else ''} {shown}{more}"
 
 
 def number(value: Any) -> float | None:

@@ -9,10 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ontogeny._csv_files import csv_rows
 from ontogeny.errors import DataError
 from ontogeny.record.score import Score
 from ontogeny.record.task_logs._lm_eval import from_lm_eval
-from ontogeny.record.task_logs._plain_tables import csv_rows, frame_rows, is_frame, parquet_rows
+from ontogeny.record.task_logs._plain_tables import frame_rows, is_frame, parquet_rows
 from ontogeny.record.task_logs._task_rows import task_rows, told_writer
 from ontogeny.record.task_logs._trainer_logs import (
     csv_logger,

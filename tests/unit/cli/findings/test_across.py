@@ -117,7 +117,7 @@ def test_a_table_of_ones_own(tmp_path, capsys):
         ((), "name one table, records' folders, or --published shen2026"),
         (("x.csv", "--published", "shen2026"), "name one table, records' folders, or --published shen2026"),
         (("x.csv", "y.csv"), "one table at a time"),
-        (("no.csv",), "no.csv cannot be read as a CSV table"),
+        (("no.csv",), "no.csv cannot be read as CSV"),
         (("--published", "shen2026", "--headline", "bbh"), "there is no performance 'bbh'"),
     ],
 )
