@@ -36,7 +36,7 @@ class Tables:
         responses: one file per subject.
         rois: one row per voxel.
         geometry: RDMs instead of voxels.
-        metric: ridge, rsa, cka, cknna, mutual-knn, cycle-knn.
+        metric: by name, ridge, rsa, cka, ..., with options as in "ridge(rule='loo')".
         drop_bad_voxels: leave out NaN, constant and unlabelled voxels.
     """
 
@@ -191,13 +191,11 @@ def _split(given: Folds) -> Split:
 
 
 def _metrics(tables: Tables, stories: StoryOptions) -> list[Metric]:
-    """By name; of stories ridge chooses its penalty on other stories."""
-    from ontogeny.datasets.folder.metrics_json import metric_from_json
+    """By name; of stories ridge chooses its penalty on other stories, unless its options are given."""
+    from ontogeny.metrics.registry import as_metric
 
-    rule = {"rule": "kfold"} if stories.words else {}
-    return [
-        metric_from_json({"metric": name, **(rule if name == "ridge" else {})}, "--metric") for name in tables.metric
-    ]
+    names = ["ridge(rule='kfold')" if name == "ridge" and stories.words else name for name in tables.metric]
+    return [as_metric(name) for name in names]
 
 
 def _about(facts: Facts, folder: Path, images: ImageOptions) -> About:

@@ -14,9 +14,9 @@ from jaxtyping import Float
 from typing_extensions import override
 
 from ontogeny._display import Table, table_html
+from ontogeny._plain_json import plain
 from ontogeny.errors import LagError
 from ontogeny.lag._meta_analysis import pool
-from ontogeny.lag._plain_json import plain
 from ontogeny.lag.fit.decompose import Decomposed, decompose
 from ontogeny.lag.fit.timing import ShapeTiming, common_shapes
 from ontogeny.lag.null.fluctuation_lead import peak_shift

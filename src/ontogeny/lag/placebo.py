@@ -11,8 +11,8 @@ from jaxtyping import Float
 from tqdm import tqdm
 
 from ontogeny._arrays import Numbers
+from ontogeny._plain_json import plain
 from ontogeny.errors import LagError
-from ontogeny.lag._plain_json import plain
 from ontogeny.lag.fit._trend_lead import trend_lead
 from ontogeny.lag.fit.decompose import decompose
 from ontogeny.lag.granger_results import Rate

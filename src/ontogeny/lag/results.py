@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from typing_extensions import override
 
 from ontogeny._display import Table, table_html
-from ontogeny.lag._plain_json import plain
+from ontogeny._plain_json import plain
 from ontogeny.lag.granger_results import Granger
 
 __all__ = [

@@ -12,8 +12,8 @@ from scipy import stats
 from typing_extensions import override
 
 from ontogeny._display import Table, table_html, table_text
+from ontogeny._plain_json import plain
 from ontogeny.errors import LagError
-from ontogeny.lag._plain_json import plain
 from ontogeny.lag.fit._trend_lead import trend_lead
 from ontogeny.lag.fit.decompose import Decomposed, decompose
 from ontogeny.lag.null.fluctuation_lead import flip_test, fluctuation_lead

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from ontogeny._messages import printable
+from ontogeny._plain_json import plain
 from ontogeny.errors import require
 
 __all__ = [
@@ -138,18 +137,5 @@ def finished(chart: Any) -> Any:
 
 
 def plain_json(value: Any) -> Any:
-    """The same without what JSON lacks: numbers that are not finite become None, NumPy's are Python's.
-
-    Control characters in texts become "?": drawing ends the process where a name holds one.
-    """
-    if isinstance(value, str):
-        return printable(value)
-    if isinstance(value, np.generic):
-        return plain_json(value.item())
-    if isinstance(value, Mapping):
-        return {printable(str(key)): plain_json(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain_json(one) for one in value]
-    if isinstance(value, float) and value - value != 0:
-        return None
-    return value
+    """As JSON takes it, with "?" for control characters: drawing ends the process where a name holds one."""
+    return plain(value, printable)
