@@ -19,6 +19,7 @@ from ontogeny.monitoring.benchmark_probe import BenchmarkProbe
 from ontogeny.monitoring.heldout.loss import Task
 from ontogeny.monitoring.schedule import Schedule
 from ontogeny.sinks import Sink
+from ontogeny.sinks.registry import as_sinks
 
 __all__ = ["Options", "Watchable", "check_options", "watched_of"]
 
@@ -52,7 +53,8 @@ class Options(TypedDict, total=False):
         task: `HeldOutLoss(batches=...)`, a function model -> values, or an address of either. Where none is given, a
             callback takes the trainer's own held-out data (Hugging Face: `eval_dataset`; Lightning: the validation
             loader; of several the first), their first 16 batches, read once; False: no task.
-        sinks: where the numbers go beside the record.
+        sinks: where the numbers go beside the record: the name "wandb", objects with `write(step, metrics)`, addresses,
+            or several; see `ontogeny.sinks.registry.as_sinks`.
         budget: largest share of wall time for probes, .02 for 2 %.
         say_every: print one plain line after every so many probes.
         background: score in a thread while the model trains on.
@@ -77,7 +79,7 @@ class Options(TypedDict, total=False):
     controls: bool | Sequence[str]
     schedule: str | Schedule
     task: Literal[False] | str | Task | None
-    sinks: Sequence[Sink]
+    sinks: str | Sink | Sequence[str | Sink]
     budget: float | None
     say_every: int
     background: bool
@@ -138,7 +140,8 @@ def watched_of(benchmark: Watchable, options: Options) -> tuple[tuple[BenchmarkP
             loaded = replace(loaded, metrics=tuple(as_metric(m) for m in _several(metrics)))
         ruled, reading = (loaded, how) if protocol is None else _by_protocol(protocol, loaded, how)
         watched.append(BenchmarkProbe.of(ruled, reader=readers[ruled.read.modality], **reading))
-    return tuple(watched), Settings(**{**given, "task": import_from_string(given.get("task"))})
+    named = {"task": import_from_string(given.get("task")), "sinks": as_sinks(given.get("sinks", ()))}
+    return tuple(watched), Settings(**{**given, **named})
 
 
 def _several(metrics: Any) -> list[Any]:
