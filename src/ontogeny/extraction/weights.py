@@ -17,6 +17,8 @@ from ontogeny.extraction.state import tensor_parts
 
 __all__ = ["deployed_weights", "weights_hash"]
 
+_PIECE = 2**18
+
 
 def weights_hash(model: nn.Module) -> str:
     """Sha256 (first 16 hex digits) over names, types, shapes and bytes of all parameters and saved buffers.
@@ -31,9 +33,9 @@ def weights_hash(model: nn.Module) -> str:
         if not isinstance(value, torch.Tensor):
             continue
         for part, tensor in _dense_parts(name, value):
-            host = tensor.detach().to("cpu", copy=True).resolve_conj().resolve_neg().contiguous()
-            sha.update(f"{part}{host.dtype}{tuple(host.shape)}".encode())
-            sha.update(host.reshape(-1).view(torch.uint8).numpy().data)
+            sha.update(f"{part}{tensor.dtype}{tuple(tensor.shape)}".encode())
+            for some in _bytes_of(tensor):
+                sha.update(some)
     return sha.hexdigest()[:16]
 
 
@@ -69,6 +71,21 @@ def _dense_parts(name: str, value: torch.Tensor) -> list[tuple[str, torch.Tensor
     if value.layout is not torch.strided:
         return [(name, value.to_dense())]
     return [(name, value.dequantize() if value.is_quantized else value)]
+
+
+def _bytes_of(tensor: torch.Tensor) -> Iterator[memoryview]:
+    """All bytes of a tensor, of a copy: NumPy never gets hold of the tensor's own memory, which would pin it.
+
+    What lies on the CPU is copied piece by piece, each into the same memory, in the processor's cache.
+    """
+    plain = tensor.detach().resolve_conj().resolve_neg()
+    if plain.device.type != "cpu" or not plain.is_contiguous():
+        yield plain.to("cpu").contiguous().reshape(-1).view(torch.uint8).numpy().data
+        return
+    flat = plain.reshape(-1).view(torch.uint8)
+    piece = torch.empty(min(_PIECE, flat.numel()), dtype=torch.uint8)
+    for part in flat.split(_PIECE):
+        yield piece[: part.numel()].copy_(part).numpy().data
 
 
 @contextmanager
