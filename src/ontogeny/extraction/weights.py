@@ -84,7 +84,7 @@ def _bytes_of(tensor: torch.Tensor) -> Iterator[memoryview]:
         return
     flat = plain.reshape(-1).view(torch.uint8)
     piece = torch.empty(min(_PIECE, flat.numel()), dtype=torch.uint8)
-    for part in flat.split(_PIECE):
+    for part in torch.split(flat, _PIECE):
         yield piece[: part.numel()].copy_(part).numpy().data
 
 
