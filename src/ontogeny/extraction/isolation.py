@@ -130,7 +130,7 @@ class observing:  # noqa: N801 - a context manager, used like a function
     def _begin_anew(self) -> None:
         self._reshard()
         if what_reading_changes(self._model) or self._kept.state.fragile:
-            self._kept.put_back(light=True)
+            self._kept.again()
             self._prepare()
         self._seeded[0].restore()
         self._kept.seed()

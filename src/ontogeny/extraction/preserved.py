@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,7 +54,9 @@ def what_reading_changes(model: nn.Module) -> tuple[str, ...]:
 class preserved:  # noqa: N801 - a context manager, used like a function
     """Whatever happens to these objects inside, at the end they are as before, to the bit.
 
-    Ctrl-C is held back while the state is saved or put back, and raised after that.
+    Inside another one that has saved the same objects nothing is saved anew, and what no reading has changed so far is
+    looked at by the next one that begins inside, or by the outer one at its end: once for all, since that takes as long
+    as reading all weights. Ctrl-C is held back while the state is saved or put back, and raised after that.
 
     Args:
         *roots: models, loaders or other objects; see `ontogeny.extraction.state` for what is reached from them.
@@ -73,13 +75,19 @@ class preserved:  # noqa: N801 - a context manager, used like a function
     def __init__(self, *roots: Any) -> None:
         self._roots = roots
         self._state: SavedState | None = None
+        self._is_inner = False
         self._below: list[Any] = []
 
     @_interrupts.entering
     def __enter__(self) -> preserved:
         around: list[SavedState] = _STATES.__dict__.setdefault("states", [])
         found = [state for state in around if all(root in state for root in self._roots)]
+        self._is_inner = bool(found)
         self._state = found[0] if found else SavedState(*self._roots, copied=_which_are_copied(self._roots))
+        if self._state.unchecked:
+            self._put_back(light=True, rest=True)
+            if self._state.lost:
+                raise _left_behind(self._state.lost)
         self._below = self._state.stand_in()
         around.append(self._state)
         return self
@@ -88,18 +96,17 @@ class preserved:  # noqa: N801 - a context manager, used like a function
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         state, done = self.state, False
         try:
-            self.put_back()
+            self._put_back(light=self._is_inner)
             done = True
         finally:
             if not done:
-                self.put_back()
+                self._put_back(light=self._is_inner)
             _STATES.states.remove(state)
             state.put(self._below)
             self._state, self._below, lost = None, [], state.lost
             del state
         if lost:
-            text = "; ".join(f"{name or 'the model'}: {why}" for name, why in list(lost.items())[:5])
-            left = LeftBehindError(f"reading the model changed what cannot be put back: {text}")
+            left = _left_behind(lost)
             if error is None:
                 raise left
             error.add_note(str(left))
@@ -115,20 +122,30 @@ class preserved:  # noqa: N801 - a context manager, used like a function
         for generator in self.state.generators:
             generator.seed(SEED)
 
-    def put_back(self, *, light: bool = False) -> None:
+    def again(self) -> None:
+        """Begin anew inside: all that readings were seen to change is as at the beginning."""
+        self._put_back(light=True)
+        self.state.stand_in(self._below)
+
+    def _put_back(self, *, light: bool, rest: bool = False) -> None:
         """Put everything back now.
 
         Args:
             light: leave out parameters that no reading has changed so far.
+            rest: put these back alone.
         """
         known = [k for root in self._roots if isinstance(root, nn.Module) and (k := _KNOWN.get(root)) is not None]
-        tensors = {tensor for one in known for tensor in one.tensors}
-        changed = self.state.restore(parameters=tensors if light else None)
-        if light:
-            self.state.stand_in(self._below)
+        tensors = self.state.changed.union(*(one.tensors for one in known))
+        changed = self.state.restore(parameters=tensors if light else None, rest=rest)
+        self.state.unchecked = light and not rest
         for one in known:
             one.names.update(name for name in changed if name.rpartition(".")[2] not in _MODES)
             one.tensors.update(self.state.changed)
+
+
+def _left_behind(lost: Mapping[str, str]) -> LeftBehindError:
+    text = "; ".join(f"{name or 'the model'}: {why}" for name, why in list(lost.items())[:5])
+    return LeftBehindError(f"reading the model changed what cannot be put back: {text}")
 
 
 def _which_are_copied(roots: tuple[Any, ...]) -> Callable[[Any], bool]:

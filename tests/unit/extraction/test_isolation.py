@@ -305,3 +305,60 @@ def test_a_reading_that_fails_anywhere_gives_ctrl_c_back(step, monkeypatch):
         with pytest.raises(ArithmeticError), observing(nn.Linear(2, 2)):
             pass
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_readings_inside_one_another_look_at_the_weights_once_between_them(monkeypatch):
+    """Before the first, between two, and at the end of all: not at each end of each."""
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    monkeypatch.setattr("ontogeny.extraction.preserved._SMALL", 0)
+    monkeypatch.setattr("ontogeny.extraction.preserved.available", lambda: 0)
+    with observing(model):
+        pass
+    asked = []
+
+    def counted(alias):
+        asked.append(alias.data_ptr())
+        return _total(alias)
+
+    monkeypatch.setattr("ontogeny.extraction.state._values._total", counted)
+    with preserved(model):
+        with observing(model), preserved(model):
+            model(torch.rand(2, 4))
+        with observing(model):
+            model(torch.rand(2, 4))
+    weights = [p.data_ptr() for p in model.parameters()]
+    assert [asked.count(place) for place in weights] == [3] * 4
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_a_weight_that_one_reading_changes_is_as_before_in_the_next(monkeypatch, large):
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    if large:
+        monkeypatch.setattr("ontogeny.extraction.preserved._SMALL", 0)
+        monkeypatch.setattr("ontogeny.extraction.preserved.available", lambda: 0)
+    with observing(model):
+        pass
+    before = weights_hash(model)
+
+    def two_readings():
+        with preserved(model):
+            with observing(model):
+                model[1].weight.data.mul_(2)
+            with observing(model):
+                raise AssertionError("it should not have begun")
+
+    if large:
+        with pytest.raises(ProbeError, match=r"cannot be put back: 1\.weight: its values were changed"):
+            two_readings()
+    else:
+        with preserved(model):
+            with observing(model):
+                model[1].weight.data.mul_(2)
+            with observing(model) as seen:
+                assert weights_hash(seen.model) == before
+                assert not seen.model.training
+                seen.again()
+                assert not seen.model.training
+        assert weights_hash(model) == before
+        assert what_reading_changes(model) == ("1.weight",)
+    assert model.training

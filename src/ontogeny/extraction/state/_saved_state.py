@@ -23,6 +23,11 @@ class SavedState:
         copied: whether the values of a tensor or array are copied, asked for each; the others are watched for changes
             alone.
 
+    Attributes:
+        lost: name -> why it could not be put back.
+        changed: ids of tensors and arrays that were different.
+        unchecked: whether some of them were left out when the rest was put back last.
+
     Example:
         >>> import torch
         >>> layer = torch.nn.BatchNorm1d(2)
@@ -37,6 +42,7 @@ class SavedState:
     def __init__(self, *roots: Any, copied: Callable[[Any], bool] = lambda _: True) -> None:
         self.lost: dict[str, str] = {}
         self.changed: set[int] = set()
+        self.unchecked = False
         self._walk = Walk(roots, copied)
         self._standing = self._walk.standing
 
@@ -57,11 +63,12 @@ class SavedState:
         """Every object that was reached."""
         return list(self._walk.seen.values())
 
-    def restore(self, *, parameters: set[int] | None = None) -> list[str]:
+    def restore(self, *, parameters: set[int] | None = None, rest: bool = False) -> list[str]:
         """Put everything back; what cannot be is in `lost`, by name, with the reason.
 
         Args:
             parameters: ids of those that are looked at, and of other tensors without a copy; None for all.
+            rest: put back what is left out otherwise, and nothing else.
 
         Returns:
             Names of what was different, "module.attribute"; it can be called again.
@@ -70,7 +77,8 @@ class SavedState:
         unused = {name for (name, _), item in zip(self._walk.fragile, self._standing, strict=True) if is_unused(item)}
         with quietly():
             for name, entry in self._walk.entries:
-                if parameters is not None and _is_constant(entry) and id(entry.live) not in parameters:
+                left_out = parameters is not None and _is_constant(entry) and id(entry.live) not in parameters
+                if left_out != rest:
                     continue
                 try:
                     different = entry.restore()
