@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ontogeny.lag import Run, Untestable, leads, leads_over_runs, rise_time
@@ -62,7 +62,9 @@ def test_every_set_of_runs_has_an_answer_or_a_reason(seed, a, p, count, n):
 
 
 @settings(deadline=None, max_examples=20)
-@given(seed=st.integers(0, 10_000), scale=st.floats(1e-3, 1e3), shift=st.floats(-100, 100))
+@given(seed=st.integers(0, 10_000), scale=st.floats(1e-6, 1e6), shift=st.floats(-100, 100))
+@example(seed=7685, scale=0.001, shift=0.0)  # a flat valley, where 1e-12 beside squares of small numbers was felt
+@example(seed=7685, scale=1e-9, shift=0.0)
 def test_units_do_not_matter(seed, scale, shift):
     rng = np.random.default_rng(seed)
     steps = np.unique(np.round(np.logspace(0, 5, 40)).astype(int))
@@ -70,4 +72,5 @@ def test_units_do_not_matter(seed, scale, shift):
     a, p = (1 / (1 + np.exp(-(u - at) / 0.25)) + 0.02 * rng.standard_normal(len(u)) for at in (2.8, 3.0))
     one, other = leads(steps, a, p, surrogates=19), leads(steps, shift + scale * a, p, surrogates=19)
     if not isinstance(one.trend, Untestable) and not isinstance(other.trend, Untestable):
-        assert other.trend.log10 == pytest.approx(one.trend.log10, abs=1e-3)
+        assert other.trend.log10 == pytest.approx(one.trend.log10, abs=1e-3 if shift and scale < 1e-2 else 1e-5)
+        assert other.trend.ci_log10 == pytest.approx(one.trend.ci_log10, rel=1e-3)

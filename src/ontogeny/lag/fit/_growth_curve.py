@@ -121,6 +121,8 @@ def curve(
 def fit_rises(u: Float[np.ndarray, " steps"], values: Values) -> list[list[Rise]]:
     """Fit every shape to every series.
 
+    Each is fitted with its lowest value as 0 and its highest as 1, so that units do not matter.
+
     Args:
         u: log10(step + 1), rising.
         values: one row a series, none of them constant.
@@ -128,18 +130,23 @@ def fit_rises(u: Float[np.ndarray, " steps"], values: Values) -> list[list[Rise]
     Returns:
         For each series its fits: one rise first, then, with 14 steps or more, the two shapes with an extra.
     """
-    plain = _best(u, values, *_starts(u, values), "one rise")
+    unit = (values - values.min(axis=1, keepdims=True)) / np.ptp(values, axis=1, keepdims=True)
+    plain = _best(u, unit, *_starts(u, unit), "one rise")
     fits = [[_rise(u, y, theta, "one rise")] for y, theta in zip(values, plain, strict=True)]
     if len(u) >= _FEWEST_FOR_EXTRA:
         for shape in SHAPES[1:]:
-            owner, starts = _extra_starts(u, values, plain, shape)
-            best = _best(u, values, owner, starts, shape)
+            owner, starts = _extra_starts(u, unit, plain, shape)
+            best = _best(u, unit, owner, starts, shape)
             for series, y, theta in zip(fits, values, best, strict=True):
                 series.append(_rise(u, y, theta, shape))
     return fits
 
 
-def _rise(u: np.ndarray, y: np.ndarray, theta: np.ndarray, shape: Shape) -> Rise:
+def _rise(u: np.ndarray, y: np.ndarray, unit: np.ndarray, shape: Shape) -> Rise:
+    """The curve in the series' own unit, from its parameters where the series lies between 0 and 1."""
+    theta = unit.copy()
+    theta[[1, 5] if len(theta) > 5 else [1]] *= np.ptp(y)
+    theta[0] = y.min() + theta[0] * np.ptp(y)
     f, jacobian = curve(u, theta[None], shape)
     return Rise(shape=shape, u=u, values=y, theta=theta, fitted=f[0], jacobian=jacobian[0])
 

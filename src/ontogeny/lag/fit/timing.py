@@ -160,10 +160,11 @@ def _variances(
     """
     n, jacobian = len(rise.u), rise.jacobian
     norms = np.linalg.norm(jacobian, axis=0)
-    left, size, _ = np.linalg.svd(jacobian / np.where(norms > 0, norms, 1.0), full_matrices=False)
+    norms = np.where(norms > 0, norms, 1.0)  # so that the unit of the series does not matter
+    left, size, _ = np.linalg.svd(jacobian / norms, full_matrices=False)
     basis = left[:, size > 1e-7 * size[0]]
     p = basis.shape[1]
-    weights = gradients @ np.linalg.pinv(jacobian, rcond=1e-9)
+    weights = gradients / norms @ np.linalg.pinv(jacobian / norms, rcond=1e-9)
     covariance, precision, logdet = _ar1(n)
     gram = basis.T @ precision @ basis
     linear = basis.T @ (precision @ rise.residuals)[..., None]
