@@ -1,5 +1,6 @@
 # make demo   set up, then train two small models, watched, and write runs/demo/report.html
 # make test   set up, then format, lint, types, import contracts and all tests
+# make fast   the unit tests that take no time, in a minute, as often as you like
 # make lowest the unit tests with the lowest version of each library that pyproject.toml allows (downloads gigabytes)
 PYTHON ?= python3
 BIN := .venv/bin
@@ -14,13 +15,22 @@ export HF_HUB_OFFLINE ?= 1
 # Compiled modules are kept: a process that compiles torch and transformers anew takes three times as long to start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test long lint bench lowest constraints-lowest clean
+.PHONY: demo test fast slow.txt long lint bench lowest constraints-lowest clean
 
 demo: .venv/.ready
 	OMP_NUM_THREADS=2 $(BIN)/ontogeny demo --out runs/demo
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# Named in tests/slow.txt: unit tests of .1 s and more.
+fast: .venv/.ready
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m "not slow and not browser and not long" tests/unit
+
+# `make slow.txt` after a while: what has become slow, or new.
+slow.txt: .venv/.ready
+	$(BIN)/python -m pytest -q --durations=0 --durations-min=.1 tests/unit | \
+		sed -nE 's/^ *[0-9.]+s (call|setup) +([^[ ]+).*/\2/p' | sort -u > tests/slow.txt
 
 # What takes minutes and has shorter relatives in `make test`: before a release.
 long: .venv/.ready

@@ -31,7 +31,14 @@ def warnings_are_errors(monkeypatch):
 
 
 def pytest_collection_modifyitems(items):
-    """What takes minutes, and of whose family shorter tests are run at each change, is run before a release."""
+    """Two marks: `slow`, those that `slow.txt` names; `long`, which are run before a release alone.
+
+    What is long takes minutes, and shorter tests of its family are run at each change.
+    """
+    slow = set(Path(__file__).with_name("slow.txt").read_text(encoding="utf-8").split())
+    for item in items:
+        if item.nodeid.partition("[")[0] in slow:
+            item.add_marker(pytest.mark.slow)
     if "ONTOGENY_LONG" in os.environ:
         return
     for item in items:
