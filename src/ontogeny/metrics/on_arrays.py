@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from typing_extensions import override
 from ontogeny._arrays import PerVoxel
 from ontogeny.brain import Target
 from ontogeny.errors import MetricError
-from ontogeny.metrics.folds import Folds, make_folds
+from ontogeny.metrics.folds import Folds, Splits, make_folds, suited
 from ontogeny.metrics.layer_geometry import LayerGeometry
 from ontogeny.metrics.metric import Metric, Value
 
@@ -73,7 +73,11 @@ class ArrayScore:
 
 
 def score_arrays(
-    metric: Metric, features: np.ndarray | Tensor, responses: np.ndarray | Tensor, *, folds: Folds | None = None
+    metric: Metric,
+    features: np.ndarray | Tensor,
+    responses: np.ndarray | Tensor,
+    *,
+    folds: Folds | Splits | None = None,
 ) -> ArrayScore:
     """Score features against responses; what `metric(features, responses)` does.
 
@@ -97,7 +101,7 @@ def score_arrays(
     """
     x, y = _of_same_stimuli(_matrix("features", features), _matrix("responses", responses), folds)
     holds_out = bool(getattr(metric, "uses_folds", True))
-    used = folds if folds is not None else _default_folds(len(x), holds_out=holds_out)
+    used: Any = suited(metric, folds) if folds is not None else _default_folds(len(x), holds_out=holds_out)
     prepared = metric.prepare([Target(subject="", roi="", responses=y.numpy(), n_voxels=y.shape[1])], used)
     view, each = LayerGeometry(x), None
     if isinstance(prepared, PreparedPerVoxel):
@@ -118,11 +122,11 @@ def score_arrays(
     )
 
 
-def _of_same_stimuli(x: Tensor, y: Tensor, folds: Folds | None) -> tuple[Tensor, Tensor]:
+def _of_same_stimuli(x: Tensor, y: Tensor, folds: Folds | Splits | None) -> tuple[Tensor, Tensor]:
     if len(x) != len(y):
         raise MetricError(f"features and responses are of the same stimuli, got {len(x)} and {len(y)} rows")
-    if folds is not None and len(folds.held_out) != len(x):
-        raise MetricError(f"the folds are of {len(folds.held_out)} stimuli, the arrays have {len(x)} rows")
+    if folds is not None and folds.n_stimuli != len(x):
+        raise MetricError(f"the folds are of {folds.n_stimuli} stimuli, the arrays have {len(x)} rows")
     return x, y
 
 

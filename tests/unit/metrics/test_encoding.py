@@ -165,6 +165,7 @@ def test_scores_do_not_depend_on_a_pipeline_that_scales_for_itself(rng):
         ({"score": "rho"}, "score is one of pearson, r2, noise-normalised, got 'rho'"),
         ({"over_voxels": "max"}, "over_voxels is 'mean' or 'median'"),
         ({"cv": ShuffleSplit(3)}, "ShuffleSplit splits otherwise each time"),
+        ({"cv": 5}, "cv is an object with split"),
     ],
 )
 def test_options_that_do_not_exist_are_refused(options, match):

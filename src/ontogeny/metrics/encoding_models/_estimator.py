@@ -50,6 +50,8 @@ def text_of(value: Any) -> str:
 def _parameters(value: Any) -> list[str]:
     """Those that are not the default, as name=value."""
     given = value.get_params(deep=False) if hasattr(value, "get_params") else dict(getattr(value, "__dict__", {}))
+    if type(value).__module__.startswith("sklearn."):  # splitters keep more than their parameters
+        given = {name: part for name, part in given.items() if not name.startswith("_")}
     if not hasattr(value, "get_params") and not given and " at 0x" in repr(value):
         raise MetricError(
             f"{type(value).__name__} has no get_params and no attributes, so that its options cannot be recorded; "

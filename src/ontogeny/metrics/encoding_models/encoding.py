@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
-from typing import Any, Literal, get_args
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from jaxtyping import Float
@@ -14,12 +14,14 @@ from ontogeny._arrays import PerVoxel, digest_of
 from ontogeny._import_string import import_from_string
 from ontogeny.brain import Target
 from ontogeny.errors import MetricError
+from ontogeny.metrics._splitters import check_splitter, takes_groups
 from ontogeny.metrics.encoding_models._estimator import HeldOut, Rows, Voxels, check, predict, takes_several, text_of
 from ontogeny.metrics.encoding_models._scores import Fold, Score, per_voxel
-from ontogeny.metrics.folds import Folds
+from ontogeny.metrics.folds import Folds, Splits, freeze
 from ontogeny.metrics.layer_geometry import LayerGeometry
 from ontogeny.metrics.metric import Value
 from ontogeny.metrics.on_arrays import score_arrays
+from ontogeny.stimuli import StimulusSet
 
 __all__ = ["Encoding", "PreparedEncoding"]
 
@@ -47,8 +49,9 @@ class Encoding:
             squares about the training mean, each summed over folds) or "noise-normalised" (r^2 over the squared
             ceiling, from 0 to 1; Algonauts 2023), which needs ceilings.
         over_voxels: "mean" or "median" of a ROI's voxels.
-        cv: a splitter of scikit-learn (`ShuffleSplit(10, test_size=.1, random_state=0)`) in place of the benchmark's
-            folds; its index arrays are made once.
+        cv: a splitter of scikit-learn (`ShuffleSplit(10, test_size=.1, random_state=0)`) or a list of index arrays
+            (train, test), in place of the benchmark's folds; see `make_folds`. Of a benchmark, one that asks for groups
+            (`GroupKFold`) gets those of the stimuli.
         n_jobs: processes for voxels, where the estimator takes one at a time; see joblib.
 
     Raises:
@@ -66,6 +69,7 @@ class Encoding:
     over_voxels: Literal["mean", "median"] = "mean"
     cv: Any = None
     n_jobs: int = 1
+    takes_splits: ClassVar = True
 
     __call__ = score_arrays
 
@@ -75,8 +79,8 @@ class Encoding:
             raise MetricError(f"Encoding: score is one of {', '.join(get_args(Score))}, got {self.score!r}")
         if self.over_voxels not in ("mean", "median"):
             raise MetricError(f"Encoding: over_voxels is 'mean' or 'median', got {self.over_voxels!r}")
-        if self.cv is not None and getattr(self.cv, "random_state", 0) is None and getattr(self.cv, "shuffle", True):
-            raise MetricError(f"Encoding: {type(self.cv).__name__} splits otherwise each time; give it a random_state")
+        if self.cv is not None and not isinstance(self.cv, Folds | Splits):
+            check_splitter(self.cv, "Encoding")
 
     @override
     def __repr__(self) -> str:
@@ -88,7 +92,9 @@ class Encoding:
         """E.g. "encoding-PLSRegression(n_components=25)", with what differs from the defaults behind it."""
         parts = ["encoding", text_of(self.estimator)]
         parts += [option for option in (self.score, self.over_voxels) if option not in ("pearson", "mean")]
-        if isinstance(self.cv, list | tuple):
+        if isinstance(self.cv, Splits | Folds):
+            parts.append(self.cv.how)
+        elif isinstance(self.cv, list | tuple):
             parts.append(f"splits {digest_of(np.asarray(part) for split in self.cv for part in split)[:6]}")
         elif self.cv is not None:
             parts.append(text_of(self.cv))
@@ -99,7 +105,25 @@ class Encoding:
         """Unit of the values."""
         return _UNITS[self.score]
 
-    def prepare(self, targets: Sequence[Target], folds: Folds) -> PreparedEncoding:
+    def about(self, stimuli: StimulusSet) -> Encoding:
+        """The same metric with the splits of these stimuli, where it has its own.
+
+        Raises:
+            MetricError: they do not fit these stimuli.
+        """
+        if self.cv is None:
+            return self
+        groups = stimuli.groups if takes_groups(self.cv) else None
+        return replace(self, cv=self._frozen(len(stimuli), groups))
+
+    def _frozen(self, n: int, groups: Sequence[str] | None = None) -> Folds | Splits:
+        if not isinstance(self.cv, Folds | Splits):
+            return freeze(self.cv, n, groups=groups, strata=None, owner=self.name)
+        if self.cv.n_stimuli != n:
+            raise MetricError(f"{self.name}: its splits are of {self.cv.n_stimuli} stimuli, not of {n}")
+        return self.cv
+
+    def prepare(self, targets: Sequence[Target], folds: Folds | Splits) -> PreparedEncoding:
         """Freeze the splits, and try the estimator on random features.
 
         Raises:
@@ -117,28 +141,13 @@ class Encoding:
                     f"{self.name} divides by the voxels' ceilings, but ROI {target.roi!r} of subject "
                     f"{target.subject!r} has none; use score='pearson'"
                 )
-        n = len(folds.held_out)
-        splits = tuple(folds) if self.cv is None else self._splits(n)
+        splits = tuple(folds if self.cv is None else self._frozen(folds.n_stimuli))
         first = next((t.responses for t in targets if t.responses is not None), None)
         if first is not None:
             check(self.estimator, np.asarray(first[splits[0][0], :3], dtype=np.float64))
         return PreparedEncoding(
             metric=self, targets=tuple(targets), splits=splits, together=takes_several(self.estimator)
         )
-
-    def _splits(self, n: int) -> tuple[Split, ...]:
-        found = self.cv if isinstance(self.cv, list | tuple) else self.cv.split(np.zeros((n, 1)))
-        splits = tuple((np.asarray(train), np.asarray(test)) for train, test in found)
-        for number, (train, test) in enumerate(splits):
-            if len(np.intersect1d(train, test)):
-                raise MetricError(f"{self.name}: split {number} holds out stimuli that it trains on")
-            if max(train.max(initial=-1), test.max(initial=-1)) >= n or len(test) < 2:
-                raise MetricError(
-                    f"{self.name}: split {number} does not fit the {n} stimuli, or holds out fewer than 2"
-                )
-        if not splits:
-            raise MetricError(f"{self.name}: {type(self.cv).__name__} makes no split of {n} stimuli")
-        return splits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
