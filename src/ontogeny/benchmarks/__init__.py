@@ -6,6 +6,7 @@ benchmark.py          Benchmark
 prepared.py           PreparedBenchmark: what scores
 stimulus_mapping.py   StimulusMapping: what a model reads (words) -> stimuli (volumes)
 controls.py           what stands beside the layers, by name
+protocols.py          published studies by name: their metrics, and what they read
 shen2026.py           the grid of a published study: its metrics, and the number it plots
 diagnostics/          row order, leaks between folds, how small an effect shows
 """

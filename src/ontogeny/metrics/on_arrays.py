@@ -24,14 +24,10 @@ _N_FOLDS = 5
 
 @runtime_checkable
 class PreparedPerVoxel(Protocol):
-    """A prepared metric whose value of a target is the mean over its voxels."""
+    """A prepared metric that has a value of each voxel."""
 
-    def per_voxel(self, view: LayerGeometry) -> PerVoxel:
-        """One value per voxel, of all targets side by side."""
-        ...
-
-    def of_targets(self, values: PerVoxel) -> list[Value]:
-        """One value per target, of what `per_voxel` gave."""
+    def score_voxels(self, view: LayerGeometry) -> tuple[list[Value], PerVoxel]:
+        """One value per target; and one per voxel, of all targets side by side."""
         ...
 
 
@@ -44,8 +40,8 @@ class ArrayScore:
         value: in `unit`.
         unit: of value and chance.
         chance: expected value for unrelated arrays.
-        per_voxel: one value per column of the responses, whose mean is `value`; None for a metric that compares whole
-            patterns.
+        per_voxel: one value per column of the responses, whose mean (of `Encoding(over_voxels="median")` the median) is
+            `value`; None for a metric that compares whole patterns.
         n_stimuli: rows.
         n_features: columns of the features.
         n_voxels: columns of the responses.
@@ -105,8 +101,7 @@ def score_arrays(
     prepared = metric.prepare([Target(subject="", roi="", responses=y.numpy(), n_voxels=y.shape[1])], used)
     view, each = LayerGeometry(x), None
     if isinstance(prepared, PreparedPerVoxel):
-        each = prepared.per_voxel(view)
-        (found,) = prepared.of_targets(each)
+        (found,), each = prepared.score_voxels(view)
     else:
         (found,) = prepared.score(view)
     return ArrayScore(

@@ -16,7 +16,7 @@ from ontogeny.brain import Target
 from ontogeny.errors import MetricError
 from ontogeny.metrics._splitters import check_splitter, takes_groups
 from ontogeny.metrics.encoding_models._estimator import HeldOut, Rows, Voxels, check, predict, takes_several, text_of
-from ontogeny.metrics.encoding_models._scores import Fold, Score, per_voxel
+from ontogeny.metrics.encoding_models._scores import Fold, Score, correlations, per_voxel
 from ontogeny.metrics.folds import Folds, Splits, freeze
 from ontogeny.metrics.layer_geometry import LayerGeometry
 from ontogeny.metrics.metric import Value
@@ -26,6 +26,7 @@ from ontogeny.stimuli import StimulusSet
 __all__ = ["Encoding", "PreparedEncoding"]
 
 Split = tuple[np.ndarray, np.ndarray]
+OverVoxels = Literal["mean", "median", "fold-median"]
 _UNITS = {"pearson": "Pearson r", "r2": "R^2", "noise-normalised": "r^2 / ceiling^2"}
 
 
@@ -48,7 +49,8 @@ class Encoding:
         score: per voxel: "pearson" (r within each held-out fold, mean over folds), "r2" (1 - squared errors over
             squares about the training mean, each summed over folds) or "noise-normalised" (r^2 over the squared
             ceiling, from 0 to 1; Algonauts 2023), which needs ceilings.
-        over_voxels: "mean" or "median" of a ROI's voxels.
+        over_voxels: "mean" or "median" of a ROI's voxels; or "fold-median", their median within each fold, mean over
+            folds (Brain-Score), of "pearson" alone.
         cv: a splitter of scikit-learn (`ShuffleSplit(10, test_size=.1, random_state=0)`) or a list of index arrays
             (train, test), in place of the benchmark's folds; see `make_folds`. Of a benchmark, one that asks for groups
             (`GroupKFold`) gets those of the stimuli.
@@ -66,7 +68,7 @@ class Encoding:
     estimator: Any
     _: KW_ONLY
     score: Score = "pearson"
-    over_voxels: Literal["mean", "median"] = "mean"
+    over_voxels: OverVoxels = "mean"
     cv: Any = None
     n_jobs: int = 1
     takes_splits: ClassVar = True
@@ -77,8 +79,10 @@ class Encoding:
         object.__setattr__(self, "estimator", import_from_string(self.estimator))
         if self.score not in get_args(Score):
             raise MetricError(f"Encoding: score is one of {', '.join(get_args(Score))}, got {self.score!r}")
-        if self.over_voxels not in ("mean", "median"):
-            raise MetricError(f"Encoding: over_voxels is 'mean' or 'median', got {self.over_voxels!r}")
+        if self.over_voxels not in get_args(OverVoxels):
+            raise MetricError(f"Encoding: over_voxels is 'mean', 'median' or 'fold-median', got {self.over_voxels!r}")
+        if self.over_voxels == "fold-median" and self.score != "pearson":
+            raise MetricError(f"Encoding: over_voxels='fold-median' is of score='pearson', got {self.score!r}")
         if self.cv is not None and not isinstance(self.cv, Folds | Splits):
             check_splitter(self.cv, "Encoding")
 
@@ -166,19 +170,50 @@ class PreparedEncoding:
     splits: tuple[Split, ...]
     together: bool
 
-    def voxels(self, x: Rows, target: Target) -> PerVoxel:
-        """The score of every voxel of one target.
+    def per_voxel(self, view: LayerGeometry) -> PerVoxel:
+        """One value per voxel, of all targets side by side.
 
         Raises:
-            MetricError: the estimator fails, does not converge, or predicts NaN; names it and the fold.
+            MetricError: see `score`.
         """
+        return self.score_voxels(view)[1]
+
+    def score(self, view: LayerGeometry) -> list[Value]:
+        """One value per target, over its voxels.
+
+        Raises:
+            MetricError: the estimator fails, does not converge, or predicts NaN; names it and the fold. Or the features
+                are of other stimuli.
+        """
+        return self.score_voxels(view)[0]
+
+    def score_voxels(self, view: LayerGeometry) -> tuple[list[Value], PerVoxel]:
+        """One value per target, and one per voxel.
+
+        Raises:
+            MetricError: see `score`.
+        """
+        n = max(int(max(train.max(), test.max())) for train, test in self.splits) + 1
+        if view.n_stimuli < n:
+            raise MetricError(f"the features have {view.n_stimuli} stimuli, the splits need {n}")
+        x, score = view.x.numpy() * view.scale, self.metric.score
+        values, voxels = [], []
+        for target in self.targets:
+            folds = self._folds(x, target)
+            voxels.append(per_voxel(folds, score, target.ceiling))
+            by_fold = correlations(folds) if self.metric.over_voxels == "fold-median" else voxels[-1][None]
+            value = float(np.mean([self._over(each) for each in by_fold]))
+            values.append(Value(value=value, chance=0.0, ceiling=self._ceiling(target)))
+        return values, np.concatenate(voxels)
+
+    def _folds(self, x: Rows, target: Target) -> list[Fold]:
         assert target.responses is not None  # noqa: S101 - checked when it was prepared
         y = np.asarray(target.responses, dtype=np.float64)
         folds: list[Fold] = []
         for number, (train, test) in enumerate(self.splits):
             predicted = self._predicted(x[train], y[train], x[test], where=f"fold {number}")
             folds.append((predicted, y[test], y[train].mean(axis=0)))
-        return per_voxel(folds, self.metric.score, target.ceiling)
+        return folds
 
     def _predicted(self, x: Rows, y: Voxels, held_out: HeldOut, *, where: str) -> Float[np.ndarray, "held_out voxels"]:
         estimator = self.metric.estimator
@@ -189,30 +224,6 @@ class PreparedEncoding:
         one = delayed(predict)
         columns = Parallel(n_jobs=self.metric.n_jobs)(one(estimator, x, v, held_out, where=where) for v in y.T.copy())
         return np.stack(columns, axis=1)
-
-    def per_voxel(self, view: LayerGeometry) -> PerVoxel:
-        """One value per voxel, of all targets side by side.
-
-        Raises:
-            MetricError: see `voxels`; or the features are of other stimuli.
-        """
-        n = max(int(max(train.max(), test.max())) for train, test in self.splits) + 1
-        if view.n_stimuli < n:
-            raise MetricError(f"the features have {view.n_stimuli} stimuli, the splits need {n}")
-        x = view.x.numpy() * view.scale
-        return np.concatenate([self.voxels(x, target) for target in self.targets])
-
-    def score(self, view: LayerGeometry) -> list[Value]:
-        """One value per target: the mean or median over its voxels."""
-        return self.of_targets(self.per_voxel(view))
-
-    def of_targets(self, values: PerVoxel) -> list[Value]:
-        """Mean or median of what `per_voxel` gave over each target's voxels."""
-        edges = np.cumsum([target.n_voxels for target in self.targets])[:-1]
-        return [
-            Value(value=float(self._over(some)), chance=0.0, ceiling=self._ceiling(target))
-            for some, target in zip(np.split(values, edges), self.targets, strict=True)
-        ]
 
     def _over(self, values: PerVoxel) -> float:
         return float(np.mean(values) if self.metric.over_voxels == "mean" else np.median(values))
