@@ -6,13 +6,13 @@ import copy
 import inspect
 import random
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from ontogeny._arrays import digest
+from ontogeny._arrays import digest, digest_of
 from ontogeny.errors import MetricError
 
 __all__ = ["HeldOut", "Rows", "Voxels", "check", "fresh", "predict", "takes_several", "text_of"]
@@ -42,9 +42,25 @@ def text_of(value: Any) -> str:
         return repr(value)
     if inspect.isroutine(value) or isinstance(value, type):
         return f"{value.__module__}:{value.__qualname__}"
+    return _object_text(value)
+
+
+def _object_text(value: Any) -> str:
+    if type(value).__name__ == "FrozenEstimator":  # of sklearn.frozen: cloned as it was fitted, on whatever stimuli
+        fitted = sorted((name, part) for name, part in vars(value.estimator).items() if name.endswith("_"))
+        return f"{text_of(value.estimator)} fitted before {digest_of(_flat(fitted))[:6]}"
     if isinstance(steps := getattr(value, "steps", None), list):
         return " > ".join(text_of(step) for _, step in steps)
     return f"{type(value).__name__}({', '.join(_parameters(value))})"
+
+
+def _flat(fitted: Any) -> Iterator[Any]:
+    """Names, numbers and arrays of what was fitted, one after the other."""
+    if isinstance(fitted, list | tuple):
+        for part in fitted:
+            yield from _flat(part)
+    else:
+        yield fitted.toarray() if hasattr(fitted, "toarray") else fitted
 
 
 def _parameters(value: Any) -> list[str]:
