@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from torch import Tensor
 
 from ontogeny._arrays import digest
 from ontogeny._display import Table, one_line, table_html, table_text
 from ontogeny.benchmarks.controls import PERMUTED, SEED, check_copies, circular_shifts, orders, permuted, within_groups
+from ontogeny.benchmarks.fitted import FittedEncoding, fit_encoding
 from ontogeny.benchmarks.prepared import PreparedBenchmark
 from ontogeny.benchmarks.stimulus_mapping import StimulusMapping
 from ontogeny.brain import Assembly, Geometry, Target, targets
@@ -239,6 +241,32 @@ class Benchmark:
     def score(self, features: Features, *, run: str = "", step: int = 0) -> list[Row]:
         """Score one probe. For many probes call `prepare()` once and use what it returns."""
         return self.prepare().score(features, run=run, step=step)
+
+    def fit(
+        self, features: Features | np.ndarray | Tensor, metric: Any, *, layer: str = "", pooling: str = ""
+    ) -> FittedEncoding:
+        """An encoding model to keep: weights, predictions of held-out stimuli, residuals, scores per voxel.
+
+        Args:
+            features: of one probe, or stimuli x features in the order of the stimuli.
+            metric: an `Encoding`, or a regressor of scikit-learn's kind.
+            layer: which, where a probe read several.
+            pooling: which, where it pooled in several ways.
+
+        Raises:
+            MetricError: another metric, or one that cannot use these responses or features.
+            FeatureError: no layer or several, or another number of rows.
+            AlignmentIdError: features of other stimuli; or DataError, subjects saw different ones.
+
+        Example:
+            >>> import numpy as np, ontogeny
+            >>> from sklearn.linear_model import RidgeCV
+            >>> benchmark = ontogeny.load("planted-vision")
+            >>> x = np.random.default_rng(0).normal(size=(len(benchmark.stimuli), 5))
+            >>> benchmark.fit(x, RidgeCV()).coef_.shape[1]
+            5
+        """
+        return fit_encoding(self, features, metric, layer=layer, pooling=pooling)
 
     def surface(self) -> tuple[str, Float[np.ndarray, "stimuli features"]]:
         """What of the stimuli can be read without a model: its name, and stimuli x features."""

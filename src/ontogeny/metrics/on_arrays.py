@@ -45,7 +45,7 @@ class ArrayScore:
         n_stimuli: rows.
         n_features: columns of the features.
         n_voxels: columns of the responses.
-        folds: which were used, in words; "" for a metric that holds nothing out.
+        folds: which were used, in words; "" for a metric that holds nothing out, or whose name has its own splits.
     """
 
     metric: str
@@ -113,7 +113,7 @@ def score_arrays(
         n_stimuli=len(x),
         n_features=x.shape[1],
         n_voxels=y.shape[1],
-        folds=used.how if holds_out else "",
+        folds=used.how if holds_out and getattr(metric, "cv", None) is None else "",
     )
 
 

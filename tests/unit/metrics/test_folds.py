@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import Ridge as SklearnRidge
-from sklearn.model_selection import GroupKFold, KFold, LeaveOneGroupOut, ShuffleSplit, StratifiedKFold
+from sklearn.model_selection import (
+    GroupKFold,
+    KFold,
+    LeaveOneGroupOut,
+    RepeatedKFold,
+    ShuffleSplit,
+    StratifiedKFold,
+    TimeSeriesSplit,
+)
 from tests.helpers.benchmarks import text_benchmark
 
 from ontogeny import Assembly, Features
@@ -73,6 +81,13 @@ def test_encoding_takes_the_splits_of_the_benchmark_as_its_own(rng):
     given = LINEAR(x, y, folds=make_folds(40, cv=TEN))
     assert float(given) == float(Encoding(SklearnRidge(), cv=TEN)(x, y))
     assert given.folds == "ShuffleSplit(random_state=1, train_size=0.9)"
+    assert Encoding(SklearnRidge(), cv=TEN)(x, y).folds == ""
+
+
+def test_the_words_for_folds_are_the_splitter_s_parameters():
+    words = [make_folds(40, cv=cv).how for cv in (TimeSeriesSplit(4, gap=2), RepeatedKFold(n_splits=4, random_state=0))]
+    assert words[0] == "TimeSeriesSplit(gap=2, n_splits=4)"
+    assert "n_splits: 4" in words[1]
 
 
 def test_scores_fingerprint_halves_and_leak_of_a_benchmark_with_repeated_splits():

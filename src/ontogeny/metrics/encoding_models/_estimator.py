@@ -66,14 +66,19 @@ def _flat(fitted: Any) -> Iterator[Any]:
 def _parameters(value: Any) -> list[str]:
     """Those that are not the default, as name=value."""
     given = value.get_params(deep=False) if hasattr(value, "get_params") else dict(getattr(value, "__dict__", {}))
-    if type(value).__module__.startswith("sklearn."):  # splitters keep more than their parameters
-        given = {name: part for name, part in given.items() if not name.startswith("_")}
     if not hasattr(value, "get_params") and not given and " at 0x" in repr(value):
         raise MetricError(
             f"{type(value).__name__} has no get_params and no attributes, so that its options cannot be recorded; "
             "inherit from sklearn.base.BaseEstimator"
         )
     defaults = {name: p.default for name, p in inspect.signature(type(value)).parameters.items()}
+    if type(value).__module__.startswith("sklearn."):  # splitters keep more than their parameters
+        more = [
+            n
+            for n, part in given.items()
+            if n.startswith("_") or (n not in defaults and (part is None or part is False))
+        ]
+        given = {name: part for name, part in given.items() if name not in more}
     texts = {name: text_of(part) for name, part in sorted(given.items())}
     return [f"{name}={text}" for name, text in texts.items() if name not in defaults or text_of(defaults[name]) != text]
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from typing_extensions import override
 
-from ontogeny._arrays import PerVoxel, digest_of
+from ontogeny._arrays import PerVoxel, Responses, digest_of
 from ontogeny._import_string import import_from_string
 from ontogeny.brain import Target
 from ontogeny.errors import MetricError
@@ -205,6 +205,25 @@ class PreparedEncoding:
             value = float(np.mean([self._over(each) for each in by_fold]))
             values.append(Value(value=value, chance=0.0, ceiling=self._ceiling(target)))
         return values, np.concatenate(voxels)
+
+    def held_out(self, view: LayerGeometry) -> tuple[PerVoxel, Responses]:
+        """One score per voxel; and predictions of stimuli when they were held out, their mean over such splits.
+
+        Of stimuli that no split holds out predictions are NaN.
+
+        Raises:
+            MetricError: see `score`.
+        """
+        x, scores, predictions = view.x.numpy() * view.scale, [], []
+        for target in self.targets:
+            folds = self._folds(x, target)
+            sums, counts = np.zeros((len(x), target.n_voxels)), np.zeros((len(x), 1))
+            for (predicted, *_), (_, test) in zip(folds, self.splits, strict=True):
+                sums[test] += predicted
+                counts[test] += 1
+            scores.append(per_voxel(folds, self.metric.score, target.ceiling))
+            predictions.append(np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0))
+        return np.concatenate(scores), np.concatenate(predictions, axis=1)
 
     def _folds(self, x: Rows, target: Target) -> list[Fold]:
         assert target.responses is not None  # noqa: S101 - checked when it was prepared
