@@ -93,7 +93,7 @@ def score_arrays(
         >>> from ontogeny.metrics import RSA
         >>> x = np.random.default_rng(0).normal(size=(20, 5))
         >>> RSA()(x, x[:, :3])
-        rsa-correlation-spearman: Spearman rho = 0.3849 (chance 0; 20 stimuli, 5 features, 3 voxels)
+        rsa-correlation-spearman: Spearman rho = 0.4446 (chance 0; 20 stimuli, 5 features, 3 voxels)
     """
     x, y = _of_same_stimuli(_matrix("features", features), _matrix("responses", responses), folds)
     holds_out = bool(getattr(metric, "uses_folds", True))
