@@ -8,8 +8,11 @@ around files, whose formula stands here.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from scipy.stats import pearsonr
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.decomposition import PCA
@@ -18,10 +21,12 @@ from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.preprocessing import StandardScaler
 from sklearn.random_projection import SparseRandomProjection, johnson_lindenstrauss_min_dim
 
-from ontogeny import StimulusSet
+import ontogeny
+from ontogeny import Features, StimulusSet
 from ontogeny.benchmarks.protocols import PROTOCOLS, protocol
 from ontogeny.brain import Target
 from ontogeny.errors import ConfigError
+from ontogeny.extraction.features import Site
 from ontogeny.metrics import Encoding, LayerGeometry, make_folds
 
 pytestmark = pytest.mark.oracle
@@ -45,8 +50,6 @@ def stimuli(modality, n=60, groups=None):
 
 
 def scored(metric, x, y, about, **options):
-    import torch
-
     target = Target(subject="s", roi="IT", responses=y, n_voxels=y.shape[1], **options)
     prepared = metric.about(about).prepare([target], make_folds(len(x)))
     return prepared.score(LayerGeometry(torch.as_tensor(x)))[0]
@@ -136,6 +139,23 @@ def test_deepnsd_is_the_number_of_its_own_code_and_its_steps_by_hand():
     found = scored(metric, x, y, stimuli("image", n=n)).value
     assert found == pytest.approx(np.mean(r), abs=1e-6)
     assert found == pytest.approx(DEEPNSD, abs=1e-6)
+
+
+def test_brainscore_vision_scores_layers_and_controls_where_there_is_nothing_to_find():
+    benchmark = ontogeny.load("planted-vision")
+    made = replace(benchmark, metrics=protocol("brainscore-vision", benchmark.stimuli).metrics)
+    made = replace(made, assemblies=made.assemblies[:1])
+    noise = torch.as_tensor(
+        np.random.default_rng(0).standard_normal((len(benchmark.stimuli), 300)), dtype=torch.float32
+    )
+    probed = Features(stimulus_ids=benchmark.stimuli.ids, values={Site("0", "flatten"): noise}, refused={})
+    strict = replace(made, metrics=(replace(made.metrics[0], unconverged="refuse"),))
+    assert "ConvergenceWarning" in next(
+        r.note for r in strict.prepare(permutations=1).score(probed) if r.kind == "refusal"
+    )
+    rows = made.prepare(permutations=1).score(probed)
+    assert not [row for row in rows if row.kind == "refusal"]
+    assert {row.kind for row in rows} == {"alignment", "confound", "control"}
 
 
 @pytest.mark.parametrize("name", [name for name in PROTOCOLS if name != "shen2026"])

@@ -136,7 +136,10 @@ def fit_encoding(
     x = view.x.numpy() * view.scale
     responses = np.concatenate([np.asarray(t.responses, dtype=np.float64) for t in cut], axis=1)
     scores, predictions = prepared.held_out(view)
-    maps = [affine_of(encoding.estimator, x, np.asarray(t.responses, dtype=np.float64)) for t in cut]
+    maps = [
+        affine_of(encoding.estimator, x, np.asarray(t.responses, dtype=np.float64), keep=encoding.unconverged == "keep")
+        for t in cut
+    ]
     linear = all(found is not None for found in maps)
     coef = [found[0] for found in maps if found is not None] if linear else [np.empty((responses.shape[1], 0))]
     return FittedEncoding(

@@ -109,16 +109,16 @@ def takes_several(estimator: Any) -> bool:
 
 
 def predict(
-    estimator: Any, x: Rows, y: Voxels, held_out: HeldOut, *, where: str
+    estimator: Any, x: Rows, y: Voxels, held_out: HeldOut, *, where: str, keep: bool = False
 ) -> Float[np.ndarray, "held_out *voxels"]:
-    """Fit a fresh copy to `x` and `y`, and predict.
+    """Fit a fresh copy to `x` and `y`, and predict; `keep` predictions of what did not converge.
 
     Raises:
         MetricError: it fails, does not converge, or gives NaN or another shape; names the estimator and the fold.
     """
     name = text_of(estimator)
     try:
-        out = np.asarray(_quietly(fresh(estimator), x, y, held_out), dtype=np.float64)
+        out = np.asarray(_quietly(fresh(estimator), x, y, held_out, keep=keep), dtype=np.float64)
     except Exception as error:
         size = f"{len(x)} stimuli x {x.shape[1]} features"
         text = " ".join(f"{type(error).__name__}: {error}".split())
@@ -133,13 +133,14 @@ def predict(
     return out
 
 
-def _quietly(estimator: Any, x: Rows, y: Voxels, held_out: HeldOut) -> Any:
-    """What does not converge is an error; its other warnings are its own."""
+def _quietly(estimator: Any, x: Rows, y: Voxels, held_out: HeldOut, *, keep: bool = False) -> Any:
+    """What does not converge is an error unless kept; its other warnings are its own."""
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        warnings.simplefilter("error", ConvergenceWarning)
+        if not keep:
+            warnings.simplefilter("error", ConvergenceWarning)
         estimator.fit(x, y)
         return estimator.predict(held_out)
 

@@ -54,6 +54,7 @@ class Encoding:
         cv: a splitter of scikit-learn (`ShuffleSplit(10, test_size=.1, random_state=0)`) or a list of index arrays
             (train, test), in place of the benchmark's folds; see `make_folds`. Of a benchmark, one that asks for groups
             (`GroupKFold`) gets those of the stimuli.
+        unconverged: "refuse" a layer where a fit does not converge, or "keep" what it predicts.
         n_jobs: processes for voxels, where the estimator takes one at a time; see joblib.
 
     Raises:
@@ -70,6 +71,7 @@ class Encoding:
     score: Score = "pearson"
     over_voxels: OverVoxels = "mean"
     cv: Any = None
+    unconverged: Literal["refuse", "keep"] = "refuse"
     n_jobs: int = 1
     takes_splits: ClassVar = True
 
@@ -81,6 +83,8 @@ class Encoding:
             raise MetricError(f"Encoding: score is one of {', '.join(get_args(Score))}, got {self.score!r}")
         if self.over_voxels not in get_args(OverVoxels):
             raise MetricError(f"Encoding: over_voxels is 'mean', 'median' or 'fold-median', got {self.over_voxels!r}")
+        if self.unconverged not in ("refuse", "keep"):
+            raise MetricError(f"Encoding: unconverged is 'refuse' or 'keep', got {self.unconverged!r}")
         if self.over_voxels == "fold-median" and self.score != "pearson":
             raise MetricError(f"Encoding: over_voxels='fold-median' is of score='pearson', got {self.score!r}")
         if self.cv is not None and not isinstance(self.cv, Folds | Splits):
@@ -102,7 +106,7 @@ class Encoding:
             parts.append(f"splits {digest_of(np.asarray(part) for split in self.cv for part in split)[:6]}")
         elif self.cv is not None:
             parts.append(text_of(self.cv))
-        return "-".join(parts)
+        return "-".join([*parts, *(["unconverged kept"] if self.unconverged == "keep" else [])])
 
     @property
     def unit(self) -> str:
@@ -235,13 +239,14 @@ class PreparedEncoding:
         return folds
 
     def _predicted(self, x: Rows, y: Voxels, held_out: HeldOut, *, where: str) -> Float[np.ndarray, "held_out voxels"]:
-        estimator = self.metric.estimator
+        estimator, keep = self.metric.estimator, self.metric.unconverged == "keep"
         if self.together:
-            return predict(estimator, x, y, held_out, where=where)
+            return predict(estimator, x, y, held_out, where=where, keep=keep)
         from joblib import Parallel, delayed
 
         one = delayed(predict)
-        columns = Parallel(n_jobs=self.metric.n_jobs)(one(estimator, x, v, held_out, where=where) for v in y.T.copy())
+        fits = (one(estimator, x, v, held_out, where=where, keep=keep) for v in y.T.copy())
+        columns = Parallel(n_jobs=self.metric.n_jobs)(fits)
         return np.stack(columns, axis=1)
 
     def _over(self, values: PerVoxel) -> float:
