@@ -4,8 +4,10 @@
 
 benchmark.py          Benchmark
 prepared.py           PreparedBenchmark: what scores
+fitted.py             FittedEncoding: weights, predictions and residuals of an encoding model
 stimulus_mapping.py   StimulusMapping: what a model reads (words) -> stimuli (volumes)
 controls.py           what stands beside the layers, by name
+protocols.py          published studies by name: their metrics, and what they read
 shen2026.py           the grid of a published study: its metrics, and the number it plots
 diagnostics/          row order, leaks between folds, how small an effect shows
 """
@@ -17,6 +19,9 @@ from ontogeny.benchmarks.benchmark import (
     MIN_STIMULI,
     Benchmark,
 )
+from ontogeny.benchmarks.fitted import (
+    FittedEncoding,
+)
 from ontogeny.benchmarks.prepared import (
     PreparedBenchmark,
 )
@@ -24,6 +29,6 @@ from ontogeny.benchmarks.stimulus_mapping import (
     StimulusMapping,
 )
 
-__all__ = ["MIN_STIMULI", "Benchmark", "PreparedBenchmark", "StimulusMapping"]
+__all__ = ["MIN_STIMULI", "Benchmark", "FittedEncoding", "PreparedBenchmark", "StimulusMapping"]
 
 __getattr__ = renamed(__name__, {"Pieces": "StimulusMapping"})

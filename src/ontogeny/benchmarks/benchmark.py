@@ -9,16 +9,18 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from torch import Tensor
 
 from ontogeny._arrays import digest
 from ontogeny._display import Table, one_line, table_html, table_text
 from ontogeny.benchmarks.controls import PERMUTED, SEED, check_copies, circular_shifts, orders, permuted, within_groups
+from ontogeny.benchmarks.fitted import FittedEncoding, fit_encoding
 from ontogeny.benchmarks.prepared import PreparedBenchmark
 from ontogeny.benchmarks.stimulus_mapping import StimulusMapping
 from ontogeny.brain import Assembly, Geometry, Target, targets
-from ontogeny.errors import AlignmentIdError, DataError
+from ontogeny.errors import AlignmentIdError, DataError, MetricError
 from ontogeny.extraction import Features
-from ontogeny.metrics import Folds, Metric, NeedsStimuli, make_folds
+from ontogeny.metrics import Encoding, Folds, Metric, NeedsStimuli, Splits, make_folds
 from ontogeny.metrics.batching import prepare_all
 from ontogeny.record import Row
 from ontogeny.stimuli import StimulusSet, surface_features
@@ -42,7 +44,8 @@ class Benchmark:
         stimuli: what responses are of, and what a model reads unless there are pieces.
         assemblies: responses, one or several a subject; aligned to the stimuli by id.
         metrics: how features are compared with responses.
-        folds: frozen, one fold number a stimulus in the order of `stimuli`.
+        folds: frozen row numbers in the order of `stimuli`: each held out once, or `Splits`, which only `Encoding` and
+            metrics without folds take.
         baseline: score the stimuli's own surface (length and punctuation, or pixels) beside every curve.
         pieces: what a model reads in place of the stimuli (words of a story), and the frozen way to the stimuli
             (volumes); see `ontogeny.neuroimaging.story_words`.
@@ -64,7 +67,7 @@ class Benchmark:
     stimuli: StimulusSet
     assemblies: tuple[Assembly | Geometry, ...]
     metrics: tuple[Metric, ...]
-    folds: Folds
+    folds: Folds | Splits
     baseline: bool = True
     pieces: StimulusMapping | None = None
     own_stimuli: bool = False
@@ -77,8 +80,8 @@ class Benchmark:
             )
         if not self.assemblies or not self.metrics:
             raise DataError(f"benchmark {self.name!r} needs at least one assembly and one metric")
-        if len(self.folds.held_out) != n:
-            raise DataError(f"benchmark {self.name!r}: {n} stimuli but folds for {len(self.folds.held_out)}")
+        if self.folds.n_stimuli != n:
+            raise DataError(f"benchmark {self.name!r}: {n} stimuli but folds for {self.folds.n_stimuli}")
         if len({metric.name for metric in self.metrics}) < len(self.metrics):
             raise DataError(f"benchmark {self.name!r} has two metrics of one name: {[m.name for m in self.metrics]}")
         if self.own_stimuli:
@@ -152,10 +155,11 @@ class Benchmark:
             self.version,
             self.stimuli.fingerprint(),
             [a.fingerprint() for a in self.assemblies],
-            self.folds.held_out,
+            self.folds.frozen,
             [repr(m).replace("local_alpha=False", "alpha='roi'") for m in self.metrics],  # its name of before
             *([] if self.pieces is None else [self.pieces.fingerprint()]),
             *(["own stimuli"] if self.own_stimuli else []),
+            *(m.about(self.stimuli).cv.frozen for m in self.metrics if isinstance(m, Encoding) and m.cv is not None),
         )
 
     def prepare(self, *, permutations: int = 0, within: int = 0, halves: bool = False) -> PreparedBenchmark:
@@ -217,25 +221,52 @@ class Benchmark:
 
     def _only(self, rows: np.ndarray, which: str, assemblies: Sequence[Assembly | Geometry] | None = None) -> Benchmark:
         stimuli = self.stimuli.only(rows)
-        _, held_out = np.unique(np.asarray(self.folds.held_out)[rows], return_inverse=True)
-        if held_out.max() == 0:
+        try:
+            folds = self.folds.only(np.asarray(rows), which)
+        except MetricError as error:
             raise DataError(
-                f"{which} of benchmark {self.name!r} lies in one fold, so that nothing can be cross-validated there; "
-                "use more folds or groups" + ", or leave the control 'held-out layer' out" * (assemblies is None)
-            )
+                f"{which} of benchmark {self.name!r}: {error}; use more folds or groups"
+                + ", or leave the control 'held-out layer' out" * (assemblies is None)
+            ) from error
         return replace(
             self,
             name=f"{self.name}, {which}",
             stimuli=stimuli,
             assemblies=tuple(a.align(stimuli.ids) for a in assemblies or self.assemblies),
             own_stimuli=False,
-            folds=Folds(held_out=tuple(held_out.tolist()), how=f"{self.folds.how}; {which}"),
+            folds=folds,
             pieces=None if self.pieces is None else self.pieces.only(rows),
         )
 
     def score(self, features: Features, *, run: str = "", step: int = 0) -> list[Row]:
         """Score one probe. For many probes call `prepare()` once and use what it returns."""
         return self.prepare().score(features, run=run, step=step)
+
+    def fit(
+        self, features: Features | np.ndarray | Tensor, metric: Any, *, layer: str = "", pooling: str = ""
+    ) -> FittedEncoding:
+        """An encoding model to keep: weights, predictions of held-out stimuli, residuals, scores per voxel.
+
+        Args:
+            features: of one probe, or stimuli x features in the order of the stimuli.
+            metric: an `Encoding`, or a regressor of scikit-learn's kind.
+            layer: which, where a probe read several.
+            pooling: which, where it pooled in several ways.
+
+        Raises:
+            MetricError: another metric, or one that cannot use these responses or features.
+            FeatureError: no layer or several, or another number of rows.
+            AlignmentIdError: features of other stimuli; or DataError, subjects saw different ones.
+
+        Example:
+            >>> import numpy as np, ontogeny
+            >>> from sklearn.linear_model import RidgeCV
+            >>> benchmark = ontogeny.load("planted-vision")
+            >>> x = np.random.default_rng(0).normal(size=(len(benchmark.stimuli), 5))
+            >>> benchmark.fit(x, RidgeCV()).coef_.shape[1]
+            5
+        """
+        return fit_encoding(self, features, metric, layer=layer, pooling=pooling)
 
     def surface(self) -> tuple[str, Float[np.ndarray, "stimuli features"]]:
         """What of the stimuli can be read without a model: its name, and stimuli x features."""

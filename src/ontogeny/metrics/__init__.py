@@ -10,7 +10,7 @@ neighbors.py    MutualKNN, CycleKNN: shared nearest neighbours          (voxels 
                           CKNNA: CKA over mutual nearest neighbours               (voxels)
 metric.py                  what a metric is: Metric, Prepared, Value
 on_arrays.py               a metric called on two arrays: RSA()(features, responses)
-folds.py                   frozen, grouped or contiguous cross-validation folds
+folds.py                   frozen, grouped or contiguous cross-validation folds; _splitters.py: those of scikit-learn
 nuisance.py                what of the stimuli a layer should not be credited with
 dimensionality.py          participation ratio, intrinsic dimension, norm: what grows beside alignment
 layer_geometry.py          LayerGeometry: one Gram matrix a layer, shared by all metrics
@@ -39,6 +39,7 @@ from ontogeny.metrics.encoding_models.encoding import (
 )
 from ontogeny.metrics.folds import (
     Folds,
+    Splits,
     make_folds,
 )
 from ontogeny.metrics.layer_geometry import (
@@ -88,6 +89,7 @@ __all__ = [
     "Prepared",
     "Procrustes",
     "Ridge",
+    "Splits",
     "UniqueVariance",
     "Value",
     "make_folds",

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 from ontogeny._messages import has_to_pass
 from ontogeny.brain import Target
 from ontogeny.errors import FeatureError, MetricError
-from ontogeny.metrics.folds import Folds
+from ontogeny.metrics.folds import Folds, Splits, suited
 from ontogeny.metrics.layer_geometry import LayerGeometry
 from ontogeny.metrics.metric import Metric, Prepared, Value
 
@@ -109,11 +109,11 @@ def _scored(family: MetricBatch, views: Sequence[LayerGeometry], n_metrics: int)
         return [[failed] * n_metrics for _ in views]
 
 
-def prepare_all(metrics: Sequence[Metric], targets: Sequence[Target], folds: Folds) -> PreparedMetrics:
+def prepare_all(metrics: Sequence[Metric], targets: Sequence[Target], folds: Folds | Splits) -> PreparedMetrics:
     """Do all that depends on the brain side alone, family by family.
 
     Raises:
-        MetricError: a metric cannot use these targets; says which and why.
+        MetricError: a metric cannot use these targets or folds; says which and why.
     """
     places: dict[Callable[..., MetricBatch] | int, list[int]] = {}
     for place, metric in enumerate(metrics):
@@ -121,7 +121,8 @@ def prepare_all(metrics: Sequence[Metric], targets: Sequence[Target], folds: Fol
     families: list[tuple[tuple[int, ...], MetricBatch]] = []
     for together, group in places.items():
         if isinstance(together, int):
-            family: MetricBatch = _Alone(prepared=metrics[together].prepare(targets, folds))
+            used: Any = suited(metrics[together], folds)
+            family: MetricBatch = _Alone(prepared=metrics[together].prepare(targets, used))
         else:
             family = together([metrics[i] for i in group], targets)
         families.append((tuple(group), family))

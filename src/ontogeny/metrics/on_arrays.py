@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from typing_extensions import override
 from ontogeny._arrays import PerVoxel
 from ontogeny.brain import Target
 from ontogeny.errors import MetricError
-from ontogeny.metrics.folds import Folds, make_folds
+from ontogeny.metrics.folds import Folds, Splits, make_folds, suited
 from ontogeny.metrics.layer_geometry import LayerGeometry
 from ontogeny.metrics.metric import Metric, Value
 
@@ -24,14 +24,10 @@ _N_FOLDS = 5
 
 @runtime_checkable
 class PreparedPerVoxel(Protocol):
-    """A prepared metric whose value of a target is the mean over its voxels."""
+    """A prepared metric that has a value of each voxel."""
 
-    def per_voxel(self, view: LayerGeometry) -> PerVoxel:
-        """One value per voxel, of all targets side by side."""
-        ...
-
-    def of_targets(self, values: PerVoxel) -> list[Value]:
-        """One value per target, of what `per_voxel` gave."""
+    def score_voxels(self, view: LayerGeometry) -> tuple[list[Value], PerVoxel]:
+        """One value per target; and one per voxel, of all targets side by side."""
         ...
 
 
@@ -44,12 +40,12 @@ class ArrayScore:
         value: in `unit`.
         unit: of value and chance.
         chance: expected value for unrelated arrays.
-        per_voxel: one value per column of the responses, whose mean is `value`; None for a metric that compares whole
-            patterns.
+        per_voxel: one value per column of the responses, whose mean (of `Encoding(over_voxels="median")` the median) is
+            `value`; None for a metric that compares whole patterns.
         n_stimuli: rows.
         n_features: columns of the features.
         n_voxels: columns of the responses.
-        folds: which were used, in words; "" for a metric that holds nothing out.
+        folds: which were used, in words; "" for a metric that holds nothing out, or whose name has its own splits.
     """
 
     metric: str
@@ -73,7 +69,11 @@ class ArrayScore:
 
 
 def score_arrays(
-    metric: Metric, features: np.ndarray | Tensor, responses: np.ndarray | Tensor, *, folds: Folds | None = None
+    metric: Metric,
+    features: np.ndarray | Tensor,
+    responses: np.ndarray | Tensor,
+    *,
+    folds: Folds | Splits | None = None,
 ) -> ArrayScore:
     """Score features against responses; what `metric(features, responses)` does.
 
@@ -93,16 +93,15 @@ def score_arrays(
         >>> from ontogeny.metrics import RSA
         >>> x = np.random.default_rng(0).normal(size=(20, 5))
         >>> RSA()(x, x[:, :3])
-        rsa-correlation-spearman: Spearman rho = 0.3849 (chance 0; 20 stimuli, 5 features, 3 voxels)
+        rsa-correlation-spearman: Spearman rho = 0.4446 (chance 0; 20 stimuli, 5 features, 3 voxels)
     """
     x, y = _of_same_stimuli(_matrix("features", features), _matrix("responses", responses), folds)
     holds_out = bool(getattr(metric, "uses_folds", True))
-    used = folds if folds is not None else _default_folds(len(x), holds_out=holds_out)
+    used: Any = suited(metric, folds) if folds is not None else _default_folds(len(x), holds_out=holds_out)
     prepared = metric.prepare([Target(subject="", roi="", responses=y.numpy(), n_voxels=y.shape[1])], used)
     view, each = LayerGeometry(x), None
     if isinstance(prepared, PreparedPerVoxel):
-        each = prepared.per_voxel(view)
-        (found,) = prepared.of_targets(each)
+        (found,), each = prepared.score_voxels(view)
     else:
         (found,) = prepared.score(view)
     return ArrayScore(
@@ -114,15 +113,15 @@ def score_arrays(
         n_stimuli=len(x),
         n_features=x.shape[1],
         n_voxels=y.shape[1],
-        folds=used.how if holds_out else "",
+        folds=used.how if holds_out and getattr(metric, "cv", None) is None else "",
     )
 
 
-def _of_same_stimuli(x: Tensor, y: Tensor, folds: Folds | None) -> tuple[Tensor, Tensor]:
+def _of_same_stimuli(x: Tensor, y: Tensor, folds: Folds | Splits | None) -> tuple[Tensor, Tensor]:
     if len(x) != len(y):
         raise MetricError(f"features and responses are of the same stimuli, got {len(x)} and {len(y)} rows")
-    if folds is not None and len(folds.held_out) != len(x):
-        raise MetricError(f"the folds are of {len(folds.held_out)} stimuli, the arrays have {len(x)} rows")
+    if folds is not None and folds.n_stimuli != len(x):
+        raise MetricError(f"the folds are of {folds.n_stimuli} stimuli, the arrays have {len(x)} rows")
     return x, y
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias, TypedDict
 
 from ontogeny._import_string import import_from_string
 from ontogeny.benchmarks import Benchmark
-from ontogeny.benchmarks.shen2026 import shen2026
+from ontogeny.benchmarks.protocols import protocol as published
 from ontogeny.datasets import load
 from ontogeny.errors import ConfigError, nearest, require
 from ontogeny.extraction.model_inputs import ImageType
@@ -35,8 +35,9 @@ class Options(TypedDict, total=False):
     Args:
         tokenizer: for text: a Hugging Face tokenizer, its name, or a function text -> token ids, or an address.
         transform: for images: a function image -> tensor, best the one of your validation set, or an address.
-        protocol: "shen2026": metrics, layers and pooling of a published study (`ontogeny.benchmarks.shen2026`) in place
-            of the benchmark's; its name becomes "tuckute2024@shen2026".
+        protocol: metrics, and what is read, of a published study in place of the benchmark's: "shen2026",
+            "brainscore-vision", "brainscore-language", "algonauts2023" or "deepnsd", see
+            `ontogeny.benchmarks.protocols`; the benchmark's name becomes "tuckute2024@shen2026".
         metrics: in place of the benchmark's: names ("rsa", "ridge(rule='loo')"), objects, regressors of scikit-learn's
             kind, addresses of either, or mappings; see `ontogeny.metrics.registry.as_metric`.
         layers: "auto", names and globs; see `ontogeny.Probe`.
@@ -102,7 +103,6 @@ def check_options(options: Iterable[str]) -> None:
             raise ConfigError(f"there is no option {name!r}. {nearest(name, known)}")
 
 
-_PROTOCOLS = {"shen2026": shen2026}
 _OF_PROBES = ("layers", "pooling", "batch_size", "controls", "module", "call", "truncation", "image_type")
 
 
@@ -150,14 +150,10 @@ def _several(metrics: Any) -> list[Any]:
 
 def _by_protocol(name: str, benchmark: Benchmark, how: dict[str, Any]) -> tuple[Benchmark, dict[str, Any]]:
     """A benchmark and how it is read, by the rules of a published study."""
-    if name not in _PROTOCOLS:
-        raise ConfigError(f"there is no protocol {name!r}. {nearest(name, _PROTOCOLS)}")
-    if own := [option for option in ("layers", "pooling") if how.get(option)]:
+    study = published(name, benchmark.stimuli)
+    if own := [option for option in study.reading if how.get(option)]:
         raise ConfigError(f"protocol {name!r} says what is read; leave out {' and '.join(own)}")
-    study = _PROTOCOLS[name](benchmark.stimuli.modality)
-    metrics = study.metrics_for(len(benchmark.stimuli))
-    ruled = replace(benchmark, name=f"{benchmark.name}@{name}", metrics=metrics)
-    return ruled, {**how, "layers": study.layers, "pooling": study.pooling}
+    return replace(benchmark, name=f"{benchmark.name}@{name}", metrics=study.metrics), {**how, **study.reading}
 
 
 def _tokenizer(given: Any) -> Any:

@@ -377,7 +377,7 @@ def test_halves_part_the_stimuli_and_keep_groups_and_folds(groups, contiguous):
         (
             {"n": 40, "contiguous": True, "folds": Folds(held_out=(0,) * 20 + (1,) * 20, how="two")},
             DataError,
-            "half 1 of benchmark 'world' lies in one fold, .* leave the control 'held-out layer' out",
+            "half 1 of benchmark 'world': these stimuli lie in one fold, .* leave the control 'held-out layer' out",
         ),
         ({"n": 40, "groups": ("a",) * 40, "folds": make_folds(40)}, MetricError, "2 folds need at least 2 groups"),
     ],

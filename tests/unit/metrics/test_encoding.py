@@ -133,6 +133,16 @@ def test_what_fails_on_a_layer_is_refused_by_name(estimator, match, rng):
         prepared.score(LayerGeometry(torch.as_tensor(rng.standard_normal((40, 50)))))
 
 
+def test_what_does_not_converge_is_kept_where_asked_for_and_the_name_says_so(rng):
+    x, y = LayerGeometry(torch.as_tensor(rng.standard_normal((40, 50)))), target(rng)
+    for one in (Lasso(alpha=1e-9, max_iter=1), PLSRegression(n_components=20, max_iter=1)):
+        with pytest.raises(MetricError, match="ConvergenceWarning"):
+            Encoding(one).prepare([y], make_folds(40)).score(x)
+        kept = Encoding(one, unconverged="keep")
+        assert kept.name == f"{Encoding(one).name}-unconverged kept"
+        assert np.isfinite(kept.prepare([y], make_folds(40)).score(x)[0].value)
+
+
 def test_a_random_state_of_none_is_one_seed(rng):
     x, y = rng.standard_normal((40, 5)), target(rng)
     metric = Encoding(MLPRegressor(hidden_layer_sizes=(3,), solver="lbfgs", max_iter=2000))
@@ -163,8 +173,10 @@ def test_scores_do_not_depend_on_a_pipeline_that_scales_for_itself(rng):
     ("options", "match"),
     [
         ({"score": "rho"}, "score is one of pearson, r2, noise-normalised, got 'rho'"),
-        ({"over_voxels": "max"}, "over_voxels is 'mean' or 'median'"),
+        ({"over_voxels": "max"}, "over_voxels is 'mean', 'median' or 'fold-median'"),
         ({"cv": ShuffleSplit(3)}, "ShuffleSplit splits otherwise each time"),
+        ({"cv": 5}, "cv is an object with split"),
+        ({"unconverged": "warn"}, "unconverged is 'refuse' or 'keep', got 'warn'"),
     ],
 )
 def test_options_that_do_not_exist_are_refused(options, match):

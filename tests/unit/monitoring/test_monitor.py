@@ -86,3 +86,19 @@ def test_a_published_protocol_in_place_of_the_benchmarks_own_metrics(text_benchm
     ):
         with pytest.raises(ConfigError, match=said):
             watch(text_benchmark, record=tmp_path / "q", tokenizer=tokenizer, **wrong)
+
+
+def test_a_protocol_that_leaves_the_layers_to_the_user(text_benchmark, tmp_path):
+    options = {"tokenizer": tokenizer, "protocol": "brainscore-language", "controls": False}
+    monitor = watch(text_benchmark, record=tmp_path / "r", layers="embeddings", **options)
+    rows = [row for row in monitor(tiny_gpt(), 0) if row.kind == "alignment"]
+    assert {row.layer for row in rows} == {"embeddings"}
+    assert {row.pooling for row in rows} == {"last"}
+    assert [name.split("-")[1].split("(")[0] for name in sorted({row.metric for row in rows})] == [
+        "LinearRegression",
+        "RidgeCV",
+    ]
+    with pytest.raises(ConfigError, match="says what is read; leave out pooling"):
+        watch(text_benchmark, record=tmp_path / "q", pooling="mean", **options)
+    with pytest.raises(ConfigError, match="protocol 'brainscore-vision' is for images"):
+        watch(text_benchmark, record=tmp_path / "q", tokenizer=tokenizer, protocol="brainscore-vision")

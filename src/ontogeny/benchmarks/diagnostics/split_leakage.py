@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ontogeny._arrays import PerVoxel
 from ontogeny.benchmarks.controls import SEED
 from ontogeny.brain import Target
 from ontogeny.brain.assembly import some_voxels
-from ontogeny.metrics import Folds
+from ontogeny.metrics import Encoding, Folds, LayerGeometry, Splits
 from ontogeny.metrics.memory_limits import check_squares
 from ontogeny.metrics.ridge.ridge import ridge_cv
 from ontogeny.stimuli import StimulusSet, position_features
@@ -54,7 +55,7 @@ class SplitLeak:
         )
 
 
-def split_leak(stimuli: StimulusSet, targets: Sequence[Target], folds: Folds) -> SplitLeak | None:
+def split_leak(stimuli: StimulusSet, targets: Sequence[Target], folds: Folds | Splits) -> SplitLeak | None:
     """Score features that know nothing but which stimuli are neighbours, by ridge under these folds.
 
     The model is the OASM of Hadidi, Feghhi et al. 2026 (Nature Communications, doi 10.1038/s41467-026-72253-7; preprint
@@ -81,7 +82,17 @@ def split_leak(stimuli: StimulusSet, targets: Sequence[Target], folds: Folds) ->
         return SplitLeak(value=0.0, p=1.0, n_voxels=voxels.shape[1])
     rng = np.random.default_rng((SEED, 2))
     orders = [np.arange(len(stimuli)), *(rng.permutation(len(stimuli)) for _ in range(_PERMUTATIONS))]
-    r = ridge_cv(torch.as_tensor(x), np.concatenate([voxels[order] for order in orders], axis=1), folds=folds)
+    r = _by_ridge(x, np.concatenate([voxels[order] for order in orders], axis=1), folds)
     values = r.reshape(len(orders), voxels.shape[1]).mean(axis=1)
     as_high = int((values >= values[0] - 1e-9).sum())
     return SplitLeak(value=float(values[0]), p=as_high / len(orders), n_voxels=voxels.shape[1])
+
+
+def _by_ridge(x: np.ndarray, y: np.ndarray, folds: Folds | Splits) -> PerVoxel:
+    if isinstance(folds, Folds):
+        return ridge_cv(torch.as_tensor(x), y, folds=folds)
+    from sklearn.linear_model import RidgeCV
+
+    target = Target(subject="", roi="", responses=y, n_voxels=y.shape[1])
+    metric = Encoding(RidgeCV(alphas=np.logspace(-2, 4, 7), alpha_per_target=True))
+    return metric.prepare([target], folds).per_voxel(LayerGeometry(torch.as_tensor(x)))

@@ -2,7 +2,7 @@
 
     my-benchmark/
       benchmark.json                       what it is, whom to cite, how it was made, metrics, sha256 of all other files
-      stimuli.parquet                      stimulus_id, text | image {bytes: PNG, path}, fold [, group] [, your columns]
+      stimuli.parquet                      stimulus_id, text | image {bytes: PNG, path}, fold | splits [, group] [, ...]
       responses/<subject>.safetensors      `responses` (stimuli x voxels) [, `repeats` (repeats x stimuli x voxels)]
       voxels/<subject>.parquet             roi [, ceiling] [, your columns: x, y, z, index | hemisphere, vertex]
       geometry/<subject>-<roi>.safetensors `rdm` (stimuli x stimuli), where there are RDMs in place of voxels
@@ -10,8 +10,9 @@
       pieces.parquet, pieces.safetensors   what a model reads in place of the stimuli (windows of a story's words), and
                                            the sparse matrix that leads from their features to those of the stimuli
 
-Folders with pieces, or of subjects who saw different stimuli, have format version 2: older readers would take them for
-something else.
+Folders with pieces, of subjects who saw different stimuli, or with `splits` in place of `fold` (one list per stimulus:
+of each split 1 trained on, -1 held out, 0 neither) have format version 2: older readers would take them for something
+else.
 
 Every array file names its subject and the stimulus of each row in its own header (metadata `ontogeny`, JSON: name,
 subject, stimulus_ids), so that rows are matched by id and a swapped file is seen. Arrays are float32 or float64. A

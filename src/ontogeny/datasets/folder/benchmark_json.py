@@ -29,7 +29,7 @@ __all__ = [
 FORMAT = "ontogeny benchmark folder"
 FORMAT_VERSION = 1
 NEWER_VERSION = 2
-"""Of folders that an older reader would take for something else: pieces, subjects with stimuli of their own."""
+"""Of folders that an older reader would take for something else: pieces, subjects with own stimuli, splits."""
 MANIFEST = "benchmark.json"
 
 _FACTS: dict[str, type] = {

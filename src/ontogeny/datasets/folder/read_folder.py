@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ from ontogeny.datasets.folder.benchmark_json import MANIFEST, BenchmarkManifest,
 from ontogeny.datasets.folder.metrics_json import metric_from_json
 from ontogeny.datasets.folder.voxel_extras import Extras, FolderSpace, space_from_json
 from ontogeny.datasets.folder.write_folder import STIMULUS_COLUMNS, VOXEL_COLUMNS, check_labels
-from ontogeny.errors import DataError
-from ontogeny.metrics import Folds, Metric
+from ontogeny.errors import DataError, MetricError
+from ontogeny.metrics import Folds, Metric, Splits, make_folds
 from ontogeny.stimuli import StimulusSet
 
 __all__ = [
@@ -58,7 +59,7 @@ def read_benchmark(
 def assembled(
     manifest: BenchmarkManifest,
     stimuli: StimulusSet,
-    folds: Folds,
+    folds: Folds | Splits,
     assemblies: Sequence[Assembly | Geometry],
     *,
     metrics: Sequence[Metric] | None = None,
@@ -89,7 +90,7 @@ def assembled(
     )
 
 
-def read_stimuli(manifest: BenchmarkManifest, *, check: bool) -> tuple[StimulusSet, Folds]:
+def read_stimuli(manifest: BenchmarkManifest, *, check: bool) -> tuple[StimulusSet, Folds | Splits]:
     """The stimuli and the frozen folds.
 
     Raises:
@@ -110,7 +111,23 @@ def read_stimuli(manifest: BenchmarkManifest, *, check: bool) -> tuple[StimulusS
         groups=strings(path, table, "group") if "group" in table.column_names else None,
         contiguous=fact(facts, "contiguous", bool, owner),
     )
-    return stimuli, Folds(held_out=_folds(path, table), how=manifest.facts["folds"])
+    how = manifest.facts["folds"]
+    if "splits" in table.column_names and "fold" not in table.column_names:
+        return stimuli, replace(_splits(path, table), how=how)
+    return stimuli, Folds(held_out=_folds(path, table), how=how)
+
+
+def _splits(path: Path, table: Any) -> Folds | Splits:
+    """Of the column "splits": one list per stimulus with one number per split, see `write_folder`."""
+    roles = table.column("splits").to_pylist()
+    lengths = {len(of_one or ()) for of_one in roles}
+    if len(lengths) != 1 or not {role for of_one in roles for role in of_one or ()} <= {-1, 0, 1}:
+        raise DataError(f"{path}: splits should be lists of -1, 0 and 1, as many for each stimulus, got {lengths} long")
+    columns = np.asarray(roles, dtype=np.int8).T
+    try:
+        return make_folds(len(roles), cv=[(np.flatnonzero(c == 1), np.flatnonzero(c == -1)) for c in columns])
+    except MetricError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
 def _folds(path: Path, table: Any) -> tuple[int, ...]:

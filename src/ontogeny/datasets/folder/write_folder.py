@@ -30,13 +30,14 @@ from ontogeny.datasets.folder.benchmark_json import (
 from ontogeny.datasets.folder.metrics_json import metric_to_json
 from ontogeny.datasets.folder.voxel_extras import Extras, space_to_json
 from ontogeny.errors import DataError, nearest
+from ontogeny.metrics import Folds, Splits
 from ontogeny.record.arrow import arrow
 
 __all__ = ["STIMULI", "STIMULUS_COLUMNS", "VOXEL_COLUMNS", "check_labels", "write_benchmark"]
 
 Arrays = Literal["safetensors", "parquet"]
 STIMULI = "stimuli.parquet"
-STIMULUS_COLUMNS = ("stimulus_id", "text", "image", "fold", "group")
+STIMULUS_COLUMNS = ("stimulus_id", "text", "image", "fold", "splits", "group")
 VOXEL_COLUMNS = ("roi", "ceiling")
 
 
@@ -78,6 +79,8 @@ def write_benchmark(
         _write_stimuli(benchmark, scratch / STIMULI, stimulus_columns or {})
         if benchmark.pieces is not None:
             facts |= {"pieces": write_pieces(scratch, benchmark.pieces), "format_version": NEWER_VERSION}
+        if isinstance(benchmark.folds, Splits):
+            facts |= {"format_version": NEWER_VERSION}
         if benchmark.own_stimuli:
             facts |= {"own_stimuli": True, "format_version": NEWER_VERSION}
         facts["assemblies"] = _Writer(scratch, arrays, dict(extras or {})).write(benchmark.assemblies)
@@ -149,7 +152,10 @@ def _write_stimuli(benchmark: Benchmark, path: Path, more: Mapping[str, Any]) ->
     columns: dict[str, Any] = {"stimulus_id": pa.array(stimuli.ids, pa.string())}
     if stimuli.modality == "text":
         columns["text"] = pa.array(list(stimuli.inputs), pa.string())
-    columns["fold"] = pa.array(benchmark.folds.held_out, pa.int64())
+    if isinstance(benchmark.folds, Folds):
+        columns["fold"] = pa.array(benchmark.folds.held_out, pa.int64())
+    else:
+        columns["splits"] = pa.array(_roles(benchmark.folds).tolist(), pa.list_(pa.int8()))
     if stimuli.groups is not None:
         columns["group"] = pa.array(stimuli.groups, pa.string())
     columns |= _unreserved(more, STIMULUS_COLUMNS, "stimuli")
@@ -158,6 +164,14 @@ def _write_stimuli(benchmark: Benchmark, path: Path, more: Mapping[str, Any]) ->
         return
     named = zip(stimuli.ids, stimuli.inputs, strict=True)
     write_pictures(path, columns, (as_png(image, f"stimulus {name!r}") for name, image in named), stimuli.ids)
+
+
+def _roles(splits: Splits) -> np.ndarray:
+    """Stimuli x splits: 1 where it is trained on, -1 where it is held out, 0 where neither."""
+    roles = np.zeros((splits.n_stimuli, len(splits)), dtype=np.int8)
+    for number, (train, test) in enumerate(splits):
+        roles[train, number], roles[test, number] = 1, -1
+    return roles
 
 
 def _unreserved(more: Mapping[str, Any], reserved: Sequence[str], owner: str) -> dict[str, Any]:

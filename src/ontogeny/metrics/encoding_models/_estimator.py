@@ -6,13 +6,13 @@ import copy
 import inspect
 import random
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from ontogeny._arrays import digest
+from ontogeny._arrays import digest, digest_of
 from ontogeny.errors import MetricError
 
 __all__ = ["HeldOut", "Rows", "Voxels", "check", "fresh", "predict", "takes_several", "text_of"]
@@ -42,9 +42,25 @@ def text_of(value: Any) -> str:
         return repr(value)
     if inspect.isroutine(value) or isinstance(value, type):
         return f"{value.__module__}:{value.__qualname__}"
+    return _object_text(value)
+
+
+def _object_text(value: Any) -> str:
+    if type(value).__name__ == "FrozenEstimator":  # of sklearn.frozen: cloned as it was fitted, on whatever stimuli
+        fitted = sorted((name, part) for name, part in vars(value.estimator).items() if name.endswith("_"))
+        return f"{text_of(value.estimator)} fitted before {digest_of(_flat(fitted))[:6]}"
     if isinstance(steps := getattr(value, "steps", None), list):
         return " > ".join(text_of(step) for _, step in steps)
     return f"{type(value).__name__}({', '.join(_parameters(value))})"
+
+
+def _flat(fitted: Any) -> Iterator[Any]:
+    """Names, numbers and arrays of what was fitted, one after the other."""
+    if isinstance(fitted, list | tuple):
+        for part in fitted:
+            yield from _flat(part)
+    else:
+        yield fitted.toarray() if hasattr(fitted, "toarray") else fitted
 
 
 def _parameters(value: Any) -> list[str]:
@@ -56,6 +72,13 @@ def _parameters(value: Any) -> list[str]:
             "inherit from sklearn.base.BaseEstimator"
         )
     defaults = {name: p.default for name, p in inspect.signature(type(value)).parameters.items()}
+    if type(value).__module__.startswith("sklearn."):  # splitters keep more than their parameters
+        more = [
+            n
+            for n, part in given.items()
+            if n.startswith("_") or (n not in defaults and (part is None or part is False))
+        ]
+        given = {name: part for name, part in given.items() if name not in more}
     texts = {name: text_of(part) for name, part in sorted(given.items())}
     return [f"{name}={text}" for name, text in texts.items() if name not in defaults or text_of(defaults[name]) != text]
 
@@ -86,16 +109,16 @@ def takes_several(estimator: Any) -> bool:
 
 
 def predict(
-    estimator: Any, x: Rows, y: Voxels, held_out: HeldOut, *, where: str
+    estimator: Any, x: Rows, y: Voxels, held_out: HeldOut, *, where: str, keep: bool = False
 ) -> Float[np.ndarray, "held_out *voxels"]:
-    """Fit a fresh copy to `x` and `y`, and predict.
+    """Fit a fresh copy to `x` and `y`, and predict; `keep` predictions of what did not converge.
 
     Raises:
         MetricError: it fails, does not converge, or gives NaN or another shape; names the estimator and the fold.
     """
     name = text_of(estimator)
     try:
-        out = np.asarray(_quietly(fresh(estimator), x, y, held_out), dtype=np.float64)
+        out = np.asarray(_quietly(fresh(estimator), x, y, held_out, keep=keep), dtype=np.float64)
     except Exception as error:
         size = f"{len(x)} stimuli x {x.shape[1]} features"
         text = " ".join(f"{type(error).__name__}: {error}".split())
@@ -110,13 +133,14 @@ def predict(
     return out
 
 
-def _quietly(estimator: Any, x: Rows, y: Voxels, held_out: HeldOut) -> Any:
-    """What does not converge is an error; its other warnings are its own."""
+def _quietly(estimator: Any, x: Rows, y: Voxels, held_out: HeldOut, *, keep: bool = False) -> Any:
+    """What does not converge is an error unless kept; its other warnings are its own."""
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        warnings.simplefilter("error", ConvergenceWarning)
+        if not keep:
+            warnings.simplefilter("error", ConvergenceWarning)
         estimator.fit(x, y)
         return estimator.predict(held_out)
 

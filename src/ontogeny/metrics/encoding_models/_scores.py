@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from ontogeny._arrays import PerVoxel
 
-__all__ = ["Fold", "Score", "per_voxel"]
+__all__ = ["Fold", "Score", "correlations", "per_voxel"]
 
 Score = Literal["pearson", "r2", "noise-normalised"]
 Fold = tuple[Float[np.ndarray, "_ voxels"], Float[np.ndarray, "_ voxels"], PerVoxel]
@@ -31,10 +31,15 @@ def per_voxel(folds: Sequence[Fold], score: Score, ceiling: PerVoxel | None = No
         errors = sum(np.square(held - predicted).sum(axis=0) for predicted, held, _ in folds)
         total = sum(np.square(held - mean).sum(axis=0) for _, held, mean in folds)
         return np.asarray(1 - errors / total)
-    r = np.mean([_pearson(predicted, held) for predicted, held, _ in folds], axis=0)
+    r = correlations(folds).mean(axis=0)
     if score == "pearson" or ceiling is None:
         return np.asarray(r)
     return np.asarray(np.clip(r * np.abs(r) / np.square(ceiling), 0, 1))
+
+
+def correlations(folds: Sequence[Fold]) -> Float[np.ndarray, "folds voxels"]:
+    """Pearson r of every voxel within each fold; 0 where a prediction is constant."""
+    return np.asarray([_pearson(predicted, held) for predicted, held, _ in folds])
 
 
 def _pearson(a: Float[np.ndarray, "rows voxels"], b: Float[np.ndarray, "rows voxels"]) -> PerVoxel:

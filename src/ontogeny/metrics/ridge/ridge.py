@@ -192,11 +192,12 @@ class PreparedRidge:
 
     def score(self, view: LayerGeometry) -> list[Value]:
         """One value per target: the mean over its voxels."""
-        return self.of_targets(self.per_voxel(view))
+        return self.score_voxels(view)[0]
 
-    def of_targets(self, values: PerVoxel) -> list[Value]:
-        """The means of what `per_voxel` gave over each target's voxels."""
+    def score_voxels(self, view: LayerGeometry) -> tuple[list[Value], PerVoxel]:
+        """One value per target, and one per voxel."""
+        each = self.per_voxel(view)
         return [
-            Value(value=float(values[start:stop].mean()), chance=0.0, ceiling=ceiling)
+            Value(value=float(each[start:stop].mean()), chance=0.0, ceiling=ceiling)
             for start, stop, ceiling in zip(self.edges[:-1], self.edges[1:], self.ceilings, strict=True)
-        ]
+        ], each

@@ -215,12 +215,12 @@ class PreparedUniqueVariance:
 
     def score(self, view: LayerGeometry) -> list[Value]:
         """One value per target: the mean over its voxels."""
-        return self.of_targets(self.per_voxel(view))
+        return self.score_voxels(view)[0]
 
-    def of_targets(self, values: PerVoxel) -> list[Value]:
-        """The means of what `per_voxel` gave over each target's voxels."""
-        gains = np.split(values, self.edges[1:-1])
+    def score_voxels(self, view: LayerGeometry) -> tuple[list[Value], PerVoxel]:
+        """One value per target, and one per voxel."""
+        each = self.per_voxel(view)
         return [
             Value(value=float(g.mean()), chance=0.0, ceiling=ceiling)
-            for g, ceiling in zip(gains, self.ceilings, strict=True)
-        ]
+            for g, ceiling in zip(np.split(each, self.edges[1:-1]), self.ceilings, strict=True)
+        ], each
