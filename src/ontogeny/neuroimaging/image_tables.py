@@ -1,4 +1,4 @@
-"""Tables that stand beside images: names of labels, and which stimulus each volume is of."""
+"""Tables that stand beside images: which stimulus each volume is of."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ontogeny.errors import DataError, nearest
 from ontogeny.neuroimaging.bids_names import COLUMNS, RunKey
 from ontogeny.neuroimaging.glmsingle import ENDINGS, design_sheet
 from ontogeny.neuroimaging.image_grids import inside
-from ontogeny.neuroimaging.table_files import Sheet, is_missing, read_sheet
+from ontogeny.neuroimaging.table_files import Sheet, plain_column, read_sheet
 
-__all__ = ["Row", "label_names", "read_rows"]
+__all__ = ["Row", "columns_like_runs", "read_rows"]
 
 _STIMULUS = ("stimulus_id", "stim_id", "stim_file", "trial_type")
 
@@ -49,57 +49,6 @@ class Row:
     def where(self) -> str:
         """The table and the row."""
         return f"{self.table.name}, row {self.number}"
-
-
-def label_names(path: str | Path, folder: Path | None) -> dict[int, str]:
-    """Label number -> name, from TSV or CSV (`index`, `name`) or a FreeSurfer-like LUT (number name R G B A).
-
-    Raises:
-        DataError: neither; or a number that appears twice.
-    """
-    found = inside(folder, path)
-    first = found.read_text(encoding="utf-8-sig", errors="replace").lstrip().split("\n", 1)[0]
-    pairs = _columns(found) if "index" in first.lower() and not first.startswith("#") else _lut(found)
-    names: dict[int, str] = {}
-    for number, name in pairs:
-        if number in names:
-            raise DataError(f"{found}: label {number} appears twice, as {names[number]!r} and {name!r}")
-        names[number] = name
-    if not any(names.keys() - {0}):
-        raise DataError(f"{found}: no label but 0, which is background")
-    return names
-
-
-def _columns(path: Path) -> list[tuple[int, str]]:
-    """Numbers and names; a label without a name has none, which `read_space` refuses where a voxel has it."""
-    sheet = read_sheet(path)
-    names = zip(sheet.labels("index"), sheet.cells("name"), strict=True)
-    return [(_whole(number, path), str(name).strip()) for number, name in names if not is_missing(name)]
-
-
-def _lut(path: Path) -> list[tuple[int, str]]:
-    lines = [line.split() for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines()]
-    cells = [line for line in lines if line and not line[0].startswith("#")]
-    if any(len(line) < 2 for line in cells):
-        raise DataError(f"{path}: expected columns 'index' and 'name', or lines 'number name R G B A' (FreeSurfer LUT)")
-    return [(_whole(line[0], path), _lut_name(line[1:])) for line in cells]
-
-
-def _lut_name(words: Sequence[str]) -> str:
-    """What stands between the number and the colour (R G B, or R G B A), in whole: names may have blanks in them."""
-    for n in (4, 3):
-        if len(words) > n and all(word.isdigit() for word in words[-n:]):
-            return " ".join(words[:-n])
-    return " ".join(words)
-
-
-def _whole(text: str, path: Path) -> int:
-    try:
-        return int(text)
-    except ValueError as error:
-        raise DataError(
-            f"{path}: label numbers are whole numbers, got {text!r}; expected 'index' and 'name'"
-        ) from error
 
 
 def read_rows(
@@ -146,6 +95,22 @@ def read_rows(
 
 def _sheet(path: Path) -> Sheet:
     return design_sheet(path) if path.suffix.lower() in ENDINGS else read_sheet(path)
+
+
+def columns_like_runs(path: str | Path) -> tuple[str, ...]:
+    """Columns that are not taken for the run or session of a row, but vary and have a word for it in their name."""
+    sheet = _sheet(Path(path))
+    known = {name for names in COLUMNS.values() for name in names}
+    return tuple(
+        column
+        for column, cells in sheet.columns.items()
+        if (plain := plain_column(column)) not in known
+        and not _LIKE_RUN.isdisjoint(plain.split("_"))
+        and 1 < len(set(map(str, cells))) <= len(sheet) / 2
+    )
+
+
+_LIKE_RUN = frozenset(("run", "session", "sess", "ses", "scan", "block", "visit", "day"))
 
 
 def _refuse_other_names(sheet: Sheet, known: set[str]) -> None:

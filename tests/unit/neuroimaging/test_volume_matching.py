@@ -93,10 +93,12 @@ def test_columns_and_names_make_one_key(tmp_path):
         paired([table], ["run-01_x.nii", "run-02_x.nii"], [1, 2])
 
 
-def test_two_columns_of_one_entity_are_refused(tmp_path):
-    table = write(tmp_path, "e.tsv", [("a", "1", "1")], "stimulus_id\trun\tRun")
-    with pytest.raises(DataError, match=r"the columns \['run', 'Run'\] say the same thing"):
+def test_two_columns_of_one_entity_are_refused_where_they_differ(tmp_path):
+    table = write(tmp_path, "e.tsv", [("a", "1", "1"), ("b", "1", "2")], "stimulus_id\trun\tRun")
+    with pytest.raises(DataError, match=r"the columns \['run', 'Run'\] say the same thing, and differ"):
         read_rows([table])
+    table = write(tmp_path, "e.tsv", [("a", "1", "run-01"), ("b", "2", "run-2")], "stimulus_id\tRun Nr\trun_id")
+    assert [str(row.key) for row in read_rows([table])] == ["run-1", "run-2"]
 
 
 ONSETS = [("a", "4"), ("b", "0"), ("c", "8")]

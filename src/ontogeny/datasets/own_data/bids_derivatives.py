@@ -12,7 +12,7 @@ from ontogeny.datasets.own_data.image_files import Images
 from ontogeny.errors import DataError, nearest
 from ontogeny.neuroimaging.bids_names import RunKey, bids_files, bids_name, plain_label
 from ontogeny.neuroimaging.image_grids import inside
-from ontogeny.neuroimaging.image_opening import open_image
+from ontogeny.neuroimaging.image_opening import open_image, repetition_time
 from ontogeny.neuroimaging.image_tables import read_rows
 
 __all__ = ["bids_facts", "bids_images"]
@@ -100,13 +100,14 @@ def _refuse_late(folder: Path, tables: Sequence[Path]) -> None:
     series = [path for path in sorted(folder.rglob("*_bold.nii*")) if not path.name.startswith(".")]
     for table in tables:
         fits = [path for path in series if not RunKey.of_file(path).against(RunKey.of_file(table))]
-        known = [(one.n_maps * one.tr, one) for one in map(open_image, fits) if one.tr is not None]
+        timed = [(one, repetition_time(one)) for one in map(open_image, fits)]
+        known = [(one.n_maps * tr, tr, one) for one, tr in timed if tr is not None]
         onsets = [row.onset for row in read_rows([table]) if row.onset is not None] if known else []
         if onsets and max(onsets) >= max(known, key=itemgetter(0))[0]:
-            length, longest = max(known, key=itemgetter(0))
+            length, tr, longest = max(known, key=itemgetter(0))
             raise DataError(
                 f"{table.name}: the last onset is {max(onsets):g} s, but {longest.path.name} has {longest.n_maps} "
-                f"volumes of {longest.tr:g} s, {length:g} s in all; are these its events, and in seconds?"
+                f"volumes of {tr:g} s, {length:g} s in all; are these its events, and in seconds?"
             )
 
 

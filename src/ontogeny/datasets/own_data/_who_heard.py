@@ -1,0 +1,70 @@
+"""Subjects who heard different stories: which volumes are whose, and folds in which each subject has enough."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ontogeny.errors import DataError
+from ontogeny.metrics import Folds
+from ontogeny.neuroimaging.story_words import Story
+from ontogeny.stimuli import StimulusSet
+
+__all__ = ["FEWEST", "heard_note", "own_folds", "rows_of_stories"]
+
+FEWEST = 3  # folds of a subject, since penalties are chosen on the other folds
+
+
+def rows_of_stories(stories: Sequence[Story], names: Sequence[str]) -> np.ndarray:
+    """Which volumes are those of some stories, of all that are left."""
+    sizes = [sum(len(volumes) for volumes in story.blocks().values()) for story in stories]
+    inside = np.repeat([story.name in set(names) for story in stories], sizes)
+    return np.flatnonzero(inside)
+
+
+def own_folds(
+    stimuli: StimulusSet, rows: Mapping[str, np.ndarray], *, n_folds: int, seed: int, whole: str
+) -> Folds:
+    """Groups (stories, or blocks of them) to folds, so that the volumes of every subject are spread over all.
+
+    The largest group first, each to the fold in which its subjects have fewest volumes so far (ties by a seeded
+    shuffle).
+
+    Args:
+        stimuli: all volumes, with their groups.
+        rows: subject -> its volumes.
+        n_folds: how many.
+        seed: of the shuffle.
+        whole: what a group is, in words.
+
+    Raises:
+        DataError: a subject whose volumes lie in fewer than three folds.
+    """
+    labels, subjects = np.asarray(stimuli.groups), sorted(rows)
+    names, sizes = np.unique(labels, return_counts=True)
+    members = {name: [k for k, subject in enumerate(subjects) if name in set(labels[rows[subject]])] for name in names}
+    order = np.random.default_rng(seed).permutation(len(names))
+    filled = np.zeros((len(subjects), n_folds), dtype=int)
+    fold_of: dict[str, int] = {}
+    for place in order[np.argsort(-sizes[order], kind="stable")]:
+        mine = filled[members[names[place]]]
+        fold = int(np.lexsort((filled.sum(axis=0), mine.sum(axis=0), mine.max(axis=0)))[0])
+        filled[members[names[place]], fold] += sizes[place]
+        fold_of[str(names[place])] = fold
+    few = [(subject, int((one > 0).sum())) for subject, one in zip(subjects, filled, strict=True)]
+    for subject, n in few:
+        if n < min(FEWEST, n_folds):
+            raise DataError(
+                f"subject {subject!r} has volumes in {n} of {n_folds} folds; {FEWEST} are needed: cut stories into "
+                "blocks (--folds contiguous), or leave this subject out"
+            )
+    how = f"{n_folds} folds by group, balanced over who heard what, seed {seed}: {whole}"
+    return Folds(held_out=tuple(fold_of[group] for group in labels), how=how)
+
+
+def heard_note(runs: Mapping[str, Mapping[str, object]]) -> tuple[str, str]:
+    """How many stories each subject heard, and how many all."""
+    counts = ", ".join(f"{subject} {len(stories)}" for subject, stories in runs.items())
+    shared = set.intersection(*(set(stories) for stories in runs.values()))
+    return "heard", f"stories of each subject: {counts}; {len(shared)} were heard by all"
