@@ -81,7 +81,7 @@ def read_betas(
         _refuse_other_files(rows, images, lengths)
     if rules.order != "rows":
         names = names_of(opened)
-        refuse_other_names(paired.rows, [names[place] for place in paired.places])
+        refuse_other_names(paired.rows, [names[place] for place in paired.places], stimuli or ())
     values = np.concatenate([image.read(space.index) for image in opened])
     values, kept, dropped = checked(values[list(paired.places)], space, paired.runs, unusable)
     return Presentations(

@@ -29,8 +29,8 @@ def is_missing(value: Any) -> bool:
 
 
 def plain_column(name: str) -> str:
-    """A column's name as it is compared: "Run Nr", "run-nr" and "RUN_NR" are run_nr."""
-    return re.sub(r"[\s.-]+", "_", name.strip().casefold())
+    """A column's name as it is compared: "Run Nr.", "run-nr" and "RUN_NR" are run_nr, "Run #" is run."""
+    return re.sub(r"[\s.#_-]+", "_", name.casefold()).strip("_")
 
 
 def _bare(cell: Any) -> str:

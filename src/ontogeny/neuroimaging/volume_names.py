@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from itertools import combinations
 
 from ontogeny.errors import DataError
 from ontogeny.neuroimaging.bids_names import RUN_ENTITIES, bids_name
@@ -27,17 +26,18 @@ def names_of(images: Sequence[Opened]) -> list[str]:
     return out
 
 
-def refuse_other_names(rows: Sequence[Row], names: Sequence[str]) -> None:
+def refuse_other_names(rows: Sequence[Row], names: Sequence[str], stimuli: Sequence[str] = ()) -> None:
     """Refuse volumes whose names say that they are of another stimulus than their rows.
 
     Args:
         rows: one per volume, in the order of the volumes.
         names: see `names_of`. A stimulus that all of them name, or a number that may be one of anything, says nothing.
+        stimuli: ids that are known besides.
 
     Raises:
         DataError: names the row and the volume.
     """
-    known = {row.stimulus_id for row in rows}
+    known = {*stimuli, *(row.stimulus_id for row in rows)}
     named = [_named(name, known) for name in names]
     everywhere = set.intersection(*named) if named else set()
     for row, name, said in zip(rows, names, named, strict=True):
@@ -53,8 +53,13 @@ def refuse_other_names(rows: Sequence[Row], names: Sequence[str]) -> None:
 def _named(name: str, known: set[str]) -> set[str]:
     """Stimuli whose ids stand in a name, between `_` or after `key-`."""
     words = unicodedata.normalize("NFC", name).split("_")
-    spans = {"_".join(words[start:stop]) for start, stop in combinations(range(len(words) + 1), 2)}
-    found = {span for span in spans & known if not span.isdigit()}
-    pairs = [word.partition("-") for word in words]
-    values = {value for key, _, value in pairs if key not in RUN_ENTITIES and (not value.isdigit() or key in _NUMBERED)}
-    return found | (values & known)
+    found = set[str]()
+    for start, word in enumerate(words):
+        key, dash, value = word.partition("-")
+        for stop in range(start + 1, len(words) + 1):
+            more = words[start + 1 : stop]
+            if not (span := "_".join([word, *more])).isdigit():
+                found.add(span)
+            if dash and key not in RUN_ENTITIES and (not value.isdigit() or key in _NUMBERED):
+                found.add("_".join([value, *more]))
+    return found & known

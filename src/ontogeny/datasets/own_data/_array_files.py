@@ -45,7 +45,7 @@ _NO_VOXELS = frozenset(
         *("sex", "gender"),
     )
 ).union(*COLUMNS.values())
-_UNNAMED = re.compile(r"|unnamed.*|__index_level_[0-9]+__")
+_UNNAMED = re.compile(r"|unnamed.*|index_level_[0-9]+")
 _CODE = re.compile(r"\s*[+-]?0[0-9]|.*_")
 _PATTERN = 0.8
 

@@ -23,14 +23,14 @@ from ontogeny.neuroimaging.betas import read_betas, read_values
 from ontogeny.neuroimaging.bids_names import bids_name
 from ontogeny.neuroimaging.bold_blocks import REST, block_average
 from ontogeny.neuroimaging.image_grids import Grayordinates, Unplaced, inside
-from ontogeny.neuroimaging.image_opening import hemisphere, open_image, repetition_time
+from ontogeny.neuroimaging.image_opening import open_image, repetition_time
 from ontogeny.neuroimaging.image_tables import columns_like_runs, read_rows
 from ontogeny.neuroimaging.presentations import Presentations, Unusable, checked
 from ontogeny.neuroimaging.run_preprocessing import detrend_runs, zscore_runs
 from ontogeny.neuroimaging.volume_matching import check_series, pair
 from ontogeny.neuroimaging.voxel_space import Space, read_space
 
-__all__ = ["atlases_said", "image_space", "read_images", "refuse_other_side", "space_name"]
+__all__ = ["atlases_said", "image_space", "read_images", "space_name"]
 
 _RUNS_SHOWN = 8
 
@@ -68,7 +68,6 @@ def read_images(
     for prefix, betas, atlas in by_side(subject, images, images.betas):
         refuse_text_order(subject, images, betas)
         space = image_space(images, prefix, betas, atlas)
-        refuse_other_side(subject, atlas, space)
         shown = _presentations(subject, images, betas, space, known=known, drop_bad=drop_bad)
         dropped += _dropped(subject, space, shown)
         sides.append(shown)
@@ -127,19 +126,6 @@ def _unused(subject: str, images: Images) -> list[tuple[str, str]]:
         )
         for column, name in found.items()
     ]
-
-
-def refuse_other_side(subject: str, atlas: Path, space: Space) -> None:
-    """Refuse a surface whose name says one hemisphere, and its file another.
-
-    Raises:
-        DataError: names both.
-    """
-    side, told = hemisphere(atlas), getattr(space.grid, "structure", "")
-    if side in ("L", "R") and told in ("CortexLeft", "CortexRight") and not told.startswith(f"Cortex{side}"):
-        raise DataError(
-            f"subject {subject!r}: {atlas.name} says hemi-{side}, but its file says {told}; which is right?"
-        )
 
 
 def image_space(images: Images, prefix: str, betas: tuple[Path, ...], atlas: Path) -> Space:

@@ -15,7 +15,7 @@ from ontogeny.brain.assembly import usable_voxels
 from ontogeny.datasets.folder.voxel_coordinates import as_places
 from ontogeny.datasets.folder.voxel_extras import FolderSpace
 from ontogeny.datasets.own_data._array_files import ResponseTable, read_array
-from ontogeny.datasets.own_data._from_images import atlases_said, image_space, refuse_other_side, space_name
+from ontogeny.datasets.own_data._from_images import atlases_said, image_space, space_name
 from ontogeny.datasets.own_data._subject_assembly import Subject, Voxels, subject_of, voxel_columns
 from ontogeny.datasets.own_data._whose_files import rois_of
 from ontogeny.datasets.own_data.image_files import Images, by_side
@@ -94,11 +94,7 @@ def read_heard(subject: str, files: Mapping[str, Sequence[Path]], images: Images
     if images is None:
         return Heard(subject=subject, runs={story: _arrays(paths) for story, paths in files.items()})
     sides = by_side(subject, images, every)
-    spaces = []
-    for prefix, betas, atlas in sides:
-        space = image_space(images, prefix, betas, atlas)
-        refuse_other_side(subject, atlas, space)
-        spaces.append(space)
+    spaces = [image_space(images, prefix, betas, atlas) for prefix, betas, atlas in sides]
     hemispheres = [set(betas) for _, betas, _ in sides]
     runs = {story: _bold(paths, spaces, hemispheres, story) for story, paths in files.items()}
     return Heard(subject=subject, runs=runs, spaces=tuple(spaces), images=images)

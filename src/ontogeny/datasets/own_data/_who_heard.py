@@ -23,9 +23,7 @@ def rows_of_stories(stories: Sequence[Story], names: Sequence[str]) -> np.ndarra
     return np.flatnonzero(inside)
 
 
-def own_folds(
-    stimuli: StimulusSet, rows: Mapping[str, np.ndarray], *, n_folds: int, seed: int, whole: str
-) -> Folds:
+def own_folds(stimuli: StimulusSet, rows: Mapping[str, np.ndarray], *, n_folds: int, seed: int, whole: str) -> Folds:
     """Groups (stories, or blocks of them) to folds, so that the volumes of every subject are spread over all.
 
     The largest group first, each to the fold in which its subjects have fewest volumes so far (ties by a seeded

@@ -226,7 +226,7 @@ def _orders(table: StimulusTable, given: Sequence[Path | Images]) -> tuple[tuple
 
 def _unused(table: StimulusTable, split: Split) -> tuple[tuple[str, str], ...]:
     """Columns of the stimulus table that say how to fold, and were not asked for; a folder has its own of that name."""
-    used = {"fold"} if split.how == "column" else {split.groups}
+    used = {split.groups, "fold" if split.how == "column" else None}
     return tuple(
         ("not used", f"column {name!r} of the stimuli, which the folder leaves out; to fold by it say {option}")
         for name, option in (("fold", "--folds column"), ("group", "--groups group"))

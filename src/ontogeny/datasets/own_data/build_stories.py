@@ -143,12 +143,10 @@ def _volumes(names: Sequence[str], heard: Sequence[Heard]) -> tuple[dict[str, in
 
 def _parts(split: Split, fewest: int, n_stories: int) -> tuple[int, int]:
     """Folds, and blocks a story; `fewest` stories of a subject."""
-    if split.how not in ("shuffled", "contiguous", "groups") or split.groups is not None:
+    if split.how not in ("shuffled", "contiguous") or split.groups is not None:
         raise DataError(
             "folds of stories leave out stories, or contiguous blocks of them; give no groups and no column"
         )
-    if split.how == "groups" and fewest < FEWEST:
-        raise DataError(f"folds that leave out whole stories need {FEWEST} stories, got {fewest}; use contiguous")
     if split.how == "contiguous" or fewest < FEWEST:
         return split.n_folds, -(-split.n_folds // fewest)
     return min(split.n_folds, n_stories), 1

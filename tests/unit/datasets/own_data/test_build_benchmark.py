@@ -103,14 +103,15 @@ def test_the_same_inputs_give_the_same_bytes_in_whatever_order(lab, responses, r
     columns = {"stimulus_id": IDS, **{f"v{v}": responses[:, v].tolist() for v in range(VOXELS)}}
     table(lab / "s1.csv", columns)
     table(lab / "mixed.csv", columns, order)
-    assert build("one", "--responses", "s1=s1.csv", "s2=s1.npy") == 0
-    assert build("two", "--responses", "s2=s1.npy", "s1=mixed.csv") == 0
+    np.save(lab / "brain.npy", responses)
+    assert build("one", "--responses", "s1=s1.csv", "s2=brain.npy") == 0
+    assert build("two", "--responses", "s2=brain.npy", "s1=mixed.csv") == 0
     text = (lab / "stimuli.csv").read_text().splitlines()
     (lab / "stimuli.csv").write_text("\n".join([text[0], *(text[1:][i] for i in order)]))
-    np.save(lab / "s1.npy", responses[order])
-    assert build("three", "--responses", "s1=mixed.csv", "s2=s1.npy") == 0
+    np.save(lab / "brain.npy", responses[order])
+    assert build("three", "--responses", "s1=mixed.csv", "s2=brain.npy") == 0
     assert contents("one") == contents("two") == contents("three")
-    assert build("one", "--responses", "s1=s1.csv", "s2=s1.npy", "--overwrite") == 0
+    assert build("one", "--responses", "s1=s1.csv", "s2=brain.npy", "--overwrite") == 0
     assert contents("one") == contents("two")
 
 
@@ -471,6 +472,70 @@ def test_what_names_and_numbers_say_of_plain_files_is_held_against_them(lab, res
     )
 
 
+def test_files_that_are_called_after_another_subject_are_refused(lab, responses, distances, capsys):
+    """Also where only a word of the name says it; a file that both are given is said, not refused."""
+    np.save(lab / "s2.npy", responses)
+    assert "s2.npy is given for subject 's1', but its name says subject 's2'; which is right?" in failed(
+        capsys, "--responses", "s1=s2.npy", "s2=s1.npy"
+    )
+    (lab / "betas_s2.final.npy").write_bytes((lab / "s2.npy").read_bytes())
+    assert "betas_s2.final.npy is given for subject 's1'" in failed(
+        capsys, "--responses", "s1=betas_s2.final.npy", "s2=s2.npy"
+    )
+    assert build("out", "--responses", "s1=s1.npy", "s2=s1.npy") == 0
+    assert "s1.npy is that of 2 subjects" in capsys.readouterr().out
+    shutil.rmtree("out")
+    table(lab / "rois.csv", {"roi": ["a"] * 5, "Participant ID": ["s2"] * 5})
+    assert "rois.csv is given for subject 's1', but its column 'Participant ID' says ['s2']; which?" in failed(
+        capsys, "--responses", "s1=s1.npy", "--rois", "s1=rois.csv"
+    )
+    np.save(lab / "sub-02_rdm.npy", distances)
+    assert "sub-02_rdm.npy is given for subject '01', but its name says another one" in failed(
+        capsys, "--geometry", "01:IT=sub-02_rdm.npy"
+    )
+    np.save(lab / "rdm.npy", distances)
+    assert "subjects '1' and '01' are one number" in failed(capsys, "--geometry", "1:IT=rdm.npy", "01:V1=rdm.npy")
+
+
+def test_voxels_that_their_table_numbers_otherwise_are_refused(lab, capsys):
+    table(lab / "rois.csv", {"voxel": ["v1", "v2", "v5", "v4", "v3"], "roi": ["a"] * 5})
+    assert "rois.csv, row 4: column 'voxel' does not rise" in failed(
+        capsys, "--responses", "s1=s1.npy", "--rois", "s1=rois.csv"
+    )
+    table(lab / "rois.csv", {"voxel": ["L1", "L2", "R1", "R2", "R10"], "roi": ["a"] * 5})
+    assert build("out", "--responses", "s1=s1.npy", "--rois", "s1=rois.csv") == 0
+
+
+def test_columns_that_say_folds_and_are_not_used_are_named_and_codes_keep_their_zeros(lab, capsys):
+    codes = [f"{k:03d}" for k in range(N)]
+    stimuli(lab, stimulus_id=IDS, text=IDS, fold=[k % 3 for k in range(N)], group=["x", "y"] * (N // 2), code=codes)
+    assert build("out", "--responses", "s1=s1.npy") == 0
+    said = capsys.readouterr().out
+    assert "column 'fold' of the stimuli, which the folder leaves out; to fold by it say --folds column" in said
+    assert "column 'group' of the stimuli, which the folder leaves out; to fold by it say --groups group" in said
+    assert read_stimulus_columns("out")["code"].tolist() == codes
+    assert build("out", "--responses", "s1=s1.npy", "--folds", "column", "--groups", "group", "--overwrite") == 0
+    assert "not used" not in capsys.readouterr().out
+
+
+def test_names_of_voxels_and_columns_are_one_form_of_unicode(lab, responses):
+    voxels = [unicodedata.normalize("NFD", f"é{k}") for k in range(5)]
+    columns = {"stimulus_id": IDS, **{name: responses[:, k].tolist() for k, name in enumerate(voxels)}}
+    table(lab / "s1.csv", columns)
+    table(lab / "rois.csv", {"voxel": [f"é{k}" for k in range(5)][::-1], "roi": [*"edcba"]})
+    pq.write_table(
+        pa.table(
+            {name: [str(c) for c in cells] if name == "stimulus_id" else cells for name, cells in columns.items()}
+        ),
+        lab / "s1.parquet",
+    )
+    for file in ("s1.csv", "s1.parquet"):
+        assert build("out", "--responses", f"s1={file}", "--rois", "s1=rois.csv", "--overwrite") == 0
+        made = load("./out").assemblies[0]
+        assert made.roi == tuple("abcde")
+        np.testing.assert_allclose(made.responses, responses, atol=1e-6)
+
+
 def test_a_region_that_vanishes_is_named(lab, responses, capsys):
     responses[3, 4] = np.nan
     np.save(lab / "s1.npy", responses)
@@ -600,7 +665,7 @@ def test_ids_that_do_not_match_are_named(lab, responses, capsys):
     assert "needs at least one assembly" in failed(capsys)
     table(lab / "rois.csv", {"roi": ["a"] * VOXELS})
     two = ("--responses", "s1=s1.npy", "s2=s1.npy", "--rois", "s1=rois.csv")
-    assert "ROIs are given for ['s1'], not for subject 's2'" in failed(capsys, *two)
+    assert "ROIs are given for ['s1'], not for ['s2']" in failed(capsys, *two)
 
 
 def test_a_stimulus_without_any_repeat_is_named(lab, capsys):

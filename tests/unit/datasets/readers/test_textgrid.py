@@ -29,7 +29,11 @@ def test_both_formats_say_the_same(tmp_path, form, encoding):
 
 def test_the_word_tier_is_found_by_name_or_is_the_only_one_and_points_are_passed_over(tmp_path):
     path = tmp_path / "a.TextGrid"
-    for tiers in ([("Words", WORDS), ("other", PHONES)], [("p - phones", PHONES), ("p - words", WORDS)], [("a", WORDS)]):
+    for tiers in (
+        [("Words", WORDS), ("other", PHONES)],
+        [("p - phones", PHONES), ("p - words", WORDS)],
+        [("a", WORDS)],
+    ):
         path.write_text(long_format(tiers, points=True))
         assert [said.text for said in word_tier(path)][:1] == ["HI"]
     path.write_text(long_format([("a", PHONES), ("b", WORDS)]))
