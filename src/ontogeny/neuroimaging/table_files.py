@@ -160,9 +160,7 @@ def read_sheet(path: Path) -> Sheet:
         lines.pop()  # what spreadsheets leave at the end
     if len(lines) < 2:
         raise DataError(f"{path} has no rows; expected a header and at least one row, got {len(lines)} line(s)")
-    header = [unicodedata.normalize("NFC", cell.strip()) for cell in lines[0][1]]
-    if len(set(header)) < len(header):
-        raise DataError(f"{path}: two columns have one name, got {header}")
+    header = _header(path, lines[0][1], comma=comma)
     lines = [line for line in lines[1:] if line[1] != [""] or len(header) == 1]
     for number, cells in lines:
         if len(cells) != len(header):
@@ -170,3 +168,16 @@ def read_sheet(path: Path) -> Sheet:
         if not any(cell.strip() for cell in cells):
             raise DataError(f"{path}, line {number}: all cells are empty; fill them in, or take the line out")
     return Sheet(path=path, columns={name: [row[at] for _, row in lines] for at, name in enumerate(header)})
+
+
+def _header(path: Path, cells: Sequence[str], *, comma: bool) -> list[str]:
+    header = [unicodedata.normalize("NFC", cell.strip()) for cell in cells]
+    other = next((mark for mark in (";", "\t", ",") if len(header) == 1 and mark in header[0]), "")
+    if other:
+        raise DataError(
+            f"{path}: cells are apart by {other!r}; expected {'a comma' if comma else 'a tab'} in a {path.suffix} "
+            "file, and a point in numbers; save it so"
+        )
+    if len(set(header)) < len(header):
+        raise DataError(f"{path}: two columns have one name, got {header}")
+    return header

@@ -52,6 +52,8 @@ def read_geometry(name: str, key: tuple[str, str], path: Path, order: StimulusOr
     notes = tuple(("diagonal", said) for _, said in cleared if said)
     ceiling, source = None, "not known"
     if len(rdms) > 1:
+        if len({matrix.tobytes() for matrix in rdms}) < len(rdms):
+            raise DataError(f"{path}: two sessions are the same to the last digit; is one a copy? Leave it out")
         r = _agreement(rdms)
         notes += (
             ("sessions", f"mean of {len(rdms)} in {path.name}; two of them agree with {_SAID} = {r:.3f} on average"),

@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain, combinations
 from pathlib import Path
 
+from ontogeny._arrays import digest
+from ontogeny.brain import Assembly, Geometry
 from ontogeny.datasets.own_data._array_files import ResponseTable, read_table
 from ontogeny.datasets.own_data.image_files import Images
 from ontogeny.errors import DataError, nearest
@@ -21,7 +23,7 @@ __all__ = [
     "refuse_other_subject",
     "refuse_other_subjects",
     "rois_of",
-    "shared_files",
+    "same_data",
 ]
 
 
@@ -120,15 +122,15 @@ def _refuse_other_sheet(subject: str, sheet: Sheet) -> None:
         )
 
 
-def shared_files(responses: Mapping[str, Path | Images]) -> tuple[tuple[str, str], ...]:
-    """Subjects that were given one and the same file, to be said."""
-    whose: dict[Path, list[str]] = {}
-    for subject, path in responses.items():
-        if isinstance(path, Path):
-            whose.setdefault(path.resolve(), []).append(subject)
+def same_data(assemblies: Sequence[Assembly | Geometry]) -> tuple[tuple[str, str], ...]:
+    """Subjects whose responses are the same to the last digit, to be said."""
+    whose: dict[str, list[str]] = {}
+    for one in assemblies:
+        key = digest(one.responses) if isinstance(one, Assembly) else digest(one.roi, one.rdm)
+        whose.setdefault(key, []).append(one.subject)
     return tuple(
-        ("same file", f"{path.name} is that of {len(names)} subjects: {', '.join(names)}")
-        for path, names in whose.items()
+        ("same data", f"subjects {', '.join(names)} have the same responses to the last digit; is one file a copy?")
+        for names in (list(dict.fromkeys(subjects)) for subjects in whose.values())
         if len(names) > 1
     )
 

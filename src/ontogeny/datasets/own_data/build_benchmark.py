@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,7 +28,7 @@ from ontogeny.datasets.own_data._from_rdms import read_geometry
 from ontogeny.datasets.own_data._stimulus_order import StimulusOrder
 from ontogeny.datasets.own_data._subject_assembly import Subject, read_subject
 from ontogeny.datasets.own_data._who_saw import said_of, seen_by_all, seen_by_any, who_saw
-from ontogeny.datasets.own_data._whose_files import check_rois, refuse_other_subjects, shared_files
+from ontogeny.datasets.own_data._whose_files import check_rois, refuse_other_subjects, same_data
 from ontogeny.datasets.own_data.image_files import Images
 from ontogeny.errors import DataError
 from ontogeny.metrics import CKA, RSA, Metric, Ridge
@@ -126,6 +126,8 @@ def build(
         DataError: anything that does not fit; names the file and the row.
     """
     split, responses, geometries = split or Split(), responses or {}, geometries or {}
+    if about.ceiling is not None and not responses:
+        raise DataError("a ceiling is given, but there are no responses; that of RDMs is made from their sessions")
     table = read_stimulus_table(stimuli)
     refuse_other_subjects(responses, rois or {}, geometries)
     check_ids(table.ids, str(stimuli))
@@ -153,7 +155,7 @@ def build(
         dropped=tuple(entry for subject in subjects for entry in subject.dropped),
         notes=(
             *chain(*(subject.notes for subject in subjects), *(notes for _, notes in rdms)),
-            *shared_files(responses),
+            *same_data(benchmark.assemblies),
             *_orders(table, [*responses.values(), *geometries.values()]),
             *said_of(seen, known, table.ids),
             *_unused(table, split),
@@ -211,16 +213,26 @@ def _by_names(key: tuple[str, str]) -> tuple[Any, ...]:
 
 
 def _orders(table: StimulusTable, given: Sequence[Path | Images]) -> tuple[tuple[str, str], ...]:
-    """Which order is taken for rows without ids beside a folder of pictures, which has none of its own."""
+    """Which order is taken for rows without ids beside a folder of pictures, which has none of its own.
+
+    Raises:
+        DataError: names of pictures that only zeros tell apart leave their order open.
+    """
     files = table.files
+    without = [path for path in given if files and isinstance(path, Path) and not has_ids(path)]
+    for one, other in pairwise(files) if without else ():
+        if natural_key(Path(one).stem)[0] == natural_key(Path(other).stem)[0]:
+            raise DataError(
+                f"the rows of {without[0].name} have no ids, and pictures {one} and {other} are one number, so that "
+                "their order is not known; give a table of stimuli, or one of responses with stimulus_id"
+            )
     return tuple(
         (
             "order",
             f"rows of {path.name} in the order of the pictures: {len(files)} files, {files[0]} to {files[-1]}, numbers "
             "in their names by value",
         )
-        for path in given
-        if files and isinstance(path, Path) and not has_ids(path)
+        for path in without
     )
 
 

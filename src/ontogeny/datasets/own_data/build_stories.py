@@ -12,7 +12,7 @@ from ontogeny._atomic_write import natural_key
 from ontogeny.datasets.own_data._fold_columns import Split
 from ontogeny.datasets.own_data._story_responses import Heard, heard_of, read_heard
 from ontogeny.datasets.own_data._who_heard import FEWEST, heard_note, own_folds, rows_of_stories
-from ontogeny.datasets.own_data._whose_files import check_rois, refuse_one_number, refuse_other_stories
+from ontogeny.datasets.own_data._whose_files import check_rois, refuse_one_number, refuse_other_stories, same_data
 from ontogeny.datasets.own_data.build_benchmark import About, Built, benchmark_of, with_ceilings
 from ontogeny.datasets.own_data.image_files import Images
 from ontogeny.datasets.own_data.story_files import SpokenWords, StoryDesign, read_words
@@ -101,7 +101,13 @@ def build_stories(
         extras=extras,
         stimulus_columns={},
         dropped=tuple(entry for subject in made for entry in subject.dropped),
-        notes=(*notes, *cut, *unheard, *(note for one in heard for note in one.repeats())),
+        notes=(
+            *notes,
+            *cut,
+            *unheard,
+            *(note for one in heard for note in one.repeats()),
+            *same_data(benchmark.assemblies),
+        ),
     )
 
 

@@ -483,7 +483,7 @@ def test_files_that_are_called_after_another_subject_are_refused(lab, responses,
         capsys, "--responses", "s1=betas_s2.final.npy", "s2=s2.npy"
     )
     assert build("out", "--responses", "s1=s1.npy", "s2=s1.npy") == 0
-    assert "s1.npy is that of 2 subjects" in capsys.readouterr().out
+    assert "subjects s1, s2 have the same responses to the last digit; is one file a copy?" in capsys.readouterr().out
     shutil.rmtree("out")
     table(lab / "rois.csv", {"roi": ["a"] * 5, "Participant ID": ["s2"] * 5})
     assert "rois.csv is given for subject 's1', but its column 'Participant ID' says ['s2']; which?" in failed(
@@ -534,6 +534,47 @@ def test_names_of_voxels_and_columns_are_one_form_of_unicode(lab, responses):
         made = load("./out").assemblies[0]
         assert made.roi == tuple("abcde")
         np.testing.assert_allclose(made.responses, responses, atol=1e-6)
+
+
+def test_copies_among_repeats_and_sessions_are_refused(lab, responses, distances, capsys):
+    np.save(lab / "s1.npy", np.stack([responses, responses + 1, responses]))
+    assert "repeats 1 and 3 are the same to the last digit" in failed(capsys, "--responses", "s1=s1.npy")
+    np.save(lab / "rdm.npy", np.stack([distances, distances]))
+    assert "two sessions are the same to the last digit" in failed(capsys, "--geometry", "s1:IT=rdm.npy")
+
+
+def test_pictures_of_one_number_have_no_order_for_rows_without_ids(numbered, capsys):
+    shutil.copy(numbered / "pictures/2.png", numbered / "pictures/02.png")
+    np.save(numbered / "more.npy", np.random.default_rng(0).standard_normal((13, 3)))
+    assert main(["data", "build", "o", "--stimuli", "pictures", *ABOUT, "--responses", "s1=more.npy"]) == 2
+    assert "pictures 02.png and 2.png are one number, so that their order is not known" in capsys.readouterr().err
+
+
+UNUSED = "is for images of the brain (--betas, --table, --bids)"
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--roi", "IFG"), f"--roi {UNUSED}"),
+        (("--order", "onset"), f"--order {UNUSED}"),
+        (("--no-zscore",), f"--no-zscore {UNUSED}"),
+        (("--atlas", "rois.csv"), f"--atlas {UNUSED}"),
+        (("--tr", "2"), "--tr is for stories (--words)"),
+        (("--bold", "s1.npy"), "--bold is for stories (--words)"),
+        (("--betas", "01=s1.npy", "--select", "space=T1w"), "--select is for BIDS derivatives (--bids)"),
+        (("--betas", "s1=s1.npy"), "subject 's1' has --responses and images; give one of them"),
+    ],
+)
+def test_options_that_the_data_do_not_use_are_refused(lab, capsys, more, said):
+    assert said in failed(capsys, "--responses", "s1=s1.npy", *more)
+
+
+def test_a_ceiling_of_rdms_is_not_taken(lab, distances, capsys):
+    np.save(lab / "rdm.npy", distances)
+    assert "a ceiling is given, but there are no responses" in failed(
+        capsys, "--geometry", "s1:IT=rdm.npy", "--ceiling", "0.8"
+    )
 
 
 def test_a_region_that_vanishes_is_named(lab, responses, capsys):
