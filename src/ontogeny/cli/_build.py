@@ -88,7 +88,7 @@ class Folds:
         folds: shuffled (stimuli are independent), groups (never split), contiguous (blocks in order), column (fold).
         n_folds: how many.
         seed: of shuffled folds.
-        own_stimuli: subjects saw different stimuli: score each on those that it saw, with the same folds for all.
+        own_stimuli: subjects saw (or heard) different stimuli: score each on its own, with the same folds for all.
     """
 
     groups: Annotated[str | None, Parameter(metavar="COLUMN")] = None
@@ -148,6 +148,7 @@ def build(
                or --bold images, or --bids (fMRIPrep: --select space=T1w desc=preproc), with --atlas, by their names
                (sub-01_task-STORY_run-1_bold.nii.gz) or SUBJECT:STORY=FILE. Several files of one subject and story
                are repeats. Folds leave out stories; below three stories, blocks with gaps as long as the delays.
+               Subjects who heard different stories: --own-stimuli.
 
     Responses are stored as float32. The same inputs give the same bytes, in whatever order the stimuli come (only for
     contiguous folds does their order count). Everything that does not fit is refused by name.

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ontogeny.errors import DataError, DatasetNotFoundError
-from ontogeny.neuroimaging.image_grids import Surface, nibabel
+from ontogeny.neuroimaging.image_grids import Surface, Volume, nibabel
 from ontogeny.neuroimaging.image_opening import open_image
 from ontogeny.neuroimaging.voxel_space import Space, table_beside
 
@@ -129,6 +129,8 @@ def _region(name: str) -> str:
 
 def _write_volume(name: str, data: Path, folder: Path, _density: str) -> tuple[Path, ...]:
     image, table = open_image(data / PACKAGED[name].file), (data / PACKAGED[name].file).with_suffix(".txt")
+    if not isinstance(image.grid, Volume):
+        raise DataError(f"{image.path}: expected a volume, got {type(image.grid).__name__}")
     try:
         lines = [line.split(maxsplit=1) for line in table.read_text(encoding="utf-8").splitlines() if line.strip()]
         names = {int(number): text.strip() for number, text in lines}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -60,18 +60,8 @@ def read_images(
     Raises:
         DataError: grids, lengths, stimuli or voxels that do not fit; names the file.
     """
-    if not images.table:
-        raise DataError(
-            f"subject {subject!r} has images but no table of stimuli (--table); give one for it, or one for all"
-        )
-    sides, dropped, spaces = [], [], []
-    for prefix, betas, atlas in by_side(subject, images, images.betas):
-        refuse_text_order(subject, images, betas)
-        space = image_space(images, prefix, betas, atlas)
-        shown = _presentations(subject, images, betas, space, known=known, drop_bad=drop_bad)
-        dropped += _dropped(subject, space, shown)
-        sides.append(shown)
-        spaces.append(space)
+    read = list(_sides(subject, images, known=known, drop_bad=drop_bad))
+    spaces, sides = [space for space, _ in read], [shown for _, shown in read]
     ids, wanted = tuple(dict.fromkeys(sides[0].stimulus_ids)), set(order.table)
     kept = [place for place, stimulus in enumerate(ids) if stimulus in wanted or not images.shared]
     found = order.places(images.table[0], tuple(ids[place] for place in kept), len(kept))
@@ -103,9 +93,23 @@ def read_images(
     return Subject(
         assembly=assembly,
         extras=extras,
-        dropped=tuple(dropped),
+        dropped=tuple(entry for space, shown in read for entry in _dropped(subject, space, shown)),
         notes=(_runs(subject, sides[0]), *_unused(subject, images)),
     )
+
+
+def _sides(
+    subject: str, images: Images, *, known: Sequence[str], drop_bad: bool
+) -> Iterator[tuple[Space, Presentations]]:
+    """Of each hemisphere, or of the volume: the atlas's voxels, and what was shown in those that can be used."""
+    if not images.table:
+        raise DataError(
+            f"subject {subject!r} has images but no table of stimuli (--table); give one for it, or one for all"
+        )
+    for prefix, betas, atlas in by_side(subject, images, images.betas):
+        refuse_text_order(subject, images, betas)
+        space = image_space(images, prefix, betas, atlas)
+        yield space, _presentations(subject, images, betas, space, known=known, drop_bad=drop_bad)
 
 
 def _runs(subject: str, shown: Presentations) -> tuple[str, str]:

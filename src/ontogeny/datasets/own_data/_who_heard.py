@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
+from ontogeny.datasets.own_data._story_responses import Heard
 from ontogeny.errors import DataError
 from ontogeny.metrics import Folds
 from ontogeny.neuroimaging.story_words import Story
@@ -16,10 +17,10 @@ __all__ = ["FEWEST", "heard_note", "own_folds", "rows_of_stories"]
 FEWEST = 3  # folds of a subject, since penalties are chosen on the other folds
 
 
-def rows_of_stories(stories: Sequence[Story], names: Sequence[str]) -> np.ndarray:
+def rows_of_stories(stories: Sequence[Story], names: Collection[str]) -> np.ndarray:
     """Which volumes are those of some stories, of all that are left."""
     sizes = [sum(len(volumes) for volumes in story.blocks().values()) for story in stories]
-    inside = np.repeat([story.name in set(names) for story in stories], sizes)
+    inside = np.repeat([story.name in names for story in stories], sizes)
     return np.flatnonzero(inside)
 
 
@@ -61,8 +62,8 @@ def own_folds(stimuli: StimulusSet, rows: Mapping[str, np.ndarray], *, n_folds: 
     return Folds(held_out=tuple(fold_of[group] for group in labels), how=how)
 
 
-def heard_note(runs: Mapping[str, Mapping[str, object]]) -> tuple[str, str]:
+def heard_note(heard: Sequence[Heard]) -> tuple[str, str]:
     """How many stories each subject heard, and how many all."""
-    counts = ", ".join(f"{subject} {len(stories)}" for subject, stories in runs.items())
-    shared = set.intersection(*(set(stories) for stories in runs.values()))
+    counts = ", ".join(f"{one.subject} {len(one.runs)}" for one in heard)
+    shared = set.intersection(*(set(one.runs) for one in heard))
     return "heard", f"stories of each subject: {counts}; {len(shared)} were heard by all"

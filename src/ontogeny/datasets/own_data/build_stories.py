@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -69,17 +70,10 @@ def build_stories(
     n_folds, parts = _parts(split, min(map(len, runs.values())), len(names))
     stories = [_story(name, words[name], volumes[name], design, parts) for name in names]
     pieces = story_pieces(stories, name=about.name, **design.reading)
-    rows = {subject: rows_of_stories(stories, list(heard_ones)) for subject, heard_ones in runs.items()}
+    rows = {one.subject: rows_of_stories(stories, one.runs) for one in heard}
+    options: dict[str, Any] = {"drift": design.drift, "rois": rois, "about": about, "drop_bad": drop_bad}
     made = [
-        heard_of(
-            one,
-            [story for story in stories if story.name in one.runs],
-            pieces.stimuli.only(rows[one.subject]),
-            drift=design.drift,
-            rois=rois,
-            about=about,
-            drop_bad=drop_bad,
-        )
+        heard_of(one, [s for s in stories if s.name in one.runs], pieces.stimuli.only(rows[one.subject]), **options)
         for one in heard
     ]
     extras = {subject.assembly.subject: subject.extras for subject in made}
@@ -93,22 +87,22 @@ def build_stories(
         folds=_folds(pieces.stimuli, rows, n_folds, split, blocks="" if parts == 1 else _BLOCKS.format(design.gap)),
         own_stimuli=split.own,
     )
-    left = [name for name in words if name not in names]
-    unheard = [("words", f"no responses to {', '.join(left)}; left out")] * bool(left)
-    unheard += [heard_note(runs)] * split.own
     return Built(
         benchmark=benchmark,
         extras=extras,
         stimulus_columns={},
         dropped=tuple(entry for subject in made for entry in subject.dropped),
-        notes=(
-            *notes,
-            *cut,
-            *unheard,
-            *(note for one in heard for note in one.repeats()),
-            *same_data(benchmark.assemblies),
-        ),
+        notes=(*notes, *cut, *_notes(words, names, heard, own=split.own), *same_data(benchmark.assemblies)),
     )
+
+
+def _notes(
+    words: Mapping[str, SpokenWords], names: Sequence[str], heard: Sequence[Heard], *, own: bool
+) -> list[tuple[str, str]]:
+    """Stories that nobody heard, who heard how many, and which files are repeats."""
+    left = [name for name in words if name not in names]
+    unheard = [("words", f"no responses to {', '.join(left)}; left out")] * bool(left)
+    return [*unheard, *[heard_note(heard)] * own, *(note for one in heard for note in one.repeats())]
 
 
 def _stories(words: Mapping[str, SpokenWords], runs: Runs, *, own: bool) -> list[str]:
