@@ -73,6 +73,8 @@ def lost_row(lab: Lab, argv: Args) -> tuple[str, ...] | None:
     if lab.kind not in ("bids", "files", "one image") or found is None:
         return None
     path, rows, row = found
+    if lab.rest == "not measured" and {"fixation", "n/a"} & set(rows[row].values()):
+        return None  # no volume is of this row
     table(path, [one for k, one in enumerate(rows) if k != row])
     return ("rows but there are ",)
 

@@ -17,7 +17,7 @@ from typing_extensions import override
 from ontogeny._atomic_write import natural_key
 from ontogeny.errors import DataError, nearest
 
-__all__ = ["COLUMNS", "BidsName", "RunKey", "bids_files", "bids_name", "plain_label", "refuse_alike"]
+__all__ = ["COLUMNS", "ENDS", "BidsName", "RunKey", "bids_files", "bids_name", "plain_label", "refuse_alike"]
 
 _LONG = {"subject": "sub", "session": "ses"}
 _EXTENSION = re.compile(r"(?:\.[A-Za-z][A-Za-z0-9]*)+$")  # .nii.gz, .dscalar.nii; not .2_bold
@@ -63,11 +63,11 @@ def bids_name(path: str | Path) -> BidsName:
 # its data were processed, or which part of them a file holds.
 RUN_ENTITIES = tuple("sub ses sample task tracksys acq ce trc stain dir mod inv mt flip run".split())  # noqa: SIM905
 # Entity -> the columns of a table that say it, as `Sheet.find` compares them: "Run Nr" is run_nr.
-_ENDS = ("", "_id", "_number", "_nr", "_no", "_num", "_index", "_idx", "_label", "_name")
+ENDS = ("", "_id", "_number", "_nr", "_no", "_num", "_index", "_idx", "_label", "_name")
 
 
 def _numbered(*words: str) -> tuple[str, ...]:
-    return tuple(word + end for word in words for end in _ENDS)
+    return tuple(word + end for word in words for end in ENDS)
 
 
 COLUMNS: dict[str, tuple[str, ...]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from ontogeny.errors import DataError, nearest
-from ontogeny.neuroimaging.bids_names import COLUMNS, RunKey
+from ontogeny.neuroimaging.bids_names import COLUMNS, ENDS, RunKey
 from ontogeny.neuroimaging.glmsingle import ENDINGS, design_sheet
 from ontogeny.neuroimaging.image_grids import inside
 from ontogeny.neuroimaging.table_files import Sheet, plain_column, read_sheet
@@ -31,8 +32,9 @@ _ENDINGS = (
 class Row:
     """One presentation: which stimulus, in which run, for the how-manieth time (from 1); and its own file, or "".
 
-    `onset` and `duration` are seconds from the start of the run, None where the table does not say. `table` and
-    `number` (from 1) are where it stands. `left_out`: nothing was shown that is a stimulus (fixation).
+    `onset` and `duration` are seconds from the start of the run, `trial` is the number of the trial or volume; None
+    where the table does not say. `written` is the stimulus as the table has it, `table` and `number` (from 1) are where
+    it stands. `left_out`: nothing was shown that is a stimulus (fixation).
     """
 
     stimulus_id: str
@@ -43,6 +45,8 @@ class Row:
     file: str = ""
     onset: float | None = None
     duration: float | None = None
+    trial: float | None = None
+    written: str = ""
     left_out: bool = False
 
     @property
@@ -140,7 +144,7 @@ def _rows(sheet: Sheet, leave_out: Sequence[str]) -> list[Row]:
     if column is None:
         raise DataError(f"{sheet.path}: no column of stimuli, one of {list(_STIMULUS)}, got {list(sheet.columns)}")
     shown, keys = sheet.labels(column, missing="n/a" if "n/a" in leave_out else None), _keys(sheet)
-    times = {name: _times(sheet, name) for name in _TIMES}
+    times, trials = {name: _times(sheet, name) for name in _TIMES}, _trials(sheet)
     files = [""] * len(sheet) if (name := sheet.find("file")) is None else sheet.labels(name)
     return [
         Row(
@@ -150,6 +154,7 @@ def _rows(sheet: Sheet, leave_out: Sequence[str]) -> list[Row]:
             file=files[row],
             onset=times["onset"][row],
             duration=times["duration"][row],
+            trial=trials[row],
             table=sheet.path,
             number=row + 1,
             left_out=stimulus in leave_out,
@@ -168,6 +173,18 @@ def _times(sheet: Sheet, name: str) -> Sequence[float | None]:
     if name == "onset":
         return sheet.numbers(column)
     return [None if np.isnan(value) else float(value) for value in sheet.numbers_or_nan(column)]
+
+
+_TRIAL = tuple(f"{word}{end}" for word in ("trial", "volume", "vol", "beta") for end in ENDS)
+
+
+def _trials(sheet: Sheet) -> Sequence[float | None]:
+    """Numbers of trials or volumes; a column that has no number in every row is something else."""
+    column = next((name for name in sheet.columns if plain_column(name) in _TRIAL), None)
+    cells = [] if column is None else [str(cell).strip() for cell in sheet.cells(column)]
+    if not cells or not all(re.fullmatch(r"[0-9]+(\.0+)?", cell) for cell in cells):
+        return [None] * len(sheet)
+    return [float(cell) for cell in cells]
 
 
 def _repeats(sheet: Sheet) -> list[int]:
@@ -220,7 +237,7 @@ def _called(rows: Sequence[Row], stimuli: Sequence[str] | None, owner: str) -> l
                 f"{owner}: {files[stimulus]!r} and {row.stimulus_id!r} would both be stimulus {stimulus!r}; name one "
                 "of them as the stimulus set has it"
             )
-        out.append(replace(row, stimulus_id=stimulus))
+        out.append(replace(row, stimulus_id=stimulus, written=row.stimulus_id))
     return out
 
 

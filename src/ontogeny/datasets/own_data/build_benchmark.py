@@ -27,7 +27,7 @@ from ontogeny.datasets.own_data._from_images import read_images
 from ontogeny.datasets.own_data._from_rdms import read_geometry
 from ontogeny.datasets.own_data._stimulus_order import StimulusOrder
 from ontogeny.datasets.own_data._subject_assembly import Subject, read_subject
-from ontogeny.datasets.own_data._who_saw import said_of, seen_by_all, seen_by_any, who_saw
+from ontogeny.datasets.own_data._who_saw import refuse_other_pictures, said_of, seen_by_all, seen_by_any, who_saw
 from ontogeny.datasets.own_data._whose_files import check_rois, refuse_other_subjects, same_data
 from ontogeny.datasets.own_data.image_files import Images
 from ontogeny.errors import DataError
@@ -131,6 +131,7 @@ def build(
     table = read_stimulus_table(stimuli)
     refuse_other_subjects(responses, rois or {}, geometries)
     check_ids(table.ids, str(stimuli))
+    refuse_other_pictures(responses, table.ids)
     known, seen = table.ids, _seen(table, responses, geometries, split)
     table = seen_by_all(table, responses) if seen is None else seen_by_any(table, seen.values())
     order = _order(table, split)

@@ -60,6 +60,15 @@ class Images:
         rows = read_rows(self.table, stimuli=known if self.blocks is None else None, leave_out=self.rules.leave_out)
         return {row.stimulus_id for row in rows if not row.left_out} - ({REST} if self.blocks is not None else set())
 
+    def written(self, known: Sequence[str]) -> dict[str, str]:
+        """Stimulus -> what the tables call it; of time series, whose rows have labels, nothing.
+
+        Raises:
+            DataError: see `read_rows`.
+        """
+        rows = read_rows(self.table, stimuli=known, leave_out=self.rules.leave_out) if self.blocks is None else ()
+        return {row.stimulus_id: row.written for row in rows if not row.left_out}
+
 
 def by_side(subject: str, images: Images, files: Sequence[Path]) -> list[tuple[str, tuple[Path, ...], Path]]:
     """Prefix of ROIs, files (betas, time series) and atlas of each hemisphere; of a volume one with no prefix."""

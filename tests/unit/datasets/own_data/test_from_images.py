@@ -613,6 +613,22 @@ def test_what_does_not_fit_is_refused_in_one_line(lab, capsys, spoil, given, tex
     assert text in refused(capsys, *given)
 
 
+def test_pictures_of_two_folders_are_not_one_stimulus_of_two_subjects(lab, data, shown, capsys):
+    """A folder of the subject's own says nothing."""
+    given = ["--betas", "sub-01_b.nii.gz", "sub-02_b.nii.gz", "--table", "sub-01_t.tsv", "sub-02_t.tsv", *ATLAS]
+    for who, folder in (("01", "faces"), ("02", "houses")):
+        images.nifti(lab / f"sub-{who}_b.nii.gz", data + float(who))
+        rows = [(f"{folder}/{s}.png", str(1 + k // N)) for k, s in enumerate(shown)]
+        images.table(lab / f"sub-{who}_t.tsv", rows, "stim_file\trun")
+    said = refused(capsys, *given)
+    assert "ontogeny data: 'faces/s" in said
+    assert "of subject '02' would both be 's" in said
+    for who in ("01", "02"):
+        rows = [(f"seen/sub-{who}/{s}.png", str(1 + k // N)) for k, s in enumerate(shown)]
+        images.table(lab / f"sub-{who}_t.tsv", rows, "stim_file\trun")
+    assert build(*given) == 0
+
+
 def test_a_build_without_stimuli_says_so(lab, capsys):
     assert main(["data", "build", "out", *BETAS, *TABLE, *ATLAS, *ABOUT]) == 2
     assert "--stimuli is missing: a table of stimuli, or a folder of pictures" in capsys.readouterr().err
