@@ -14,6 +14,7 @@ from ontogeny.stimuli import StimulusSet
 
 __all__ = ["FEWEST", "heard_note", "own_folds", "rows_of_stories"]
 
+_TRIES = 200
 FEWEST = 3  # folds of a subject, since penalties are chosen on the other folds
 
 
@@ -28,7 +29,7 @@ def own_folds(stimuli: StimulusSet, rows: Mapping[str, np.ndarray], *, n_folds: 
     """Groups (stories, or blocks of them) to folds, so that the volumes of every subject are spread over all.
 
     The largest group first, each to the fold in which its subjects have fewest volumes so far (ties by a seeded
-    shuffle).
+    shuffle); where that leaves a subject too few folds, in other orders.
 
     Args:
         stimuli: all volumes, with their groups.
@@ -42,24 +43,35 @@ def own_folds(stimuli: StimulusSet, rows: Mapping[str, np.ndarray], *, n_folds: 
     """
     labels, subjects = np.asarray(stimuli.groups), sorted(rows)
     names, sizes = np.unique(labels, return_counts=True)
-    members = {name: [k for k, subject in enumerate(subjects) if name in set(labels[rows[subject]])] for name in names}
-    order = np.random.default_rng(seed).permutation(len(names))
-    filled = np.zeros((len(subjects), n_folds), dtype=int)
-    fold_of: dict[str, int] = {}
-    for place in order[np.argsort(-sizes[order], kind="stable")]:
-        mine = filled[members[names[place]]]
-        fold = int(np.lexsort((filled.sum(axis=0), mine.sum(axis=0), mine.max(axis=0)))[0])
-        filled[members[names[place]], fold] += sizes[place]
-        fold_of[str(names[place])] = fold
-    few = [(subject, int((one > 0).sum())) for subject, one in zip(subjects, filled, strict=True)]
-    for subject, n in few:
-        if n < min(FEWEST, n_folds):
-            raise DataError(
-                f"subject {subject!r} has volumes in {n} of {n_folds} folds; {FEWEST} are needed: cut stories into "
-                "blocks (--folds contiguous), or leave this subject out"
-            )
+    hearers = np.array([np.isin(names, labels[rows[subject]]) for subject in subjects])
+    rng, enough = np.random.default_rng(seed), min(FEWEST, n_folds)
+    order = rng.permutation(len(names))
+    order = order[np.argsort(-sizes[order], kind="stable")]
+    for _ in range(_TRIES):
+        fold_of, filled = _dealt(order, sizes, hearers, n_folds)
+        used = (filled > 0).sum(axis=1)
+        if (used >= enough).all():
+            break
+        order = rng.permutation(len(names))
+    else:
+        raise DataError(
+            f"subject {subjects[int(used.argmin())]!r} has volumes in {used.min()} of {n_folds} folds; {enough} are "
+            "needed: cut stories into blocks (--folds contiguous), or leave this subject out"
+        )
+    held_out = fold_of[np.searchsorted(names, labels)]
     how = f"{n_folds} folds by group, balanced over who heard what, seed {seed}: {whole}"
-    return Folds(held_out=tuple(fold_of[group] for group in labels), how=how)
+    return Folds(held_out=tuple(held_out.tolist()), how=how)
+
+
+def _dealt(order: np.ndarray, sizes: np.ndarray, hearers: np.ndarray, n_folds: int) -> tuple[np.ndarray, np.ndarray]:
+    """The fold of each group, and subjects x folds: volumes."""
+    filled, fold_of = np.zeros((len(hearers), n_folds), dtype=int), np.zeros(len(sizes), dtype=int)
+    for group in order:
+        mine = filled[hearers[:, group]]
+        fold = int(np.lexsort((filled.sum(axis=0), mine.sum(axis=0), mine.max(axis=0)))[0])
+        filled[hearers[:, group], fold] += sizes[group]
+        fold_of[group] = fold
+    return fold_of, filled
 
 
 def heard_note(heard: Sequence[Heard]) -> tuple[str, str]:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 from safetensors.numpy import save_file
 from scipy.spatial.distance import squareform
 from scipy.stats import spearmanr
@@ -23,6 +23,7 @@ from ontogeny.datasets import load
 from ontogeny.datasets.folder import read_extras, read_stimulus_columns, verify_folder
 from ontogeny.datasets.folder.benchmark_json import read_manifest
 from ontogeny.datasets.own_data._array_files import read_stimulus_table
+from ontogeny.stimuli import as_rgb
 
 N, VOXELS = 24, 5
 IDS = [f"{i:03d}" for i in range(N)]
@@ -327,6 +328,56 @@ def test_a_photograph_is_kept_as_its_exif_turns_it(lab):
     assert kept[0, 7].tolist() == [5, 5, 5]
     assert kept[1:, 4:].min() == 200
     assert kept[:, :4].max() == 0
+
+
+def test_pictures_of_all_kinds_are_read_back_picture_by_picture(lab, rng):
+    """Against pillow's own reading of the same files; a folder as a lab has it, with what other systems leave there."""
+    folder, truth = lab / "seen", {}
+    folder.mkdir()
+    colour, grey = rng.integers(0, 255, (2, 20, 30, 3), dtype=np.uint8), rng.integers(0, 255, (20, 30), dtype=np.uint8)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    opaque = np.dstack([colour[1], np.full((20, 30), 255, np.uint8)])
+    palette = Image.fromarray(colour[0]).quantize(16)
+    made = {
+        "1.png": (Image.fromarray(colour[0]), {}),
+        "2.PNG": (Image.fromarray(grey), {}),
+        "10.jpg": (Image.fromarray(colour[1]), {"exif": turned}),
+        "11.tif": (Image.fromarray(colour[0]).convert("CMYK"), {}),
+        "12.jpeg": (Image.fromarray(colour[0]).convert("CMYK"), {}),
+        "13.png": (Image.fromarray(opaque), {}),
+        "14.png": (palette, {}),
+        "15.bmp": (Image.fromarray(colour[1]), {}),
+        "16.webp": (Image.fromarray(colour[0]), {"lossless": True}),
+        "17.png": (Image.fromarray(np.zeros((2000, 3000, 3), np.uint8)), {}),
+        unicodedata.normalize("NFD", "é.png"): (Image.fromarray(colour[1]), {}),
+    }
+    for name, (picture, options) in made.items():
+        picture.save(folder / name, **options)
+        with Image.open(folder / name) as again:
+            key = unicodedata.normalize("NFC", Path(name).stem)
+            truth[key] = np.asarray(ImageOps.exif_transpose(again).convert("RGB"))
+    for name in (".DS_Store", "._1.png", "Thumbs.db"):
+        (folder / name).write_bytes(b"no picture")
+    np.save("s1.npy", np.arange(22.0).reshape(11, 2) ** 2)
+    assert main(["data", "build", "out", "--stimuli", "seen", *ABOUT, "--responses", "s1=s1.npy"]) == 0
+    back = load("./out")
+    assert back.stimuli.ids == ("1", "2", "10", "11", "12", "13", "14", "15", "16", "17", "é")
+    assert truth["10"].shape == (30, 20, 3)
+    for name, picture in zip(back.stimuli.ids, back.stimuli.inputs, strict=True):
+        np.testing.assert_array_equal(as_rgb(picture, name), truth[name])
+    np.testing.assert_array_equal(back.assemblies[0].responses, np.load("s1.npy"))
+
+
+def test_a_file_of_several_pictures_is_refused(lab, rng, capsys):
+    (lab / "seen").mkdir()
+    pages = [Image.fromarray(one) for one in rng.integers(0, 255, (12, 8, 8, 3), dtype=np.uint8)]
+    for k, page in enumerate(pages[:11]):
+        page.save(lab / f"seen/{k}.png")
+    pages[0].save(lab / "seen/11.png", save_all=True, append_images=pages[11:])
+    np.save("s1.npy", rng.standard_normal((12, 2)))
+    assert main(["data", "build", "out", "--stimuli", "seen", *ABOUT, "--responses", "s1=s1.npy"]) == 2
+    assert "11.png has 2 pictures (frames, pages); save the one that was shown" in capsys.readouterr().err
 
 
 def test_geometries_come_from_arrays_and_tables(lab, rng):
