@@ -197,6 +197,7 @@ def test_words_are_read_by_what_tables_call_them(tmp_path, stories):
         (lambda t: t.replace("word,onset,offset,story", "word,onset,offset,run"), "several runs; give a column story"),
         (lambda t: t.replace(",a\n", ",\n", 1), "row 1: column 'story' is empty"),
         (lambda t: t.replace(t.split("\n")[2].split(",")[1], "", 1), "row 2: column 'onset' is empty"),
+        (lambda t: t.replace(line := t.split("\n")[3], f"{line}\n{line}", 1), "rows 3 and 4 are one word, "),
     ]:
         path.write_text(change(text))
         with pytest.raises(Exception, match=said):
