@@ -78,7 +78,7 @@ def _by_subject(folder: Path, betas: Sequence[Path], *, named: bool) -> dict[str
 
 def _events(folder: Path, subject: str, betas: Sequence[Path]) -> tuple[Path, ...]:
     """One table a run of betas, whose name agrees with theirs on all that both say; of both hemispheres, one."""
-    there = {RunKey.of_file(p): p for p in bids_files(folder, suffix="events", extension=".tsv", subject=subject)}
+    there = {RunKey.of_file(p): p for p in _tables(folder, subject)}
     runs: dict[RunKey, Path] = {}
     for path in betas:
         runs.setdefault(RunKey.of_file(path), path)
@@ -93,6 +93,15 @@ def _events(folder: Path, subject: str, betas: Sequence[Path]) -> tuple[Path, ..
         taken[table] = image
     _refuse_late(folder, list(taken))
     return tuple(inside(folder, table.relative_to(folder)) for table in taken)
+
+
+def _tables(folder: Path, subject: str) -> tuple[Path, ...]:
+    """The subject's events; where it has none, those at the top that name no subject, which hold for all (BIDS)."""
+    if not any(bids_name(path).entities.get("sub") == subject for path in folder.rglob("*_events.tsv")):
+        shared = [path for path in sorted(folder.glob("*_events.tsv")) if "sub" not in bids_name(path).entities]
+        if shared := [path for path in shared if not path.name.startswith(".")]:
+            return tuple(shared)
+    return bids_files(folder, suffix="events", extension=".tsv", subject=subject)
 
 
 def _refuse_late(folder: Path, tables: Sequence[Path]) -> None:

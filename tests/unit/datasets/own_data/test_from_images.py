@@ -150,6 +150,19 @@ def test_bids_derivatives_are_found_by_their_names(bids, data, shown):
     assert [assembly.subject for assembly in load("one").assemblies] == ["02"]
 
 
+def test_events_at_the_top_hold_for_subjects_without_their_own(bids, data, shown):
+    """As BIDS says; a subject that has some of its own is not given those of others."""
+    for run in (1, 2):
+        (bids / f"sub-01/func/sub-01_task-view_run-{run}_events.tsv").rename(bids / f"task-view_run-{run}_events.tsv")
+    for path in bids.rglob("sub-*_events.tsv"):
+        path.unlink()
+    assert build("--bids", "derivatives") == 0
+    for assembly in load("out").assemblies:
+        np.testing.assert_allclose(assembly.responses, by_hand(data, shown).mean(0), atol=1e-4)
+    images.table(bids / "sub-02/func/sub-02_task-rest_run-1_events.tsv", [("x",)], "trial_type")
+    assert build("--bids", "derivatives", out="other") == 2
+
+
 def test_bids_files_that_are_not_there_are_named(bids, capsys):
     assert "derivatives: subject '03' has no betas. Did you mean '02'" in refused(
         capsys, "--bids", "derivatives", "--subjects", "03"
