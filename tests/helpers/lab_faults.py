@@ -73,6 +73,8 @@ def lost_row(lab: Lab, argv: Args) -> tuple[str, ...] | None:
     if lab.kind not in ("bids", "files", "one image") or found is None:
         return None
     path, rows, row = found
+    if lab.rest == "not measured" and {"fixation", "n/a"} & set(rows[row].values()):
+        return None  # no volume is of this row
     table(path, [one for k, one in enumerate(rows) if k != row])
     return ("rows but there are ",)
 
@@ -162,9 +164,7 @@ def runs_without_names(lab: Lab, argv: Args) -> tuple[str, ...] | None:
     path = tables_of(lab, argv)[0] if lab.kind == "one image" else None
     if path is None:
         return None
-    rows = [
-        {k: v for k, v in one.items() if k not in ("run", "session", "task", "acquisition")} for one in rows_in(path)
-    ]
+    rows = [{k: v for k, v in one.items() if k not in lab.columns.values()} for one in rows_in(path)]
     if (np.diff([float(one["onset"]) for one in rows]) >= 0).all():
         return None
     table(path, rows)
@@ -226,6 +226,31 @@ def a_column_twice(lab: Lab, argv: Args) -> tuple[str, ...] | None:
     return path.name, "two columns have one name"
 
 
+def volumes_of_another_stimulus(lab: Lab, argv: Args) -> tuple[str, ...] | None:
+    """Images are called after stimuli; two of them are exchanged."""
+    found = chosen(lab, argv)
+    if lab.kind != "volumes" or not lab.named or found is None:
+        return None
+    path, rows, row = found
+    column = "stim_file" if lab.pictures else "stimulus_id"
+    other = next((k for k, one in enumerate(rows) if one[column] != rows[row][column]), None)
+    if other is None:
+        return None
+    rows[row]["file"], rows[other]["file"] = rows[other]["file"], rows[row]["file"]
+    table(path, rows)
+    return path.name, "which names"
+
+
+def responses_of_another_subject(lab: Lab, argv: Args) -> tuple[str, ...] | None:
+    """Two subjects' files are exchanged; a number alone may be of anything."""
+    if lab.kind not in ("table", "array") or len(lab.subjects) < 2 or lab.subjects[0].isdigit():
+        return None
+    at = argv.index("--responses") + 1
+    files = [argv[at + k].partition("=")[2] for k in (0, 1)]
+    argv[at : at + 2] = [f"{who}={file}" for who, file in zip(lab.subjects, files[::-1], strict=True)]
+    return ("its name says subject",)
+
+
 FAULTS: tuple[Fault, ...] = (
     blank_cell,
     lost_row,
@@ -241,4 +266,6 @@ FAULTS: tuple[Fault, ...] = (
     two_pictures_of_one_name,
     atlas_of_another,
     a_column_twice,
+    volumes_of_another_stimulus,
+    responses_of_another_subject,
 )

@@ -13,10 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.helpers.labs import SHAPE, Lab, Run, expected, means
+from tests.helpers.labs import COLUMNS, SHAPE, Lab, Run, expected, means
 
 ABOUT = ["--citation", "Us (2026)", "--licence", "CC0-1.0", "--about", "Made for tests."]
-LONG = {"ses": "session", "task": "task", "acq": "acquisition", "run": "run"}
 
 
 def written(rng: np.random.Generator, value: str) -> str:
@@ -48,7 +47,7 @@ def rows_of(lab: Lab, runs: list[Run], columns: tuple[str, ...] = ()) -> list[di
             )
             row = {"onset": f"{onset:.2f}", "duration": "2", **shown, "response_time": "0.5"}
             row |= {"repeat": str(seen[stimulus])} if lab.numbered else {}
-            out.append(row | {LONG[key]: written(lab.rng, run.said[key]) for key in columns})
+            out.append(row | {lab.columns[key]: written(lab.rng, run.said[key]) for key in columns})
     return out
 
 
@@ -123,7 +122,7 @@ def _one_image(lab: Lab, folder: Path) -> list[str]:
     betas, tables = [], []
     for subject in lab.subjects:
         runs = lab.of(subject)
-        rows = rows_of(lab, runs, tuple(key for key in LONG if all(key in run.said for run in runs)))
+        rows = rows_of(lab, runs, tuple(key for key in COLUMNS if all(key in run.said for run in runs)))
         volumes = [volume for run in runs for _, _, volume in run.trials]
         at = [place for place, run in enumerate(runs) for _ in run.trials]
         deal = {place: iter(np.flatnonzero(np.array(at) == place)) for place in range(len(runs))}
@@ -134,17 +133,21 @@ def _one_image(lab: Lab, folder: Path) -> list[str]:
 
 
 def _volumes(lab: Lab, folder: Path) -> list[str]:
-    """One image a trial, named by the column `file`; rows in any order."""
+    """One image a trial, named by the column `file`, and after its stimulus; rows in any order."""
     tables = []
     for subject in lab.subjects:
         runs = lab.of(subject)
-        rows = rows_of(lab, runs, tuple(key for key in LONG if all(key in run.said for run in runs)))
+        rows = rows_of(lab, runs, tuple(key for key in COLUMNS if all(key in run.said for run in runs)))
         volumes = [volume for run in runs for _, _, volume in run.trials]
         for number, (row, volume) in enumerate(zip(rows, volumes, strict=True)):
-            row["file"] = f"{subject}/one{number}.nii"
+            row["file"] = f"{subject}/one{number}{f'_stim-{_id(lab, row)}' * lab.named}.nii"
             image(folder / row["file"], [volume])
         tables.append(f"{subject}={table(folder / f'trials{subject}.tsv', mixed(lab, rows))}")
     return ["--table", *tables, "--atlas", str(folder / "atlas_dseg.nii.gz")]
+
+
+def _id(lab: Lab, row: dict[str, str]) -> str:
+    return Path(row["stim_file"]).stem if lab.pictures else row["stimulus_id"]
 
 
 def _table(lab: Lab, folder: Path) -> list[str]:

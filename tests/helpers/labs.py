@@ -13,6 +13,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 SHAPE = (3, 3, 2)
+# What labs call the columns of an entity.
+COLUMNS = {
+    "ses": ["session", "Session Nr.", "sess", "visit"],
+    "task": ["task", "Task"],
+    "acq": ["acquisition", "acq"],
+    "run": ["run", "run_number", "Run #", "RUN-ID"],
+}
 KINDS = ("bids", "files", "one image", "volumes", "table", "array")
 
 
@@ -39,6 +46,8 @@ class Lab:
     numbered: bool = False
     pictures: bool = False
     rest: str = ""
+    named: bool = False
+    columns: dict[str, str] = field(default_factory=dict)
 
     @property
     def subjects(self) -> list[str]:
@@ -66,6 +75,8 @@ def make(seed: int, kind: str | None = None) -> Lab:
         numbered=bool(rng.integers(2)),
         pictures=bool(rng.integers(2)),
         rest=str(rng.choice(["", "", "measured", "not measured"])),
+        named=bool(rng.integers(2)),
+        columns={key: str(rng.choice(names)) for key, names in COLUMNS.items()},
     )
     patterns = 3 * rng.standard_normal((n, 18))
     names = rng.choice(["{}", "{:02d}", "p{}"])
@@ -97,7 +108,12 @@ def _runs(lab: Lab, subject: str, patterns: np.ndarray) -> Iterator[Run]:
 def _places(rng: np.random.Generator, *, alike: bool) -> Iterator[dict[str, str]]:
     """Entities of each run; those that no run needs are sometimes left out. `alike`: all runs have the same ones."""
     counts = {"ses": rng.integers(0, 3), "task": rng.integers(0, 3), "acq": rng.integers(0, 3) * (rng.random() < 0.3)}
-    values = {"ses": ["1", "2"], "task": ["view", "name"], "acq": ["fast", "slow"]}
+    sessions = [["1", "2"], ["pre", "post"], ["2024-01-05", "2024-02-01"], ["1.1", "1.2"], ["été", "hiver"]]
+    values = {
+        "ses": sessions[int(rng.integers(len(sessions)))],
+        "task": ["view", "name"],
+        "acq": [["fast", "slow"], ["fast-2mm", "fast-3mm"]][int(rng.integers(2))],
+    }
     given = {key: values[key][: int(count)] for key, count in counts.items() if count}
     cells = list(itertools.product(*given.values()))
     several = [int(n) for n in rng.integers(1, 4, len(cells))]

@@ -91,6 +91,41 @@ def expected_responses(runs, subject: str) -> np.ndarray:
     return np.concatenate(parts)
 
 
+HEARD = {"01": ["alpha", "beta", "delta"], "02": ["beta", "delta", "gamma"], "03": ["alpha", "delta", "gamma"]}
+
+
+def test_subjects_who_heard_different_stories_are_scored_each_on_its_own(
+    tmp_path, monkeypatch, model, stories, signals
+):
+    """Equal to himalaya on each subject's own volumes, with the folds of all."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(8)
+    lab.write_words(tmp_path / "words.csv", stories)
+    y = {(who, n): signals[n] + lab.NOISE * rng.standard_normal(signals[n].shape) for who in HEARD for n in HEARD[who]}
+    for (who, name), values in y.items():
+        np.save(f"sub-{who}_{name}.npy", 30 + values)
+    given = [f"{who}:{name}=sub-{who}_{name}.npy" for who, name in y]
+    more = ["--words", "words.csv", "--responses", *given, "--own-stimuli"]
+    assert main(["data", "build", "mine", *more, *TIMING, *ABOUT]) == 0
+    assert verify_folder("mine") == []
+    benchmark = load("./mine")
+    folds = dict(zip(benchmark.stimuli.groups, benchmark.folds.held_out, strict=True))
+    assert len(set(folds.values())) == 4
+    with ontogeny.watch("./mine", record="runs/a", tokenizer=lab.tokenizer, layers=[lab.LAYER], task=False) as monitor:
+        rows = monitor(model, 0)
+    made = {s.name: lab.z(lab.delayed(s, lab.word_features(model, s, 5, 4))) for s in stories}
+    for who, names in HEARD.items():
+        expected = np.concatenate([lab.z(y[who, name]) for name in names])
+        (assembly,) = [one for one in benchmark.assemblies if one.subject == who]
+        np.testing.assert_allclose(assembly.responses, expected, atol=2e-5)
+        held_out = np.unique(np.concatenate([[folds[n]] * len(made[n]) for n in names]), return_inverse=True)[1]
+        r = lab.himalaya_r(np.concatenate([made[n] for n in names]), expected, held_out)
+        (row,) = [row for row in rows if row.kind == "alignment" and row.subject == who]
+        assert row.value == pytest.approx(r.mean(), abs=1e-5)
+        assert row.n_stimuli == len(expected)
+        assert row.value > 0.5
+
+
 def test_the_planted_layer_comes_back_equal_to_himalaya_voxel_by_voxel(folder, model, stories, runs, capsys):
     benchmark = load("./mine")
     assert verify_folder("mine") == []

@@ -1,11 +1,13 @@
 """Promise 3, on random labs: subjects, sessions, tasks, runs, repeats, orders, missing trials, blanks, more columns.
 
-Five hundred of them by hand: `python -m tests.helpers.lab_checks 500`.
+Five hundred of them by hand: `python -m tests.helpers.lab_checks 500`, and with stories `python -m
+tests.helpers.story_labs 500`.
 """
 
 from __future__ import annotations
 
 import pytest
+from tests.helpers import story_labs
 from tests.helpers.lab_checks import check
 from tests.helpers.lab_faults import FAULTS
 from tests.helpers.labs import KINDS, expected, make
@@ -14,6 +16,14 @@ from tests.helpers.labs import KINDS, expected, make
 @pytest.mark.parametrize("seed", range(4 * len(KINDS)))
 def test_a_lab_is_right_to_the_last_number(seed, tmp_path):
     assert check(seed, tmp_path) == KINDS[seed % len(KINDS)]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_lab_with_stories_is_right_to_the_last_number(seed, tmp_path):
+    assert story_labs.check(seed, tmp_path) in KINDS_OF_STORIES
+
+
+KINDS_OF_STORIES = ("BOLD", "arrays", "BOLD, own stories", "arrays, own stories")
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)

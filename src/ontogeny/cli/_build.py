@@ -13,11 +13,12 @@ from ontogeny.cli._benchmark_folder import show_folder, verify_here
 from ontogeny.cli._image_options import ImageOptions, files_of, given_images
 from ontogeny.cli._output import say
 from ontogeny.cli._story_options import StoryOptions, built_stories
+from ontogeny.cli._unused_options import refuse_unused
 from ontogeny.cli._vocabulary import Names, Seed
 from ontogeny.errors import ConfigError
 
 if TYPE_CHECKING:
-    from ontogeny.datasets.own_data.build_benchmark import About, Split
+    from ontogeny.datasets.own_data.build_benchmark import About, Images, Split
     from ontogeny.metrics import Metric
 
 __all__ = ["build"]
@@ -87,7 +88,7 @@ class Folds:
         folds: shuffled (stimuli are independent), groups (never split), contiguous (blocks in order), column (fold).
         n_folds: how many.
         seed: of shuffled folds.
-        own_stimuli: subjects saw different stimuli: score each on those that it saw, with the same folds for all.
+        own_stimuli: subjects saw (or heard) different stimuli: score each on its own, with the same folds for all.
     """
 
     groups: Annotated[str | None, Parameter(metavar="COLUMN")] = None
@@ -147,6 +148,7 @@ def build(
                or --bold images, or --bids (fMRIPrep: --select space=T1w desc=preproc), with --atlas, by their names
                (sub-01_task-STORY_run-1_bold.nii.gz) or SUBJECT:STORY=FILE. Several files of one subject and story
                are repeats. Folds leave out stories; below three stories, blocks with gaps as long as the delays.
+               Subjects who heard different stories: --own-stimuli.
 
     Responses are stored as float32. The same inputs give the same bytes, in whatever order the stimuli come (only for
     contiguous folds does their order count). Everything that does not fit is refused by name.
@@ -157,6 +159,7 @@ def build(
     """
     from ontogeny.datasets.own_data.build_benchmark import build as made_of
 
+    refuse_unused(tables, images, stories)
     about, parted, metrics = _about(facts, folder, images), _split(split), _metrics(tables, stories)
     if stories.words:
         built = built_stories(stories, tables, images, about=about, split=parted, metrics=metrics)
@@ -164,7 +167,7 @@ def build(
         built = made_of(
             _stimuli(tables, images),
             about=about,
-            responses={**files_of("--responses", tables.responses), **given_images(images)},
+            responses=_responses(tables, images),
             rois=files_of("--rois", tables.rois),
             geometries=_geometries(tables.geometry),
             split=parted,
@@ -176,6 +179,13 @@ def build(
     for word, note in built.notes:
         say(f"{word:<12} {note}")
     return verify_here(made)
+
+
+def _responses(tables: Tables, images: ImageOptions) -> dict[str, Path | Images]:
+    plain, pictured = files_of("--responses", tables.responses), given_images(images)
+    if both := sorted(plain.keys() & pictured.keys()):
+        raise ConfigError(f"subject {both[0]!r} has --responses and images; give one of them")
+    return {**plain, **pictured}
 
 
 def _split(given: Folds) -> Split:

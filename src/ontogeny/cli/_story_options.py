@@ -67,7 +67,6 @@ def built_stories(
     from ontogeny.datasets.own_data.build_stories import build_stories
     from ontogeny.datasets.own_data.story_files import StoryDesign
 
-    _refuse_others(tables, images)
     if given.tr is None:
         raise ConfigError("--tr is missing: seconds from one volume to the next")
     bold = [*given.bold, *_found(images)]
@@ -96,15 +95,6 @@ def built_stories(
         metrics=metrics,
         drop_bad=tables.drop_bad_voxels,
     )
-
-
-def _refuse_others(tables: Tables, images: ImageOptions) -> None:
-    given = [(tables, ("stimuli", "geometry"))]
-    rest = [(images, ("betas", "table", "blocks", "leave_out", "shared", "no_zscore"))]
-    for options, names in (*given, *rest):
-        for name in names:
-            if getattr(options, name) not in (None, (), False):
-                raise ConfigError(f"--{name.replace('_', '-')} is not for stories (--words)")
 
 
 def _found(images: ImageOptions) -> list[str]:

@@ -56,12 +56,14 @@ def read_picture(path: Path) -> Shaped[np.ndarray, "height width 3"]:
     """Pixels as uint8 RGB, turned as EXIF says: what every viewer shows.
 
     Raises:
-        DataError: no such file, not a picture, or one with transparent parts or more than 8 bits.
+        DataError: no such file, not a picture, several in one file, or transparent parts or more than 8 bits.
     """
     from PIL import Image
 
     try:
         with Image.open(path) as image:
+            if getattr(image, "n_frames", 1) > 1:
+                raise DataError(f"{path} has {image.n_frames} pictures (frames, pages); save the one that was shown")
             return as_rgb(image, str(path))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         if isinstance(error, DataError):

@@ -11,8 +11,10 @@ voxel_space.py         Space: voxels of a grid with their ROIs, read from an atl
 glmsingle.py           GLMsingle's betas and design: .npy (parsed, not loaded), .mat, .hdf5
 hdf5_files.py          h5py stands behind this one
 table_files.py         tables as labs have them: an empty cell is an error with its row
-image_tables.py        which stimulus each volume is of; names of labels
+image_tables.py        which stimulus each volume is of
+label_tables.py        names of an atlas's labels
 bids_names.py          names of BIDS derivatives, and RunKey: which run something is of
+volume_names.py        names of files and maps, held against the rows they are matched to
 volume_matching.py     rows of tables and volumes of images, each held against the other
 betas.py               read_betas(): one volume a presentation
 bold_blocks.py         a time series: block averages, a simple GLM

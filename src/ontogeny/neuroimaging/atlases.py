@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import re
+import warnings
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +19,7 @@ from ontogeny.neuroimaging.voxel_space import Space, table_beside
 
 __all__ = ["ATLASES", "atlas_options", "fetch_atlas"]
 
-# What nilearn offers with one label per voxel (or vertex). HCP-MMP1 and Yeo's networks on the surface: PACKAGED.
+# What nilearn offers with one label per voxel (or vertex). HCP-MMP1, and Yeo's networks on surfaces: PACKAGED.
 ATLASES: dict[str, str] = {
     "schaefer2018": "fetch_atlas_schaefer_2018",
     "yeo2011": "fetch_atlas_yeo_2011",
@@ -33,9 +37,10 @@ def fetch_atlas(name: str, out: str | Path, **options: Any) -> tuple[Path, ...]:
     """Download an atlas, unless nilearn has it already, and write it with the names of its labels.
 
     Args:
-        name: one of `ATLASES`, or of `ontogeny.neuroimaging.packaged_atlases.PACKAGED`, which need no network.
+        name: one of `ATLASES`; or of `ontogeny.neuroimaging.packaged_atlases.PACKAGED`, which need no network.
         out: folder to write to.
-        **options: nilearn's own, see `atlas_options`: e.g. n_rois=100, atlas_name="cort-maxprob-thr25-2mm", data_dir.
+        **options: nilearn's own, see `atlas_options`: e.g. n_rois=100, atlas_name="cort-maxprob-thr25-2mm", data_dir;
+            of a packaged one on fsaverage density="164k", "41k" or "10k".
 
     Returns:
         The label image, in the atlas's own template space (named in the file's name); of a surface one a hemisphere of
@@ -43,13 +48,15 @@ def fetch_atlas(name: str, out: str | Path, **options: Any) -> tuple[Path, ...]:
 
     Raises:
         DataError: no such atlas or option, or one with several labels a voxel.
-        DatasetNotFoundError: it could not be downloaded.
+        DatasetNotFoundError: it could not be downloaded, says what to get and where to put it; or its package is not
+            installed.
         MissingExtraError: nilearn is not installed.
     """
     if name in PACKAGED:
-        if options:
-            raise DataError(f"atlas {name!r} has no options, got {sorted(options)}")
-        return packaged_atlas(name, out)
+        known = PACKAGED[name].options
+        if unknown := sorted(options.keys() - set(known)):
+            raise DataError(f"atlas {name!r} has {f'the options {known}' if known else 'no options'}, got {unknown}")
+        return packaged_atlas(name, out, **options)
     atlas = _fetched(name, options)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
@@ -70,12 +77,33 @@ def _fetched(name: str, options: dict[str, Any]) -> Any:
     missing = [option for option, default in known.items() if default is inspect.Parameter.empty]
     if set(missing) - options.keys():
         raise DataError(f"atlas {name!r} needs the option {missing[0]!r}, e.g. {_EXAMPLES.get(name, 'see nilearn')}")
+    said = StringIO()
     try:
-        return fetcher(**options, verbose=0)
+        with redirect_stdout(said), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=r"\s*The following regions")  # which verbose=1 warns of
+            return fetcher(**options, verbose=1)
     except ValueError as error:
         raise DataError(f"atlas {name!r} with {options}: {error}") from error
     except OSError as error:  # requests' errors are some too
-        raise DatasetNotFoundError(f"atlas {name!r} could not be fetched ({error}); is there a network?") from error
+        raise DatasetNotFoundError(
+            f"atlas {name!r} could not be fetched ({str(error)[:_SHOWN]}){_by_hand(said.getvalue())}"
+        ) from error
+
+
+_SHOWN = 80  # of an error's text
+
+
+def _by_hand(said: str) -> str:
+    """What to do without a network: which file nilearn wanted, and where it looks for it."""
+    address, folder = (re.findall(rf"{words} (\S+)", said) for words in ("Downloading data from", "Dataset .* in"))
+    if not address or not folder:
+        return "; is there a network?"
+    place, archive = Path(folder[-1]), address[-1].endswith((".zip", ".gz", ".tgz", ".tar"))
+    return (
+        f". Without a network get {address[-1]} elsewhere, {'unpack' if archive else 'put'} it into {place}, and give "
+        f"data_dir={place.parent}; or give the label image and its table (TSV or FreeSurfer LUT) to --atlas and "
+        f"--labels of data build. Atlases that packages ship: {', '.join(PACKAGED)}"
+    )
 
 
 _IN_NAME = ("n_rois", "yeo_networks", "resolution_mm", "n_networks", "thickness", "atlas_name", "resolution", "version")

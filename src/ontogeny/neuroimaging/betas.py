@@ -14,6 +14,7 @@ from ontogeny.neuroimaging.image_opening import open_image
 from ontogeny.neuroimaging.image_tables import Row, read_rows
 from ontogeny.neuroimaging.presentations import Presentations, Unusable, checked
 from ontogeny.neuroimaging.volume_matching import CHECKED, RowRules, pair
+from ontogeny.neuroimaging.volume_names import names_of, refuse_other_names
 from ontogeny.neuroimaging.voxel_space import Space, same_grid
 
 __all__ = ["read_betas", "read_values"]
@@ -38,9 +39,7 @@ def read_values(
     Raises:
         DataError: a file that cannot be read, or on another grid.
     """
-    root = None if folder is None else Path(folder)
-    opened = [open_image(path, root) for path in _several(files)]
-    _one_grid(opened, space)
+    opened = _opened(_several(files), space, folder)
     return np.concatenate([image.read(space.index) for image in opened]), tuple(o.n_maps for o in opened)
 
 
@@ -75,10 +74,15 @@ def read_betas(
     root = None if folder is None else Path(folder)
     rows = read_rows(_several(table), folder=root, stimuli=stimuli, leave_out=rules.leave_out)
     images = _named(rows, table) if files is None else _several(files)
-    values, lengths = read_values(images, space=space, folder=root)
+    opened = _opened(images, space, folder)
+    lengths = tuple(image.n_maps for image in opened)
     paired = pair(rows, images, lengths, subject=subject, order="rows" if files is None else rules.order)
-    if files is not None and len(rows) == len(values):
+    if files is not None and len(rows) == sum(lengths):
         _refuse_other_files(rows, images, lengths)
+    if rules.order != "rows":
+        names = names_of(opened)
+        refuse_other_names(paired.rows, [names[place] for place in paired.places], stimuli or ())
+    values = np.concatenate([image.read(space.index) for image in opened])
     values, kept, dropped = checked(values[list(paired.places)], space, paired.runs, unusable)
     return Presentations(
         subject=subject,
@@ -115,8 +119,10 @@ def _named(rows: Sequence[Row], table: Files) -> list[str | Path]:
     return [row.file for row in rows]
 
 
-def _one_grid(opened: Sequence[Opened], space: Space) -> None:
-    if not opened:
+def _opened(files: Sequence[str | Path], space: Space, folder: str | Path | None) -> list[Opened]:
+    if not files:
         raise DataError("no image was given; name at least one file")
+    opened = [open_image(path, None if folder is None else Path(folder)) for path in files]
     for image in opened:
         same_grid(image.grid, space.grid, str(image.path), "the atlas")
+    return opened

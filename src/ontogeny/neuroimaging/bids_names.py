@@ -17,9 +17,10 @@ from typing_extensions import override
 from ontogeny._atomic_write import natural_key
 from ontogeny.errors import DataError, nearest
 
-__all__ = ["COLUMNS", "BidsName", "RunKey", "bids_files", "bids_name", "plain_label", "refuse_alike"]
+__all__ = ["COLUMNS", "ENDS", "BidsName", "RunKey", "bids_files", "bids_name", "plain_label", "refuse_alike"]
 
 _LONG = {"subject": "sub", "session": "ses"}
+_EXTENSION = re.compile(r"(?:\.[A-Za-z][A-Za-z0-9]*)+$")  # .nii.gz, .dscalar.nii; not .2_bold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,16 +41,20 @@ class BidsName:
 
 
 def bids_name(path: str | Path) -> BidsName:
-    """Take a file's name apart; words that are not `key-value` are left out."""
-    stem, dot, extension = Path(path).name.partition(".")
-    words = stem.split("_")
-    pairs = [re.fullmatch(r"([A-Za-z]+)-([A-Za-z0-9+.]+)", word) for word in words]
+    """Take a file's name apart; words that are not `key-value` are left out.
+
+    Values may have what BIDS does not allow, such as `ses-2024-01-05`, `run-1.2` or `task-été`: they are kept whole.
+    """
+    name = Path(path).name
+    extension = next(iter(_EXTENSION.findall(name)), "")
+    words = name.removesuffix(extension).split("_")
+    pairs = [re.fullmatch(r"([A-Za-z]+)-(.+)", word) for word in words]
     said = [(m.group(1), m.group(2)) for m in pairs if m]
     entities = dict(reversed(said))
     return BidsName(
         entities={key: entities[key] for key, _ in said},
         suffix="" if pairs[-1] else words[-1],
-        extension=dot + extension,
+        extension=extension,
         doubled=tuple(dict.fromkeys(key for key, value in said if entities[key] != value)),
     )
 
@@ -57,15 +62,22 @@ def bids_name(path: str | Path) -> BidsName:
 # Entities that say when and how a run was measured. What is not among them (space, desc, hemi, echo, rec, ...) says how
 # its data were processed, or which part of them a file holds.
 RUN_ENTITIES = tuple("sub ses sample task tracksys acq ce trc stain dir mod inv mt flip run".split())  # noqa: SIM905
-# Entity -> the columns of a table that say it.
+# Entity -> the columns of a table that say it, as `Sheet.find` compares them: "Run Nr" is run_nr.
+ENDS = ("", "_id", "_number", "_nr", "_no", "_num", "_index", "_idx", "_label", "_name")
+
+
+def _numbered(*words: str) -> tuple[str, ...]:
+    return tuple(word + end for word in words for end in ENDS)
+
+
 COLUMNS: dict[str, tuple[str, ...]] = {
-    "sub": ("subject", "sub", "subject_id", "participant", "participant_id"),
-    "ses": ("session", "ses", "session_id"),
+    "sub": _numbered("subject", "subj", "sub", "participant"),
+    "ses": _numbered("session", "sess", "ses", "visit"),
     "task": ("task",),
     "acq": ("acquisition", "acq"),
     "ce": ("ce",),
     "dir": ("dir",),
-    "run": ("run", "run_id"),
+    "run": _numbered("run"),
 }
 
 

@@ -15,8 +15,9 @@ from ontogeny.neuroimaging.presentations import Presentations
 from ontogeny.neuroimaging.run_preprocessing import rows_of
 from ontogeny.neuroimaging.voxel_space import Space
 
-__all__ = ["Block", "block_average", "find_blocks", "glm_betas", "volume_labels"]
+__all__ = ["REST", "Block", "block_average", "find_blocks", "glm_betas", "volume_labels"]
 
+REST = "rest"
 Series = Float[np.ndarray, "volumes voxels"]
 
 
@@ -30,7 +31,7 @@ class Block:
     stop: int
 
 
-def volume_labels(events: Sequence[Row], *, n_volumes: int, tr: float, rest: str = "rest") -> tuple[str, ...]:
+def volume_labels(events: Sequence[Row], *, n_volumes: int, tr: float, rest: str = REST) -> tuple[str, ...]:
     """What was on screen at the middle of each volume of one run, from events with onset and duration (seconds).
 
     Raises:
@@ -56,7 +57,7 @@ def volume_labels(events: Sequence[Row], *, n_volumes: int, tr: float, rest: str
     return tuple(labels)
 
 
-def find_blocks(labels: Sequence[str], runs: Sequence[str], *, rest: str = "rest") -> tuple[Block, ...]:
+def find_blocks(labels: Sequence[str], runs: Sequence[str], *, rest: str = REST) -> tuple[Block, ...]:
     """Stretches of one label within one run, rest left out.
 
     Raises:
@@ -84,7 +85,7 @@ def block_average(
     space: Space,
     subject: str,
     shift: int,
-    rest: str = "rest",
+    rest: str = REST,
 ) -> Presentations:
     """The mean over each block's volumes, moved by the delay of the haemodynamic response.
 
@@ -129,7 +130,7 @@ def glm_betas(
     subject: str,
     tr: float,
     high_pass: float = 0.01,
-    rest: str = "rest",
+    rest: str = REST,
 ) -> Presentations:
     """One beta a block: least squares on Glover-convolved blocks and cosine drifts, run by run (nilearn's design).
 

@@ -9,6 +9,7 @@ atlas, whose shape must be theirs.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +75,16 @@ def design_sheet(path: Path) -> Sheet:
             f"{path} numbers its conditions: put {CONDITIONS} beside it, with the column stimulus_id and one row for "
             f"each of the {len(counts)} columns of the design matrix, in their order"
         )
-    names = read_sheet(beside).labels("stimulus_id")
+    sheet = read_sheet(beside)
+    names = sheet.labels("stimulus_id")
     if len(names) != len(counts):
         raise DataError(f"{beside}: the design has {len(counts)} conditions, the table {len(names)} rows")
+    if (column := sheet.find("condition", "condition_id", "column", "index")) is not None:
+        numbers = sheet.numbers(column)
+        if any(other <= one for one, other in pairwise(numbers)):
+            raise DataError(
+                f"{beside}: column {column!r} does not rise, but rows are in the order of the design's columns"
+            )
     if trials.sum() != len(order) or not np.array_equal(np.bincount(order, minlength=len(counts)), counts):
         raise DataError(f"{path}: stimorder, numtrialrun and condcounts contradict each other; is the file whole?")
     runs = np.repeat(np.arange(1, len(trials) + 1), trials)

@@ -221,6 +221,7 @@ class Opened:
         grid: where its values lie.
         n_maps: volumes, or maps.
         names: label number -> name, where the file carries a table.
+        map_names: one per map, where the file has them.
         tr: seconds from volume to volume, None where the file does not say.
         data: reads the values of some places, maps x places.
     """
@@ -231,6 +232,7 @@ class Opened:
     names: dict[int, str]
     data: Callable[[Places], Maps]
     tr: float | None = None
+    map_names: tuple[str, ...] = ()
 
     def read(self, places: Places = _ALL) -> Maps:
         """The values of all places, or of some; maps x places (float32).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import zlib
 from pathlib import Path
@@ -11,6 +12,7 @@ from xml.parsers.expat import ExpatError
 import numpy as np
 
 from ontogeny.errors import DataError
+from ontogeny.neuroimaging.bids_names import bids_name
 from ontogeny.neuroimaging.glmsingle import ENDINGS, read_betasmd
 from ontogeny.neuroimaging.image_grids import (
     Grayordinates,
@@ -24,7 +26,7 @@ from ontogeny.neuroimaging.image_grids import (
     nibabel,
 )
 
-__all__ = ["hemisphere", "open_image"]
+__all__ = ["hemisphere", "open_image", "repetition_time", "without_hemisphere"]
 
 _VOLUMES_AT_ONCE = 32
 
@@ -121,9 +123,16 @@ _NO_REGION = ("unknown", "???", "medial_wall", "medialwall", "freesurfer_defined
 
 def hemisphere(path: str | Path) -> str:
     """L or R, as a file's name says: hemi-L (BIDS), lh. (FreeSurfer), .L. (HCP); "" where it does not."""
-    name = Path(path).name
-    found = re.search(r"(?:^|_)hemi-([LR])(?:_|\.)|(?:^|[._-])([lr])h(?:[._-])|\.([LR])\.", name)
+    found = _SIDE.search(Path(path).name)
     return "" if found is None else next(part for part in found.groups() if part).upper()
+
+
+_SIDE = re.compile(r"(?:^|_)hemi-([LR])(?:_|\.)|(?:^|[._-])([lr])h(?:[._-])|\.([LR])\.")
+
+
+def without_hemisphere(path: str | Path) -> str:
+    """A file's name without what says its hemisphere: the same of both files of one run."""
+    return _SIDE.sub("_", Path(path).name)
 
 
 def _structure(path: Path) -> str:
@@ -131,6 +140,8 @@ def _structure(path: Path) -> str:
 
 
 _SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
+_LONGEST_TR = 20.0  # seconds; a GIFTI time step above it is in milliseconds, as FreeSurfer writes it
+_TR_APART = 1e-3
 
 
 def _tr(image: Any) -> float | None:
@@ -140,6 +151,30 @@ def _tr(image: Any) -> float | None:
     zooms = header.get_zooms()
     tr = float(zooms[3]) * _SECONDS.get(unit, 0.0) if len(zooms) == 4 else 0.0
     return tr if tr > 0 else None
+
+
+def repetition_time(image: Opened) -> float | None:
+    """Seconds from volume to volume, of the header or the JSON file beside it (RepetitionTime); None: neither says it.
+
+    Raises:
+        DataError: the two contradict each other, or the JSON file cannot be read.
+    """
+    path = image.path
+    beside = path.with_name(path.name.removesuffix(bids_name(path).extension) + ".json")
+    said: Any = None
+    if beside.is_file():
+        try:
+            facts = json.loads(beside.read_text(encoding="utf-8-sig"))
+        except ValueError as error:
+            raise DataError(f"{beside} cannot be read as JSON ({error})") from error
+        said = facts.get("RepetitionTime") if isinstance(facts, dict) else None
+    if not isinstance(said, int | float) or said <= 0:
+        return image.tr
+    if image.tr is not None and abs(image.tr - said) > _TR_APART * said:
+        raise DataError(
+            f"{path.name} says that its TR is {image.tr:g} s, {beside.name} that it is {said:g} s; mend the wrong one"
+        )
+    return float(said)
 
 
 def _open_cifti(path: Path, image: Any) -> Opened:
@@ -153,7 +188,16 @@ def _open_cifti(path: Path, image: Any) -> Opened:
     def data(places: Places) -> Maps:
         return np.asarray(image.dataobj, dtype=np.float32)[:, places]
 
-    return Opened(path=path, grid=Grayordinates(axis=axes[1]), n_maps=len(axes[0]), names=names, data=data)
+    series = isinstance(axes[0], nibabel().cifti2.SeriesAxis)
+    return Opened(
+        path=path,
+        grid=Grayordinates(axis=axes[1]),
+        n_maps=len(axes[0]),
+        names=names,
+        data=data,
+        tr=float(axes[0].step) if series and axes[0].unit == "SECOND" and axes[0].step > 0 else None,
+        map_names=tuple(map(str, getattr(axes[0], "name", ()))),
+    )
 
 
 def _open_gifti(path: Path, image: Any) -> Opened:
@@ -168,5 +212,23 @@ def _open_gifti(path: Path, image: Any) -> Opened:
     def data(places: Places) -> Maps:
         return np.concatenate(arrays).astype(np.float32)[:, places]
 
-    grid = Surface(size=arrays[0].shape[1], structure=structure)
-    return Opened(path=path, grid=grid, n_maps=sum(len(a) for a in arrays), names=names, data=data)
+    by_name = _structure(path)
+    if structure and by_name and structure != by_name and structure in ("CortexLeft", "CortexRight"):
+        raise DataError(f"{path}: its name says {by_name}, its metadata {structure}; which is right?")
+    step = next((float(m["TimeStep"]) for m in told if _is_number(m.get("TimeStep", ""))), 0.0)
+    return Opened(
+        path=path,
+        grid=Surface(size=arrays[0].shape[1], structure=structure or by_name),
+        n_maps=sum(len(a) for a in arrays),
+        names=names,
+        data=data,
+        tr=(step / 1000 if step > _LONGEST_TR else step) if step > 0 else None,
+        map_names=tuple(str(dict(d.meta).get("Name", "")) for d in image.darrays),
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return bool(np.isfinite(float(text)))
+    except ValueError:
+        return False

@@ -1,7 +1,8 @@
-"""Tables that stand beside images: names of labels, and which stimulus each volume is of."""
+"""Tables that stand beside images: which stimulus each volume is of."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,12 +11,12 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from ontogeny.errors import DataError, nearest
-from ontogeny.neuroimaging.bids_names import COLUMNS, RunKey
+from ontogeny.neuroimaging.bids_names import COLUMNS, ENDS, RunKey
 from ontogeny.neuroimaging.glmsingle import ENDINGS, design_sheet
 from ontogeny.neuroimaging.image_grids import inside
-from ontogeny.neuroimaging.table_files import Sheet, is_missing, read_sheet
+from ontogeny.neuroimaging.table_files import Sheet, plain_column, read_sheet
 
-__all__ = ["Row", "label_names", "read_rows"]
+__all__ = ["Row", "columns_like_runs", "read_rows"]
 
 _STIMULUS = ("stimulus_id", "stim_id", "stim_file", "trial_type")
 
@@ -31,8 +32,9 @@ _ENDINGS = (
 class Row:
     """One presentation: which stimulus, in which run, for the how-manieth time (from 1); and its own file, or "".
 
-    `onset` and `duration` are seconds from the start of the run, None where the table does not say. `table` and
-    `number` (from 1) are where it stands. `left_out`: nothing was shown that is a stimulus (fixation).
+    `onset` and `duration` are seconds from the start of the run, `trial` is the number of the trial or volume; None
+    where the table does not say. `written` is the stimulus as the table has it, `table` and `number` (from 1) are where
+    it stands. `left_out`: nothing was shown that is a stimulus (fixation).
     """
 
     stimulus_id: str
@@ -43,63 +45,14 @@ class Row:
     file: str = ""
     onset: float | None = None
     duration: float | None = None
+    trial: float | None = None
+    written: str = ""
     left_out: bool = False
 
     @property
     def where(self) -> str:
         """The table and the row."""
         return f"{self.table.name}, row {self.number}"
-
-
-def label_names(path: str | Path, folder: Path | None) -> dict[int, str]:
-    """Label number -> name, from TSV or CSV (`index`, `name`) or a FreeSurfer-like LUT (number name R G B A).
-
-    Raises:
-        DataError: neither; or a number that appears twice.
-    """
-    found = inside(folder, path)
-    first = found.read_text(encoding="utf-8-sig", errors="replace").lstrip().split("\n", 1)[0]
-    pairs = _columns(found) if "index" in first.lower() and not first.startswith("#") else _lut(found)
-    names: dict[int, str] = {}
-    for number, name in pairs:
-        if number in names:
-            raise DataError(f"{found}: label {number} appears twice, as {names[number]!r} and {name!r}")
-        names[number] = name
-    if not any(names.keys() - {0}):
-        raise DataError(f"{found}: no label but 0, which is background")
-    return names
-
-
-def _columns(path: Path) -> list[tuple[int, str]]:
-    """Numbers and names; a label without a name has none, which `read_space` refuses where a voxel has it."""
-    sheet = read_sheet(path)
-    names = zip(sheet.labels("index"), sheet.cells("name"), strict=True)
-    return [(_whole(number, path), str(name).strip()) for number, name in names if not is_missing(name)]
-
-
-def _lut(path: Path) -> list[tuple[int, str]]:
-    lines = [line.split() for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines()]
-    cells = [line for line in lines if line and not line[0].startswith("#")]
-    if any(len(line) < 2 for line in cells):
-        raise DataError(f"{path}: expected columns 'index' and 'name', or lines 'number name R G B A' (FreeSurfer LUT)")
-    return [(_whole(line[0], path), _lut_name(line[1:])) for line in cells]
-
-
-def _lut_name(words: Sequence[str]) -> str:
-    """What stands between the number and the colour (R G B, or R G B A), in whole: names may have blanks in them."""
-    for n in (4, 3):
-        if len(words) > n and all(word.isdigit() for word in words[-n:]):
-            return " ".join(words[:-n])
-    return " ".join(words)
-
-
-def _whole(text: str, path: Path) -> int:
-    try:
-        return int(text)
-    except ValueError as error:
-        raise DataError(
-            f"{path}: label numbers are whole numbers, got {text!r}; expected 'index' and 'name'"
-        ) from error
 
 
 def read_rows(
@@ -148,6 +101,22 @@ def _sheet(path: Path) -> Sheet:
     return design_sheet(path) if path.suffix.lower() in ENDINGS else read_sheet(path)
 
 
+def columns_like_runs(path: str | Path) -> tuple[str, ...]:
+    """Columns that are not taken for the run or session of a row, but vary and have a word for it in their name."""
+    sheet = _sheet(Path(path))
+    known = {name for names in COLUMNS.values() for name in names}
+    return tuple(
+        column
+        for column, cells in sheet.columns.items()
+        if (plain := plain_column(column)) not in known
+        and not _LIKE_RUN.isdisjoint(plain.split("_"))
+        and 1 < len(set(map(str, cells))) <= len(sheet) / 2
+    )
+
+
+_LIKE_RUN = frozenset(("run", "session", "sess", "ses", "scan", "block", "visit", "day"))
+
+
 def _refuse_other_names(sheet: Sheet, known: set[str]) -> None:
     """Columns that name the stimulus twice, e.g. its id and its file, must not name two of the set."""
     columns = [column for name in _STIMULUS[:-1] if (column := sheet.find(name)) is not None]
@@ -175,7 +144,7 @@ def _rows(sheet: Sheet, leave_out: Sequence[str]) -> list[Row]:
     if column is None:
         raise DataError(f"{sheet.path}: no column of stimuli, one of {list(_STIMULUS)}, got {list(sheet.columns)}")
     shown, keys = sheet.labels(column, missing="n/a" if "n/a" in leave_out else None), _keys(sheet)
-    times = {name: _times(sheet, name) for name in _TIMES}
+    times, trials = {name: _times(sheet, name) for name in _TIMES}, _trials(sheet)
     files = [""] * len(sheet) if (name := sheet.find("file")) is None else sheet.labels(name)
     return [
         Row(
@@ -185,6 +154,7 @@ def _rows(sheet: Sheet, leave_out: Sequence[str]) -> list[Row]:
             file=files[row],
             onset=times["onset"][row],
             duration=times["duration"][row],
+            trial=trials[row],
             table=sheet.path,
             number=row + 1,
             left_out=stimulus in leave_out,
@@ -203,6 +173,18 @@ def _times(sheet: Sheet, name: str) -> Sequence[float | None]:
     if name == "onset":
         return sheet.numbers(column)
     return [None if np.isnan(value) else float(value) for value in sheet.numbers_or_nan(column)]
+
+
+_TRIAL = tuple(f"{word}{end}" for word in ("trial", "volume", "vol", "beta") for end in ENDS)
+
+
+def _trials(sheet: Sheet) -> Sequence[float | None]:
+    """Numbers of trials or volumes; a column that has no number in every row is something else."""
+    column = next((name for name in sheet.columns if plain_column(name) in _TRIAL), None)
+    cells = [] if column is None else [str(cell).strip() for cell in sheet.cells(column)]
+    if not cells or not all(re.fullmatch(r"[0-9]+(\.0+)?", cell) for cell in cells):
+        return [None] * len(sheet)
+    return [float(cell) for cell in cells]
 
 
 def _repeats(sheet: Sheet) -> list[int]:
@@ -255,7 +237,7 @@ def _called(rows: Sequence[Row], stimuli: Sequence[str] | None, owner: str) -> l
                 f"{owner}: {files[stimulus]!r} and {row.stimulus_id!r} would both be stimulus {stimulus!r}; name one "
                 "of them as the stimulus set has it"
             )
-        out.append(replace(row, stimulus_id=stimulus))
+        out.append(replace(row, stimulus_id=stimulus, written=row.stimulus_id))
     return out
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from jaxtyping import Float
 from ontogeny._display import one_line
 from ontogeny.errors import DataError, nearest
 
-__all__ = ["Sheet", "is_missing", "read_sheet"]
+__all__ = ["Sheet", "is_missing", "plain_column", "read_sheet"]
 
 # What BIDS, pandas, R and spreadsheets write where there is nothing.
 _MISSING = frozenset({"", "n/a", "N/A", "#N/A", "NA", "<NA>", "nan", "NaN", "NaT", "None", "NULL", "null"})
@@ -25,6 +26,16 @@ _ROWS_SHOWN = 3
 def is_missing(value: Any) -> bool:
     """Whether a cell says that there is no value."""
     return value is None or value != value or (isinstance(value, str) and value.strip() in _MISSING)
+
+
+def plain_column(name: str) -> str:
+    """A column's name as it is compared: "Run Nr.", "run-nr" and "RUN_NR" are run_nr, "Run #" is run."""
+    return re.sub(r"[\s.#_-]+", "_", name.casefold()).strip("_")
+
+
+def _bare(cell: Any) -> str:
+    """A cell without what BIDS puts before it, and without zeros in front: run-01 is 1."""
+    return re.sub(r"^([A-Za-z]+-)?0*(?=[0-9])", "", str(cell).strip())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,14 +56,16 @@ class Sheet:
         return len(next(iter(self.columns.values()), ()))
 
     def find(self, *names: str) -> str | None:
-        """The column that is called so, in upper or lower case; None where there is none.
+        """The column that is called so, see `plain_column`; None where there is none.
+
+        Of several the first, where the others have the same values (run 1, 2 and run_id run-01, run-02).
 
         Raises:
-            DataError: several are.
+            DataError: several are, that differ.
         """
-        found = [column for column in self.columns if column.strip().casefold() in names]
-        if len(found) > 1:
-            raise DataError(f"{self.path}: the columns {found} say the same thing; take all but one out")
+        found = [column for column in self.columns if plain_column(column) in names]
+        if len({tuple(map(_bare, self.columns[column])) for column in found}) > 1:
+            raise DataError(f"{self.path}: the columns {found} say the same thing, and differ; take all but one out")
         return found[0] if found else None
 
     def cells(self, column: str) -> Sequence[Any]:
@@ -147,9 +160,7 @@ def read_sheet(path: Path) -> Sheet:
         lines.pop()  # what spreadsheets leave at the end
     if len(lines) < 2:
         raise DataError(f"{path} has no rows; expected a header and at least one row, got {len(lines)} line(s)")
-    header = [cell.strip() for cell in lines[0][1]]
-    if len(set(header)) < len(header):
-        raise DataError(f"{path}: two columns have one name, got {header}")
+    header = _header(path, lines[0][1], comma=comma)
     lines = [line for line in lines[1:] if line[1] != [""] or len(header) == 1]
     for number, cells in lines:
         if len(cells) != len(header):
@@ -157,3 +168,16 @@ def read_sheet(path: Path) -> Sheet:
         if not any(cell.strip() for cell in cells):
             raise DataError(f"{path}, line {number}: all cells are empty; fill them in, or take the line out")
     return Sheet(path=path, columns={name: [row[at] for _, row in lines] for at, name in enumerate(header)})
+
+
+def _header(path: Path, cells: Sequence[str], *, comma: bool) -> list[str]:
+    header = [unicodedata.normalize("NFC", cell.strip()) for cell in cells]
+    other = next((mark for mark in (";", "\t", ",") if len(header) == 1 and mark in header[0]), "")
+    if other:
+        raise DataError(
+            f"{path}: cells are apart by {other!r}; expected {'a comma' if comma else 'a tab'} in a {path.suffix} "
+            "file, and a point in numbers; save it so"
+        )
+    if len(set(header)) < len(header):
+        raise DataError(f"{path}: two columns have one name, got {header}")
+    return header

@@ -208,6 +208,7 @@ def _ordered(rows: Sequence[Row], keys: Sequence[RunKey], order: RowOrder) -> tu
         for places in by_run.values():
             timed = [rows[place] for place in places if rows[place].onset is not None]
             _refuse_falling(timed)
+            _refuse_falling_trials([rows[place] for place in places if rows[place].trial is not None])
             if len(timed) < len(places):
                 _refuse_returning([rows[place] for place in places], places)
     return tuple(rows)
@@ -222,6 +223,18 @@ def _refuse_falling(run: Sequence[Row]) -> None:
             f"{other.onset:g} s: were volumes taken in the order of the rows? Are these two runs (give columns session "
             "and run)? Say order='onset' (--order onset): volumes are in the order of the onsets; or order='rows' "
             "(--order rows): in that of the rows"
+        )
+
+
+def _refuse_falling_trials(run: Sequence[Row]) -> None:
+    """Numbers of trials or volumes that are each there once say the order, as onsets do."""
+    trials = [float(row.trial or 0.0) for row in run]
+    if len(set(trials)) == len(trials) and (found := first_fall(trials, [""] * len(run))) is not None:
+        one, other = (run[place] for place in found)
+        raise DataError(
+            f"{one.where} is trial or volume {one.trial:g} and {other.where}, of the same run ({other.key}), "
+            f"{other.trial:g}: were volumes taken in the order of the rows? Sort the table, say order='onset' (--order "
+            "onset) where it has onsets, or order='rows' (--order rows): the volumes are in that of the rows"
         )
 
 

@@ -18,7 +18,7 @@ from ontogeny._display import one_line
 from ontogeny.errors import DataError, nearest, require
 from ontogeny.neuroimaging.image_grids import Grayordinates, Grid, Opened, Unplaced, Volume, nibabel
 from ontogeny.neuroimaging.image_opening import open_image
-from ontogeny.neuroimaging.image_tables import label_names
+from ontogeny.neuroimaging.label_tables import label_names
 
 __all__ = ["Space", "read_space"]
 

@@ -73,9 +73,41 @@ def test_it_is_downloaded_when_asked(tmp_path, capsys):
     assert not (tmp_path / "no").exists()
 
 
-def test_without_a_network_it_says_so(tmp_path):
-    with pytest.raises(DatasetNotFoundError, match="atlas 'schaefer2018' could not be fetched .*; is there a network"):
+def test_without_a_network_it_says_what_to_get_and_where_to_put_it(tmp_path):
+    with pytest.raises(DatasetNotFoundError, match="atlas 'schaefer2018' could not be fetched") as caught:
         fetch_atlas("schaefer2018", tmp_path, data_dir=str(tmp_path / "c"), base_url="http://127.0.0.1:9/")
+    place = tmp_path / "c/schaefer_2018"
+    said = str(caught.value)
+    assert (
+        f"get http://127.0.0.1:9/Schaefer2018_400Parcels_7Networks_order.txt elsewhere, put it into {place}, " in said
+    )
+    assert f"and give data_dir={tmp_path / 'c'}; or give the label image and its table" in said
+    assert "hcp-mmp1-fsaverage" in said
+    with pytest.raises(
+        DatasetNotFoundError, match=r"get http://127.0.0.1:9/yeo.zip elsewhere, unpack it into .*yeo_2011"
+    ):
+        fetch_atlas("yeo2011", tmp_path, data_dir=str(tmp_path / "c"), url="http://127.0.0.1:9/yeo.zip")
+
+
+def test_networks_in_the_volume_that_were_put_there_by_hand_are_taken(tmp_path):
+    """The files of the public archive, unpacked where the message says; and the same two given to --atlas, --labels."""
+    folder = tmp_path / "cache/yeo_2011/Yeo_JNeurophysiol11_MNI152"
+    folder.mkdir(parents=True)
+    labels = images.labels()
+    labels[labels == 7] = 3
+    rows = [f"{k:3d}  {'NONE' if k == 0 else f'7Networks_{k}'}  {k} 18 {k} 0\n" for k in range(8)]
+    for n in (7, 17):
+        (folder / f"Yeo2011_{n}Networks_ColorLUT.txt").write_text("".join(rows))
+        for kind in ("", "_LiberalMask"):
+            name = f"Yeo2011_{n}Networks_MNI152_FreeSurferConformed1mm{kind}.nii.gz"
+            images.nifti(folder / name, labels[..., None])
+    images.nifti(folder / "FSL_MNI152_FreeSurferConformed_1mm.nii.gz", labels[..., None])
+    (path,) = fetch_atlas("yeo2011", tmp_path / "out", n_networks=7, data_dir=str(tmp_path / "cache"))
+    given = folder / "Yeo2011_7Networks_MNI152_FreeSurferConformed1mm_LiberalMask.nii.gz"
+    by_hand = read_space(given, labels=folder / "Yeo2011_7Networks_ColorLUT.txt")
+    for space in (read_space(path), by_hand):
+        np.testing.assert_array_equal(space.index, np.flatnonzero(labels))
+        assert list(space.roi) == [f"7Networks_{k}" for k in labels.ravel() if k]
 
 
 def test_a_surface_atlas_is_a_file_a_hemisphere(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ontogeny.errors import DataError
-from ontogeny.neuroimaging import bids_files, bids_name
+from ontogeny.neuroimaging import RunKey, bids_files, bids_name
 
 NAMES = [
     "sub-01/ses-1/func/sub-01_ses-1_task-view_run-10_space-T1w_stat-beta_statmap.nii.gz",
@@ -37,6 +37,23 @@ def test_a_name_is_taken_apart():
     assert (name.suffix, name.extension) == ("statmap", ".dscalar.nii")
     assert bids_name("atlas.nii.gz").entities == {}
     assert bids_name("sub-01_run-1.tsv").suffix == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "session"),
+    [
+        ("sub-01_ses-2024-01-05_run-1_bold.nii.gz", "2024-01-05"),
+        ("sub-01_ses-1.2_run-1_bold.nii.gz", "1.2"),
+        ("sub-01_ses-été_run-1_bold.dtseries.nii", "été"),
+    ],
+)
+def test_values_that_bids_does_not_allow_are_kept_whole(name, session):
+    """Sessions that were left out of the key would be one."""
+    found = bids_name(name)
+    assert found.entities == {"sub": "01", "ses": session, "run": "1"}
+    assert found.suffix == "bold"
+    assert found.extension in (".nii.gz", ".dtseries.nii")
+    assert RunKey.of_file(name) != RunKey.of_file(name.replace(session, "1.1"))
 
 
 def test_files_come_by_session_and_run_in_order(folder):

@@ -150,6 +150,12 @@ def test_what_does_not_fit_is_refused(lab, betas, order, capsys):
     with pytest.raises(DataError, match="stimorder, numtrialrun and condcounts contradict each other"):
         design_sheet(lab / "DESIGNINFO.npy")
     np.save(lab / "DESIGNINFO.npy", design(order), allow_pickle=True)
+    numbered = [f"{11 - k}\t{c}\n" for k, c in enumerate(CONDITIONS)]
+    (lab / "conditions.tsv").write_text("condition\tstimulus_id\n" + "".join(numbered))
+    with pytest.raises(
+        DataError, match=r"conditions.tsv: column 'condition' does not rise, but rows are in the order of"
+    ):
+        design_sheet(lab / "DESIGNINFO.npy")
     (lab / "conditions.tsv").write_text("stimulus_id\nc00\n")
     with pytest.raises(DataError, match="the design has 12 conditions, the table 1 rows"):
         design_sheet(lab / "DESIGNINFO.npy")

@@ -10,6 +10,7 @@ import pytest
 
 from ontogeny.datasets.own_data._array_files import read_responses
 from ontogeny.errors import DataError
+from ontogeny.neuroimaging import bids_names
 from ontogeny.neuroimaging.table_files import Sheet, is_missing, read_sheet
 
 
@@ -101,3 +102,30 @@ def test_a_column_that_is_not_called_as_all_others_is_asked_about(tmp_path):
     assert read_responses(path, voxels=[*voxels, "valence"]).values.shape == (1, 9)
     path.write_text("stimulus_id,V1,V2,V3,LOC,FFA\na,1,2,3,4,5\n")
     assert read_responses(path).voxels == ("V1", "V2", "V3", "LOC", "FFA")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        (
+            "t.csv",
+            "stimulus_id;v1\na;0,5\n",
+            "t.csv: cells are apart by ';'; expected a comma in a .csv file, and a point",
+        ),
+        ("t.csv", "stimulus_id\tv1\na\t1\n", "cells are apart by '\\\\t'; expected a comma"),
+        ("t.tsv", "stimulus_id,v1\na,1\n", "cells are apart by ','; expected a tab in a .tsv file"),
+    ],
+)
+def test_other_marks_between_cells_are_named(tmp_path, name, text, said):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=said):
+        read_sheet(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("column", "found"),
+    [("Run Nr.", True), ("RUN-NUMBER", True), ("run #", True), ("Run", True), ("run_type", False), ("rerun", False)],
+)
+def test_columns_are_found_however_they_are_written(tmp_path, column, found):
+    (tmp_path / "t.tsv").write_text(f"stimulus_id\t{column}\na\t1\n")
+    assert read_sheet(tmp_path / "t.tsv").find(*bids_names.COLUMNS["run"]) == (column if found else None)

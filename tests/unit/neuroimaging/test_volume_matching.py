@@ -93,10 +93,12 @@ def test_columns_and_names_make_one_key(tmp_path):
         paired([table], ["run-01_x.nii", "run-02_x.nii"], [1, 2])
 
 
-def test_two_columns_of_one_entity_are_refused(tmp_path):
-    table = write(tmp_path, "e.tsv", [("a", "1", "1")], "stimulus_id\trun\tRun")
-    with pytest.raises(DataError, match=r"the columns \['run', 'Run'\] say the same thing"):
+def test_two_columns_of_one_entity_are_refused_where_they_differ(tmp_path):
+    table = write(tmp_path, "e.tsv", [("a", "1", "1"), ("b", "1", "2")], "stimulus_id\trun\tRun")
+    with pytest.raises(DataError, match=r"the columns \['run', 'Run'\] say the same thing, and differ"):
         read_rows([table])
+    table = write(tmp_path, "e.tsv", [("a", "1", "run-01"), ("b", "2", "run-2")], "stimulus_id\tRun Nr\trun_id")
+    assert [str(row.key) for row in read_rows([table])] == ["run-1", "run-2"]
 
 
 ONSETS = [("a", "4"), ("b", "0"), ("c", "8")]
@@ -110,6 +112,20 @@ def test_onsets_that_fall_within_a_run_are_refused_or_taken_as_the_order(tmp_pat
     assert [row.stimulus_id for row in by_onset.rows] == ["b", "a", "c"]
     by_row = paired([table], ["sub-01_run-1_b.nii"], [3], order="rows")
     assert [row.stimulus_id for row in by_row.rows] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("column", ["trial", "Trial Number", "volume", "trial_nr"])
+def test_numbers_of_trials_that_fall_within_a_run_are_refused(tmp_path, column):
+    """As long as each is there once: they count then, and are none of conditions."""
+    rows = [("a", "1", "1"), ("b", "3", "1"), ("c", "2", "1"), ("a", "1", "2")]
+    table = write(tmp_path, "t.tsv", rows, f"stimulus_id\t{column}\trun")
+    with pytest.raises(DataError, match=r"row 2 is trial or volume 3 and t.tsv, row 3, of the same run \(run-1\), 2"):
+        paired([table], ["sub-01_b.nii"], [4])
+    assert [r.stimulus_id for r in paired([table], ["sub-01_b.nii"], [4], order="rows").rows] == ["a", "b", "c", "a"]
+    for cells in (["1", "3", "1", "1"], ["1", "x", "2", "1"], ["1", "2", "3", "1"]):
+        rows = [(row[0], cell, row[2]) for row, cell in zip(rows, cells, strict=True)]
+        write(tmp_path, "t.tsv", rows, f"stimulus_id\t{column}\trun")
+        assert len(paired([table], ["sub-01_b.nii"], [4]).rows) == 4
 
 
 def test_onsets_start_again_in_another_run(tmp_path):

@@ -20,7 +20,7 @@ from ontogeny.datasets.folder._response_arrays import read_tensors
 from ontogeny.datasets.folder._stimulus_tables import read_parquet
 from ontogeny.errors import DataError, nearest
 from ontogeny.neuroimaging.bids_names import COLUMNS
-from ontogeny.neuroimaging.table_files import Sheet, read_sheet
+from ontogeny.neuroimaging.table_files import Sheet, plain_column, read_sheet
 
 __all__ = [
     "ResponseTable",
@@ -45,7 +45,8 @@ _NO_VOXELS = frozenset(
         *("sex", "gender"),
     )
 ).union(*COLUMNS.values())
-_UNNAMED = re.compile(r"|unnamed.*|__index_level_[0-9]+__")
+_UNNAMED = re.compile(r"|unnamed.*|index_level_[0-9]+")
+_CODE = re.compile(r"\s*[+-]?0[0-9]|.*_")
 _PATTERN = 0.8
 
 
@@ -94,7 +95,11 @@ def read_table(path: Path) -> Sheet:
     _there(path, _TABLES)
     if path.suffix.lower() != ".parquet":
         return read_sheet(path)
-    sheet = Sheet(path=path, columns=read_parquet(path).to_pydict())
+    found = read_parquet(path).to_pydict()
+    columns = {unicodedata.normalize("NFC", name.strip()): cells for name, cells in found.items()}
+    if len(columns) < len(found):
+        raise DataError(f"{path}: two columns have one name, got {list(found)}")
+    sheet = Sheet(path=path, columns=columns)
     if not len(sheet):
         raise DataError(f"{path} has no rows")
     return sheet
@@ -108,15 +113,20 @@ def _there(path: Path, kinds: Sequence[str]) -> None:
 
 
 def typed(values: Sequence[Any]) -> Shaped[np.ndarray, " rows"]:
-    """A column of any kind: whole numbers, numbers (an empty cell is NaN), or text, the first that fits all rows."""
-    try:
-        return np.array([int(value) if isinstance(value, str) else operator.index(value) for value in values])
-    except (TypeError, ValueError, OverflowError):
-        pass
-    try:
-        return np.array([np.nan if value in ("", None) else float(value) for value in values])
-    except (TypeError, ValueError):
-        return np.array(["" if value is None else str(value) for value in values], dtype=object)
+    """A column of any kind: whole numbers, numbers (an empty cell is NaN), or text, the first that fits all rows.
+
+    Codes with zeros in front ("007") are text, since numbers would not have them.
+    """
+    if not any(isinstance(value, str) and _CODE.match(value) for value in values):
+        try:
+            return np.array([int(value) if isinstance(value, str) else operator.index(value) for value in values])
+        except (TypeError, ValueError, OverflowError):
+            pass
+        try:
+            return np.array([np.nan if value in ("", None) else float(value) for value in values])
+        except (TypeError, ValueError):
+            pass
+    return np.array(["" if value is None else str(value) for value in values], dtype=object)
 
 
 def read_stimulus_table(path: Path) -> StimulusTable:
@@ -227,7 +237,7 @@ def _table_of_responses(sheet: Sheet, named: Collection[str]) -> ResponseTable:
 
 
 def _no_voxel(name: str) -> bool:
-    plain = re.sub(r"[\s.-]+", "_", name.strip().casefold())
+    plain = plain_column(name)
     return plain in _NO_VOXELS or _UNNAMED.fullmatch(plain) is not None
 
 

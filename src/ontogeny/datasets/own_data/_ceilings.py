@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 from jaxtyping import Float
@@ -25,14 +26,23 @@ def ceiling_of(
     """The same for all n voxels, or made from repeats; and how it was made.
 
     Raises:
-        DataError: no r from 0 to 1, or repeats that do not make a ceiling which was asked for.
+        DataError: no r from 0 to 1, repeats that do not make a ceiling which was asked for, or that are copies.
     """
+    _refuse_copies(repeats)
     one, source = told
     if one == BETWEEN:
         return None, "not known"
     if one is None or isinstance(one, str):
         return _from_repeats(repeats, one)
     return checked_ceiling("ceiling", np.full(n, one)), source
+
+
+def _refuse_copies(repeats: Float[np.ndarray, "repeats stimuli voxels"] | None) -> None:
+    """Two repeats of the same numbers would give a ceiling of 1."""
+    there = [] if repeats is None else [one for one in repeats if not np.isnan(one).all()]
+    for (i, one), (j, other) in combinations(enumerate(there, 1), 2):
+        if np.array_equal(one, other, equal_nan=True):
+            raise DataError(f"repeats {i} and {j} are the same to the last digit; is one a copy? Leave it out")
 
 
 def checked_ceiling(owner: str, values: Float[np.ndarray, " voxels"]) -> Float[np.ndarray, " voxels"]:

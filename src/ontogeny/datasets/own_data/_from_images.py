@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,16 +21,16 @@ from ontogeny.datasets.own_data.image_files import Images, by_side, refuse_text_
 from ontogeny.errors import DataError
 from ontogeny.neuroimaging.betas import read_betas, read_values
 from ontogeny.neuroimaging.bids_names import bids_name
-from ontogeny.neuroimaging.bold_blocks import block_average
+from ontogeny.neuroimaging.bold_blocks import REST, block_average
 from ontogeny.neuroimaging.image_grids import Grayordinates, Unplaced, inside
-from ontogeny.neuroimaging.image_opening import hemisphere, open_image
-from ontogeny.neuroimaging.image_tables import read_rows
+from ontogeny.neuroimaging.image_opening import open_image, repetition_time
+from ontogeny.neuroimaging.image_tables import columns_like_runs, read_rows
 from ontogeny.neuroimaging.presentations import Presentations, Unusable, checked
 from ontogeny.neuroimaging.run_preprocessing import detrend_runs, zscore_runs
 from ontogeny.neuroimaging.volume_matching import check_series, pair
 from ontogeny.neuroimaging.voxel_space import Space, read_space
 
-__all__ = ["image_space", "read_images", "refuse_other_side", "space_name"]
+__all__ = ["atlases_said", "image_space", "read_images", "space_name"]
 
 _RUNS_SHOWN = 8
 
@@ -60,18 +60,8 @@ def read_images(
     Raises:
         DataError: grids, lengths, stimuli or voxels that do not fit; names the file.
     """
-    if not images.table:
-        raise DataError(
-            f"subject {subject!r} has images but no table of stimuli (--table); give one for it, or one for all"
-        )
-    sides, dropped = [], []
-    for prefix, betas, atlas in by_side(subject, images, images.betas):
-        refuse_text_order(subject, images, betas)
-        space = image_space(images, prefix, betas, atlas)
-        refuse_other_side(subject, atlas, space)
-        shown = _presentations(subject, images, betas, space, known=known, drop_bad=drop_bad)
-        dropped += _dropped(subject, space, shown)
-        sides.append(shown)
+    read = list(_sides(subject, images, known=known, drop_bad=drop_bad))
+    spaces, sides = [space for space, _ in read], [shown for _, shown in read]
     ids, wanted = tuple(dict.fromkeys(sides[0].stimulus_ids)), set(order.table)
     kept = [place for place, stimulus in enumerate(ids) if stimulus in wanted or not images.shared]
     found = order.places(images.table[0], tuple(ids[place] for place in kept), len(kept))
@@ -96,9 +86,30 @@ def read_images(
         columns=columns,
         repeats=kept_repeats,
         space=place,
-        made_by=_made_by(images, sides[0], repeats.shape[1], n_unseen=(len(known) - len(order.table)) * images.shared),
+        made_by=_made_by(
+            images, sides[0], spaces, repeats.shape[1], n_unseen=(len(known) - len(order.table)) * images.shared
+        ),
     )
-    return Subject(assembly=assembly, extras=extras, dropped=tuple(dropped), notes=(_runs(subject, sides[0]),))
+    return Subject(
+        assembly=assembly,
+        extras=extras,
+        dropped=tuple(entry for space, shown in read for entry in _dropped(subject, space, shown)),
+        notes=(_runs(subject, sides[0]), *_unused(subject, images)),
+    )
+
+
+def _sides(
+    subject: str, images: Images, *, known: Sequence[str], drop_bad: bool
+) -> Iterator[tuple[Space, Presentations]]:
+    """Of each hemisphere, or of the volume: the atlas's voxels, and what was shown in those that can be used."""
+    if not images.table:
+        raise DataError(
+            f"subject {subject!r} has images but no table of stimuli (--table); give one for it, or one for all"
+        )
+    for prefix, betas, atlas in by_side(subject, images, images.betas):
+        refuse_text_order(subject, images, betas)
+        space = image_space(images, prefix, betas, atlas)
+        yield space, _presentations(subject, images, betas, space, known=known, drop_bad=drop_bad)
 
 
 def _runs(subject: str, shown: Presentations) -> tuple[str, str]:
@@ -109,17 +120,16 @@ def _runs(subject: str, shown: Presentations) -> tuple[str, str]:
     return "runs", f"subject {subject}: {len(counts)}, with so many presentations: {', '.join(listed + more)}"
 
 
-def refuse_other_side(subject: str, atlas: Path, space: Space) -> None:
-    """Refuse a surface whose name says one hemisphere, and its file another.
-
-    Raises:
-        DataError: names both.
-    """
-    side, told = hemisphere(atlas), getattr(space.grid, "structure", "")
-    if side in ("L", "R") and told in ("CortexLeft", "CortexRight") and not told.startswith(f"Cortex{side}"):
-        raise DataError(
-            f"subject {subject!r}: {atlas.name} says hemi-{side}, but its file says {told}; which is right?"
+def _unused(subject: str, images: Images) -> list[tuple[str, str]]:
+    """Columns that may say the run or session, and are not called so."""
+    found = {column: path.name for path in images.table for column in columns_like_runs(path)}
+    return [
+        (
+            "not used",
+            f"subject {subject}: column {column!r} of {name}; call it run or session if that is what it says",
         )
+        for column, name in found.items()
+    ]
 
 
 def image_space(images: Images, prefix: str, betas: tuple[Path, ...], atlas: Path) -> Space:
@@ -176,12 +186,14 @@ def _blocks(
             "row a volume, rest too"
         )
     paired = pair(rows, series, lengths, subject=subject, order=images.rules.order)
-    check_series(paired, [open_image(path).tr for path, n in zip(series, lengths, strict=True) for _ in range(n)])
+    check_series(
+        paired, [repetition_time(open_image(path)) for path, n in zip(series, lengths, strict=True) for _ in range(n)]
+    )
     runs = paired.runs
     values, kept, dropped = checked(values, space, runs, unusable)
     shown = block_average(
         zscore_runs(detrend_runs(values, runs), runs),
-        labels=["rest" if row.stimulus_id in images.rules.leave_out else row.stimulus_id for row in paired.rows],
+        labels=[REST if row.stimulus_id in images.rules.leave_out else row.stimulus_id for row in paired.rows],
         runs=runs,
         space=kept,
         subject=subject,
@@ -211,7 +223,7 @@ def space_name(images: Images) -> str:
     return "that of the betas"
 
 
-def _made_by(images: Images, shown: Presentations, n_repeats: int, *, n_unseen: int) -> str:
+def _made_by(images: Images, shown: Presentations, spaces: Sequence[Space], n_repeats: int, *, n_unseen: int) -> str:
     """One sentence for the folder; names of files only, so that the same files give the same bytes."""
     parts = []
     if images.blocks is not None:
@@ -221,18 +233,27 @@ def _made_by(images: Images, shown: Presentations, n_repeats: int, *, n_unseen: 
     parts.append(f"mean of up to {n_repeats} repeats" if n_repeats > 1 else "one presentation a stimulus")
     if n_unseen:
         parts.append(f"{n_unseen} stimuli left out that not every subject saw")
-    for atlas in images.atlas:
-        how = _moved(images, atlas, shown)
-        parts.append(f"atlas {atlas.name} (sha256 {hashlib.sha256(atlas.read_bytes()).hexdigest()[:16]}){how}")
+    parts += atlases_said(images, spaces, images.betas)
     return f"{len(shown.runs)} presentations in {len(set(shown.runs))} runs; " + "; ".join(parts)
 
 
-def _moved(images: Images, atlas: Path, shown: Presentations) -> str:
-    """How the atlas came onto the betas' grid, where it was on another one, or betas have none."""
-    if images.betas and isinstance(open_image(images.betas[0]).grid, Unplaced):
+def atlases_said(images: Images, spaces: Sequence[Space], files: Sequence[Path]) -> list[str]:
+    """Which atlases, and how they came onto the grid of the files; a region that was lost on the way is named."""
+    out = []
+    for atlas, space in zip(images.atlas, spaces, strict=True):
+        sha256 = hashlib.sha256(atlas.read_bytes()).hexdigest()[:16]
+        out.append(f"atlas {atlas.name} (sha256 {sha256}){_moved(images, atlas, space, files)}")
+    return out
+
+
+def _moved(images: Images, atlas: Path, space: Space, files: Sequence[Path]) -> str:
+    if files and isinstance(open_image(files[0]).grid, Unplaced):
         return "; the betas have no affine, their voxels are taken to be those of the atlas, whose shape they have"
-    if not (images.resample and len(images.atlas) == 1 and open_image(atlas).grid.differs(shown.space.grid)):
+    if not (images.resample and len(images.atlas) == 1 and open_image(atlas).grid.differs(space.grid)):
         return ""
-    if isinstance(shown.space.grid, Grayordinates):
-        return ", put on the betas' grayordinates by structure and vertex or voxel"
-    return ", put on the betas' grid by nearest neighbour"
+    how = "grayordinates by structure and vertex or voxel" if isinstance(space.grid, Grayordinates) else _NEAREST
+    before = read_space(atlas, labels=images.labels, rois=list(images.regions) or None)
+    return f", put on the betas' {how}{lost(before.roi, space.roi)}"
+
+
+_NEAREST = "grid by nearest neighbour"

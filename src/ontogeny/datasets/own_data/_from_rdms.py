@@ -15,6 +15,7 @@ from ontogeny.brain import Geometry
 from ontogeny.datasets.folder.write_folder import check_labels
 from ontogeny.datasets.own_data._array_files import has_ids, read_array, read_responses
 from ontogeny.datasets.own_data._stimulus_order import StimulusOrder
+from ontogeny.datasets.own_data._whose_files import refuse_other_subject
 from ontogeny.errors import AlignmentIdError, DataError
 
 __all__ = ["read_geometry"]
@@ -44,13 +45,15 @@ def read_geometry(name: str, key: tuple[str, str], path: Path, order: StimulusOr
     check_labels([roi], str(path))
     n = len(order.table)
     require_memory(2 * square(n), f"{path}, an RDM of {n:,} stimuli,", instead="take fewer stimuli")
-    sessions, ids = _matrices(path, order)
+    sessions, ids = _matrices(subject, path, order)
     rows = order.places(path, ids, sessions.shape[-1])
     cleared = [_cleared(path, matrix[np.ix_(rows, rows)]) for matrix in sessions]
     rdms = np.stack([matrix for matrix, _ in cleared])
     notes = tuple(("diagonal", said) for _, said in cleared if said)
     ceiling, source = None, "not known"
     if len(rdms) > 1:
+        if len({matrix.tobytes() for matrix in rdms}) < len(rdms):
+            raise DataError(f"{path}: two sessions are the same to the last digit; is one a copy? Leave it out")
         r = _agreement(rdms)
         notes += (
             ("sessions", f"mean of {len(rdms)} in {path.name}; two of them agree with {_SAID} = {r:.3f} on average"),
@@ -69,10 +72,11 @@ def read_geometry(name: str, key: tuple[str, str], path: Path, order: StimulusOr
 
 
 def _matrices(
-    path: Path, order: StimulusOrder
+    subject: str, path: Path, order: StimulusOrder
 ) -> tuple[Float[np.ndarray, "sessions stimuli stimuli"], tuple[str, ...] | None]:
     if has_ids(path):
         read = read_responses(path, voxels=order.table)
+        refuse_other_subject(subject, path, read)
         if read.voxels != read.ids:
             raise AlignmentIdError(
                 f"{path}: an RDM's columns should be named by its rows' stimulus_id, in the same order"

@@ -14,13 +14,14 @@ from jaxtyping import Float
 from ontogeny.brain.assembly import usable_voxels
 from ontogeny.datasets.folder.voxel_coordinates import as_places
 from ontogeny.datasets.folder.voxel_extras import FolderSpace
-from ontogeny.datasets.own_data._array_files import ResponseTable, read_array, read_table
-from ontogeny.datasets.own_data._from_images import image_space, refuse_other_side, space_name
+from ontogeny.datasets.own_data._array_files import ResponseTable, read_array
+from ontogeny.datasets.own_data._from_images import atlases_said, image_space, space_name
 from ontogeny.datasets.own_data._subject_assembly import Subject, Voxels, subject_of, voxel_columns
+from ontogeny.datasets.own_data._whose_files import rois_of
 from ontogeny.datasets.own_data.image_files import Images, by_side
 from ontogeny.errors import DataError
 from ontogeny.neuroimaging.bids_names import RunKey
-from ontogeny.neuroimaging.image_opening import open_image
+from ontogeny.neuroimaging.image_opening import open_image, repetition_time
 from ontogeny.neuroimaging.run_preprocessing import detrend_runs, zscore_runs
 from ontogeny.neuroimaging.story_words import Story
 from ontogeny.neuroimaging.voxel_space import Space, same_grid
@@ -93,11 +94,7 @@ def read_heard(subject: str, files: Mapping[str, Sequence[Path]], images: Images
     if images is None:
         return Heard(subject=subject, runs={story: _arrays(paths) for story, paths in files.items()})
     sides = by_side(subject, images, every)
-    spaces = []
-    for prefix, betas, atlas in sides:
-        space = image_space(images, prefix, betas, atlas)
-        refuse_other_side(subject, atlas, space)
-        spaces.append(space)
+    spaces = [image_space(images, prefix, betas, atlas) for prefix, betas, atlas in sides]
     hemispheres = [set(betas) for _, betas, _ in sides]
     runs = {story: _bold(paths, spaces, hemispheres, story) for story, paths in files.items()}
     return Heard(subject=subject, runs=runs, spaces=tuple(spaces), images=images)
@@ -130,7 +127,7 @@ def _bold(paths: Sequence[Path], spaces: Sequence[Space], sides: Sequence[set[Pa
         def values(opened: Sequence[Any] = opened) -> np.ndarray:
             return np.concatenate([o.read(s.index) for o, s in zip(opened, spaces, strict=True)], axis=1)
 
-        runs.append(HeardRun(path=files[0], n_volumes=opened[0].n_maps, tr=opened[0].tr, values=values))
+        runs.append(HeardRun(path=files[0], n_volumes=opened[0].n_maps, tr=repetition_time(opened[0]), values=values))
     return runs
 
 
@@ -215,11 +212,12 @@ def _voxels(heard: Heard, values: np.ndarray, rois: Path | None, drift: int | No
     made += f"; mean of up to {len(values)} repeats" * (len(values) > 1)
     path = next(iter(heard.runs.values()))[0].path
     if heard.images is None:
-        table = None if rois is None else read_table(rois)
+        table = rois_of(heard.subject, rois)
         read = ResponseTable(ids=None, values=values)
         return Voxels(path=path, columns=voxel_columns(path, read, table), table=table, made_by=made)
     if rois is not None:
         raise DataError(f"ROIs are given for {heard.subject!r}, which has images; their ROIs are those of the atlas")
+    made = "; ".join([made, *atlases_said(heard.images, heard.spaces, [path])])
     columns: dict[str, Any]
     place: FolderSpace | None
     columns, place = as_places(heard.spaces, space_name(heard.images))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -14,11 +15,11 @@ from jaxtyping import Bool, Float, Int
 from ontogeny.brain import Assembly
 from ontogeny.brain.assembly import usable_voxels
 from ontogeny.datasets.folder.voxel_extras import Extras, FolderSpace
-from ontogeny.datasets.own_data._array_files import ResponseTable, read_responses, read_table, typed
+from ontogeny.datasets.own_data._array_files import ResponseTable, read_responses, typed
 from ontogeny.datasets.own_data._ceilings import ceiling_of, checked_ceiling
 from ontogeny.datasets.own_data._stimulus_order import StimulusOrder
+from ontogeny.datasets.own_data._whose_files import refuse_other_subject, rois_of
 from ontogeny.errors import DataError
-from ontogeny.neuroimaging.bids_names import COLUMNS, plain_label
 from ontogeny.neuroimaging.table_files import Sheet, is_missing
 
 __all__ = ["Subject", "Voxels", "lost", "read_subject", "subject_of", "voxel_columns"]
@@ -70,10 +71,10 @@ def read_subject(
     Raises:
         DataError: names the file, and the row or voxel.
     """
-    table = None if rois is None else read_table(rois)
+    table = rois_of(subject, rois)
     named = () if table is None or "voxel" not in table.columns else table.labels("voxel")
     read = read_responses(responses, voxels=named)
-    _refuse_other_subject(subject, responses, read)
+    refuse_other_subject(subject, responses, read)
     rows = order.places(responses, read.ids, read.values.shape[-2])
     with np.errstate(over="ignore"):
         values = read.values[..., rows, :].astype(np.float32)
@@ -187,15 +188,6 @@ def _mean(
     return np.asarray(total / counts[:, None], dtype=np.float32)
 
 
-def _refuse_other_subject(subject: str, path: Path, read: ResponseTable) -> None:
-    column = next((name for name in read.others if name.casefold() in COLUMNS["sub"]), None)
-    if column is None:
-        return
-    said = sorted(set(read_table(path).labels(column)))
-    if {plain_label(one, "sub") for one in said} != {plain_label(subject, "sub")}:
-        raise DataError(f"{path} is given for subject {subject!r}, but its column {column!r} says {said[:3]}; which?")
-
-
 def voxel_columns(path: Path, read: ResponseTable, rois: Sheet | None) -> dict[str, Any]:
     """The voxel table's columns in the order of the responses' voxels."""
     n = read.values.shape[-1]
@@ -214,9 +206,9 @@ def voxel_columns(path: Path, read: ResponseTable, rois: Sheet | None) -> dict[s
 
 def _refuse_numbers_that_fall(rois: Sheet, path: Path) -> None:
     """Voxels without names are matched in order; a table that numbers them in another order says that it is not."""
-    cells = [str(cell).strip() for cell in rois.columns.get("voxel", ())]
-    falls = [row for row, (a, b) in enumerate(pairwise(cells), 2) if a.isdigit() and b.isdigit() and int(b) <= int(a)]
-    if falls:
+    cells = [re.fullmatch(r"(.*?)([0-9]+)", str(cell).strip()) for cell in rois.columns.get("voxel", ())]
+    pairs = [(row, a, b) for row, (a, b) in enumerate(pairwise(cells), 2) if a and b and a[1] == b[1]]
+    if falls := [row for row, a, b in pairs if int(b[2]) <= int(a[2])]:
         raise DataError(
             f"{rois.path}, row {falls[0]}: column 'voxel' does not rise, but the voxels of {path.name} have no names, "
             "so that they are matched in order; sort the table by voxel"

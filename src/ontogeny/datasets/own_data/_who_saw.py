@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from ontogeny.datasets.own_data._array_files import StimulusTable, has_ids, read_table
 from ontogeny.datasets.own_data._stimulus_order import apart
 from ontogeny.datasets.own_data.image_files import Images
 from ontogeny.errors import AlignmentIdError, DataError, nearest
+from ontogeny.neuroimaging.bids_names import plain_label
 from ontogeny.stimuli import Chosen
 
-__all__ = ["said_of", "seen_by", "seen_by_all", "seen_by_any", "who_saw"]
+__all__ = ["refuse_other_pictures", "said_of", "seen_by", "seen_by_all", "seen_by_any", "who_saw"]
 
 
 def seen_by(given: Path | Images, known: Sequence[str]) -> set[str]:
@@ -77,6 +78,28 @@ def _only(table: StimulusTable, rows: Sequence[int]) -> StimulusTable:
     ids, inputs = tuple(table.ids[row] for row in rows), Chosen(table.inputs, rows)
     files = tuple(table.files[row] for row in rows) if table.files else ()
     return replace(table, ids=ids, inputs=inputs, columns=columns, files=files)
+
+
+def refuse_other_pictures(responses: Mapping[str, Path | Images], known: Sequence[str]) -> None:
+    """Refuse subjects whose tables call files of other folders by one id: faces/1.png of one, houses/1.png of another.
+
+    Raises:
+        DataError: names both.
+    """
+    first: dict[str, tuple[str, str]] = {}
+    for subject, given in responses.items():
+        for stimulus, written in given.written(known).items() if isinstance(given, Images) else ():
+            folders = [
+                part for part in PurePath(written).parts[:-1] if plain_label(part, "sub") != plain_label(subject)
+            ]
+            if not folders:
+                continue
+            other, before = first.setdefault(stimulus, (folders[-1], f"{written!r} of subject {subject!r}"))
+            if other != folders[-1]:
+                raise DataError(
+                    f"{before} and {written!r} of subject {subject!r} would both be {stimulus!r}; are these two "
+                    "pictures? Give them two ids, or name them in the tables as the stimulus set does"
+                )
 
 
 def said_of(

@@ -12,7 +12,7 @@ from ontogeny.datasets.own_data.image_files import Images
 from ontogeny.errors import DataError, nearest
 from ontogeny.neuroimaging.bids_names import RunKey, bids_files, bids_name, plain_label
 from ontogeny.neuroimaging.image_grids import inside
-from ontogeny.neuroimaging.image_opening import open_image
+from ontogeny.neuroimaging.image_opening import open_image, repetition_time
 from ontogeny.neuroimaging.image_tables import read_rows
 
 __all__ = ["bids_facts", "bids_images"]
@@ -78,7 +78,7 @@ def _by_subject(folder: Path, betas: Sequence[Path], *, named: bool) -> dict[str
 
 def _events(folder: Path, subject: str, betas: Sequence[Path]) -> tuple[Path, ...]:
     """One table a run of betas, whose name agrees with theirs on all that both say; of both hemispheres, one."""
-    there = {RunKey.of_file(p): p for p in bids_files(folder, suffix="events", extension=".tsv", subject=subject)}
+    there = {RunKey.of_file(p): p for p in _tables(folder, subject)}
     runs: dict[RunKey, Path] = {}
     for path in betas:
         runs.setdefault(RunKey.of_file(path), path)
@@ -95,18 +95,28 @@ def _events(folder: Path, subject: str, betas: Sequence[Path]) -> tuple[Path, ..
     return tuple(inside(folder, table.relative_to(folder)) for table in taken)
 
 
+def _tables(folder: Path, subject: str) -> tuple[Path, ...]:
+    """The subject's events; where it has none, those at the top that name no subject, which hold for all (BIDS)."""
+    if not any(bids_name(path).entities.get("sub") == subject for path in folder.rglob("*_events.tsv")):
+        shared = [path for path in sorted(folder.glob("*_events.tsv")) if "sub" not in bids_name(path).entities]
+        if shared := [path for path in shared if not path.name.startswith(".")]:
+            return tuple(shared)
+    return bids_files(folder, suffix="events", extension=".tsv", subject=subject)
+
+
 def _refuse_late(folder: Path, tables: Sequence[Path]) -> None:
     """Events after the end of their run, where its time series lies in the folder too: volumes x TR tell."""
     series = [path for path in sorted(folder.rglob("*_bold.nii*")) if not path.name.startswith(".")]
     for table in tables:
         fits = [path for path in series if not RunKey.of_file(path).against(RunKey.of_file(table))]
-        known = [(one.n_maps * one.tr, one) for one in map(open_image, fits) if one.tr is not None]
+        timed = [(one, repetition_time(one)) for one in map(open_image, fits)]
+        known = [(one.n_maps * tr, tr, one) for one, tr in timed if tr is not None]
         onsets = [row.onset for row in read_rows([table]) if row.onset is not None] if known else []
         if onsets and max(onsets) >= max(known, key=itemgetter(0))[0]:
-            length, longest = max(known, key=itemgetter(0))
+            length, tr, longest = max(known, key=itemgetter(0))
             raise DataError(
                 f"{table.name}: the last onset is {max(onsets):g} s, but {longest.path.name} has {longest.n_maps} "
-                f"volumes of {longest.tr:g} s, {length:g} s in all; are these its events, and in seconds?"
+                f"volumes of {tr:g} s, {length:g} s in all; are these its events, and in seconds?"
             )
 
 

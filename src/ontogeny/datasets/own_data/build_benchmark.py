@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,11 +27,11 @@ from ontogeny.datasets.own_data._from_images import read_images
 from ontogeny.datasets.own_data._from_rdms import read_geometry
 from ontogeny.datasets.own_data._stimulus_order import StimulusOrder
 from ontogeny.datasets.own_data._subject_assembly import Subject, read_subject
-from ontogeny.datasets.own_data._who_saw import said_of, seen_by_all, seen_by_any, who_saw
+from ontogeny.datasets.own_data._who_saw import refuse_other_pictures, said_of, seen_by_all, seen_by_any, who_saw
+from ontogeny.datasets.own_data._whose_files import check_rois, refuse_other_subjects, same_data
 from ontogeny.datasets.own_data.image_files import Images
-from ontogeny.errors import DataError, nearest
+from ontogeny.errors import DataError
 from ontogeny.metrics import CKA, RSA, Metric, Ridge
-from ontogeny.neuroimaging.bids_names import RunKey, plain_label
 from ontogeny.neuroimaging.table_files import Sheet
 from ontogeny.stimuli import check_ids
 
@@ -126,8 +126,12 @@ def build(
         DataError: anything that does not fit; names the file and the row.
     """
     split, responses, geometries = split or Split(), responses or {}, geometries or {}
+    if about.ceiling is not None and not responses:
+        raise DataError("a ceiling is given, but there are no responses; that of RDMs is made from their sessions")
     table = read_stimulus_table(stimuli)
+    refuse_other_subjects(responses, rois or {}, geometries)
     check_ids(table.ids, str(stimuli))
+    refuse_other_pictures(responses, table.ids)
     known, seen = table.ids, _seen(table, responses, geometries, split)
     table = seen_by_all(table, responses) if seen is None else seen_by_any(table, seen.values())
     order = _order(table, split)
@@ -152,9 +156,10 @@ def build(
         dropped=tuple(entry for subject in subjects for entry in subject.dropped),
         notes=(
             *chain(*(subject.notes for subject in subjects), *(notes for _, notes in rdms)),
-            *_shared_files(responses),
+            *same_data(benchmark.assemblies),
             *_orders(table, [*responses.values(), *geometries.values()]),
             *said_of(seen, known, table.ids),
+            *_unused(table, split),
         ),
     )
 
@@ -208,30 +213,37 @@ def _by_names(key: tuple[str, str]) -> tuple[Any, ...]:
     return tuple(map(natural_key, key))
 
 
-def _shared_files(responses: Mapping[str, Path | Images]) -> tuple[tuple[str, str], ...]:
-    """Subjects that were given one and the same file."""
-    whose: dict[Path, list[str]] = {}
-    for subject, path in responses.items():
-        if isinstance(path, Path):
-            whose.setdefault(path.resolve(), []).append(subject)
-    return tuple(
-        ("same file", f"{path.name} is that of {len(names)} subjects: {', '.join(names)}")
-        for path, names in whose.items()
-        if len(names) > 1
-    )
-
-
 def _orders(table: StimulusTable, given: Sequence[Path | Images]) -> tuple[tuple[str, str], ...]:
-    """Which order is taken for rows without ids beside a folder of pictures, which has none of its own."""
+    """Which order is taken for rows without ids beside a folder of pictures, which has none of its own.
+
+    Raises:
+        DataError: names of pictures that only zeros tell apart leave their order open.
+    """
     files = table.files
+    without = [path for path in given if files and isinstance(path, Path) and not has_ids(path)]
+    for one, other in pairwise(files) if without else ():
+        if natural_key(Path(one).stem)[0] == natural_key(Path(other).stem)[0]:
+            raise DataError(
+                f"the rows of {without[0].name} have no ids, and pictures {one} and {other} are one number, so that "
+                "their order is not known; give a table of stimuli, or one of responses with stimulus_id"
+            )
     return tuple(
         (
             "order",
             f"rows of {path.name} in the order of the pictures: {len(files)} files, {files[0]} to {files[-1]}, numbers "
             "in their names by value",
         )
-        for path in given
-        if files and isinstance(path, Path) and not has_ids(path)
+        for path in without
+    )
+
+
+def _unused(table: StimulusTable, split: Split) -> tuple[tuple[str, str], ...]:
+    """Columns of the stimulus table that say how to fold, and were not asked for; a folder has its own of that name."""
+    used = {split.groups, "fold" if split.how == "column" else None}
+    return tuple(
+        ("not used", f"column {name!r} of the stimuli, which the folder leaves out; to fold by it say {option}")
+        for name, option in (("fold", "--folds column"), ("group", "--groups group"))
+        if name in table.columns and name not in used
     )
 
 
@@ -245,10 +257,8 @@ def _subjects(
     seen: Mapping[str, set[str]] | None,
     drop_bad: bool,
 ) -> list[Subject]:
-    _refuse_other_names(responses, rois)
+    check_rois(responses, rois)
     for subject in rois:
-        if subject not in responses:
-            raise DataError(f"ROIs are given for {subject!r}, which has no responses. {nearest(subject, responses)}")
         if isinstance(responses[subject], Images):
             raise DataError(f"ROIs are given for {subject!r}, which has images; their ROIs are those of the atlas")
     ceiling, out = (about.ceiling, about.ceiling_source), []
@@ -259,29 +269,10 @@ def _subjects(
                 subject, given, name=about.name, order=mine, known=known, ceiling=ceiling, drop_bad=drop_bad
             )
         else:
-            table = _rois(rois, subject)
+            table = rois.get(subject)
             found = read_subject(subject, given, table, name=about.name, order=mine, ceiling=ceiling, drop_bad=drop_bad)
         out.append(found)
     return out
-
-
-def _refuse_other_names(responses: Mapping[str, Path | Images], rois: Mapping[str, Path]) -> None:
-    """A file whose name says another subject than it is given for; and subjects that only zeros tell apart."""
-    for subject, path in [*responses.items(), *rois.items()]:
-        if isinstance(path, Path) and RunKey.of({"sub": subject}).against(RunKey.of_file(path)):
-            raise DataError(
-                f"{path.name} is given for subject {subject!r}, but its name says another one; which is right?"
-            )
-    plain = {plain_label(subject, "sub"): subject for subject in responses}
-    for subject in responses:
-        if (other := plain[plain_label(subject, "sub")]) != subject:
-            raise DataError(f"subjects {subject!r} and {other!r} are one number; give each subject a name of its own")
-
-
-def _rois(rois: Mapping[str, Path], subject: str) -> Path | None:
-    if rois and subject not in rois:
-        raise DataError(f"ROIs are given for {sorted(rois)}, not for subject {subject!r}; give them for every subject")
-    return rois.get(subject)
 
 
 def _columns(path: Path, table: StimulusTable, order: StimulusOrder, split: Split) -> dict[str, Any]:

@@ -5,26 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ontogeny._atomic_write import natural_key
 from ontogeny.datasets.own_data._fold_columns import Split
 from ontogeny.datasets.own_data._story_responses import Heard, heard_of, read_heard
+from ontogeny.datasets.own_data._who_heard import FEWEST, heard_note, own_folds, rows_of_stories
+from ontogeny.datasets.own_data._whose_files import check_rois, refuse_one_number, refuse_other_stories, same_data
 from ontogeny.datasets.own_data.build_benchmark import About, Built, benchmark_of, with_ceilings
 from ontogeny.datasets.own_data.image_files import Images
 from ontogeny.datasets.own_data.story_files import SpokenWords, StoryDesign, read_words
 from ontogeny.errors import DataError, nearest
 from ontogeny.metrics import Folds, Metric, Ridge, make_folds
-from ontogeny.neuroimaging.bids_names import plain_label
 from ontogeny.neuroimaging.story_words import Story, story_pieces
 from ontogeny.stimuli import StimulusSet
 
 __all__ = ["build_stories"]
 
 Runs = Mapping[str, Mapping[str, Sequence[Path]]]
-_FEWEST = 3  # stories that folds can leave out, since penalties are chosen on the other folds
 _APART = 2
+_BLOCKS = "contiguous blocks of a story, {} volumes left out between two"
 _SPOKEN = 0.5  # of a story's time, at least; else something is missing, or an array lies on its side
 
 
@@ -48,8 +50,9 @@ def build_stories(
         about: what it is.
         rois: subject -> table with `roi`, one row per voxel.
         images: subject -> atlas and options of BOLD; its `betas` and `table` are not used.
-        split: folds leave out whole stories. Where there are fewer than three, or `how` is "contiguous", each story is
-            cut into blocks with as many volumes left out between them as the longest delay.
+        split: folds leave out whole stories. Where a subject heard fewer than three, or `how` is "contiguous", each
+            story is cut into blocks with as many volumes left out between them as the longest delay. `own`: subjects
+            heard different stories.
         metrics: default ridge whose penalty is chosen on other stories.
         drop_bad: leave out voxels that hold NaN or are constant within a run, or have no ROI.
 
@@ -59,15 +62,18 @@ def build_stories(
     split = split or Split()
     words, notes = read_words(design.words, design.features)
     runs = {subject: runs[subject] for subject in sorted(runs, key=natural_key)}
-    names = _stories(words, runs)
-    _check_rois(rois or {}, runs)
+    names = _stories(words, runs, own=split.own)
+    check_rois(runs, rois or {})
+    refuse_other_stories(runs)
     heard = [read_heard(subject, runs[subject], (images or {}).get(subject)) for subject in runs]
     volumes, cut = _volumes(names, heard)
-    n_folds, parts = _parts(split, len(names))
+    n_folds, parts = _parts(split, min(map(len, runs.values())), len(names))
     stories = [_story(name, words[name], volumes[name], design, parts) for name in names]
     pieces = story_pieces(stories, name=about.name, **design.reading)
+    rows = {one.subject: rows_of_stories(stories, one.runs) for one in heard}
+    options: dict[str, Any] = {"drift": design.drift, "rois": rois, "about": about, "drop_bad": drop_bad}
     made = [
-        heard_of(one, stories, pieces.stimuli, drift=design.drift, rois=rois, about=about, drop_bad=drop_bad)
+        heard_of(one, [s for s in stories if s.name in one.runs], pieces.stimuli.only(rows[one.subject]), **options)
         for one in heard
     ]
     extras = {subject.assembly.subject: subject.extras for subject in made}
@@ -78,53 +84,50 @@ def build_stories(
         pieces=pieces,
         assemblies=with_ceilings(about, tuple(subject.assembly for subject in made), extras),
         metrics=tuple(metrics) if metrics else (Ridge(rule="kfold"),),
-        folds=_folds(pieces.stimuli, n_folds, split, parts=parts, gap=design.gap),
+        folds=_folds(pieces.stimuli, rows, n_folds, split, blocks="" if parts == 1 else _BLOCKS.format(design.gap)),
+        own_stimuli=split.own,
     )
-    left = [name for name in words if name not in names]
-    unheard = [("words", f"no responses to {', '.join(left)}; left out")] * bool(left)
     return Built(
         benchmark=benchmark,
         extras=extras,
         stimulus_columns={},
         dropped=tuple(entry for subject in made for entry in subject.dropped),
-        notes=(*notes, *cut, *unheard, *(note for one in heard for note in one.repeats())),
+        notes=(*notes, *cut, *_notes(words, names, heard, own=split.own), *same_data(benchmark.assemblies)),
     )
 
 
-def _stories(words: Mapping[str, SpokenWords], runs: Runs) -> list[str]:
-    """Stories that every subject heard."""
+def _notes(
+    words: Mapping[str, SpokenWords], names: Sequence[str], heard: Sequence[Heard], *, own: bool
+) -> list[tuple[str, str]]:
+    """Stories that nobody heard, who heard how many, and which files are repeats."""
+    left = [name for name in words if name not in names]
+    unheard = [("words", f"no responses to {', '.join(left)}; left out")] * bool(left)
+    return [*unheard, *[heard_note(heard)] * own, *(note for one in heard for note in one.repeats())]
+
+
+def _stories(words: Mapping[str, SpokenWords], runs: Runs, *, own: bool) -> list[str]:
+    """Stories that every subject heard; of subjects who heard their own, those that somebody did."""
     if not runs:
         raise DataError("no responses are given; expected subject -> story -> files")
-    plain = {plain_label(subject, "sub"): subject for subject in runs}
-    for subject in runs:
-        if (other := plain[plain_label(subject, "sub")]) != subject:
-            raise DataError(f"subjects {subject!r} and {other!r} are one number; give each subject a name of its own")
+    refuse_one_number(runs)
     every = list(dict.fromkeys(story for stories in runs.values() for story in stories))
     for story in every:
         if story not in words:
             raise DataError(f"there are responses to story {story!r}, but no words of it. {nearest(story, words)}")
         lack = [subject for subject, stories in runs.items() if story not in stories]
-        if lack:
+        if lack and not own:
             raise DataError(
-                f"story {story!r} has no responses of {', '.join(map(repr, lack))}; leave it out, or build one folder "
-                "for each group of subjects that heard the same stories"
+                f"story {story!r} has no responses of {', '.join(map(repr, lack))}; leave it out, or say that subjects "
+                "heard different stories (--own-stimuli), so that each is scored on its own"
             )
     return sorted(every, key=natural_key)
-
-
-def _check_rois(rois: Mapping[str, Path], runs: Runs) -> None:
-    """A table for each subject, or for none."""
-    for subject in rois.keys() - runs.keys():
-        raise DataError(f"ROIs are given for {subject!r}, which has no responses. {nearest(subject, runs)}")
-    if rois and (without := [subject for subject in runs if subject not in rois]):
-        raise DataError(f"ROIs are given for {sorted(rois)}, not for {without}; give them for every subject")
 
 
 def _volumes(names: Sequence[str], heard: Sequence[Heard]) -> tuple[dict[str, int], list[tuple[str, str]]]:
     """Story -> volumes; where runs differ by one or two, those that all have, and a note."""
     found, notes = {}, []
     for name in names:
-        counts = {f"{one.subject}, {run.path.name}": run.n_volumes for one in heard for run in one.runs[name]}
+        counts = {f"{one.subject}, {run.path.name}": run.n_volumes for one in heard for run in one.runs.get(name, ())}
         least, most = min(counts.values()), max(counts.values())
         if most - least > _APART:
             short, long = (next(k for k, n in counts.items() if n == size) for size in (least, most))
@@ -138,16 +141,14 @@ def _volumes(names: Sequence[str], heard: Sequence[Heard]) -> tuple[dict[str, in
     return found, notes
 
 
-def _parts(split: Split, n_stories: int) -> tuple[int, int]:
-    """Folds, and blocks a story."""
-    if split.how not in ("shuffled", "contiguous", "groups") or split.groups is not None:
+def _parts(split: Split, fewest: int, n_stories: int) -> tuple[int, int]:
+    """Folds, and blocks a story; `fewest` stories of a subject."""
+    if split.how not in ("shuffled", "contiguous") or split.groups is not None:
         raise DataError(
             "folds of stories leave out stories, or contiguous blocks of them; give no groups and no column"
         )
-    if split.how == "groups" and n_stories < _FEWEST:
-        raise DataError(f"folds that leave out whole stories need {_FEWEST} stories, got {n_stories}; use contiguous")
-    if split.how == "contiguous" or n_stories < _FEWEST:
-        return split.n_folds, -(-split.n_folds // n_stories)
+    if split.how == "contiguous" or fewest < FEWEST:
+        return split.n_folds, -(-split.n_folds // fewest)
     return min(split.n_folds, n_stories), 1
 
 
@@ -178,8 +179,9 @@ def _story(name: str, spoken: SpokenWords, n: int, design: StoryDesign, parts: i
     )
 
 
-def _folds(stimuli: StimulusSet, n_folds: int, split: Split, *, parts: int, gap: int) -> Folds:
+def _folds(stimuli: StimulusSet, rows: Mapping[str, np.ndarray], n_folds: int, split: Split, *, blocks: str) -> Folds:
+    """Whole stories; or blocks of them, which `blocks` tells in words."""
+    if split.own:
+        return own_folds(stimuli, rows, n_folds=n_folds, seed=split.seed, whole=blocks or "whole stories")
     made = make_folds(len(stimuli), n_folds=n_folds, groups=stimuli.groups, seed=split.seed)
-    if parts == 1:
-        return replace(made, how=f"{made.how}: whole stories")
-    return replace(made, how=f"{n_folds} folds of contiguous blocks of a story, {gap} volumes left out between two")
+    return replace(made, how=f"{n_folds} folds of {blocks}" if blocks else f"{made.how}: whole stories")

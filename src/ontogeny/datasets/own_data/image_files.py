@@ -10,7 +10,8 @@ from pathlib import Path
 from ontogeny._atomic_write import natural_key
 from ontogeny.errors import DataError
 from ontogeny.neuroimaging.bids_names import RunKey, bids_name
-from ontogeny.neuroimaging.image_opening import hemisphere
+from ontogeny.neuroimaging.bold_blocks import REST
+from ontogeny.neuroimaging.image_opening import hemisphere, without_hemisphere
 from ontogeny.neuroimaging.image_tables import read_rows
 from ontogeny.neuroimaging.volume_matching import CHECKED, RowRules
 
@@ -57,7 +58,16 @@ class Images:
             DataError: one that is not known; or see `read_rows`.
         """
         rows = read_rows(self.table, stimuli=known if self.blocks is None else None, leave_out=self.rules.leave_out)
-        return {row.stimulus_id for row in rows if not row.left_out}
+        return {row.stimulus_id for row in rows if not row.left_out} - ({REST} if self.blocks is not None else set())
+
+    def written(self, known: Sequence[str]) -> dict[str, str]:
+        """Stimulus -> what the tables call it; of time series, whose rows have labels, nothing.
+
+        Raises:
+            DataError: see `read_rows`.
+        """
+        rows = read_rows(self.table, stimuli=known, leave_out=self.rules.leave_out) if self.blocks is None else ()
+        return {row.stimulus_id: row.written for row in rows if not row.left_out}
 
 
 def by_side(subject: str, images: Images, files: Sequence[Path]) -> list[tuple[str, tuple[Path, ...], Path]]:
@@ -79,7 +89,31 @@ def by_side(subject: str, images: Images, files: Sequence[Path]) -> list[tuple[s
                 f"(or lh., rh.) and in those of its betas; got {atlas.name} and {[path.name for path in files][:4]}"
             )
         out.append((f"{side} ", betas, atlas))
+    _refuse_other_sides(subject, out, files)
     return out
+
+
+def _refuse_other_sides(
+    subject: str, sides: Sequence[tuple[str, tuple[Path, ...], Path]], files: Sequence[Path]
+) -> None:
+    """A hemisphere that two atlases are of, a file of neither, and files of both in other orders."""
+    taken = [path for _, betas, _ in sides for path in betas]
+    if len({prefix for prefix, _, _ in sides}) < len(sides):
+        raise DataError(f"subject {subject!r}: two atlases are of hemisphere {sides[0][0].strip()}; give one of each")
+    if left := [path for path in files if path not in taken]:
+        raise DataError(
+            f"subject {subject!r}: {left[0].name} does not say which hemisphere it is of; say hemi-L or hemi-R, or lh. "
+            "or rh., in its name"
+        )
+    names = [[without_hemisphere(path) for path in betas] for _, betas, _ in sides]
+    for other in names[1:]:
+        if other != names[0] and sorted(other) == sorted(names[0]):
+            where = next(place for place, pair in enumerate(zip(*names, strict=True)) if len(set(pair)) > 1)
+            one, two = (betas[where].name for _, betas, _ in sides)
+            raise DataError(
+                f"subject {subject!r}: files of the hemispheres come in other orders, {one} beside {two}; give both "
+                "in the order of the table"
+            )
 
 
 def _refuse_other_brains(subject: str, images: Images, files: Sequence[Path]) -> None:

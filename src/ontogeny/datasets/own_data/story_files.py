@@ -138,6 +138,7 @@ def _of_table(sheet: Sheet, features: Sequence[str]) -> tuple[dict[str, SpokenWo
         raise DataError(f"{sheet.path}, row {int(late[0]) + 1}: {words[late[0]]!r} ends before it begins")
     more = {name: np.array(sheet.numbers(name)) for name in features}
     stories = np.array(_stories(sheet), dtype=object)
+    _refuse_twice(sheet, list(zip(stories, words, begin.tolist(), end.tolist(), strict=True)))
     found = {}
     for story in dict.fromkeys(stories):
         rows = np.flatnonzero(stories == story)
@@ -149,6 +150,16 @@ def _of_table(sheet: Sheet, features: Sequence[str]) -> tuple[dict[str, SpokenWo
             path=sheet.path,
         )
     return found, notes
+
+
+def _refuse_twice(sheet: Sheet, rows: Sequence[tuple[Any, ...]]) -> None:
+    """A word at the very time of the same word is a line that stands there twice."""
+    first: dict[tuple[Any, ...], int] = {}
+    for number, row in enumerate(rows, 1):
+        if (before := first.setdefault(row, number)) != number:
+            raise DataError(
+                f"{sheet.path}, rows {before} and {number} are one word, {row[1]!r} at {row[2]:g} s; take one out"
+            )
 
 
 def _ends(

@@ -88,29 +88,37 @@ def _said(start: str | float, end: str | float, text: str | float) -> Said:
     return Said(start=start, end=end, text=text.strip())
 
 
-def word_tier(path: Path) -> tuple[Said, ...]:
-    """The intervals of words.
+def word_tier(path: Path, *, second: bool = False) -> tuple[Said, ...]:
+    """The intervals of words: those of the tier "word" or "words", or "... - words"; or those of the only tier.
 
-    They are in the tier called "word" or "words"; else in the second tier (phones come first), or in the only one.
+    Args:
+        path: of the file.
+        second: where several tiers have other names, take the second, as code for the TextGrids of LeBel et al. does.
 
     Raises:
-        DataError: see `read_textgrid`; or there is no tier.
+        DataError: see `read_textgrid`; or there is no tier, or nothing says which is that of words.
     """
     tiers = read_textgrid(path)
-    named = [said for name, said in tiers.items() if name.strip().casefold() in ("word", "words")]
-    every = list(tiers.values())
-    if not every:
+    if not tiers:
         raise DataError(f"{path}: there is no tier of intervals, so there are no words")
-    return named[0] if named else every[min(1, len(every) - 1)]
+    exact = [name for name in tiers if name.strip().casefold() in ("word", "words")]
+    named = exact or [name for name in tiers if re.search(r"[\s_-]words?$", name.strip().casefold())]
+    if not named and (second or len(tiers) == 1):
+        named = [list(tiers)[min(1, len(tiers) - 1)]]
+    if len(named) != 1:
+        raise DataError(
+            f"{path}: the tiers are {list(tiers)}; call the one that has the words 'words', and only that one"
+        )
+    return tiers[named[0]]
 
 
-def spoken(path: Path) -> tuple[Said, ...]:
-    """The intervals of words, without pauses, breaths and other `NO_WORDS`.
+def spoken(path: Path, *, second: bool = False) -> tuple[Said, ...]:
+    """The intervals of words, see `word_tier`, without pauses, breaths and other `NO_WORDS`.
 
     Raises:
         DataError: see `word_tier`; or there is no word.
     """
-    said = tuple(one for one in word_tier(path) if one.text.lower().strip("{}").strip() not in NO_WORDS)
+    said = tuple(one for one in word_tier(path, second=second) if one.text.lower().strip("{}").strip() not in NO_WORDS)
     if not said:
         raise DataError(f"{path}: the word tier has no word")
     return said

@@ -110,7 +110,10 @@ def _subject(folder: Path, subject: str) -> Path:
 
 def _photos(folder: Path) -> tuple[list[str], list[Path]]:
     """Ids by number in the Natural Scenes Dataset, and files, in the order of the rows."""
-    found = {int(m[1]): (f"nsd-{m[2]}", path) for path in folder.glob("*.png") if (m := _NAME.fullmatch(path.name))}
+    every = [(int(m[1]), f"nsd-{m[2]}", path) for path in folder.glob("*.png") if (m := _NAME.fullmatch(path.name))]
+    found = {number: (one, path) for number, one, path in every}
+    if len(found) < len(every):
+        raise DataError(f"{folder}: {len(every)} pictures have {len(found)} numbers; unpack the folder anew")
     if not found:
         raise DataError(f"{folder}: there are no pictures train-0001_nsd-00013.png and so on")
     absent = sorted(set(range(1, len(found) + 1)) - set(found))

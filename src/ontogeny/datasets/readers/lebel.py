@@ -145,7 +145,7 @@ def read_story(path: Path, lengths: dict[str, Any]) -> Story:
     n = lengths.get(path.stem)
     if not isinstance(n, int) or n <= _PAD + _START + _END:
         raise DataError(f"respdict.json: story {path.stem!r} should have more than 20 volumes, got {n!r}")
-    said = spoken(path)
+    said = spoken(path, second=True)
     return Story(
         name=path.stem,
         words=tuple(one.text.lower() for one in said),

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 from safetensors.numpy import save_file
 from scipy.spatial.distance import squareform
 from scipy.stats import spearmanr
@@ -23,6 +23,7 @@ from ontogeny.datasets import load
 from ontogeny.datasets.folder import read_extras, read_stimulus_columns, verify_folder
 from ontogeny.datasets.folder.benchmark_json import read_manifest
 from ontogeny.datasets.own_data._array_files import read_stimulus_table
+from ontogeny.stimuli import as_rgb
 
 N, VOXELS = 24, 5
 IDS = [f"{i:03d}" for i in range(N)]
@@ -103,14 +104,15 @@ def test_the_same_inputs_give_the_same_bytes_in_whatever_order(lab, responses, r
     columns = {"stimulus_id": IDS, **{f"v{v}": responses[:, v].tolist() for v in range(VOXELS)}}
     table(lab / "s1.csv", columns)
     table(lab / "mixed.csv", columns, order)
-    assert build("one", "--responses", "s1=s1.csv", "s2=s1.npy") == 0
-    assert build("two", "--responses", "s2=s1.npy", "s1=mixed.csv") == 0
+    np.save(lab / "brain.npy", responses)
+    assert build("one", "--responses", "s1=s1.csv", "s2=brain.npy") == 0
+    assert build("two", "--responses", "s2=brain.npy", "s1=mixed.csv") == 0
     text = (lab / "stimuli.csv").read_text().splitlines()
     (lab / "stimuli.csv").write_text("\n".join([text[0], *(text[1:][i] for i in order)]))
-    np.save(lab / "s1.npy", responses[order])
-    assert build("three", "--responses", "s1=mixed.csv", "s2=s1.npy") == 0
+    np.save(lab / "brain.npy", responses[order])
+    assert build("three", "--responses", "s1=mixed.csv", "s2=brain.npy") == 0
     assert contents("one") == contents("two") == contents("three")
-    assert build("one", "--responses", "s1=s1.csv", "s2=s1.npy", "--overwrite") == 0
+    assert build("one", "--responses", "s1=s1.csv", "s2=brain.npy", "--overwrite") == 0
     assert contents("one") == contents("two")
 
 
@@ -328,6 +330,56 @@ def test_a_photograph_is_kept_as_its_exif_turns_it(lab):
     assert kept[:, :4].max() == 0
 
 
+def test_pictures_of_all_kinds_are_read_back_picture_by_picture(lab, rng):
+    """Against pillow's own reading of the same files; a folder as a lab has it, with what other systems leave there."""
+    folder, truth = lab / "seen", {}
+    folder.mkdir()
+    colour, grey = rng.integers(0, 255, (2, 20, 30, 3), dtype=np.uint8), rng.integers(0, 255, (20, 30), dtype=np.uint8)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    opaque = np.dstack([colour[1], np.full((20, 30), 255, np.uint8)])
+    palette = Image.fromarray(colour[0]).quantize(16)
+    made = {
+        "1.png": (Image.fromarray(colour[0]), {}),
+        "2.PNG": (Image.fromarray(grey), {}),
+        "10.jpg": (Image.fromarray(colour[1]), {"exif": turned}),
+        "11.tif": (Image.fromarray(colour[0]).convert("CMYK"), {}),
+        "12.jpeg": (Image.fromarray(colour[0]).convert("CMYK"), {}),
+        "13.png": (Image.fromarray(opaque), {}),
+        "14.png": (palette, {}),
+        "15.bmp": (Image.fromarray(colour[1]), {}),
+        "16.webp": (Image.fromarray(colour[0]), {"lossless": True}),
+        "17.png": (Image.fromarray(np.zeros((2000, 3000, 3), np.uint8)), {}),
+        unicodedata.normalize("NFD", "é.png"): (Image.fromarray(colour[1]), {}),
+    }
+    for name, (picture, options) in made.items():
+        picture.save(folder / name, **options)
+        with Image.open(folder / name) as again:
+            key = unicodedata.normalize("NFC", Path(name).stem)
+            truth[key] = np.asarray(ImageOps.exif_transpose(again).convert("RGB"))
+    for name in (".DS_Store", "._1.png", "Thumbs.db"):
+        (folder / name).write_bytes(b"no picture")
+    np.save("s1.npy", np.arange(22.0).reshape(11, 2) ** 2)
+    assert main(["data", "build", "out", "--stimuli", "seen", *ABOUT, "--responses", "s1=s1.npy"]) == 0
+    back = load("./out")
+    assert back.stimuli.ids == ("1", "2", "10", "11", "12", "13", "14", "15", "16", "17", "é")
+    assert truth["10"].shape == (30, 20, 3)
+    for name, picture in zip(back.stimuli.ids, back.stimuli.inputs, strict=True):
+        np.testing.assert_array_equal(as_rgb(picture, name), truth[name])
+    np.testing.assert_array_equal(back.assemblies[0].responses, np.load("s1.npy"))
+
+
+def test_a_file_of_several_pictures_is_refused(lab, rng, capsys):
+    (lab / "seen").mkdir()
+    pages = [Image.fromarray(one) for one in rng.integers(0, 255, (12, 8, 8, 3), dtype=np.uint8)]
+    for k, page in enumerate(pages[:11]):
+        page.save(lab / f"seen/{k}.png")
+    pages[0].save(lab / "seen/11.png", save_all=True, append_images=pages[11:])
+    np.save("s1.npy", rng.standard_normal((12, 2)))
+    assert main(["data", "build", "out", "--stimuli", "seen", *ABOUT, "--responses", "s1=s1.npy"]) == 2
+    assert "11.png has 2 pictures (frames, pages); save the one that was shown" in capsys.readouterr().err
+
+
 def test_geometries_come_from_arrays_and_tables(lab, rng):
     x = rng.standard_normal((N, 6))
     rdm = ((x[:, None] - x[None]) ** 2).sum(axis=2)
@@ -471,6 +523,111 @@ def test_what_names_and_numbers_say_of_plain_files_is_held_against_them(lab, res
     )
 
 
+def test_files_that_are_called_after_another_subject_are_refused(lab, responses, distances, capsys):
+    """Also where only a word of the name says it; a file that both are given is said, not refused."""
+    np.save(lab / "s2.npy", responses)
+    assert "s2.npy is given for subject 's1', but its name says subject 's2'; which is right?" in failed(
+        capsys, "--responses", "s1=s2.npy", "s2=s1.npy"
+    )
+    (lab / "betas_s2.final.npy").write_bytes((lab / "s2.npy").read_bytes())
+    assert "betas_s2.final.npy is given for subject 's1'" in failed(
+        capsys, "--responses", "s1=betas_s2.final.npy", "s2=s2.npy"
+    )
+    assert build("out", "--responses", "s1=s1.npy", "s2=s1.npy") == 0
+    assert "subjects s1, s2 have the same responses to the last digit; is one file a copy?" in capsys.readouterr().out
+    shutil.rmtree("out")
+    table(lab / "rois.csv", {"roi": ["a"] * 5, "Participant ID": ["s2"] * 5})
+    assert "rois.csv is given for subject 's1', but its column 'Participant ID' says ['s2']; which?" in failed(
+        capsys, "--responses", "s1=s1.npy", "--rois", "s1=rois.csv"
+    )
+    np.save(lab / "sub-02_rdm.npy", distances)
+    assert "sub-02_rdm.npy is given for subject '01', but its name says another one" in failed(
+        capsys, "--geometry", "01:IT=sub-02_rdm.npy"
+    )
+    np.save(lab / "rdm.npy", distances)
+    assert "subjects '1' and '01' are one number" in failed(capsys, "--geometry", "1:IT=rdm.npy", "01:V1=rdm.npy")
+
+
+def test_voxels_that_their_table_numbers_otherwise_are_refused(lab, capsys):
+    table(lab / "rois.csv", {"voxel": ["v1", "v2", "v5", "v4", "v3"], "roi": ["a"] * 5})
+    assert "rois.csv, row 4: column 'voxel' does not rise" in failed(
+        capsys, "--responses", "s1=s1.npy", "--rois", "s1=rois.csv"
+    )
+    table(lab / "rois.csv", {"voxel": ["L1", "L2", "R1", "R2", "R10"], "roi": ["a"] * 5})
+    assert build("out", "--responses", "s1=s1.npy", "--rois", "s1=rois.csv") == 0
+
+
+def test_columns_that_say_folds_and_are_not_used_are_named_and_codes_keep_their_zeros(lab, capsys):
+    codes = [f"{k:03d}" for k in range(N)]
+    stimuli(lab, stimulus_id=IDS, text=IDS, fold=[k % 3 for k in range(N)], group=["x", "y"] * (N // 2), code=codes)
+    assert build("out", "--responses", "s1=s1.npy") == 0
+    said = capsys.readouterr().out
+    assert "column 'fold' of the stimuli, which the folder leaves out; to fold by it say --folds column" in said
+    assert "column 'group' of the stimuli, which the folder leaves out; to fold by it say --groups group" in said
+    assert read_stimulus_columns("out")["code"].tolist() == codes
+    assert build("out", "--responses", "s1=s1.npy", "--folds", "column", "--groups", "group", "--overwrite") == 0
+    assert "not used" not in capsys.readouterr().out
+
+
+def test_names_of_voxels_and_columns_are_one_form_of_unicode(lab, responses):
+    voxels = [unicodedata.normalize("NFD", f"é{k}") for k in range(5)]
+    columns = {"stimulus_id": IDS, **{name: responses[:, k].tolist() for k, name in enumerate(voxels)}}
+    table(lab / "s1.csv", columns)
+    table(lab / "rois.csv", {"voxel": [f"é{k}" for k in range(5)][::-1], "roi": [*"edcba"]})
+    pq.write_table(
+        pa.table(
+            {name: [str(c) for c in cells] if name == "stimulus_id" else cells for name, cells in columns.items()}
+        ),
+        lab / "s1.parquet",
+    )
+    for file in ("s1.csv", "s1.parquet"):
+        assert build("out", "--responses", f"s1={file}", "--rois", "s1=rois.csv", "--overwrite") == 0
+        made = load("./out").assemblies[0]
+        assert made.roi == tuple("abcde")
+        np.testing.assert_allclose(made.responses, responses, atol=1e-6)
+
+
+def test_copies_among_repeats_and_sessions_are_refused(lab, responses, distances, capsys):
+    np.save(lab / "s1.npy", np.stack([responses, responses + 1, responses]))
+    assert "repeats 1 and 3 are the same to the last digit" in failed(capsys, "--responses", "s1=s1.npy")
+    np.save(lab / "rdm.npy", np.stack([distances, distances]))
+    assert "two sessions are the same to the last digit" in failed(capsys, "--geometry", "s1:IT=rdm.npy")
+
+
+def test_pictures_of_one_number_have_no_order_for_rows_without_ids(numbered, capsys):
+    shutil.copy(numbered / "pictures/2.png", numbered / "pictures/02.png")
+    np.save(numbered / "more.npy", np.random.default_rng(0).standard_normal((13, 3)))
+    assert main(["data", "build", "o", "--stimuli", "pictures", *ABOUT, "--responses", "s1=more.npy"]) == 2
+    assert "pictures 02.png and 2.png are one number, so that their order is not known" in capsys.readouterr().err
+
+
+UNUSED = "is for images of the brain (--betas, --table, --bids)"
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--roi", "IFG"), f"--roi {UNUSED}"),
+        (("--order", "onset"), f"--order {UNUSED}"),
+        (("--no-zscore",), f"--no-zscore {UNUSED}"),
+        (("--atlas", "rois.csv"), f"--atlas {UNUSED}"),
+        (("--tr", "2"), "--tr is for stories (--words)"),
+        (("--bold", "s1.npy"), "--bold is for stories (--words)"),
+        (("--betas", "01=s1.npy", "--select", "space=T1w"), "--select is for BIDS derivatives (--bids)"),
+        (("--betas", "s1=s1.npy"), "subject 's1' has --responses and images; give one of them"),
+    ],
+)
+def test_options_that_the_data_do_not_use_are_refused(lab, capsys, more, said):
+    assert said in failed(capsys, "--responses", "s1=s1.npy", *more)
+
+
+def test_a_ceiling_of_rdms_is_not_taken(lab, distances, capsys):
+    np.save(lab / "rdm.npy", distances)
+    assert "a ceiling is given, but there are no responses" in failed(
+        capsys, "--geometry", "s1:IT=rdm.npy", "--ceiling", "0.8"
+    )
+
+
 def test_a_region_that_vanishes_is_named(lab, responses, capsys):
     responses[3, 4] = np.nan
     np.save(lab / "s1.npy", responses)
@@ -600,7 +757,7 @@ def test_ids_that_do_not_match_are_named(lab, responses, capsys):
     assert "needs at least one assembly" in failed(capsys)
     table(lab / "rois.csv", {"roi": ["a"] * VOXELS})
     two = ("--responses", "s1=s1.npy", "s2=s1.npy", "--rois", "s1=rois.csv")
-    assert "ROIs are given for ['s1'], not for subject 's2'" in failed(capsys, *two)
+    assert "ROIs are given for ['s1'], not for ['s2']" in failed(capsys, *two)
 
 
 def test_a_stimulus_without_any_repeat_is_named(lab, capsys):

@@ -6,6 +6,7 @@ import dataclasses
 import shutil
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 from tests.helpers import story_lab as lab
@@ -139,7 +140,21 @@ def test_a_constant_voxel_is_refused_or_dropped_with_its_region(given, capsys):
         (lambda g: g, ["--delays", "1,x"], "--delays: expected volumes, e.g. 1,2,3,4"),
         (lambda g: g, ["--delays", "1,1"], "each once, e.g. (1, 2, 3, 4)"),
         (lambda g: [*g, "s1:d=s1_a.npy"], [], "there are responses to story 'd', but no words of it"),
-        (lambda g: g[:-1], [], "story 'c' has no responses of 's2'"),
+        (
+            lambda g: g[:-1],
+            [],
+            "story 'c' has no responses of 's2'; leave it out, or say that subjects heard different",
+        ),
+        (
+            lambda g: [*g[:-3], "s2:a=s2_a.npy", "s2:b=s2_c.npy", "s2:c=s2_b.npy"],
+            [],
+            "s2_c.npy is given for story 'b', but its name says story 'c'; which is right?",
+        ),
+        (
+            lambda g: [*g[:2], *(p.replace("s2_", "s1_") if p[:2] == "s2" else p.replace("s1_", "s2_") for p in g[2:])],
+            [],
+            "s2_a.npy is given for subject 's1', but its name says subject 's2'",
+        ),
         (lambda g: [*g, "s1:a=s1_a.npy"], [], "s1_a.npy is given twice"),
         (lambda g: [*g, "s1=s1_a.npy"], [], "there are responses to story 'words', but no words of it"),
         (lambda g: g, ["--stimuli", "words.csv"], "--stimuli is not for stories"),
@@ -182,6 +197,7 @@ def test_words_are_read_by_what_tables_call_them(tmp_path, stories):
         (lambda t: t.replace("word,onset,offset,story", "word,onset,offset,run"), "several runs; give a column story"),
         (lambda t: t.replace(",a\n", ",\n", 1), "row 1: column 'story' is empty"),
         (lambda t: t.replace(t.split("\n")[2].split(",")[1], "", 1), "row 2: column 'onset' is empty"),
+        (lambda t: t.replace(line := t.split("\n")[3], f"{line}\n{line}", 1), "rows 3 and 4 are one word, "),
     ]:
         path.write_text(change(text))
         with pytest.raises(Exception, match=said):
@@ -237,3 +253,66 @@ def test_words_that_outlast_the_scan_are_refused_and_frozen_designs_are_plain(gi
     assert build(*given) == 2
     assert build(*given, "--sound-onset", "10") == 2
     assert build(*given, "--sound-onset", "-10") == 0
+
+
+def test_stories_of_some_subjects_alone_are_spread_over_folds(given, stories, capsys):
+    """Two stories of one subject are cut into blocks; blocks of one story touch no other."""
+    some = [part for part in given if part not in ("s1:c=s1_c.npy", "s2:a=s2_a.npy")]
+    assert build(*some, "--own-stimuli") == 0
+    said = capsys.readouterr().out
+    assert "stories of each subject: s1 2, s2 2; 1 were heard by all" in said
+    made = load("./out")
+    assert verify_folder("out") == []
+    assert made.folds.how.endswith(
+        "balanced over who heard what, seed 0: contiguous blocks of a story, 4 volumes left out between two"
+    )
+    assert [(one.subject, sorted({k.partition("/")[0] for k in one.stimulus_ids})) for one in made.assemblies] == [
+        ("s1", ["a", "b"]),
+        ("s2", ["b", "c"]),
+    ]
+    for part in made.parts():
+        assert min(np.bincount(part.folds.held_out)) > 0
+        assert len(set(part.folds.held_out)) == 5
+    rows = [k for k in made.stimuli.ids if k.startswith("b/")]
+    folds = dict(zip(made.stimuli.ids, made.folds.held_out, strict=True))
+    assert {a: folds[a] for a in rows} == {
+        k: f
+        for part in made.parts()
+        for k, f in zip(part.stimuli.ids, [folds[k] for k in part.stimuli.ids], strict=True)
+        if k in rows
+    }
+    assert "needs two subjects or more with the same voxels and stimuli" in failed(
+        capsys, *some, "--own-stimuli", "--ceiling", "between-subjects", "--overwrite"
+    )
+
+
+def test_names_of_files_are_held_against_stories_and_tasks(tmp_path, monkeypatch, stories, rng, capsys):
+    monkeypatch.chdir(tmp_path)
+    lab.write_words(tmp_path / "words.csv", stories)
+    lab.write_atlas(tmp_path)
+    for story in stories:
+        lab.write_bold(tmp_path / f"sub-01_task-{story.name}_bold.nii.gz", rng.standard_normal((story.volumes, 24)))
+    swapped = [f"01:{one}=sub-01_task-{other}_bold.nii.gz" for one, other in zip("abc", "acb", strict=True)]
+    assert "sub-01_task-c_bold.nii.gz is given for story 'b', but its name says story 'c'; which is right?" in failed(
+        capsys, "--words", "words.csv", "--bold", *swapped, "--atlas", "atlas_dseg.nii.gz"
+    )
+
+
+def test_the_atlas_of_bold_is_named_with_what_was_lost_on_the_way_to_its_grid(tmp_path, monkeypatch, stories, rng):
+    monkeypatch.chdir(tmp_path)
+    lab.write_words(tmp_path / "words.csv", stories)
+    fine = np.ones((8, 6, 4), dtype=np.int16)
+    fine[0, 0, 0] = 2
+    nib.Nifti1Image(fine, np.array([[1, 0, 0, 0.45], [0, 1, 0, 0.45], [0, 0, 1, 0.45], [0, 0, 0, 1]])).to_filename(
+        "fine_dseg.nii.gz"
+    )
+    Path("fine_dseg.tsv").write_text("index\tname\n1\tbig\n2\ttiny\n")
+    for story in stories:
+        lab.write_bold(tmp_path / f"sub-01_task-{story.name}_bold.nii.gz", rng.standard_normal((story.volumes, 24)))
+    bold = [f"sub-01_task-{name}_bold.nii.gz" for name in NAMES]
+    given = ["--words", "words.csv", "--bold", *bold, "--atlas", "fine_dseg.nii.gz", "--resample"]
+    assert build(*given) == 0
+    assert set(load("./out").assemblies[0].roi) == {"big"}
+    made_by = read_extras("out")["01"].made_by
+    assert "atlas fine_dseg.nii.gz (sha256 " in made_by
+    assert made_by.endswith("put on the betas' grid by nearest neighbour; no voxel is left of 'tiny'")

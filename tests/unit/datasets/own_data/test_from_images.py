@@ -150,6 +150,19 @@ def test_bids_derivatives_are_found_by_their_names(bids, data, shown):
     assert [assembly.subject for assembly in load("one").assemblies] == ["02"]
 
 
+def test_events_at_the_top_hold_for_subjects_without_their_own(bids, data, shown):
+    """As BIDS says; a subject that has some of its own is not given those of others."""
+    for run in (1, 2):
+        (bids / f"sub-01/func/sub-01_task-view_run-{run}_events.tsv").rename(bids / f"task-view_run-{run}_events.tsv")
+    for path in bids.rglob("sub-*_events.tsv"):
+        path.unlink()
+    assert build("--bids", "derivatives") == 0
+    for assembly in load("out").assemblies:
+        np.testing.assert_allclose(assembly.responses, by_hand(data, shown).mean(0), atol=1e-4)
+    images.table(bids / "sub-02/func/sub-02_task-rest_run-1_events.tsv", [("x",)], "trial_type")
+    assert build("--bids", "derivatives", out="other") == 2
+
+
 def test_bids_files_that_are_not_there_are_named(bids, capsys):
     assert "derivatives: subject '03' has no betas. Did you mean '02'" in refused(
         capsys, "--bids", "derivatives", "--subjects", "03"
@@ -276,7 +289,9 @@ def test_a_hemisphere_of_another_name_is_refused(lab, rng, shown, capsys):
         (lab / "aside").rename(lab / kind.format("R"))
     betas = [f"sub-01_hemi-{side}_stat-beta_statmap.func.gii" for side in "LR"]
     said = refused(capsys, "--betas", *betas, *TABLE, "--atlas", *(f"hemi-{side}_dseg.func.gii" for side in "LR"))
-    assert "hemi-L_dseg.func.gii says hemi-L, but its file says CortexRight; which is right?" in said
+    assert (
+        "hemi-L_stat-beta_statmap.func.gii: its name says CortexLeft, its metadata CortexRight; which is right" in said
+    )
 
 
 def test_tables_as_a_shell_lists_them_do_not_meet_the_volumes_of_others(lab, data, shown, capsys):
@@ -386,6 +401,15 @@ def test_blocks_of_a_time_series(lab, rng):
     assert "block averages moved by 2 volumes" in read_extras("out")["01"].made_by
 
 
+def test_rest_between_blocks_is_no_stimulus_that_was_seen(lab, rng, capsys):
+    labels = [s for k in range(N) for s in [IDS[k], IDS[k], "rest"]]
+    images.nifti(lab / "sub-01_bold.nii.gz", (100 + rng.standard_normal((*images.SHAPE, 3 * N))).astype(np.float32))
+    images.table(lab / "sub-01_volumes.tsv", [(s, "1") for s in labels])
+    given = ["--betas", "sub-01_bold.nii.gz", "--table", "sub-01_volumes.tsv", *ATLAS, "--blocks", "0"]
+    assert build(*given, "--own-stimuli") == 0
+    assert f"saw          01 {N}; {N} were seen by all" in capsys.readouterr().out
+
+
 def test_blocks_need_a_row_a_volume(lab, capsys):
     images.table(lab / "sub-01_events.tsv", [(s,) for s in IDS], "stimulus_id")
     said = refused(capsys, *BETAS, *TABLE, *ATLAS, "--blocks", "0")
@@ -437,6 +461,66 @@ def test_hemispheres_that_cannot_be_told_are_refused(lab, rng, shown, capsys):
     (lab / "hemi-R_dseg.func.gii").rename(lab / "right_dseg.func.gii")
     said = refused(capsys, "--betas", *betas, *TABLE, "--atlas", "hemi-L_dseg.func.gii", "right_dseg.func.gii")
     assert "each is of one hemisphere, with hemi-L or hemi-R in its name" in said
+
+
+def test_files_of_hemispheres_are_all_taken_and_in_one_order(lab, rng, capsys):
+    """One image per stimulus and hemisphere."""
+    surfaces(lab, rng, IDS)
+    images.table(lab / "sub-01_events.tsv", [(s, "1") for s in IDS])
+    names = {side: [f"sub-01_trial-{k:02d}_hemi-{side}_beta.func.gii" for k in range(N)] for side in "LR"}
+    for side, full in (("L", "CortexLeft"), ("R", "CortexRight")):
+        for name in names[side]:
+            images.gifti(lab / name, rng.standard_normal((1, 6)), full)
+    atlases = ["--atlas", "hemi-L_dseg.func.gii", "hemi-R_dseg.func.gii"]
+    turned = names["R"][::-1]
+    said = refused(capsys, "--betas", *names["L"], *turned, *TABLE, *atlases)
+    assert f"files of the hemispheres come in other orders, {names['L'][0]} beside {turned[0]}; give both" in said
+    assert build("--betas", *names["L"], *names["R"], *TABLE, *atlases) == 0
+    shutil.rmtree("out")
+    shutil.copy(names["L"][0], "sub-01_beta.func.gii")
+    said = refused(capsys, "--betas", *names["L"], *names["R"], "sub-01_beta.func.gii", *TABLE, *atlases)
+    assert "sub-01_beta.func.gii does not say which hemisphere it is of; say hemi-L or hemi-R" in said
+    shutil.copy("hemi-L_dseg.func.gii", "other_hemi-L_dseg.func.gii")
+    shutil.copy("hemi-L_dseg.tsv", "other_hemi-L_dseg.tsv")
+    two = ["--atlas", "hemi-L_dseg.func.gii", "other_hemi-L_dseg.func.gii"]
+    assert "two atlases are of hemisphere L; give one of each" in refused(capsys, "--betas", *names["L"], *TABLE, *two)
+
+
+def test_betas_of_one_hemisphere_do_not_meet_the_atlas_of_the_other(lab, rng, capsys):
+    """Also where no metadata say it."""
+    values = rng.standard_normal((2 * N, 6)).astype(np.float32)
+    for name, data in (
+        ("sub-01_hemi-R_beta.func.gii", values),
+        ("hemi-L_dseg.func.gii", np.array([[0, 1, 1, 2, 0, 2]])),
+    ):
+        arrays = [nib.gifti.GiftiDataArray(row.astype(np.float32)) for row in data]
+        nib.gifti.GiftiImage(darrays=arrays).to_filename(lab / name)
+    (lab / "hemi-L_dseg.tsv").write_text("index\tname\n1\tV1\n2\tIT\n")
+    said = refused(capsys, "--betas", "sub-01_hemi-R_beta.func.gii", *TABLE, "--atlas", "hemi-L_dseg.func.gii")
+    assert "structures CortexLeft and CortexRight" in said
+
+
+def test_columns_that_may_be_runs_are_named(lab, data, shown, capsys):
+    images.table(lab / "sub-01_events.tsv", [(s, str(1 + k // N)) for k, s in enumerate(shown)], "stimulus_id\tscan")
+    assert build(*BETAS, *TABLE, *ATLAS) == 0
+    said = capsys.readouterr().out
+    assert "not used     subject 01: column 'scan' of sub-01_events.tsv; call it run or session if that is what" in said
+    images.table(lab / "sub-01_events.tsv", [(s, str(1 + k // N)) for k, s in enumerate(shown)], "stimulus_id\tRun Nr.")
+    assert build(*BETAS, *TABLE, *ATLAS, "--overwrite") == 0
+    assert "2, with so many presentations: sub-01_run-1 (12), sub-01_run-2 (12)" in capsys.readouterr().out
+    np.testing.assert_allclose(load("out").assemblies[0].responses, by_hand(data, shown).mean(0), atol=1e-5)
+
+
+def test_a_region_that_resampling_lost_is_named(lab, data, capsys):
+    """The betas' voxels are three times as large; one label fills a voxel that none of their middles lies in."""
+    fine = np.repeat(np.repeat(np.repeat(images.labels(), 3, 0), 3, 1), 3, 2)
+    fine[3, 0, 0] = 9
+    affine = images.AFFINE @ np.diag([1 / 3, 1 / 3, 1 / 3, 1])
+    affine[:3, 3] = images.AFFINE[:3, 3] - images.AFFINE[:3, :3] @ np.full(3, 1 / 3)
+    images.atlas(lab, affine, fine)
+    assert build(*BETAS, *TABLE, *ATLAS, "--resample") == 0
+    assert "put on the betas' grid by nearest neighbour; no voxel is left of 'PPA'" in capsys.readouterr().out
+    assert set(load("out").assemblies[0].roi) == {"V1", "IT", "FFA"}
 
 
 def test_grayordinates_are_kept_by_their_row(lab, rng, shown):
@@ -540,6 +624,22 @@ def test_what_does_not_fit_is_refused_in_one_line(lab, capsys, spoil, given, tex
     if spoil is not None:
         spoil(lab)
     assert text in refused(capsys, *given)
+
+
+def test_pictures_of_two_folders_are_not_one_stimulus_of_two_subjects(lab, data, shown, capsys):
+    """A folder of the subject's own says nothing."""
+    given = ["--betas", "sub-01_b.nii.gz", "sub-02_b.nii.gz", "--table", "sub-01_t.tsv", "sub-02_t.tsv", *ATLAS]
+    for who, folder in (("01", "faces"), ("02", "houses")):
+        images.nifti(lab / f"sub-{who}_b.nii.gz", data + float(who))
+        rows = [(f"{folder}/{s}.png", str(1 + k // N)) for k, s in enumerate(shown)]
+        images.table(lab / f"sub-{who}_t.tsv", rows, "stim_file\trun")
+    said = refused(capsys, *given)
+    assert "ontogeny data: 'faces/s" in said
+    assert "of subject '02' would both be 's" in said
+    for who in ("01", "02"):
+        rows = [(f"seen/sub-{who}/{s}.png", str(1 + k // N)) for k, s in enumerate(shown)]
+        images.table(lab / f"sub-{who}_t.tsv", rows, "stim_file\trun")
+    assert build(*given) == 0
 
 
 def test_a_build_without_stimuli_says_so(lab, capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -164,6 +165,9 @@ def test_files_that_cannot_be_used_are_refused(made):
     mask.unlink()
     refused("lh.prf-visualrois_challenge_space.npy is not there; unpack the whole folder of the subject")
     pictures = fmri / "training_images"
+    shutil.copy(pictures / "train-0060_nsd-00426.png", pictures / "train-0060_nsd-00427.png")
+    refused("61 pictures have 60 numbers; unpack the folder anew")
+    (pictures / "train-0060_nsd-00427.png").unlink()
     (pictures / "train-0060_nsd-00426.png").unlink()
     refused("lh_training_fmri.npy: 60 rows but 59 pictures")
     (pictures / "train-0003_nsd-00027.png").unlink()

@@ -27,11 +27,21 @@ def test_both_formats_say_the_same(tmp_path, form, encoding):
     assert word_tier(path) == tiers["word"]
 
 
-def test_the_word_tier_is_found_by_name_or_place_and_points_are_passed_over(tmp_path):
+def test_the_word_tier_is_found_by_name_or_is_the_only_one_and_points_are_passed_over(tmp_path):
     path = tmp_path / "a.TextGrid"
-    for tiers in ([("Words", WORDS), ("other", PHONES)], [("a", PHONES), ("b", WORDS)], [("only", WORDS)]):
+    for tiers in (
+        [("Words", WORDS), ("other", PHONES)],
+        [("p - phones", PHONES), ("p - words", WORDS)],
+        [("a", WORDS)],
+    ):
         path.write_text(long_format(tiers, points=True))
         assert [said.text for said in word_tier(path)][:1] == ["HI"]
+    path.write_text(long_format([("a", PHONES), ("b", WORDS)]))
+    assert [said.text for said in word_tier(path, second=True)][:1] == ["HI"]
+    for tiers in ([("a", PHONES), ("b", WORDS)], [("p - words", PHONES), ("q - words", WORDS)]):
+        path.write_text(long_format(tiers))
+        with pytest.raises(DataError, match="call the one that has the words 'words', and only that one"):
+            word_tier(path)
     path.write_text(long_format([], points=True))
     with pytest.raises(DataError, match="there is no tier of intervals, so there are no words"):
         word_tier(path)
