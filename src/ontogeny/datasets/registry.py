@@ -49,6 +49,11 @@ def load(name: str | os.PathLike[str], **options: Any) -> Benchmark:
     Raises:
         DataError: no such name or option (says the nearest), or files that cannot be used.
         DatasetNotFoundError: files are not on this machine; says where it looked and the command that gets them.
+
+    Example:
+        >>> benchmark = load("planted-language")
+        >>> benchmark.stimuli.modality, [metric.name for metric in benchmark.metrics]
+        ('text', ['ridge-gcv'])
     """
     reader = _reader(name)
     allowed = list(inspect.signature(reader).parameters)

@@ -142,8 +142,10 @@ class _Text:
         try:
             ids = [int(i) for i in np.asarray(_part(encoded, "input_ids", "ids")).ravel()]
         except Exception as error:
-            kind = type(encoded).__name__
-            raise ProbeError(f"the tokenizer should give token ids for stimulus {stimulus!r}, got {kind}") from error
+            raise ProbeError(
+                f"the tokenizer should give token ids for stimulus {stimulus!r}, got {type(encoded).__name__}: "
+                f"{str(encoded)[:60]}"
+            ) from error
         mask = _part(encoded, "attention_mask")
         kept = _unpadded(np.ones(len(ids)) if mask is None else np.asarray(mask).ravel(), stimulus)[:truncation]
         marks = _special(encoded, len(ids))

@@ -47,6 +47,13 @@ def leads(
 
     Raises:
         LagError: the arrays do not fit together, or hold infinite values or doubled steps.
+
+    Example:
+        >>> from ontogeny.simulated.planted_leads import planted_lead
+        >>> world = planted_lead("lead_trend", 40, seed=1)
+        >>> found = leads(world.steps, world.alignment, world.performance, surrogates=99)
+        >>> found.trend.log10 > 0, found.trend.p_alignment_leads < 0.05
+        (True, True)
     """
     pair = clean(steps, alignment, performance, higher_is_better=higher_is_better)
     refused = refuse_pair(pair)

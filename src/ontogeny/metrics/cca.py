@@ -89,6 +89,14 @@ class CCA:
 
     Raises:
         MetricError: options out of range.
+
+    Example:
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> features = rng.standard_normal((60, 5))
+        >>> responses = features @ rng.standard_normal((5, 20)) + rng.standard_normal((60, 20))
+        >>> round(CCA()(features, responses).value, 3)
+        0.957
     """
 
     components: int = 5

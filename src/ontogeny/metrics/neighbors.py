@@ -122,6 +122,14 @@ class MutualKNN:
 
     Raises:
         MetricError: k below 1.
+
+    Example:
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> features = rng.standard_normal((60, 5))
+        >>> responses = features @ rng.standard_normal((5, 20)) + rng.standard_normal((60, 20))
+        >>> MutualKNN(k=5)(features, responses)
+        mutual-knn-5-cosine: share of neighbours = 0.57 (chance 0.0847; 60 stimuli, 5 features, 20 voxels)
     """
 
     k: int = 10
@@ -168,6 +176,14 @@ class CycleKNN:
 
     Raises:
         MetricError: k below 1.
+
+    Example:
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> features = rng.standard_normal((60, 5))
+        >>> responses = features @ rng.standard_normal((5, 20)) + rng.standard_normal((60, 20))
+        >>> CycleKNN(k=5)(features, responses)
+        cycle-knn-5-cosine: share of stimuli = 1 (chance 0.358; 60 stimuli, 5 features, 20 voxels)
     """
 
     k: int = 10
@@ -214,6 +230,14 @@ class CKNNA:
 
     Raises:
         MetricError: k below 1, or a negative damping.
+
+    Example:
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> features = rng.standard_normal((60, 5))
+        >>> responses = features @ rng.standard_normal((5, 20)) + rng.standard_normal((60, 20))
+        >>> CKNNA(k=10)(features, responses)
+        cknna-10-cosine: CKNNA = 0.7327 (chance 0.158; 60 stimuli, 5 features, 20 voxels)
     """
 
     k: int = 10

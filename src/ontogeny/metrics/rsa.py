@@ -83,6 +83,14 @@ class RSA:
 
     Raises:
         MetricError: an option that is none of these.
+
+    Example:
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> features = rng.standard_normal((60, 5))
+        >>> responses = features @ rng.standard_normal((5, 20)) + rng.standard_normal((60, 20))
+        >>> RSA()(features, responses)
+        rsa-correlation-spearman: Spearman rho = 0.7808 (chance 0; 60 stimuli, 5 features, 20 voxels)
     """
 
     distance: Distance = "correlation"

@@ -59,7 +59,7 @@ class Monitor:
         RecordError: the record holds another benchmark under the same name, or other weights than raw or averaged ones.
 
     Example:
-        >>> Monitor("planted-language", record=None, tokenizer=str.split, controls=False)
+        >>> Monitor("planted-language", record=None, tokenizer=lambda text: [*map(len, text.split())], controls=False)
         Monitor('planted-language', record chosen when training starts, schedule 'log', last step None)
     """
 

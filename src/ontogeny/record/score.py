@@ -50,6 +50,11 @@ class Score:
         weights: hash of the weights that were read, "" where no model was.
         source: "measured" by us at these weights; or what else ("trainer_average", ...).
         note: one sentence, mostly empty.
+
+    Example:
+        >>> score = Score(run="a", step=0, kind="task", metric="loss", value=2.5, unit="nats")
+        >>> score.key[:3]
+        ('a', 0, 'task')
     """
 
     run: str

@@ -83,6 +83,11 @@ class StimulusSet:
         groups: one label per stimulus (story, run, category) that folds must not split, or None.
         contiguous: neighbours in order are not independent (a story, a run): folds are blocks then.
         tails: the end of each text that is meant, such as the last word of a window: its surprisal is that of this end.
+
+    Example:
+        >>> stimuli = StimulusSet(name="two", modality="text", ids=("a", "b"), inputs=("a dog", "a cat"))
+        >>> len(stimuli), stimuli.inputs[1]
+        (2, 'a cat')
     """
 
     name: str

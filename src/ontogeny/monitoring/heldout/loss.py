@@ -91,6 +91,12 @@ class HeldOutLoss:
 
     Raises:
         ProbeError: no batches; or a generator, which reading would use up.
+
+    Example:
+        >>> x, y = torch.ones(4, 3), torch.tensor([0, 1, 1, 0])
+        >>> task = HeldOutLoss([(x, y)])
+        >>> [(value.metric, value.n) for value in task(nn.Linear(3, 2))]
+        [('loss', 4), ('accuracy', 4)]
     """
 
     batches: Iterable[Any] | Callable[[], Any] | str = field(repr=False)
