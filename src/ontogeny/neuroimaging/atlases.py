@@ -95,7 +95,8 @@ _SHOWN = 80  # of an error's text
 
 def _by_hand(said: str) -> str:
     """What to do without a network: which file nilearn wanted, and where it looks for it."""
-    address, folder = (re.findall(rf"{words} (\S+)", said) for words in ("Downloading data from", "Dataset .* in"))
+    address = re.findall(r"Downloading data from (\S+)", said)
+    folder = re.findall(r"Dataset (?:created in|found in|directory found:|directory created:) (.+?)\s*$", said, re.M)
     if not address or not folder:
         return "; is there a network?"
     place, archive = Path(folder[-1]), address[-1].endswith((".zip", ".gz", ".tgz", ".tar"))

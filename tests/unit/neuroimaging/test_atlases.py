@@ -83,6 +83,9 @@ def test_without_a_network_it_says_what_to_get_and_where_to_put_it(tmp_path):
     )
     assert f"and give data_dir={tmp_path / 'c'}; or give the label image and its table" in said
     assert "hcp-mmp1-fsaverage" in said
+    with pytest.raises(DatasetNotFoundError) as again:  # once its folder is there
+        fetch_atlas("schaefer2018", tmp_path, data_dir=str(tmp_path / "c"), base_url="http://127.0.0.1:9/")
+    assert str(again.value) == said
     with pytest.raises(
         DatasetNotFoundError, match=r"get http://127.0.0.1:9/yeo.zip elsewhere, unpack it into .*yeo_2011"
     ):
