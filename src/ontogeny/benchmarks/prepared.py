@@ -144,6 +144,19 @@ class PreparedBenchmark:
                 out |= {row.key: row for row in _confounds(view, named)}
         return list(out.values())
 
+    def scoring_seconds(self, n_features: int) -> dict[str, float]:
+        """Name of a metric -> what scoring a layer of so many features by it takes, of metrics that can tell.
+
+        Raises:
+            MetricError: a metric cannot be tried.
+        """
+        out: dict[str, float] = {}
+        for one in (*(self.parts or (self,)), *self.halves):
+            for place, each in one.prepared.scoring_seconds(n_features).items():
+                name = self.benchmark.metrics[place].name
+                out[name] = out.get(name, 0.0) + each
+        return out
+
     def without_halves(self) -> PreparedBenchmark:
         """The same, scored on all stimuli alone."""
         return replace(self, halves=(), parts=tuple(part.without_halves() for part in self.parts))

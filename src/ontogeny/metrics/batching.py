@@ -65,6 +65,10 @@ class _Alone:
     def score_all(self, views: Sequence[LayerGeometry]) -> list[list[Outcome]]:
         return [[self._outcome(view)] for view in views]
 
+    def scoring_seconds(self, n_features: int) -> float:
+        measure = getattr(self.prepared, "scoring_seconds", None)
+        return float(measure(n_features)) if callable(measure) else 0.0
+
     def _outcome(self, view: LayerGeometry) -> Outcome:
         try:
             return self.prepared.score(view)
@@ -91,6 +95,11 @@ class PreparedMetrics:
                 for place, outcome in zip(places, outcomes, strict=True):
                     row[place] = outcome
         return out
+
+    def scoring_seconds(self, n_features: int) -> dict[int, float]:
+        """Place of a metric -> what it takes to score a layer of so many features; of those that can tell."""
+        alone = [(place, family) for (place, *_), family in self.families if isinstance(family, _Alone)]
+        return {place: family.scoring_seconds(n_features) for place, family in alone}
 
 
 def _scored(family: MetricBatch, views: Sequence[LayerGeometry], n_metrics: int) -> list[list[Outcome]]:

@@ -20,7 +20,8 @@ from ontogeny.extraction import Probe
 from ontogeny.extraction.features import Site
 from ontogeny.extraction.process_group import SINGLE_PROCESS
 from ontogeny.monitoring.preflight_report import ANYTHING, Obstacle, PreflightReport, failure, obstacle, ways
-from ontogeny.monitoring.snapshot import EVERYTHING, TASK, rehearse
+from ontogeny.monitoring.rehearsal_report import rehearse
+from ontogeny.monitoring.snapshot import EVERYTHING, TASK
 from ontogeny.record import Event, Row, Score
 
 if TYPE_CHECKING:

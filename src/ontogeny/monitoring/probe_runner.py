@@ -21,7 +21,8 @@ from ontogeny.monitoring.benchmark_probe import BenchmarkProbe
 from ontogeny.monitoring.heldout.loss import NO_TASK, Task
 from ontogeny.monitoring.record_session import UnreadableError, read_hash
 from ontogeny.monitoring.recorder import Recorder
-from ontogeny.monitoring.snapshot import ScoredSnapshot, Snapshot, rehearse, score, take_snapshot
+from ontogeny.monitoring.rehearsal_report import rehearse
+from ontogeny.monitoring.snapshot import ScoredSnapshot, Snapshot, score, take_snapshot
 from ontogeny.record import Row
 from ontogeny.sinks import metric_keys
 

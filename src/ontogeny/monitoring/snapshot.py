@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 from torch import nn
@@ -32,7 +31,7 @@ from ontogeny.monitoring.heldout.loss import Measured, Task
 from ontogeny.record import Row, Score
 from ontogeny.record.event import Event, refusal_of
 
-__all__ = ["FeatureCache", "ScoredSnapshot", "Snapshot", "constants", "rehearse", "score", "take_snapshot"]
+__all__ = ["FeatureCache", "ScoredSnapshot", "Snapshot", "constants", "score", "take_snapshot"]
 
 EVERYTHING = "(every layer)"
 TASK = "(task)"
@@ -189,47 +188,6 @@ def _measure(model: nn.Module, task: Task | None, ranks: ProcessGroup) -> tuple[
         if has_to_pass(error):
             raise
         return (), f"{type(error).__name__}: {error}"
-
-
-def _is_rehearsed(probe: Probe, model: nn.Module, ranks: ProcessGroup) -> bool:
-    return bool(probe.rehearse(model, ranks))
-
-
-def rehearse(watched: Sequence[BenchmarkProbe], model: nn.Module, ranks: ProcessGroup) -> tuple[list[str], bool]:
-    """Find out how every benchmark reads the model, before training.
-
-    Args:
-        watched: what is read.
-        model: any module; it is left as it was.
-        ranks: every rank has to call.
-
-    Returns:
-        The findings, a line each, and whether any row can come of them.
-
-    Raises:
-        NotYetError: the first batch has to come first.
-    """
-    lines: list[str] = []
-    readable = False
-    for w in watched:
-        for probe in w.probes:
-            name = w.benchmark.benchmark.name + (" (random tokens)" if probe is w.random else "")
-            try:
-                ranks.each(partial(_is_rehearsed, probe, model, ranks))  # what fails on one rank fails on all
-                plan = probe.rehearse(model, ranks)
-            except NotYetError:
-                raise
-            except LeftBehindError as error:
-                return [f"{name}: {error}"], False
-            except ProbeError as error:
-                lines.append(f"{name}: {error}")
-                continue
-            readable = readable or plan.readable
-            lines += [
-                f"{name}: {plan.summary(len(probe.stimuli), probe.n_passes(plan))}",
-                *(f"  {line}" for line in plan.lines()),
-            ]
-    return lines, readable
 
 
 def score(snapshot: Snapshot, watched: Sequence[BenchmarkProbe], run: str) -> ScoredSnapshot:

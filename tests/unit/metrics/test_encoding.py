@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import time
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,12 +16,14 @@ from sklearn.model_selection import KFold, ShuffleSplit
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from tests.helpers.models import tiny_gpt, tokenizer
 
-from ontogeny import Geometry
+from ontogeny import Geometry, watch
 from ontogeny._import_string import import_from_string
 from ontogeny.brain import Target
 from ontogeny.errors import ConfigError, MetricError
-from ontogeny.metrics import Encoding, LayerGeometry, make_folds
+from ontogeny.extraction.process_group import SINGLE_PROCESS
+from ontogeny.metrics import RSA, Encoding, LayerGeometry, make_folds
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
@@ -204,3 +210,27 @@ def test_a_geometry_has_no_voxels(rng):
     held = Geometry(name="g", subject="s", roi="V1", stimulus_ids=tuple(map(str, range(40))), rdm=rdm)
     with pytest.raises(MetricError, match=r"ROI 'V1' .* is a geometry"):
         Encoding(LinearRegression()).prepare([Target(subject="s", roi="V1", rdm=held.rdm)], make_folds(40))
+
+
+class Sleeping(LinearRegression):
+    """Each fit takes ten milliseconds."""
+
+    def fit(self, x, y):
+        time.sleep(0.01)
+        return super().fit(x, y)
+
+
+def test_what_a_slow_estimator_costs_is_said_before_training(text_benchmark, tmp_path, capfd, monkeypatch):
+    slow = replace(text_benchmark, metrics=(Encoding(Sleeping()), RSA()))
+    monkeypatch.setattr("ontogeny.monitoring.rehearsal_report._SLOW", 0.1)
+    for controls in (False, True):
+        monitor = watch(slow, record=tmp_path / str(controls), tokenizer=tokenizer, controls=controls, task=False)
+        monitor.runner.rehearse(tiny_gpt(), SINGLE_PROCESS)
+        (line,) = [line for line in capfd.readouterr().err.splitlines() if "s of scoring per probe" in line]
+        said, layers, width = re.search(r"about ([\d.]+) s of .* \((\d+) layers of (\d+) features", line).groups()
+        prepared = monitor.watched[0].benchmark
+        n_fits = len(set(slow.folds.held_out)) * len(prepared.targets) * (1 + len(prepared.copies))
+        assert float(said) == pytest.approx(0.01 * int(layers) * n_fits, rel=0.5)
+        assert "Sleeping" in line
+        assert int(width) > 0
+    assert line.removeprefix("ontogeny: ") in monitor.record.header["rehearsal"]

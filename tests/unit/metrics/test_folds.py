@@ -206,7 +206,7 @@ def test_the_splits_of_a_metric_are_part_of_the_fingerprint_and_not_only_their_n
         ([(np.arange(30) / 2, np.arange(30, 40))], {}, "two arrays of row numbers, got float64"),
         (KFold(5), {"n_folds": 4}, "leave out n_folds, contiguous and seed"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_splitters_that_do_not_fit_are_refused(cv, options, match):
     with pytest.raises(MetricError, match=match):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, ClassVar, Literal, get_args
@@ -27,6 +28,7 @@ __all__ = ["Encoding", "PreparedEncoding"]
 
 Split = tuple[np.ndarray, np.ndarray]
 OverVoxels = Literal["mean", "median", "fold-median"]
+_FITTED = 2048
 _UNITS = {"pearson": "Pearson r", "r2": "R^2", "noise-normalised": "r^2 / ceiling^2"}
 
 
@@ -209,6 +211,25 @@ class PreparedEncoding:
             value = float(np.mean([self._over(each) for each in by_fold]))
             values.append(Value(value=value, chance=0.0, ceiling=self._ceiling(target)))
         return values, np.concatenate(voxels)
+
+    def scoring_seconds(self, n_features: int) -> float:
+        """What scoring a layer of so many features takes, by one fit to random numbers.
+
+        Of more than 2,048 features as many are fitted, and the rest is taken to cost as much each.
+
+        Raises:
+            MetricError: see `score`.
+        """
+        target, (train, test) = self.targets[0], self.splits[0]
+        assert target.responses is not None  # noqa: S101 - checked when it was prepared
+        few = min(n_features, _FITTED)
+        x = np.random.default_rng(0).standard_normal((int(max(train.max(), test.max())) + 1, few))
+        voxels = target.n_voxels if self.together else 1
+        y = np.asarray(target.responses[:, :voxels], dtype=np.float64)
+        start = time.perf_counter()
+        predict(self.metric.estimator, x[train], y[train], x[test], where="fold 0", keep=True)
+        each = (time.perf_counter() - start) * n_features / few / voxels
+        return each * len(self.splits) * sum(t.n_voxels for t in self.targets)
 
     def held_out(self, view: LayerGeometry) -> tuple[PerVoxel, Responses]:
         """One score per voxel; and predictions of stimuli when they were held out, their mean over such splits.
