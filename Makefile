@@ -23,13 +23,13 @@ demo: .venv/.ready
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-# Named in tests/slow.txt: unit tests of .1 s and more.
+# Named in tests/slow.txt: unit tests of .06 s and more.
 fast: .venv/.ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m "not slow and not browser and not long" tests/unit
 
 # `make slow.txt` after a while: what has become slow, or new.
 slow.txt: .venv/.ready
-	$(BIN)/python -m pytest -q --durations=0 --durations-min=.1 tests/unit | \
+	$(BIN)/python -m pytest -q --durations=0 --durations-min=.06 tests/unit | \
 		sed -nE 's/^ *[0-9.]+s (call|setup) +([^[ ]+).*/\2/p' | sort -u > tests/slow.txt
 
 # What takes minutes and has shorter relatives in `make test`: before a release.
