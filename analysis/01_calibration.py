@@ -162,6 +162,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=None)
     options = parser.parse_args()
     out = options.out or HERE / "tables" / f"calibration{'' if options.runs == 1 else f'-{options.runs}-runs'}.csv"
+    if out.is_dir():
+        parser.error(f"--out {out} is a folder; name the CSV file in it")
     rows = study(options.kinds, options.n, options.seeds, options.runs, options.jobs)
     out.parent.mkdir(parents=True, exist_ok=True)
     with out.open("w", newline="", encoding="utf-8") as handle:

@@ -57,6 +57,10 @@ def test_calibration_prints_a_table_and_writes_its_cells(script, tmp_path, monke
     rows = read(out)
     assert {row["kind"] for row in rows} == {"null_white", "lead_trend"}
     assert all(0 <= float(row["rate"]) <= 1 for row in rows)
+    monkeypatch.setattr(sys, "argv", ["01_calibration.py", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit):  # now, not after ten minutes
+        script("01_calibration").main()
+    assert "is a folder; name the CSV file in it" in capsys.readouterr().err
 
 
 def test_the_usual_tests_of_the_study_are_those_of_statsmodels(script):
