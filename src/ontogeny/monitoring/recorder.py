@@ -193,17 +193,18 @@ class Recorder:
         """
         rows = self.complete(scored)
         self.cost.seconds.append(rows[-1].value or 0.0)
-        for name in (name for name in scored.failed if name not in self._failing):
-            say(f"{name} is refused at step {scored.step}: {scored.failed[name]}")
-        self._failing = scored.failed
+        failed = scored.failed
+        for name in (name for name in failed if name not in self._failing):
+            say(f"{name} is refused at step {scored.step}: {failed[name]}")
+        self._failing = failed
         blank = Event(run=self.record.run, step=scored.step, kind="cost", metric="share of wall time", unit="share")
         share = [replace(blank, value=self.cost.share)] if self.cost.running else []
         written = self.record.append([*share, *rows])
         if self.settings.say_every and len(self.cost.seconds) % self.settings.say_every == 0:
             say(progress_line(written), log=True)
         write(self.sinks, scored.step, metric_keys(written, self.settings.weights))
-        if scored.failed and self.settings.on_error == "raise":
-            why = "; ".join(f"{name}: {reason}" for name, reason in scored.failed.items())
+        if failed and self.settings.on_error == "raise":
+            why = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
             raise ProbeError(f"the probe at step {scored.step} is recorded, but for what failed: {why}")
         return written
 

@@ -7,7 +7,7 @@ The one way from weights to rows, of a callback, a plain loop and a replay alike
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -76,7 +76,6 @@ class ScoredSnapshot:
         weights: hash of the weights that were read.
         notes: how the model was read.
         rows: scores and refusals.
-        failed: why there are no values of the task, of a metric, by name, where the user's own code failed.
         seconds: for reading and scoring; of what was scored beside a training, for which it held that up.
     """
 
@@ -84,10 +83,16 @@ class ScoredSnapshot:
     weights: str
     notes: tuple[str, ...] = ()
     rows: tuple[Row, ...] = field(default=(), repr=False)
-    failed: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
     __repr__ = one_line
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Why there are no values of the task, and of each metric, whose own code failed; by name."""
+        refused = [row for row in self.rows if isinstance(row, Event) and row.kind == "refusal"]
+        ours = [row for row in refused if row.layer == TASK or row.note.startswith(METRIC_FAILED)]
+        return {"the task" if row.layer == TASK else f"metric {row.metric!r}": row.note for row in ours}
 
 
 @runtime_checkable
@@ -215,16 +220,8 @@ def score(snapshot: Snapshot, watched: Sequence[BenchmarkProbe], run: str) -> Sc
         weights=snapshot.weights,
         notes=snapshot.notes(),
         rows=tuple(rows),
-        failed=_failed(rows),
         seconds=snapshot.seconds + time.perf_counter() - start,
     )
-
-
-def _failed(rows: Sequence[Row]) -> dict[str, str]:
-    """Why there are no values of the task, and of each metric, that failed."""
-    refused = [row for row in rows if isinstance(row, Event) and row.kind == "refusal"]
-    ours = [row for row in refused if row.layer == TASK or row.note.startswith(METRIC_FAILED)]
-    return {"the task" if row.layer == TASK else f"metric {row.metric!r}": row.note for row in ours}
 
 
 def constants(
