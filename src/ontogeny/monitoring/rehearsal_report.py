@@ -54,7 +54,7 @@ def rehearse(watched: Sequence[BenchmarkProbe], model: nn.Module, ranks: Process
                 *(f"  {line}" for line in plan.lines()),
             ]
             if ranks.first and probe is not w.random and (n_layers := len(plan.outputs)):
-                lines += [f"  {line}" for line in _slow_metrics(w, n_layers, plan.width // n_layers)]
+                lines += [f"  {line}" for line in _slow_metrics(w, probe, n_layers, plan.width // n_layers)]
     return lines, readable
 
 
@@ -62,15 +62,17 @@ def _is_rehearsed(probe: Probe, model: nn.Module, ranks: ProcessGroup) -> bool:
     return bool(probe.rehearse(model, ranks))
 
 
-def _slow_metrics(watched: BenchmarkProbe, n_layers: int, n_features: int) -> list[str]:
-    """What scoring so many layers takes by metrics that may be slow, tried on random numbers."""
+def _slow_metrics(watched: BenchmarkProbe, probe: Probe, n_layers: int, n_features: int) -> list[str]:
+    """What scoring so many layers, in each pooling, takes by metrics that may be slow, tried on random numbers."""
     try:
         seconds = watched.benchmark.scoring_seconds(max(n_features, 1))
     except MetricError as error:
         return [str(error)]
+    n_poolings = len(probe.poolings)
+    several = f" in {n_poolings} poolings" * (n_poolings > 1)
     return [
-        f"{name}: about {each * n_layers:.3g} s of scoring per probe ({n_layers} layers of {n_features} features, "
-        "controls included); less by schedule=, layers= or controls=False"
+        f"{name}: about {each * n_layers * n_poolings:.3g} s of scoring per probe ({n_layers} layers of {n_features} "
+        f"features{several}, controls included); less by schedule=, layers= or controls=False"
         for name, each in seconds.items()
-        if each * n_layers > _SLOW
+        if each * n_layers * n_poolings > _SLOW
     ]

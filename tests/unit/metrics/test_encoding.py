@@ -234,3 +234,13 @@ def test_what_a_slow_estimator_costs_is_said_before_training(text_benchmark, tmp
         assert "Sleeping" in line
         assert int(width) > 0
     assert line.removeprefix("ontogeny: ") in monitor.record.header["rehearsal"]
+
+
+def test_each_pooling_costs_as_much_again(text_benchmark, tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr("ontogeny.monitoring.rehearsal_report._SLOW", 0.1)
+    slow, said = replace(text_benchmark, metrics=(Encoding(Sleeping()),)), []
+    for pooling in ("last", ["last", "mean"]):
+        options = {"tokenizer": tokenizer, "controls": False, "task": False, "pooling": pooling}
+        watch(slow, record=tmp_path / str(len(said)), **options).runner.rehearse(tiny_gpt(), SINGLE_PROCESS)
+        said.append(float(re.search(r"about ([\d.]+) s of scoring", capfd.readouterr().err).group(1)))
+    assert said[1] == pytest.approx(2 * said[0], rel=0.5)
