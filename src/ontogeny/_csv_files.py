@@ -1,42 +1,64 @@
-"""CSV: one reader of files with a line of names."""
+"""CSV and TSV: one reader of files with a line of names; its cells are text as they stand there."""
 
 from __future__ import annotations
 
 import csv
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
 from ontogeny.errors import DataError
 
-__all__ = ["csv_rows", "row_numbers"]
+__all__ = ["csv_rows", "row_numbers", "text_table"]
 
 _FEW = 8
+_KINDS = {",": ("CSV", "a comma"), "\t": ("TSV", "a tab")}
+
+
+def text_table(file: Path, mark: str = ",") -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """The names of the columns, and each further line's number in the file and cells; empty lines at the end are left.
+
+    Args:
+        file: of UTF-8 text.
+        mark: what is between two cells.
+
+    Raises:
+        DataError: it cannot be read, two columns have one name, or cells are apart by another mark.
+    """
+    kind, between = _KINDS[mark]
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream, delimiter=mark, strict=True)
+            lines = [(reader.line_num, cells or [""]) for cells in reader]
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(f"{file} cannot be read as {kind} of UTF-8 text: {error}") from error
+    while lines and not any(cell.strip() for cell in lines[-1][1]):
+        lines.pop()  # what spreadsheets leave at the end
+    names = [unicodedata.normalize("NFC", cell.strip()) for cell in lines[0][1]] if lines else []
+    other = next((one for one in (";", "\t", ",") if len(names) == 1 and one != mark and one in names[0]), "")
+    if other:
+        raise DataError(
+            f"{file}: cells are apart by {other!r}; expected {between} in a {file.suffix} file, and a point in "
+            "numbers; save it so"
+        )
+    for name in (name for name in names if name and names.count(name) > 1):
+        raise DataError(f"{file} has {names.count(name)} columns called {name!r}; give each its own name")
+    return names, lines[1:]
 
 
 def csv_rows(file: Path) -> list[dict[str, str | None]]:
     """Rows of a CSV file with a line of names; its cells as text, None where they are blank or missing.
 
     Raises:
-        DataError: it cannot be read, two columns have one name, it is separated by another mark than commas, or a row
-            is longer than the names.
+        DataError: as `text_table`, or a row is longer than the names.
     """
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as handle:
-            reader = csv.DictReader(handle)
-            names = list(reader.fieldnames or ())
-            rows = list(reader)
-    except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"{file} cannot be read as CSV: {error}") from error
-    named = [name for name in names if name]
-    for name in (name for name in named if named.count(name) > 1):
-        raise DataError(f"{file} has {named.count(name)} columns called {name!r}; give each its own name")
-    other = next((mark for mark in (";", "\t") if len(names) == 1 and mark in names[0]), "")
-    if other:
-        raise DataError(f"{file} is separated by {other!r}, expected commas; write it anew with commas")
-    long = [i for i, row in enumerate(rows, 1) if None in row]
+    names, lines = text_table(file)
+    rows = [cells for _, cells in lines if cells != [""]]
+    long = [i for i, cells in enumerate(rows, 1) if len(cells) > len(names)]
     if long:
         raise DataError(f"{file}: {row_numbers(long)} of {len(rows)} have more cells than the {len(names)} names")
-    return [{name: text if text and text.strip() else None for name, text in row.items()} for row in rows]
+    padded = [cells + [""] * (len(names) - len(cells)) for cells in rows]
+    return [{name: text if text.strip() else None for name, text in zip(names, cells, strict=True)} for cells in padded]
 
 
 def row_numbers(rows: Sequence[int]) -> str:

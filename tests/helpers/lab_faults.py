@@ -223,7 +223,7 @@ def a_column_twice(lab: Lab, argv: Args) -> tuple[str, ...] | None:
     lines = path.read_text(encoding="utf-8-sig").splitlines()
     other = "stim_file" if lab.pictures and lab.kind in EVENTS else "stimulus_id"
     path.write_text(lines[0].replace("onset", other) + "\n" + "\n".join(lines[1:]) + "\n", encoding="utf-8")
-    return path.name, "two columns have one name"
+    return path.name, "columns called"
 
 
 def volumes_of_another_stimulus(lab: Lab, argv: Args) -> tuple[str, ...] | None:

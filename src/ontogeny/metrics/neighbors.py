@@ -108,6 +108,12 @@ def _check(metric: Measure) -> None:
         raise MetricError(f"{type(metric).__name__}: damping is 0 or a small positive number, got {metric.damping}")
 
 
+def _prepare(metric: Measure, targets: Sequence[Target], folds: Folds) -> SingleMetric:
+    """Find every target's neighbours, and what the metric needs of them, once."""
+    del folds
+    return SingleMetric(family=prepare_neighbours([metric], targets))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MutualKNN:
     """Shared nearest neighbours of features and responses.
@@ -141,6 +147,7 @@ class MutualKNN:
     together: ClassVar = staticmethod(prepare_neighbours)
     uses_folds: ClassVar = False
     __call__ = score_arrays
+    prepare = _prepare
 
     def __post_init__(self) -> None:
         _check(self)
@@ -154,11 +161,6 @@ class MutualKNN:
     def unit(self) -> str:
         """Unit of the values."""
         return "share of neighbours"
-
-    def prepare(self, targets: Sequence[Target], folds: Folds) -> SingleMetric:
-        """Find every target's neighbours once."""
-        del folds
-        return SingleMetric(family=prepare_neighbours([self], targets))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +197,7 @@ class CycleKNN:
     together: ClassVar = staticmethod(prepare_neighbours)
     uses_folds: ClassVar = False
     __call__ = score_arrays
+    prepare = _prepare
 
     def __post_init__(self) -> None:
         _check(self)
@@ -208,11 +211,6 @@ class CycleKNN:
     def unit(self) -> str:
         """Unit of the values."""
         return "share of stimuli"
-
-    def prepare(self, targets: Sequence[Target], folds: Folds) -> SingleMetric:
-        """Find every target's neighbours once."""
-        del folds
-        return SingleMetric(family=prepare_neighbours([self], targets))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,6 +247,7 @@ class CKNNA:
     together: ClassVar = staticmethod(prepare_neighbours)
     uses_folds: ClassVar = False
     __call__ = score_arrays
+    prepare = _prepare
 
     def __post_init__(self) -> None:
         _check(self)
@@ -262,8 +261,3 @@ class CKNNA:
     def unit(self) -> str:
         """Unit of the values."""
         return "CKNNA"
-
-    def prepare(self, targets: Sequence[Target], folds: Folds) -> SingleMetric:
-        """Find every target's neighbours, and their kernel, once."""
-        del folds
-        return SingleMetric(family=prepare_neighbours([self], targets))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from ontogeny._csv_files import row_numbers, text_table
 from ontogeny._display import one_line
 from ontogeny.errors import DataError, nearest
 
@@ -20,7 +20,6 @@ __all__ = ["Sheet", "is_missing", "plain_column", "read_sheet"]
 
 # What BIDS, pandas, R and spreadsheets write where there is nothing.
 _MISSING = frozenset({"", "n/a", "N/A", "#N/A", "NA", "<NA>", "nan", "NaN", "NaT", "None", "NULL", "null"})
-_ROWS_SHOWN = 3
 
 
 def is_missing(value: Any) -> bool:
@@ -136,10 +135,10 @@ class Sheet:
     def _refuse(self, column: str, rows: Sequence[int], what: str = "is empty") -> None:
         if not rows:
             return
-        shown, more = ", ".join(map(str, rows[:_ROWS_SHOWN])), len(rows) - _ROWS_SHOWN
-        where = f"row{'s' * (len(rows) > 1)} {shown}" + f" and {more} more" * (more > 0)
         known = f"; {len(self) - len(rows)} of {len(self)} rows have a value" * (len(rows) > 1)
-        raise DataError(f"{self.path}, {where}: column {column!r} {what}{known}; fill it in, or take the column out")
+        raise DataError(
+            f"{self.path}, {row_numbers(rows)}: column {column!r} {what}{known}; fill it in, or take the column out"
+        )
 
 
 def read_sheet(path: Path) -> Sheet:
@@ -149,35 +148,13 @@ def read_sheet(path: Path) -> Sheet:
         DataError: not such a table, a column's name twice, no rows, or a line with more or fewer cells than the header
             or with none; names the line.
     """
-    comma = path.suffix.lower() == ".csv"
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, delimiter="," if comma else "\t", strict=True)
-            lines = [(reader.line_num, cells or [""]) for cells in reader]
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as a table of UTF-8 text ({error})") from error
-    while lines and not any(cell.strip() for cell in lines[-1][1]):
-        lines.pop()  # what spreadsheets leave at the end
-    if len(lines) < 2:
-        raise DataError(f"{path} has no rows; expected a header and at least one row, got {len(lines)} line(s)")
-    header = _header(path, lines[0][1], comma=comma)
-    lines = [line for line in lines[1:] if line[1] != [""] or len(header) == 1]
+    header, lines = text_table(path, "," if path.suffix.lower() == ".csv" else "\t")
+    lines = [line for line in lines if line[1] != [""] or len(header) == 1]
+    if not lines:
+        raise DataError(f"{path} has no rows; expected a header and at least one row, got the header alone")
     for number, cells in lines:
         if len(cells) != len(header):
             raise DataError(f"{path}, line {number}: expected {len(header)} cells, got {len(cells)}; is the line cut?")
         if not any(cell.strip() for cell in cells):
             raise DataError(f"{path}, line {number}: all cells are empty; fill them in, or take the line out")
     return Sheet(path=path, columns={name: [row[at] for _, row in lines] for at, name in enumerate(header)})
-
-
-def _header(path: Path, cells: Sequence[str], *, comma: bool) -> list[str]:
-    header = [unicodedata.normalize("NFC", cell.strip()) for cell in cells]
-    other = next((mark for mark in (";", "\t", ",") if len(header) == 1 and mark in header[0]), "")
-    if other:
-        raise DataError(
-            f"{path}: cells are apart by {other!r}; expected {'a comma' if comma else 'a tab'} in a {path.suffix} "
-            "file, and a point in numbers; save it so"
-        )
-    if len(set(header)) < len(header):
-        raise DataError(f"{path}: two columns have one name, got {header}")
-    return header

@@ -16,6 +16,7 @@ Row = dict[str, Any]
 _MOST_LAYERS = 24
 _MOST_STEPS = 380
 _APART = 0.07
+_NUMBERS = ("order", "step", "value", "low", "high")
 
 
 def band_chart(panel: CurveGroup, name: str) -> Chart:
@@ -59,8 +60,9 @@ def _spread(items: Sequence[T], most: int) -> Sequence[T]:
     return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
 
 
-def _row(kind: str, line: str, *, order: int, step: int, value: float, low: float, high: float) -> Row:
-    return {"kind": kind, "line": line, "order": order, "step": step, "value": value, "low": low, "high": high}
+def _row(kind: str, line: str, **numbers: float) -> Row:
+    """With its columns in the order of all rows."""
+    return {"kind": kind, "line": line, **{name: numbers[name] for name in _NUMBERS}}
 
 
 def _layer_row(row: Mapping[str, Any], layers: Sequence[str]) -> Row:

@@ -96,7 +96,7 @@ def test_ids_follow_the_sentence_not_the_row(folder: Path) -> None:
         ([*sentences(999), sentences(1)[0]], HEAD, "'Sentence number 0 is here now.' appears twice"),
         ([*sentences(999), "Nothing was measured here at all.,nan,B"], HEAD, "column 'EffectSize' is empty"),
         ([*sentences(999), "Nothing was measured here at all.,,B"], HEAD, "column 'EffectSize' is empty"),
-        ([*sentences(999), '"An open quote,0.1,B'], HEAD, "cannot be read as a table of UTF-8 text"),
+        ([*sentences(999), '"An open quote,0.1,B'], HEAD, "cannot be read as CSV of UTF-8 text"),
     ],
 )
 def test_a_bad_csv_is_named(folder: Path, lines: list[str], head: str, text: str) -> None:

@@ -83,7 +83,7 @@ def test_a_named_index_is_a_column_and_usual_names_need_not_be_said():
         ("step,alignment,performance\n0,1,2\n,1,2\n", r"row 2 of 2 have a value of 'alignment' and no 'step'; name"),
         ("step,alignment,performance\n0,1,2\n5,1,2\n0,3,2\n", r"two values at step 0, 1 in row 1 and 3 in row 3; name"),
         ("step,alignment,performance\n0,1,2,9\n", r"row 1 of 1 have more cells than the 3 names"),
-        ("step;alignment;performance\n0;1;2\n", r"is separated by ';', expected commas"),
+        ("step;alignment;performance\n0;1;2\n", r"cells are apart by ';'; expected a comma"),
         ("step,alignment,alignment\n0,1,2\n", r"has 2 columns called 'alignment'; give each its own name"),
         ("step,alignment,performance\n", r"has no rows; a line of names and a line per checkpoint are expected"),
         ("iteration,alignment,performance\n0,1,2\n", r"has no step: none of .*Its columns: 'iteration', 'alignment'"),

@@ -41,7 +41,7 @@ def test_words_of_stimuli_are_words(tmp_path):
 
 def test_many_rows_are_counted():
     cells = ["", "1", "", "", "", ""]
-    with pytest.raises(DataError, match="rows 1, 3, 4 and 2 more: column 'run' is empty; 1 of 6 rows have a value"):
+    with pytest.raises(DataError, match="rows 1, 3, 4, 5, 6: column 'run' is empty; 1 of 6 rows have a value"):
         Sheet(path=Path("t.csv"), columns={"run": cells}).labels("run")
 
 
@@ -54,7 +54,7 @@ def test_labels_are_one_form_of_unicode_and_have_no_blanks_around_them(tmp_path)
     ("text", "said"),
     [
         ("a,b\n1\n", "line 2: expected 2 cells, got 1"),
-        ("a,a\n1,2\n", "two columns have one name"),
+        ("a,a\n1,2\n", "2 columns called 'a'"),
         ("a,b\n", "has no rows"),
         ("a,b\n1,2\n,\n3,4\n", "line 3: all cells are empty"),
         ("a\n1\n\n2\n", "line 3: all cells are empty"),

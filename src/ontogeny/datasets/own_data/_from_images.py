@@ -16,7 +16,7 @@ from ontogeny.datasets.folder.voxel_coordinates import as_places
 from ontogeny.datasets.folder.voxel_extras import Extras
 from ontogeny.datasets.own_data._ceilings import ceiling_of
 from ontogeny.datasets.own_data._stimulus_order import StimulusOrder
-from ontogeny.datasets.own_data._subject_assembly import Subject, lost
+from ontogeny.datasets.own_data._subject_assembly import AssemblyRules, Subject, lost
 from ontogeny.datasets.own_data.image_files import Images, by_side, refuse_text_order
 from ontogeny.errors import DataError
 from ontogeny.neuroimaging.betas import read_betas, read_values
@@ -39,40 +39,35 @@ def read_images(
     subject: str,
     images: Images,
     *,
-    name: str,
     order: StimulusOrder,
     known: Sequence[str],
-    ceiling: tuple[float | str | None, str],
-    drop_bad: bool,
+    rules: AssemblyRules,
 ) -> Subject:
     """Read, z-score, average and pair one subject's images.
 
     Args:
         subject: whose.
         images: which files.
-        name: of the assembly.
         order: of the stimuli.
         known: stimuli that the table may name; of a benchmark of shared ones more than the benchmark has.
-        ceiling: one Pearson r for all voxels, a method of `ontogeny.brain.noise_ceiling` or None, and how given ones
-            were made.
-        drop_bad: leave voxels that are NaN or constant within a run out and say so; otherwise they are refused.
+        rules: of all subjects; bad voxels are those that are NaN or constant within a run.
 
     Raises:
         DataError: grids, lengths, stimuli or voxels that do not fit; names the file.
     """
-    read = list(_sides(subject, images, known=known, drop_bad=drop_bad))
+    read = list(_sides(subject, images, known=known, drop_bad=rules.drop_bad))
     spaces, sides = [space for space, _ in read], [shown for _, shown in read]
     ids, wanted = tuple(dict.fromkeys(sides[0].stimulus_ids)), set(order.table)
     kept = [place for place, stimulus in enumerate(ids) if stimulus in wanted or not images.shared]
     found = order.places(images.table[0], tuple(ids[place] for place in kept), len(kept))
     rows = [kept[place] for place in found]
     repeats = np.concatenate([shown.by_repeat()[1][rows] for shown in sides], axis=2)
-    responses = np.concatenate([shown.assembly(name).responses[rows] for shown in sides], axis=1)
+    responses = np.concatenate([shown.assembly(rules.name).responses[rows] for shown in sides], axis=1)
     kept_repeats = np.moveaxis(repeats, 1, 0) if repeats.shape[1] > 1 else None
-    found_ceiling, source = ceiling_of(ceiling, kept_repeats, responses.shape[1])
+    found_ceiling, source = ceiling_of(rules.ceiling, kept_repeats, responses.shape[1])
     columns, place = as_places([shown.space for shown in sides], space_name(images))
     assembly = Assembly(
-        name=name,
+        name=rules.name,
         subject=subject,
         stimulus_ids=order.of(order.table),
         responses=responses,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -16,7 +16,7 @@ from ontogeny.datasets.folder.voxel_coordinates import as_places
 from ontogeny.datasets.folder.voxel_extras import FolderSpace
 from ontogeny.datasets.own_data._array_files import ResponseTable, read_array
 from ontogeny.datasets.own_data._from_images import atlases_said, image_space, space_name
-from ontogeny.datasets.own_data._subject_assembly import Subject, Voxels, subject_of, voxel_columns
+from ontogeny.datasets.own_data._subject_assembly import AssemblyRules, Subject, Voxels, subject_of, voxel_columns
 from ontogeny.datasets.own_data._whose_files import rois_of
 from ontogeny.datasets.own_data.image_files import Images, by_side
 from ontogeny.errors import DataError
@@ -26,9 +26,6 @@ from ontogeny.neuroimaging.run_preprocessing import detrend_runs, zscore_runs
 from ontogeny.neuroimaging.story_words import Story
 from ontogeny.neuroimaging.voxel_space import Space, same_grid
 from ontogeny.stimuli import StimulusSet
-
-if TYPE_CHECKING:
-    from ontogeny.datasets.own_data.build_benchmark import About
 
 __all__ = ["Heard", "HeardRun", "heard_of", "read_heard"]
 
@@ -138,8 +135,7 @@ def heard_of(
     *,
     drift: int | None,
     rois: Mapping[str, Path] | None,
-    about: About,
-    drop_bad: bool,
+    rules: AssemblyRules,
 ) -> Subject:
     """The subject's assembly: runs z-scored within story over the volumes that are left, repeats averaged and kept.
 
@@ -149,8 +145,7 @@ def heard_of(
         stimuli: the volumes that are left.
         drift: order of the polynomial that is taken out of each run first; None: nothing is.
         rois: subject -> table with `roi`, one row per voxel, of arrays.
-        about: of the benchmark.
-        drop_bad: leave bad voxels out and say so.
+        rules: of all subjects.
 
     Raises:
         DataError: another TR, other numbers of voxels, or bad voxels.
@@ -172,10 +167,8 @@ def heard_of(
         heard.subject,
         values[0] if n == 1 else values,
         voxels,
-        name=f"{about.name}, BOLD (z)",
         ids=stimuli.ids,
-        ceiling=(about.ceiling, about.ceiling_source),
-        drop_bad=drop_bad,
+        rules=rules,
     )
 
 

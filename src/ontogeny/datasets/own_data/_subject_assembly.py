@@ -22,12 +22,28 @@ from ontogeny.datasets.own_data._whose_files import refuse_other_subject, rois_o
 from ontogeny.errors import DataError
 from ontogeny.neuroimaging.table_files import Sheet, is_missing
 
-__all__ = ["Subject", "Voxels", "lost", "read_subject", "subject_of", "voxel_columns"]
+__all__ = ["AssemblyRules", "Subject", "Voxels", "lost", "read_subject", "subject_of", "voxel_columns"]
 
 _NO_ROI = "all voxels"
 _SHOWN = 6
 # What atlases and tables write where a voxel belongs to no region.
 _UNLABELLED = ("0", "0.0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssemblyRules:
+    """What holds for the assemblies of all subjects of a benchmark.
+
+    Args:
+        name: of the assemblies.
+        ceiling: one Pearson r for all voxels, a method of `ontogeny.brain.noise_ceiling` or None, and how given ones
+            were made.
+        drop_bad: leave bad voxels out and say so; otherwise they are refused.
+    """
+
+    name: str
+    ceiling: tuple[float | str | None, str]
+    drop_bad: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +67,8 @@ def read_subject(
     responses: Path,
     rois: Path | None,
     *,
-    name: str,
     order: StimulusOrder,
-    ceiling: tuple[float | str | None, str],
-    drop_bad: bool,
+    rules: AssemblyRules,
 ) -> Subject:
     """Read and pair one subject's files.
 
@@ -62,11 +76,8 @@ def read_subject(
         subject: whose.
         responses: .npy, .safetensors or table.
         rois: table with `roi`, one row per voxel; None: all voxels are one ROI.
-        name: of the assembly.
         order: of the stimuli.
-        ceiling: one Pearson r for all voxels, a method of `ontogeny.brain.noise_ceiling` or None, and how given ones
-            were made.
-        drop_bad: leave bad voxels out and say so; otherwise they are refused.
+        rules: of all subjects.
 
     Raises:
         DataError: names the file, and the row or voxel.
@@ -79,7 +90,7 @@ def read_subject(
     with np.errstate(over="ignore"):
         values = read.values[..., rows, :].astype(np.float32)
     about = Voxels(path=responses, columns=voxel_columns(responses, read, table), table=table)
-    made = subject_of(subject, values, about, name=name, ids=order.of(order.table), ceiling=ceiling, drop_bad=drop_bad)
+    made = subject_of(subject, values, about, ids=order.of(order.table), rules=rules)
     return replace(made, notes=_notes(subject, responses, read, unused=len(set(named) - set(read.voxels or named))))
 
 
@@ -99,10 +110,8 @@ def subject_of(
     values: Float[np.ndarray, "..."],
     voxels: Voxels,
     *,
-    name: str,
     ids: tuple[str, ...],
-    ceiling: tuple[float | str | None, str],
-    drop_bad: bool,
+    rules: AssemblyRules,
 ) -> Subject:
     """An assembly of the mean over repeats; bad voxels are refused, or left out and said.
 
@@ -110,10 +119,8 @@ def subject_of(
         subject: whose.
         values: stimuli x voxels, or repeats x stimuli x voxels (NaN where a stimulus has fewer), in the order of ids.
         voxels: what they are.
-        name: of the assembly.
         ids: one per row.
-        ceiling: see `read_subject`.
-        drop_bad: see `read_subject`.
+        rules: of all subjects.
 
     Raises:
         DataError: names the file and the voxel.
@@ -123,11 +130,11 @@ def subject_of(
     labels = [_label(value) for value in columns.pop("roi")]
     bad = _bad(mean, labels)
     keep = ~np.any(list(bad.values()), axis=0)
-    _refuse(voxels.path, bad, keep, drop_bad=drop_bad)
+    _refuse(voxels.path, bad, keep, drop_bad=rules.drop_bad)
     kept = values[:, :, keep] if values.ndim == 3 else None
-    found, source = _ceiling(voxels.table, columns, keep, ceiling, kept)
+    found, source = _ceiling(voxels.table, columns, keep, rules.ceiling, kept)
     assembly = Assembly(
-        name=name,
+        name=rules.name,
         subject=subject,
         stimulus_ids=ids,
         responses=mean[:, keep],
@@ -261,16 +268,16 @@ def _ceiling(
     table: Sheet | None,
     columns: dict[str, Any],
     keep: Bool[np.ndarray, " voxels"],
-    told: tuple[float | str | None, str],
+    given_for_all: tuple[float | str | None, str],
     repeats: Float[np.ndarray, "repeats stimuli kept"] | None,
 ) -> tuple[Float[np.ndarray, " kept"] | None, str]:
     """From the table's column, which is taken out of it, or as `ceiling_of`; and how it was made."""
-    given = columns.pop("ceiling", None)
-    if table is None or given is None:
-        return ceiling_of(told, repeats, int(keep.sum()))
-    if told[0] is not None:
+    of_voxels = columns.pop("ceiling", None)
+    if table is None or of_voxels is None:
+        return ceiling_of(given_for_all, repeats, int(keep.sum()))
+    if given_for_all[0] is not None:
         raise DataError(
             f"{table.path} has a column 'ceiling', and a ceiling is given for all voxels too; give one of them"
         )
-    values = Sheet(path=table.path, columns={"ceiling": given}).numbers_or_nan("ceiling")
-    return checked_ceiling(str(table.path), values[keep]), told[1]
+    values = Sheet(path=table.path, columns={"ceiling": of_voxels}).numbers_or_nan("ceiling")
+    return checked_ceiling(str(table.path), values[keep]), given_for_all[1]

@@ -26,7 +26,7 @@ from ontogeny.datasets.own_data._fold_columns import Split, split_stimuli
 from ontogeny.datasets.own_data._from_images import read_images
 from ontogeny.datasets.own_data._from_rdms import read_geometry
 from ontogeny.datasets.own_data._stimulus_order import StimulusOrder
-from ontogeny.datasets.own_data._subject_assembly import Subject, read_subject
+from ontogeny.datasets.own_data._subject_assembly import AssemblyRules, Subject, read_subject
 from ontogeny.datasets.own_data._who_saw import refuse_other_pictures, said_of, seen_by_all, seen_by_any, who_saw
 from ontogeny.datasets.own_data._whose_files import check_rois, refuse_other_subjects, same_data
 from ontogeny.datasets.own_data.image_files import Images
@@ -68,6 +68,10 @@ class About:
         for name in ("name", "citation", "licence", "about", "version"):
             if not getattr(self, name).strip():
                 raise DataError(f"{name} is empty; a benchmark says what it is, whom to cite and under which terms")
+
+    def rules(self, *, drop_bad: bool, name: str = "") -> AssemblyRules:
+        """What follows for the assemblies of its subjects; they are called as the benchmark is, or `name`."""
+        return AssemblyRules(name=name or self.name, ceiling=(self.ceiling, self.ceiling_source), drop_bad=drop_bad)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +139,8 @@ def build(
     known, seen = table.ids, _seen(table, responses, geometries, split)
     table = seen_by_all(table, responses) if seen is None else seen_by_any(table, seen.values())
     order = _order(table, split)
-    subjects = _subjects(about, order, responses, rois or {}, known=known, seen=seen, drop_bad=drop_bad)
+    rules = about.rules(drop_bad=drop_bad)
+    subjects = _subjects(order, responses, rois or {}, known=known, seen=seen, rules=rules)
     orders = {key: order if seen is None else order.only(seen[key[0]]) for key in sorted(geometries, key=_by_names)}
     rdms = [read_geometry(about.name, key, geometries[key], mine) for key, mine in orders.items()]
     stimulus_set, folds = split_stimuli(stimuli, about.name, table, order, split, seen)
@@ -248,30 +253,25 @@ def _unused(table: StimulusTable, split: Split) -> tuple[tuple[str, str], ...]:
 
 
 def _subjects(
-    about: About,
     order: StimulusOrder,
     responses: Mapping[str, Path | Images],
     rois: Mapping[str, Path],
     *,
     known: Sequence[str],
     seen: Mapping[str, set[str]] | None,
-    drop_bad: bool,
+    rules: AssemblyRules,
 ) -> list[Subject]:
     check_rois(responses, rois)
     for subject in rois:
         if isinstance(responses[subject], Images):
             raise DataError(f"ROIs are given for {subject!r}, which has images; their ROIs are those of the atlas")
-    ceiling, out = (about.ceiling, about.ceiling_source), []
+    out = []
     for subject in sorted(responses, key=natural_key):
         given, mine = responses[subject], order if seen is None else order.only(seen[subject])
         if isinstance(given, Images):
-            found = read_images(
-                subject, given, name=about.name, order=mine, known=known, ceiling=ceiling, drop_bad=drop_bad
-            )
+            out.append(read_images(subject, given, order=mine, known=known, rules=rules))
         else:
-            table = rois.get(subject)
-            found = read_subject(subject, given, table, name=about.name, order=mine, ceiling=ceiling, drop_bad=drop_bad)
-        out.append(found)
+            out.append(read_subject(subject, given, rois.get(subject), order=mine, rules=rules))
     return out
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -71,11 +70,11 @@ def build_stories(
     stories = [_story(name, words[name], volumes[name], design, parts) for name in names]
     pieces = story_pieces(stories, name=about.name, **design.reading)
     rows = {one.subject: rows_of_stories(stories, one.runs) for one in heard}
-    options: dict[str, Any] = {"drift": design.drift, "rois": rois, "about": about, "drop_bad": drop_bad}
-    made = [
-        heard_of(one, [s for s in stories if s.name in one.runs], pieces.stimuli.only(rows[one.subject]), **options)
-        for one in heard
-    ]
+    rules = about.rules(drop_bad=drop_bad, name=f"{about.name}, BOLD (z)")
+    made = []
+    for one in heard:
+        own, left = [s for s in stories if s.name in one.runs], pieces.stimuli.only(rows[one.subject])
+        made.append(heard_of(one, own, left, drift=design.drift, rois=rois, rules=rules))
     extras = {subject.assembly.subject: subject.extras for subject in made}
     benchmark = benchmark_of(
         about,

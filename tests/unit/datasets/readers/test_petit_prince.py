@@ -149,5 +149,5 @@ def test_tables_of_words_that_cannot_be_used_are_refused(tmp_path):
     with pytest.raises(DataError, match="expected the sections 1, 2, 3, ..., got \\[1, 3\\]"):
         read_sections(path)
     path.write_text("/annex/objects/SHA256E")
-    with pytest.raises(DataError, match="expected a header and at least one row, got 1 line"):
+    with pytest.raises(DataError, match="expected a header and at least one row"):
         read_sections(path)
