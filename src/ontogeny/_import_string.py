@@ -38,8 +38,8 @@ def import_from_string(address: Any) -> Any:
     except ImportError as error:
         raise ConfigError(f"cannot load {address!r}: {error}; is the module in this folder or installed?") from error
     except (Exception, SystemExit) as error:
-        told = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ConfigError(f"cannot load {address!r}: importing {module!r} raised {told}") from error
+        message = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigError(f"cannot load {address!r}: importing {module!r} raised {message}") from error
     finally:
         sys.path.remove("")
     for part in attribute.split("."):

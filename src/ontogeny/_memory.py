@@ -65,10 +65,10 @@ def _of_system() -> float:
         return _UNLIMITED
 
 
-def _of_groups(mine: Path, root: Path) -> float:
+def _of_groups(own_group: Path, root: Path) -> float:
     """What the control groups of this process leave, the outer ones too (version 1 and 2)."""
     try:
-        lines = mine.read_text().splitlines()
+        lines = own_group.read_text().splitlines()
     except OSError:
         return _UNLIMITED
     left = _UNLIMITED

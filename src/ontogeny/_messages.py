@@ -1,4 +1,4 @@
-"""Telling: lines and warnings for whoever watches a training. Whatever happens to them, the training goes on.
+"""Lines and warnings for whoever watches a training. Whatever happens to them, the training goes on.
 
 A closed or broken stderr, `python -W error`, a logger that raises: nothing of that reaches the caller. Names that come
 from models and files are shown without control characters, so that no terminal takes them for commands.
@@ -65,7 +65,7 @@ def warn(text: str) -> None:
         warnings.warn(printable(text), stacklevel=_outside())
     except UserWarning as error:
         _as_error(error)
-    except Exception:  # noqa: BLE001 - nobody can be told: stderr is closed
+    except Exception:  # noqa: BLE001 - nothing can be shown: stderr is closed
         return
 
 
@@ -75,7 +75,7 @@ def _as_error(error: UserWarning) -> None:
 
 
 def has_to_pass(error: BaseException) -> bool:
-    """Whether an error in somebody else's code was not made by that code: Ctrl-C, and what a signal's handler raises.
+    """Whether an error in other code was not made by that code: Ctrl-C, and what a signal's handler raises.
 
     All others, `SystemExit` too, are failures of a metric, a sink, a task, which training outlives.
     """

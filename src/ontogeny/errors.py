@@ -133,7 +133,7 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     if close:
         return "Did you mean " + " or ".join(repr(c) for c in close) + "?"
     shown = ", ".join(repr(c) for c in known[:12])
-    return f"Choices: {shown}{', ...' if len(known) > 12 else ''}." if known else "There is nothing to choose from."
+    return f"Choices: {shown}{', ...' if len(known) > 12 else ''}." if known else "There are none."
 
 
 def require(module: str, extra: str) -> Any:

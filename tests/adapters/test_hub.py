@@ -114,7 +114,7 @@ def test_names_that_say_no_step_and_two_that_say_the_same_are_named(server, revi
     assert series.steps == STEPS
     told = {problem.what: (problem.kind, problem.reason) for problem in series.problems}
     assert told["wip"][0] == "unread"
-    assert told["step1"] == ("twice", "is step 1, as is step0001, which is used")
+    assert told["step1"] == ("twice", "duplicate of step 1; step0001 is used")
     assert "main" not in told
 
 

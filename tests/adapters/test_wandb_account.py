@@ -75,7 +75,7 @@ def test_without_a_connection_register_says_so(tmp_path):
     nowhere = {"WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_API_KEY": KEY}
     done = command("wandb", "register", folder=tmp_path, first=hurried, **nowhere)
     assert done.returncode == 2
-    assert re.search(r"did not do it: .*127\.0\.0\.1:9.*needs a connection", done.stderr, re.S)
+    assert re.search(r"request to Weights & Biases failed: .*127\.0\.0\.1:9.*needs a connection", done.stderr, re.S)
 
 
 def test_what_the_server_refuses_is_said_in_its_words(tmp_path):

@@ -79,7 +79,7 @@ def test_a_missing_extra_says_how_to_install_it():
 def test_nearest_suggests_or_lists():
     assert nearest("lyer", ["layer", "roi"]) == "Did you mean 'layer'?"
     assert nearest("x", ["layer", "roi"]) == "Choices: 'layer', 'roi'."
-    assert nearest("x", []) == "There is nothing to choose from."
+    assert nearest("x", []) == "There are none."
 
 
 def test_no_pickle_is_ever_loaded():

@@ -88,7 +88,7 @@ class Benchmark:
             self._check_own()
         cut = [t for one in self.parts() for t in targets(one.assemblies, one.stimuli.ids)]
         counted = Counter(f"{t.roi!r} of subject {t.subject!r}" for t in cut)
-        if doubled := [whose for whose, count in counted.items() if count > 1]:
+        if doubled := [subject_name for subject_name, count in counted.items() if count > 1]:
             raise DataError(
                 f"benchmark {self.name!r} has {', '.join(doubled)} twice, of which a record would keep one; put its "
                 "voxels into one assembly, or give the two other names (hemispheres: 'L ...', 'R ...')"

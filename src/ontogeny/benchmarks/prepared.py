@@ -128,12 +128,14 @@ class PreparedBenchmark:
         out: dict[tuple[Any, ...], Row] = {}
         everybody = len(set.intersection(*(set(part.benchmark.stimuli.ids) for part in self.parts)))
         for part in self.parts:
-            said = f"{OWN_STIMULI}: {len(part.benchmark.stimuli)} of {blank.n_stimuli}, {everybody} of them seen by all"
+            own_note = (
+                f"{OWN_STIMULI}: {len(part.benchmark.stimuli)} of {blank.n_stimuli}, {everybody} of them seen by all"
+            )
             at: dict[str, Any] = {"run": blank.run, "step": blank.step, "weights": blank.weights}
             for row in part._score(features, part.benchmark.pieces if in_pieces else None, **at):
                 own = replace(row, benchmark=blank.benchmark, fingerprint=blank.fingerprint)
                 if isinstance(own, Score) and own.kind == "alignment":
-                    own = replace(own, note=said)
+                    own = replace(own, note=own_note)
                 if own.kind != "confound":
                     out.setdefault(own.key, own)
         for site, x in features.values.items():

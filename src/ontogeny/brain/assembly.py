@@ -200,8 +200,8 @@ def targets(assemblies: Sequence[Assembly | Geometry], ids: Sequence[str]) -> tu
         aligned = assembly.align(ids)
         if isinstance(aligned, Geometry):
             known = None if aligned.ceiling is None else np.array([aligned.ceiling])
-            whose, roi, n = aligned.subject, aligned.roi, aligned.n_voxels
-            out.append(Target(subject=whose, roi=roi, rdm=aligned.rdm, ceiling=known, n_voxels=n))
+            subject_name, roi, n = aligned.subject, aligned.roi, aligned.n_voxels
+            out.append(Target(subject=subject_name, roi=roi, rdm=aligned.rdm, ceiling=known, n_voxels=n))
             continue
         labels = np.asarray(aligned.roi)
         for roi in dict.fromkeys(aligned.roi):

@@ -40,7 +40,7 @@ Counts = Int[np.ndarray, " stimuli"]
 
 METHODS = ("ncsnr", "split-half")
 LOWEST = 0.1
-"""A ceiling below this (1 % of the variance) cannot be told from 0; nothing is divided by it."""
+"""A ceiling below this (1 % of the variance) cannot be distinguished from 0; nothing is divided by it."""
 _SPLITS = 50
 
 

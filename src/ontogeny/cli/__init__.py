@@ -211,15 +211,17 @@ def _refused(words: Sequence[str], error: Exception, *, verbose: bool = False) -
         unknown = isinstance(error, UnknownCommandError) and not verb
         more = f"takes no further words: {' '.join(error.unused_tokens or ())}."
         text = more if isinstance(error, UnusedCliTokensError) else str(error)
-        said = _no_verb(words) if unknown else f"{text} See `{command} --help`"
+        message = _no_verb(words) if unknown else f"{text} See `{command} --help`"
     elif isinstance(error, OntogenyError | OSError):
-        said = str(error)
+        message = str(error)
     else:
         where = traceback.extract_tb(error.__traceback__)[-1]
-        said = f"{type(error).__name__}: {error} ({Path(where.filename).name}, line {where.lineno}; all of it with -v)"
+        message = (
+            f"{type(error).__name__}: {error} ({Path(where.filename).name}, line {where.lineno}; all of it with -v)"
+        )
     if verbose:
         traceback.print_exception(error)
-    sys.stderr.write(f"{command}: {' '.join(line.strip() for line in printable(said).splitlines())}\n")
+    sys.stderr.write(f"{command}: {' '.join(line.strip() for line in printable(message).splitlines())}\n")
     return 2
 
 

@@ -131,7 +131,8 @@ def given_images(given: ImageOptions) -> dict[str, Images]:
         found = {subject: Images(betas=(), table=(), atlas=()) for subject in files["table"]}
     if "" in found:
         raise ConfigError(
-            f"whose is {(files['betas'] or files['table'])[''][0]}? Write SUBJECT=FILE, or name it sub-SUBJECT_..."
+            f"cannot tell the subject of {(files['betas'] or files['table'])[''][0]}; write SUBJECT=FILE, or name it "
+            "sub-SUBJECT_..."
         )
     for option in ("betas", "table", "atlas"):
         for subject in files[option].keys() - {"", *found}:

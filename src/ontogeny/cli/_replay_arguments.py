@@ -119,8 +119,8 @@ class Asked:
     def loading(self) -> dict[str, Any]:
         """Options of `Loading` that were given."""
         place = self.place
-        wanted = {"model": self.checkpoints.model, "device_map": place.device_map, "dtype": place.dtype}
-        return {name: value for name, value in wanted.items() if value}
+        overrides = {"model": self.checkpoints.model, "device_map": place.device_map, "dtype": place.dtype}
+        return {name: value for name, value in overrides.items() if value}
 
     @property
     def weights(self) -> Any:
@@ -134,10 +134,10 @@ class Asked:
         found, steps = self._found(source), self.checkpoints.steps
         if steps == "all" or not found.steps:
             return found
-        wanted = f"at:{steps}" if steps[:1].isdigit() else steps
-        schedule = parse_schedule(wanted)
-        if wanted.startswith("at:"):
-            return found.only(int(step) for step in wanted.removeprefix("at:").split(","))
+        overrides = f"at:{steps}" if steps[:1].isdigit() else steps
+        schedule = parse_schedule(overrides)
+        if overrides.startswith("at:"):
+            return found.only(int(step) for step in overrides.removeprefix("at:").split(","))
         last = found.steps[-1]
         return found.nearest([*(step for step in range(last) if schedule.due(step)), last])
 

@@ -103,8 +103,8 @@ def _found(images: ImageOptions) -> list[str]:
 
     if images.bids is None:
         return []
-    wanted: dict[str, Any] = {"suffix": "bold", **pairs("--select", images.select)}
-    files = bids_files(images.bids, extension=(".nii.gz", ".nii", ".dtseries.nii", ".func.gii"), **wanted)
+    filters: dict[str, Any] = {"suffix": "bold", **pairs("--select", images.select)}
+    files = bids_files(images.bids, extension=(".nii.gz", ".nii", ".dtseries.nii", ".func.gii"), **filters)
     subjects = {subject.removeprefix("sub-") for subject in images.subject}
     return [str(path) for path in files if not subjects or bids_name(path).entities.get("sub") in subjects]
 

@@ -178,8 +178,8 @@ def _rises(risen: RiseMap) -> tuple[dict[str, Any], Table]:
 
 
 def _step(job: _Job) -> int:
-    asked: int | None = job.painted.step
-    return max(row.step for row in job.record.select(kind="alignment")) if asked is None else asked
+    at_step: int | None = job.painted.step
+    return max(row.step for row in job.record.select(kind="alignment")) if at_step is None else at_step
 
 
 def _path(job: _Job, space: Space, one: dict[str, Any], *, alone: bool) -> Path:

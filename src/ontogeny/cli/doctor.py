@@ -53,9 +53,9 @@ def doctor(
 
       pairing    do rows of responses and stimuli belong together? A subject whose rows were shuffled agrees with nobody
       split      does position alone score above chance? Then the folds leak
-      worth      how many independent stimuli a correlation rests on (autocorrelation, groups), and what it can show
+      power      effective number of stimuli (autocorrelation, groups), and the smallest r that it can detect
       ROI        voxels, how ceilings were made; then for each metric its ceiling, the confound baseline, the spread of
-                 random features, and from which value on a model can be told from chance
+                 random features, and from which value on a model can be distinguished from chance
 
     and of a benchmark folder, also with --model:
 

@@ -54,130 +54,132 @@ def replay(
     if bool(source) == bool(checkpoints.models):
         raise ConfigError("say what to replay: a folder, file pattern, manifest or hub repository, or --models LIST")
     how = {"checkpoints": checkpoints, "reading": reading, "place": place, "work": work}
-    asked = Asked(source=source, benchmark=benchmark, **how)
-    return _run_series(asked) if checkpoints.models is None else _run_models(asked, checkpoints.models)
+    request = Asked(source=source, benchmark=benchmark, **how)
+    return _run_series(request) if checkpoints.models is None else _run_models(request, checkpoints.models)
 
 
-def _run_series(asked: Asked) -> int:
+def _run_series(request: Asked) -> int:
     from ontogeny.replay import read_task_log, replay_many
 
-    if asked.work.task_log and len(asked.source) > 1:
+    if request.work.task_log and len(request.source) > 1:
         raise ConfigError("--task-log belongs to one series; replay them one by one")
-    if asked.work.dry_run:
-        return _plan_series(asked)
-    several = _several(asked)
-    records = _records(asked, several)
-    monitors = [asked.monitor(*pair) for pair in zip(several, records, strict=True)]
-    for log in asked.work.task_log:
+    if request.work.dry_run:
+        return _plan_series(request)
+    several = _several(request)
+    records = _records(request, several)
+    monitors = [request.monitor(*pair) for pair in zip(several, records, strict=True)]
+    for log in request.work.task_log:
         rows = monitors[0].record.append(read_task_log(log, run=monitors[0].record.run))
         say(f"{len(rows)} task values from {log}")
-    reports = replay_many(zip(several, monitors, strict=True), **_how(asked))
+    reports = replay_many(zip(several, monitors, strict=True), **_how(request))
     for done, record in zip(reports, records, strict=True):
         say("\n".join([*done.lines(), f"record {record}"]))
     return 0 if all(done.whole for done in reports) else 1
 
 
-def _several(asked: Asked) -> list[Any]:
-    """The series that are asked for; what they count, and how that was told, is printed."""
-    several = [asked.series(source) for source in asked.source]
-    for line in (line for series in several for line in _told(series)):
+def _several(request: Asked) -> list[Any]:
+    """The series that are asked for; what they count, and how these were found, is printed."""
+    several = [request.series(source) for source in request.source]
+    for line in (line for series in several for line in _how_steps_were_read(series)):
         say(line)
     return several
 
 
-def _told(series: Any) -> list[str]:
+def _how_steps_were_read(series: Any) -> list[str]:
     from ontogeny.replay.checkpoint_series import UPDATES
 
     counted = f"steps of {series.name} are {series.unit}, not {UPDATES}: see --updates-per-count"
     return [*([] if series.unit == UPDATES else [counted]), *(f"{series.name}: {note}" for note in series.notes)]
 
 
-def _plan_series(asked: Asked) -> int:
+def _plan_series(request: Asked) -> int:
     """What would be done; the hub is asked once, and an answer that does not come is no reason to wait."""
     from ontogeny.replay.sources.hub_client import asking_once
 
     several, unlisted = [], 0
-    for source in asked.source:
+    for source in request.source:
         try:
             with asking_once():
-                several.append(asked.series(source))
+                several.append(request.series(source))
         except DownloadError as error:
             say(f"{source}: a listing of the hub alone tells its steps. {error}")
             unlisted += 1
-    for series, record in zip(several, _records(asked, several), strict=True):
-        planned = _planned(series, record, asked.benchmark, asked.engine())
-        say("\n".join([*_told(series), planned, *(f"  {problem}" for problem in series.problems)]))
+    for series, record in zip(several, _records(request, several), strict=True):
+        planned = _planned(series, record, request.benchmark, request.engine())
+        say("\n".join([*_how_steps_were_read(series), planned, *(f"  {problem}" for problem in series.problems)]))
     return 1 if unlisted else 0
 
 
-def _records(asked: Asked, several: Sequence[Any]) -> list[Path]:
+def _records(request: Asked, several: Sequence[Any]) -> list[Path]:
     """Folder of each series' record."""
-    if asked.work.record is not None and len(several) == 1:
-        return [asked.work.record]
+    if request.work.record is not None and len(several) == 1:
+        return [request.work.record]
     names = [series.name.replace("/", "--") for series in several]
     if len(set(names)) < len(names):
         raise ConfigError(f"two of these series have one name ({', '.join(names)}); replay them one by one")
-    return [(asked.work.record or Path("runs") / "replay") / name for name in names]
+    return [(request.work.record or Path("runs") / "replay") / name for name in names]
 
 
-def _run_models(asked: Asked, listed: Path) -> int:
+def _run_models(request: Asked, listed: Path) -> int:
     """Each model into a record of its own; then two tables, one row a score and one row per model."""
     from ontogeny.replay import missing_records, model_table, performance_and_alignment, read_models, replay_many
 
     models = read_models(listed)
-    folder = asked.work.record or Path("runs") / "models" / listed.stem
-    told = [str(problem) for problem in models.problems]
-    if asked.work.dry_run:
-        return _plan_models(asked, models, folder)
+    folder = request.work.record or Path("runs") / "models" / listed.stem
+    problem_lines = [str(problem) for problem in models.problems]
+    if request.work.dry_run:
+        return _plan_models(request, models, folder)
     begun: list[str] = []
 
     def pairs() -> Iterator[tuple[Any, Any]]:
         for model in models.models:
             try:
-                series = _finished(asked, model)
-                monitor = asked.monitor(series, folder / model.folder)
+                series = _finished(request, model)
+                monitor = request.monitor(series, folder / model.folder)
             except OntogenyError as error:
-                told.append(f"{model.name}: {error}")
+                problem_lines.append(f"{model.name}: {error}")
                 continue
             begun.append(model.name)
             yield series, monitor
 
-    reports = replay_many(pairs(), **_how(asked))
-    told += [f"{name}: {r.reason}" for name, done in zip(begun, reports, strict=True) for r in done.results if r.reason]
+    reports = replay_many(pairs(), **_how(request))
+    problem_lines += [
+        f"{name}: {r.reason}" for name, done in zip(begun, reports, strict=True) for r in done.results if r.reason
+    ]
     lost = missing_records(folder, models)
     model_table(folder, models).to_csv(folder / "scores.csv", index=False)
     performance_and_alignment(folder, models).to_csv(folder / "models.csv", index=False)
     closing = f"{len(models) - len(lost)} of {len(models)} models have scores"
     tables = f"{folder / 'models.csv'}: one row per model; {folder / 'scores.csv'}: one row a score"
-    say("\n".join([closing, *(f"  {line}" for line in told), tables]))
+    say("\n".join([closing, *(f"  {line}" for line in problem_lines), tables]))
     return 0 if not lost and all(done.whole for done in reports) else 1
 
 
-def _plan_models(asked: Asked, models: Any, folder: Path) -> int:
+def _plan_models(request: Asked, models: Any, folder: Path) -> int:
 
     lost = 0
     for model in models.models:
         try:
-            said = _planned(_finished(asked, model), folder / model.folder, asked.benchmark)
+            plan_text = _planned(_finished(request, model), folder / model.folder, request.benchmark)
         except OntogenyError as error:
-            said, lost = f"{model.name}: {error}", lost + 1
-        say(said)
+            plan_text, lost = f"{model.name}: {error}", lost + 1
+        say(plan_text)
     return 1 if lost else 0
 
 
-def _finished(asked: Asked, model: Any) -> Any:
-    return model.series(**asked.loading, trust_remote_code=asked.checkpoints.trust_remote_code)
+def _finished(request: Asked, model: Any) -> Any:
+    return model.series(**request.loading, trust_remote_code=request.checkpoints.trust_remote_code)
 
 
-def _how(asked: Asked) -> dict[str, Any]:
+def _how(request: Asked) -> dict[str, Any]:
     from ontogeny.replay import DiskFeatureCache
 
     return {
-        "engine": asked.engine(),
-        "keep": asked.work.keep,
-        "verify": asked.work.verify,
-        "device": asked.place.device,
-        "kept": DiskFeatureCache(folder=asked.work.features) if asked.work.features else None,
+        "engine": request.engine(),
+        "keep": request.work.keep,
+        "verify": request.work.verify,
+        "device": request.place.device,
+        "kept": DiskFeatureCache(folder=request.work.features) if request.work.features else None,
         "progress": True,
     }
 

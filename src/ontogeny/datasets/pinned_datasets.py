@@ -162,7 +162,7 @@ SOURCES: tuple[Source, ...] = (
         licence="public domain",
         about="A 12 MB selection, one paragraph per line, of the books in github.com/mlschmitt/classic-books-markdown.",
         files=(
-            # A selection somebody made: no public file has these bytes, so there is no address.
+            # A selection made by hand: no public file has these bytes, so there is no address.
             PinnedFile(
                 path="text/books.txt.gz",
                 sha256="0e56329203c7089cb46434f36c9ea50042a049f5726d793152af71045fa30faa",
@@ -181,7 +181,7 @@ SOURCES: tuple[Source, ...] = (
         licence="no formal licence; free for research",
         about="A balanced sample of CIFAR-10 as Parquet: image {bytes, path}, label, class.",
         files=(
-            # A sample somebody drew: no public file has these bytes, so there is no address.
+            # A sample drawn by hand: no public file has these bytes, so there is no address.
             PinnedFile(
                 path="images/cifar10_train.parquet",
                 sha256="bdc15cd2b15ad1275913151accb858a1ca8ed49dbc29a567b708bc122e2b8e29",

@@ -100,7 +100,7 @@ def transform_pictures(stimuli: StimulusSet, transform: Any, *, image_type: Imag
         taken = _taken_as(transform, first[0], image_type)
         found = next((one for one in first if _differs(transform, one, taken)), None)
         if found is not None:
-            warnings.warn(_said(transform, found, taken), UserWarning, stacklevel=2)
+            warnings.warn(_description(transform, found, taken), UserWarning, stacklevel=2)
         shape = tuple(_answer(transform, first[0], taken).shape)
         return Transformed(stimuli=stimuli, transform=transform, taken=taken, shape=shape)
 
@@ -145,10 +145,10 @@ def _shown(one: _Named, taken: ImageType) -> Any:
     return Image.fromarray(pixels) if taken == "pil" else pixels
 
 
-def _taken_as(transform: Any, one: _Named, wanted: ImageType) -> ImageType:
+def _taken_as(transform: Any, one: _Named, target: ImageType) -> ImageType:
     """Arrays where they are asked for, or where the transform refuses a PIL image and takes the array of it."""
-    if wanted == "array":
-        return wanted
+    if target == "array":
+        return target
     refused = _refusal(lambda: at_once(transform, _shown(one, "pil")), one)
     if refused is None:
         return "pil"
@@ -229,7 +229,7 @@ def _equal(one: Tensor, other: Tensor) -> bool:
     return one.shape == other.shape and torch.allclose(one, other, rtol=0, atol=0, equal_nan=True)
 
 
-def _said(transform: Any, one: _Named, taken: ImageType) -> str:
+def _description(transform: Any, one: _Named, taken: ImageType) -> str:
     """The warning; it says where seeds do not help."""
     first = _answer(transform, one, taken).clone()
     fixed = _equal(first, _answer(transform, one, taken))

@@ -94,8 +94,10 @@ def tokenized(stimuli: StimulusSet, tokenizer: Any, truncation: int | None) -> T
     with preserved(tokenizer), same_randomness():
         rows = [_Text.of(tokenizer, i, text, truncation) for i, text in zip(stimuli.ids, stimuli.inputs, strict=True)]
         starts = None if stimuli.tails is None else _starts(stimuli, rows, tokenizer)
-    told = [row.special for row in rows if row.special is not None]
-    return Tokens(ids=[row.ids for row in rows], special=told if len(told) == len(rows) else None, starts=starts)
+    special_masks = [row.special for row in rows if row.special is not None]
+    return Tokens(
+        ids=[row.ids for row in rows], special=special_masks if len(special_masks) == len(rows) else None, starts=starts
+    )
 
 
 def _starts(stimuli: StimulusSet, rows: Sequence[_Text], tokenizer: Any) -> list[int]:

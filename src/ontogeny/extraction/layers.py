@@ -110,12 +110,12 @@ def choose_layers(
     Raises:
         LayerNotFoundError: nothing matches; the nearest names are suggested.
     """
-    wanted = [layers] if isinstance(layers, str) else list(layers)
+    names_given = [layers] if isinstance(layers, str) else list(layers)
     named = dict(named_layers(model) if named is None else named)
     seen = named if ran is None else {n: m for n, m in named.items() if n in ran or not _runs(m)}
-    entrance = _entrance_name(wanted, named)
+    entrance = _entrance_name(names_given, named)
     chosen: dict[str, Layer] = {}
-    for pattern in wanted:
+    for pattern in names_given:
         if pattern == "auto":
             chosen.update(_auto(model, seen, entrance, text=text))
         elif pattern == SURPRISAL and pattern not in named:
@@ -127,9 +127,9 @@ def choose_layers(
     return chosen
 
 
-def _entrance_name(wanted: Sequence[str], named: Mapping[str, nn.Module]) -> str:
+def _entrance_name(names_given: Sequence[str], named: Mapping[str, nn.Module]) -> str:
     """What enters the first block: "embeddings", unless a module of this name is asked for beside it."""
-    if EMBEDDINGS not in named or not any(fnmatch.fnmatchcase(EMBEDDINGS, p) for p in wanted if p != "auto"):
+    if EMBEDDINGS not in named or not any(fnmatch.fnmatchcase(EMBEDDINGS, p) for p in names_given if p != "auto"):
         return EMBEDDINGS
     return BLOCK_INPUT if BLOCK_INPUT not in named else f"{BLOCK_INPUT}_"
 

@@ -159,7 +159,7 @@ def _which_are_copied(roots: tuple[Any, ...]) -> Callable[[Any], bool]:
     known = [_KNOWN.get(model) for model in models]
     room = available() if None in known else _SMALL
     changed = {one for seen in known if seen is not None for one in seen.tensors}
-    wanted = changed.union(*({id(b) for b in model.buffers()} | _renormalised(model) for model in models))
+    to_copy = changed.union(*({id(b) for b in model.buffers()} | _renormalised(model) for model in models))
     parameters = {id(t): t for model in models for p in model.parameters() for t in (p, p.grad) if t is not None}
     whole = sum(map(_bytes_of, parameters.values())) <= room
     left = room
@@ -169,7 +169,7 @@ def _which_are_copied(roots: tuple[Any, ...]) -> Callable[[Any], bool]:
 
     def copied(item: Any) -> bool:
         nonlocal left
-        if id(item) in wanted:
+        if id(item) in to_copy:
             return True
         if id(item) in parameters:
             return whole

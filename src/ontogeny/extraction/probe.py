@@ -87,8 +87,8 @@ class Probe:
             raise ProbeError(f"truncation should be at least 1 token, got {self.truncation}")
         for pooling in self.poolings:
             pooling_name(pooling)
-        asked = SURPRISAL in ([self.layers] if isinstance(self.layers, str) else self.layers)
-        stimuli = self.stimuli if asked else replace(self.stimuli, tails=None)
+        reads_surprisal = SURPRISAL in ([self.layers] if isinstance(self.layers, str) else self.layers)
+        stimuli = self.stimuli if reads_surprisal else replace(self.stimuli, tails=None)
         with same_randomness():
             made = make_inputs(stimuli, self.reader, truncation=self.truncation, image_type=self.image_type)
             object.__setattr__(self, "_reader", made)
@@ -109,7 +109,7 @@ class Probe:
         )
 
     def sites(self, model: nn.Module) -> tuple[str, ...]:
-        """Names of the layers that this probe reads in `model`; before its rehearsal, as far as they can be told.
+        """Names of the layers that this probe reads in `model`; before its rehearsal, as far as they are known.
 
         Raises:
             LayerNotFoundError: a name or glob that no layer has.

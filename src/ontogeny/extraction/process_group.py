@@ -66,7 +66,7 @@ class ProcessGroup:
             return [work()]
         result, error = _tried(work)
         sent: list[Any] = [None] * self.size if self.first else []
-        dist.gather_object((result, _said(error)), sent if self.first else None, dst=0, group=self.group)
+        dist.gather_object((result, _error_text(error)), sent if self.first else None, dst=0, group=self.group)
         failed = [f"rank {rank} of {self.size}: {why}" for rank, (_, why) in enumerate(sent) if why]
         self._raise_together("; ".join(failed), error)
         return [value for value, _ in sent]
@@ -87,7 +87,7 @@ class ProcessGroup:
         if self.size == 1:
             return work()
         result, error = _tried(work) if self.first else (None, None)
-        self._raise_together(_said(error), error)
+        self._raise_together(_error_text(error), error)
         return self._from_first(result) if spread else result
 
     def first_buffers(self, model: nn.Module) -> dict[str, Tensor]:
@@ -98,8 +98,8 @@ class ProcessGroup:
         buffers = dict(model.named_buffers())
         if self.size == 1 or not buffers:
             return {}
-        mine = {name: value.cpu() for name, value in buffers.items()} if self.first else None
-        found: dict[str, Tensor] = self._from_first(mine)
+        own_buffers = {name: value.cpu() for name, value in buffers.items()} if self.first else None
+        found: dict[str, Tensor] = self._from_first(own_buffers)
         return found
 
     def _raise_together(self, why: str, own: BaseException | None) -> None:
@@ -188,5 +188,5 @@ def _tried(work: Callable[[], T]) -> tuple[T | None, BaseException | None]:
         return None, error
 
 
-def _said(error: BaseException | None) -> str:
+def _error_text(error: BaseException | None) -> str:
     return "" if error is None else f"{type(error).__name__}: {error}"

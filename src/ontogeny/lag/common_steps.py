@@ -103,7 +103,7 @@ def _nearest(a: _Points, p: _Points) -> Matched:
     note = (
         f"matched by nearest step, as asked: {len(pairs)} pairs of {len(a.steps)} steps of alignment and "
         f"{len(p.steps)} of performance, {distance.mean():.3g} steps apart on average and {distance.max():g} at most; "
-        "a lead shorter than that cannot be told"
+        "a shorter lead cannot be resolved"
     )
     return Matched(a.steps[pairs], a.values[pairs], p.values[of_a[pairs]], (note,))
 

@@ -28,7 +28,7 @@ class Columns(TypedDict, total=False):
     Args:
         alignment: "alignment" or "alignment/mean" where not given.
         performance: "performance" or "task/loss" where not given.
-        step: optimizer updates; told where not given.
+        step: optimizer updates; inferred where not given.
         run: names the run; the whole source is one run where not given.
         group: group of the run.
     """
@@ -57,7 +57,7 @@ def runs_of_log(
             Weights & Biases run or export, trainer_state.json, metrics.csv, results of lm-evaluation-harness.
         name: of the run, where there is one.
         task_log: another log, in which performance stands, of the same run.
-        higher_is_better: of performance; told from the column's name where not given (loss, perplexity: lower).
+        higher_is_better: of performance; inferred from the column's name where not given (loss, perplexity: lower).
         match: how two series at different steps meet, see `ontogeny.lag.matched`.
         writer: whose log it is, where names do not tell: what Lightning logs at step k belongs to k + 1 updates.
         **columns: see `Columns`.

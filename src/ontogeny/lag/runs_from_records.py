@@ -21,7 +21,7 @@ __all__ = ["Run", "paired", "run_from_record", "run_leads"]
 _LOWER = ("loss", "ppl", "perplexity", "bits", "nll", "error", "wer")
 _THRESHOLDED = ("acc", "exact", "em", "error", "top1", "top5", "wer")
 
-# Measured at one set of weights, by us or by somebody else: an evaluation of the trainer, one training batch, published
+# Measured at one set of weights, by us or elsewhere: an evaluation of the trainer, one training batch, published
 # results, a table of one's own. Whatever else a source says is taken for an average.
 _AT_THE_WEIGHTS = ("measured", "trainer_eval", "trainer_batch", "harness", "table")
 
@@ -98,7 +98,7 @@ def paired(
         fewest: common steps that are needed, see `matched`.
 
     Raises:
-        LagError: they share no step, or few, and nobody said how the others should be matched.
+        LagError: they share no step, or few, and how to match the others is not given.
     """
     found = matched((alignment.steps, alignment.values), (performance.steps, performance.values), match, fewest=fewest)
     return Run(

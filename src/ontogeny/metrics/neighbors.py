@@ -165,7 +165,7 @@ class MutualKNN:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CycleKNN:
-    """Stimuli found again on the way to a neighbour by responses and on to a neighbour by features, see `cycle_knn`.
+    """Cycle consistency of k nearest neighbours, from responses to features and back (Huh et al. 2024): `cycle_knn`.
 
     Chance: exact over permutations of the stimuli, from how often each stimulus is a neighbour by the features. It is
     high, about 1 - exp(-k^2 / n), so that a score means nothing without it. Ceiling: bounds over subjects, as for

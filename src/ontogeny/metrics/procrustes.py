@@ -75,7 +75,7 @@ def _factor(gram: Square) -> Factor:
     power, vectors = np.linalg.eigh(gram)
     if power[0] < -_NEGATIVE * power[-1]:
         raise MetricError(
-            f"its dissimilarities are those of no points in space: smallest eigenvalue {power[0] / power[-1]:.1g} of "
+            f"its RDM is not Euclidean: smallest eigenvalue {power[0] / power[-1]:.1g} of "
             "the largest, expected 0; use squared Euclidean or correlation distances, or RSA"
         )
     keep = power > 1e-14 * power[-1]

@@ -22,7 +22,7 @@ def going_on(work: Callable[[], Sequence[T]], failed: Callable[[BaseException], 
 
     Args:
         work: done once.
-        failed: told of the error.
+        failed: called with the error.
     """
     try:
         return list(work())

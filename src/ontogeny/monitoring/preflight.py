@@ -52,16 +52,16 @@ def describe_benchmark(prepared: PreparedBenchmark) -> list[str]:
 
 
 def _describe_stimuli(prepared: PreparedBenchmark, *, of: str) -> list[str]:
-    """Pairing, split and worth of the stimuli; where subjects saw different ones, those of some of them."""
+    """Pairing, split and power of the stimuli; where subjects saw different ones, those of some of them."""
     benchmark, cut = prepared.benchmark, prepared.targets
     lines = [f"  saw        subject {of}: {len(benchmark.stimuli)} of these stimuli"] if of else []
     lines += [f"  pairing    {pairing.line()}" for pairing in pairings(cut, benchmark.surface()[1])]
-    lines += [f"  split      {said}" for said in _leak(prepared)]
+    lines += [f"  split      {ceiling_sources}" for ceiling_sources in _leak(prepared)]
     n = effective_stimuli(benchmark.stimuli, cut)
     return [
         *lines,
-        f"  worth      {n:.0f} independent stimuli; in one voxel an r of {least_correlation(n):.3f} can be seen "
-        "(80 % power, one-sided 5 %), in means over voxels and subjects less:",
+        f"  power      effective n = {n:.0f} stimuli; minimum detectable r = {least_correlation(n):.3f} in one voxel "
+        "(80 % power, one-sided 5 %); less in means over voxels and subjects:",
     ]
 
 
@@ -80,7 +80,9 @@ def _describe_visible(one: Detectability) -> str:
     bounds = " to ".join(f"{bound:.3f}" for bound in (one.ceiling_lower, one.ceiling) if bound is not None)
     low = one.ceiling is not None and one.ceiling < LOWEST
     surface = f"ceiling {bounds or 'not known'}{' (about 0: nothing is divided by it)' if low else ''}, {surface}"
-    return f"{one.metric}: {surface}random features {one.chance:.3f} +- {one.spread:.3f}, seen from {one.least:.3f} on"
+    return (
+        f"{one.metric}: {surface}random features {one.chance:.3f} +- {one.spread:.3f}, detectable above {one.least:.3f}"
+    )
 
 
 def _describe_roi(roi: str, targets: list[Target], assemblies: Sequence[Assembly | Geometry]) -> str:
@@ -92,9 +94,11 @@ def _describe_roi(roi: str, targets: list[Target], assemblies: Sequence[Assembly
 
 def _sources(targets: list[Target], assemblies: Sequence[Assembly | Geometry]) -> str:
     """Mean of the voxels' own and how they were made, or why there are none; else those of metrics on subjects."""
-    mine = {t.subject for t in targets}
-    said = dict.fromkeys(a.ceiling_source for a in assemblies if isinstance(a, Assembly) and a.subject in mine)
-    sources = "; ".join(source for source in said if source != "not known")
+    subject_ids = {t.subject for t in targets}
+    ceiling_sources = dict.fromkeys(
+        a.ceiling_source for a in assemblies if isinstance(a, Assembly) and a.subject in subject_ids
+    )
+    sources = "; ".join(source for source in ceiling_sources if source != "not known")
     known = [float(np.mean(t.ceiling)) for t in targets if t.ceiling is not None]
     if known:
         return f"r = {np.mean(known):.3f} ({sources or 'how it was made is not known'})"
@@ -172,8 +176,8 @@ def _options(monitor: Monitor) -> dict[str, Any]:
     probe = monitor.watched[0].probe
     defaults = {f.name: f.default for f in fields(Probe)}
     names = ("layers", "pooling", "batch_size", "module", "call", "truncation", "image_type")
-    told = {name: getattr(probe, name) for name in names}
-    return {name: value for name, value in told.items() if value != defaults[name] and value not in ((), [])}
+    probe_values = {name: getattr(probe, name) for name in names}
+    return {name: value for name, value in probe_values.items() if value != defaults[name] and value not in ((), [])}
 
 
 def _by_site(rows: list[Score]) -> dict[Site, list[Score]]:

@@ -79,8 +79,8 @@ def untokenized(stimuli: StimulusSet, tokenizer: Any) -> Obstacle | None:
         try:
             tokenizer(text)
         except ANYTHING as error:
-            said = f"{stimulus!r}, {len(str(text))} characters ({str(text)[:60]!r})"
-            return Obstacle(what=f"the tokenizer failed on stimulus {said}: {failure(error)}")
+            shown = f"{stimulus!r}, {len(str(text))} characters ({str(text)[:60]!r})"
+            return Obstacle(what=f"the tokenizer failed on stimulus {shown}: {failure(error)}")
     return None
 
 

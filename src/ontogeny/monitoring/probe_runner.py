@@ -59,7 +59,7 @@ class ProbeRunner:
 
     @property
     def wants_task(self) -> bool:
-        """Whether there is no task, and nobody said that there should be none."""
+        """Whether there is no task, and none was asked for."""
         return self.task is None and bool(self._about_task)
 
     def take_task(self, task: Task | None, about: str, *, first: bool) -> None:

@@ -1,7 +1,7 @@
 """Session: one training's stay in a record. Is it the record's own run, and does it go on as the record has it?
 
 Where it begins, the record may know the weights of that step: if they differ, another run wrote there, and this one is
-refused before it trains. So it is where the record knows earlier steps and not this one: whose they are cannot be told.
+refused before it trains. So it is where the record knows earlier steps and not this one: whose they are is not known.
 Later steps that the record knows already are compared when they come: where weights differ, the run was rolled back and
 went on differently, and what the record has of later steps becomes a branch.
 """
@@ -104,13 +104,15 @@ class Session:
             raise RecordError("this monitor has no record yet: it is chosen when training starts")
         return self.recorder.record if self.recorder is not None else Record(self.folder)
 
-    def meet(self, model: nn.Module, step: int, asked: Callable[[], ProcessGroup], optimizers: Sequence[Any]) -> bool:
+    def meet(
+        self, model: nn.Module, step: int, get_ranks: Callable[[], ProcessGroup], optimizers: Sequence[Any]
+    ) -> bool:
         """Compare weights where the record knows this step from before; every rank calls this at every step.
 
         Args:
             model: as for a probe.
             step: optimizer updates done.
-            asked: the ranks, asked for where there is something to compare.
+            get_ranks: the ranks, asked for where there is something to compare.
             optimizers: of the model.
 
         Returns:
@@ -124,7 +126,7 @@ class Session:
         back, self._reached = step < self._reached, step
         if self._begun and not back and step not in self._ahead:
             return False
-        ranks = asked()
+        ranks = get_ranks()
         if back or not self._begun:
             known = not back or ranks.once(lambda: bool(self.writer().known_weights(step)))
             text = ranks.once(lambda: self.writer().taken())
@@ -148,10 +150,10 @@ class Session:
         return ranks.once(lambda: self.writer().other_run(step, weights)) or ""
 
     def saved(
-        self, model: nn.Module, step: int, asked: Callable[[], ProcessGroup], optimizers: Sequence[Any]
+        self, model: nn.Module, step: int, get_ranks: Callable[[], ProcessGroup], optimizers: Sequence[Any]
     ) -> list[Row]:
         """Note the weights of a checkpoint, where the record does not know them yet; every rank calls this."""
-        ranks = asked()
+        ranks = get_ranks()
         if ranks.once(lambda: self.writer().known_weights(step)):
             return []
         weights, seconds = self._hashed(model, ranks, optimizers)

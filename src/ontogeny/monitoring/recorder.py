@@ -110,7 +110,7 @@ class Recorder:
         shown = ", ".join(map(str, steps[:6])) + (f", ... {steps[-1]}" if len(steps) > 6 else "")
         return (
             f"record {self.record.folder} has the weights of step {shown}, not of step {step}, where this training "
-            "begins: whether it is the record's run cannot be told. If it is, say so by monitor.saved(model, "
+            "begins: whether it is the record's run is not known. If it is, say so by monitor.saved(model, "
             f"{step}) before the first call (and after each checkpoint of a step that was not probed), or replay that "
             "checkpoint into the record; else choose another record folder, or resume at a step that it has"
         )

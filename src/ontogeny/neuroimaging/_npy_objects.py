@@ -113,7 +113,7 @@ class _Machine:
             "SETITEM": lambda _: self._update([self._stack.pop(-2), self._stack.pop()]),
             "SETITEMS": lambda _: self._update(self._marked()),
             "MEMOIZE": lambda _: self._memo.__setitem__(len(self._memo), self._stack[-1]),
-            "GLOBAL": lambda said: self._stack.append(_Name(*str(said).split(" ", 1))),
+            "GLOBAL": lambda argument: self._stack.append(_Name(*str(argument).split(" ", 1))),
             "STACK_GLOBAL": lambda _: self._stack.append(_Name(str(self._stack.pop(-2)), str(self._stack.pop()))),
             "REDUCE": lambda _: self._stack.append(_reduced(self._stack.pop(-2), self._stack.pop())),
             "NEWOBJ": lambda _: self._stack.append(Unread(_called(self._stack.pop(-2), self._stack.pop()))),
@@ -122,20 +122,20 @@ class _Machine:
         }
 
     def run(self, stream: Any) -> Any:
-        for opcode, said, place in pickletools.genops(stream):
+        for opcode, argument, place in pickletools.genops(stream):
             name = opcode.name
             if name in _IGNORED:
                 continue
             if name in _CONSTANTS:
                 self._stack.append(_CONSTANTS[name])
             elif name in _VALUES:
-                self._stack.append(said)
+                self._stack.append(argument)
             elif name in ("BINPUT", "LONG_BINPUT", "PUT"):
-                self._memo[int(said or 0)] = self._stack[-1]
+                self._memo[int(argument or 0)] = self._stack[-1]
             elif name in ("BINGET", "LONG_BINGET", "GET"):
-                self._stack.append(self._memo[int(said or 0)])
+                self._stack.append(self._memo[int(argument or 0)])
             elif name in self._acts:
-                self._acts[name](said)
+                self._acts[name](argument)
             else:
                 raise ValueError(f"{name} at byte {place} is nothing that arrays are made of")
         return self._stack[-1]

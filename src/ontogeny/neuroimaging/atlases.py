@@ -60,8 +60,8 @@ def fetch_atlas(name: str, out: str | Path, **options: Any) -> tuple[Path, ...]:
     atlas = _fetched(name, options)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    said = "".join(f"_{key.replace('_', '')}-{_plain(options[key])}" for key in sorted(options) if key in _IN_NAME)
-    stem = f"atlas-{_plain(name)}{said}_space-{_plain(str(atlas.template))}"
+    suffix = "".join(f"_{key.replace('_', '')}-{_plain(options[key])}" for key in sorted(options) if key in _IN_NAME)
+    stem = f"atlas-{_plain(name)}{suffix}_space-{_plain(str(atlas.template))}"
     (folder / f"{stem}_dseg.txt").write_text(str(atlas.description), encoding="utf-8")
     if name == "destrieux-surface":
         return tuple(_write_side(atlas, side, folder / f"{stem}_hemi-{side[0].upper()}") for side in ("left", "right"))
@@ -77,26 +77,26 @@ def _fetched(name: str, options: dict[str, Any]) -> Any:
     missing = [option for option, default in known.items() if default is inspect.Parameter.empty]
     if set(missing) - options.keys():
         raise DataError(f"atlas {name!r} needs the option {missing[0]!r}, e.g. {_EXAMPLES.get(name, 'see nilearn')}")
-    said = StringIO()
+    suffix = StringIO()
     try:
-        with redirect_stdout(said), warnings.catch_warnings():
+        with redirect_stdout(suffix), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=r"\s*The following regions")  # which verbose=1 warns of
             return fetcher(**options, verbose=1)
     except ValueError as error:
         raise DataError(f"atlas {name!r} with {options}: {error}") from error
     except OSError as error:  # requests' errors are some too
         raise DatasetNotFoundError(
-            f"atlas {name!r} could not be fetched ({str(error)[:_SHOWN]}){_by_hand(said.getvalue())}"
+            f"atlas {name!r} could not be fetched ({str(error)[:_SHOWN]}){_by_hand(suffix.getvalue())}"
         ) from error
 
 
 _SHOWN = 80  # of an error's text
 
 
-def _by_hand(said: str) -> str:
+def _by_hand(suffix: str) -> str:
     """What to do without a network: which file nilearn wanted, and where it looks for it."""
-    address = re.findall(r"Downloading data from (\S+)", said)
-    folder = re.findall(r"Dataset (?:created in|found in|directory found:|directory created:) (.+?)\s*$", said, re.M)
+    address = re.findall(r"Downloading data from (\S+)", suffix)
+    folder = re.findall(r"Dataset (?:created in|found in|directory found:|directory created:) (.+?)\s*$", suffix, re.M)
     if not address or not folder:
         return "; is there a network?"
     place, archive = Path(folder[-1]), address[-1].endswith((".zip", ".gz", ".tgz", ".tar"))

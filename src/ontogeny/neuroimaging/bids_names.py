@@ -1,4 +1,4 @@
-"""Names of BIDS derivatives, and which run they are of: one key, used wherever runs are told apart.
+"""Names of BIDS derivatives, and which run they are of: one key, used wherever runs are distinguished.
 
 `sub-01_ses-2_task-view_run-1_space-T1w_stat-beta_statmap.nii.gz` is of the run sub-01_ses-2_task-view_run-1.
 """
@@ -49,13 +49,13 @@ def bids_name(path: str | Path) -> BidsName:
     extension = next(iter(_EXTENSION.findall(name)), "")
     words = name.removesuffix(extension).split("_")
     pairs = [re.fullmatch(r"([A-Za-z]+)-(.+)", word) for word in words]
-    said = [(m.group(1), m.group(2)) for m in pairs if m]
-    entities = dict(reversed(said))
+    entity_pairs = [(m.group(1), m.group(2)) for m in pairs if m]
+    entities = dict(reversed(entity_pairs))
     return BidsName(
-        entities={key: entities[key] for key, _ in said},
+        entities={key: entities[key] for key, _ in entity_pairs},
         suffix="" if pairs[-1] else words[-1],
         extension=extension,
-        doubled=tuple(dict.fromkeys(key for key, value in said if entities[key] != value)),
+        doubled=tuple(dict.fromkeys(key for key, value in entity_pairs if entities[key] != value)),
     )
 
 
@@ -130,8 +130,8 @@ class RunKey:
 
     def against(self, other: RunKey) -> tuple[str, ...]:
         """Entities that both have, with other values; none where the two may be of one run."""
-        theirs = dict(other.values)
-        return tuple(key for key, value in self.values if theirs.get(key, value) != value)
+        other_values = dict(other.values)
+        return tuple(key for key, value in self.values if other_values.get(key, value) != value)
 
     def joined(self, other: RunKey) -> RunKey:
         """What the two say together; where both say it, as this one has it written. They must not contradict."""
@@ -140,8 +140,8 @@ class RunKey:
     @property
     def order(self) -> tuple[tuple[bool, object], ...]:
         """What to sort runs by: entity after entity, numbers by value."""
-        mine = dict(self.values)
-        texts = [mine.get(entity, "") for entity in RUN_ENTITIES]
+        own_values = dict(self.values)
+        texts = [own_values.get(entity, "") for entity in RUN_ENTITIES]
         return tuple((not text.isdigit(), natural_key(text)) for text in texts)
 
 
@@ -177,7 +177,7 @@ def bids_files(
     Raises:
         DataError: none is there (says which value is nearest), or two are of the same run.
     """
-    wanted = {
+    filters = {
         _LONG.get(key, key): str(value).removeprefix(f"{_LONG.get(key, key)}-") for key, value in entities.items()
     }
     endings = (extension,) if isinstance(extension, str) else extension
@@ -187,12 +187,14 @@ def bids_files(
     found = {
         path: name
         for path, name in named.items()
-        if all(name.entities.get(key) == value for key, value in wanted.items())
+        if all(name.entities.get(key) == value for key, value in filters.items())
         and suffix in ("", name.suffix)
         and (name.extension in endings if extension else name.extension != ".json")
     }
     if not found:
-        raise DataError(f"{folder}: no file says {_said(wanted, suffix, ' or '.join(endings))}. {_hint(named, wanted)}")
+        raise DataError(
+            f"{folder}: no file says {_filter_text(filters, suffix, ' or '.join(endings))}. {_hint(named, filters)}"
+        )
     keys = {path: (RunKey.of_file(path), name.entities.get("hemi", "")) for path, name in found.items()}
     ordered = sorted(found, key=lambda path: (keys[path][0].order, keys[path][1]))
     for first, second in pairwise(ordered):
@@ -201,13 +203,13 @@ def bids_files(
     return tuple(ordered)
 
 
-def _said(wanted: dict[str, str], suffix: str, extension: str) -> str:
-    parts = [f"{key}-{value}" for key, value in wanted.items()] + [suffix] * bool(suffix)
+def _filter_text(filters: dict[str, str], suffix: str, extension: str) -> str:
+    parts = [f"{key}-{value}" for key, value in filters.items()] + [suffix] * bool(suffix)
     return "_".join(parts) + extension or "anything"
 
 
-def _hint(named: dict[Path, BidsName], wanted: dict[str, str]) -> str:
-    for key, value in wanted.items():
+def _hint(named: dict[Path, BidsName], filters: dict[str, str]) -> str:
+    for key, value in filters.items():
         have = sorted({n.entities[key] for n in named.values() if key in n.entities})
         if value not in have:
             return f"{key}-: {nearest(value, have)}"

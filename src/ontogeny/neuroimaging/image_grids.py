@@ -156,8 +156,8 @@ class Surface:
             return f"one is of vertices, the other of {_KINDS[type(other)]}"
         if self.size != other.size:
             return f"{self.size} and {other.size} vertices"
-        told = self.structure and other.structure and self.structure != other.structure
-        return f"structures {self.structure} and {other.structure}" if told else ""
+        differ = self.structure and other.structure and self.structure != other.structure
+        return f"structures {self.structure} and {other.structure}" if differ else ""
 
     def name(self, place: int) -> str:
         """The vertex."""

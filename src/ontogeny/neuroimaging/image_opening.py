@@ -145,7 +145,7 @@ _TR_APART = 1e-3
 
 
 def _tr(image: Any) -> float | None:
-    """Of a header without a unit of time nothing is known: 1 is what is written where nobody said."""
+    """Of a header without a unit of time nothing is known: 1 is what is written where none is known."""
     header = image.header
     unit = header.get_xyzt_units()[1] if hasattr(header, "get_xyzt_units") else ""
     zooms = header.get_zooms()
@@ -161,20 +161,21 @@ def repetition_time(image: Opened) -> float | None:
     """
     path = image.path
     beside = path.with_name(path.name.removesuffix(bids_name(path).extension) + ".json")
-    said: Any = None
+    header_value: Any = None
     if beside.is_file():
         try:
             facts = json.loads(beside.read_text(encoding="utf-8-sig"))
         except ValueError as error:
             raise DataError(f"{beside} cannot be read as JSON ({error})") from error
-        said = facts.get("RepetitionTime") if isinstance(facts, dict) else None
-    if not isinstance(said, int | float) or said <= 0:
+        header_value = facts.get("RepetitionTime") if isinstance(facts, dict) else None
+    if not isinstance(header_value, int | float) or header_value <= 0:
         return image.tr
-    if image.tr is not None and abs(image.tr - said) > _TR_APART * said:
+    if image.tr is not None and abs(image.tr - header_value) > _TR_APART * header_value:
         raise DataError(
-            f"{path.name} says that its TR is {image.tr:g} s, {beside.name} that it is {said:g} s; mend the wrong one"
+            f"{path.name} says that its TR is {image.tr:g} s, {beside.name} that it is {header_value:g} s; mend the "
+            "wrong one"
         )
-    return float(said)
+    return float(header_value)
 
 
 def _open_cifti(path: Path, image: Any) -> Opened:
@@ -205,8 +206,8 @@ def _open_gifti(path: Path, image: Any) -> Opened:
     mesh = any(d.intent in (1008, 1009) for d in image.darrays)
     if not arrays or mesh or len({a.shape[1] for a in arrays}) != 1:
         raise DataError(f"{path}: expected one value a vertex and map (.func.gii, .shape.gii, .label.gii), not a mesh")
-    told = [dict(image.meta), *(dict(d.meta) for d in image.darrays)]
-    structure = next((m["AnatomicalStructurePrimary"] for m in told if "AnatomicalStructurePrimary" in m), "")
+    headers = [dict(image.meta), *(dict(d.meta) for d in image.darrays)]
+    structure = next((m["AnatomicalStructurePrimary"] for m in headers if "AnatomicalStructurePrimary" in m), "")
     names = {int(k): str(v) for k, v in image.labeltable.get_labels_as_dict().items()}
 
     def data(places: Places) -> Maps:
@@ -215,7 +216,7 @@ def _open_gifti(path: Path, image: Any) -> Opened:
     by_name = _structure(path)
     if structure and by_name and structure != by_name and structure in ("CortexLeft", "CortexRight"):
         raise DataError(f"{path}: its name says {by_name}, its metadata {structure}; which is right?")
-    step = next((float(m["TimeStep"]) for m in told if _is_number(m.get("TimeStep", ""))), 0.0)
+    step = next((float(m["TimeStep"]) for m in headers if _is_number(m.get("TimeStep", ""))), 0.0)
     return Opened(
         path=path,
         grid=Surface(size=arrays[0].shape[1], structure=structure or by_name),

@@ -210,14 +210,14 @@ def _keys(sheet: Sheet) -> list[RunKey]:
     out = []
     for number, values in enumerate(zip(*cells, strict=True) if cells else [()] * len(sheet), 1):
         if values not in made:
-            said = RunKey.of(dict(zip(columns, values, strict=True)))
-            if wrong := said.against(named):
+            row_key = RunKey.of(dict(zip(columns, values, strict=True)))
+            if wrong := row_key.against(named):
                 raise DataError(
                     f"{sheet.path}, row {number}: column {columns[wrong[0]]!r} says "
-                    f"{dict(said.shown)[wrong[0]]!r}, the file's name says {named}; which is right? Mend "
+                    f"{dict(row_key.shown)[wrong[0]]!r}, the file's name says {named}; which is right? Mend "
                     "the column or the name"
                 )
-            made[values] = said.joined(named)
+            made[values] = row_key.joined(named)
         out.append(made[values])
     return out
 

@@ -76,8 +76,8 @@ def packaged_atlas(name: str, out: str | Path, *, density: str = "164k") -> tupl
     data = source.data(name)
     folder.mkdir(parents=True, exist_ok=True)
     made = source.write(name, data, folder, density)
-    said = f"{source.cite}\nFrom the package {source.package} ({source.licence}); the atlas has its authors' terms.\n"
-    made[0].with_name(made[0].name.split(".")[0] + ".txt").write_text(said, encoding="utf-8")
+    about = f"{source.cite}\nFrom the package {source.package} ({source.licence}); the atlas has its authors' terms.\n"
+    made[0].with_name(made[0].name.split(".")[0] + ".txt").write_text(about, encoding="utf-8")
     return made
 
 

@@ -87,13 +87,13 @@ def scores_of(record: Record, *, metric: str, layer: str = BEST, **columns: Any)
     Raises:
         RecordError: there is none, or they are of several; says from what to choose.
     """
-    wanted = {"kind": "alignment", "metric": metric, **columns} | ({} if layer == BEST else {"layer": layer})
-    rows = [row for row in record.select(**wanted) if row.value is not None]
+    filters = {"kind": "alignment", "metric": metric, **columns} | ({} if layer == BEST else {"layer": layer})
+    rows = [row for row in record.select(**filters) if row.value is not None]
     if layer == BEST:
         rows = [row for row in rows if row.layer != SURPRISAL]  # what is said of the words is no layer
     if not rows:
         every = record.select(kind="alignment")
-        raise RecordError(f"record {record.folder} has no score with {wanted}. {_hint(every, wanted)}")
+        raise RecordError(f"record {record.folder} has no score with {filters}. {_hint(every, filters)}")
     for name in _ONE_OF:
         seen = sorted({str(getattr(row, name)) for row in rows})
         if len(seen) > 1:
@@ -101,13 +101,13 @@ def scores_of(record: Record, *, metric: str, layer: str = BEST, **columns: Any)
     return rows
 
 
-def _hint(rows: Sequence[Score], wanted: Mapping[str, Any]) -> str:
-    for name, want in wanted.items():
+def _hint(rows: Sequence[Score], filters: Mapping[str, Any]) -> str:
+    for name, want in filters.items():
         have = list(dict.fromkeys(getattr(row, name) for row in rows))
         if want not in have:
             near = sorted(have, key=lambda v: abs(v - want))[:4] if name == "step" else None
             return f"{name}: the nearest are {sorted(near)}" if near else f"{name}: {nearest(str(want), have)}"
-    return "Each value occurs, but not together."
+    return "No row matches all of them at once; leave one out."
 
 
 def best_layers(rows: Iterable[Score]) -> dict[str, str]:

@@ -117,7 +117,7 @@ def convolve_glover(x: Volumes, *, stories: Sequence[str], tr: float) -> Volumes
     """Features convolved with `glover_hrf` within each story: one fixed response, no delays to be fitted.
 
     Raises:
-        DataError: lengths that differ, or a TR that is none.
+        DataError: lengths that differ, or a TR that is not positive.
     """
     kernel, out = glover_hrf(tr), np.empty_like(x)
     for rows in _stories(x, stories).values():

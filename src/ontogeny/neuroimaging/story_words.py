@@ -198,12 +198,12 @@ def story_pieces(
         delays=delays,
         zscore=zscore,
         surface=(", ".join(["word rate and length", *stories[0].features]), numbers),
-        how=f"{len(place)} {_said(context, stride, how, response)}{', z-scored within story' if zscore else ''}",
+        how=f"{len(place)} {_how(context, stride, how, response)}{', z-scored within story' if zscore else ''}",
         made_of=digest(print_of, context, how, _LOBES, tuple(response), *([] if stride == 1 else [stride])),
     )
 
 
-def _said(context: int, stride: int, how: How, response: Sequence[int] | str) -> str:
+def _how(context: int, stride: int, how: How, response: Sequence[int] | str) -> str:
     late = "Glover's response" if isinstance(response, str) else f"delays of {', '.join(map(str, response))} volumes"
     began = "" if stride == 1 else f", {stride} words a forward pass of a causal model"
     return f"windows of up to {context + stride} words{began}, {how} to volumes, {late}"

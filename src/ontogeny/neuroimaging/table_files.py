@@ -85,7 +85,7 @@ class Sheet:
 
         Args:
             column: its name.
-            missing: what to call a missing cell, where somebody said that there may be some; otherwise it is refused.
+            missing: what to call a missing cell, where missing cells are expected; otherwise it is refused.
 
         Raises:
             DataError: it is not there, or a cell is missing; names the rows.

@@ -82,22 +82,24 @@ def pair(
     shown = [row for row in rows if not row.left_out]
     rows = shown if sum(lengths) == len(shown) else rows
     if sum(lengths) != len(rows):
-        said = ", ".join(f"{Path(p).name}: {n}" for p, n in zip(images[:4], lengths[:4], strict=True))
+        lengths_text = ", ".join(f"{Path(p).name}: {n}" for p, n in zip(images[:4], lengths[:4], strict=True))
         raise DataError(
-            f"the table has {len(rows)} rows but there are {sum(lengths)} volumes ({said}); one volume a row: is a run "
-            "missing, or are these not betas but a time series (block_average, --blocks)?"
+            f"the table has {len(rows)} rows but there are {sum(lengths)} volumes ({lengths_text}); one volume a row: "
+            "is a run missing, or are these not betas but a time series (block_average, --blocks)?"
         )
     _refuse_doubled(images)
     names = [Path(path).name for path in images]
-    theirs = [RunKey.of_file(path) for path in images]
+    file_keys = [RunKey.of_file(path) for path in images]
     at = [image for image, n in enumerate(lengths) for _ in range(n)]
-    keys = [_joined(row, number, names[i], theirs[i]) for number, (row, i) in enumerate(zip(rows, at, strict=True), 1)]
+    keys = [
+        _joined(row, number, names[i], file_keys[i]) for number, (row, i) in enumerate(zip(rows, at, strict=True), 1)
+    ]
     _refuse_subject(subject, rows, keys)
     several = {image for image, n in enumerate(lengths) if n > 1}
     _refuse_one_run_twice(keys, [Path(images[i]) if i in several else None for i in at], "images")
     _refuse_one_run_twice(keys, [row.table for row in rows], "tables")
     if len(several) > 1:
-        _refuse_untold(rows, at, names, theirs)
+        _refuse_untold(rows, at, names, file_keys)
     refuse_alike({key: row.where for key, row in reversed(list(zip(keys, rows, strict=True)))})
     ordered = _ordered(rows, keys, order)
     places = tuple(place for place, row in enumerate(ordered) if not row.left_out)
@@ -123,9 +125,9 @@ def _joined(row: Row, number: int, image: str, key: RunKey) -> RunKey:
 
 
 def _refuse_subject(subject: str, rows: Sequence[Row], keys: Sequence[RunKey]) -> None:
-    mine = RunKey.of({"sub": subject})
+    own_key = RunKey.of({"sub": subject})
     for row, key in zip(rows, keys, strict=True):
-        if mine.against(key):
+        if own_key.against(key):
             raise DataError(
                 f"subject {subject!r}: {row.where} and its volume are of {key}, another subject; give each subject its "
                 "own files, or rename them"
@@ -144,7 +146,7 @@ def _refuse_one_run_twice(keys: Sequence[RunKey], files: Sequence[Path | None], 
             )
 
 
-def _refuse_untold(rows: Sequence[Row], at: Sequence[int], names: Sequence[str], theirs: Sequence[RunKey]) -> None:
+def _refuse_untold(rows: Sequence[Row], at: Sequence[int], names: Sequence[str], file_keys: Sequence[RunKey]) -> None:
     """Several tables beside several images: each must say which it is for, not only where it stands in the list."""
     keys: dict[Path, set[RunKey]] = {}
     own: dict[Path, set[int]] = {}
@@ -153,7 +155,7 @@ def _refuse_untold(rows: Sequence[Row], at: Sequence[int], names: Sequence[str],
         own.setdefault(row.table, set()).add(image)
     for table in keys if len(keys) > 1 else ():
         for image in sorted(set(at) - own[table]):
-            if any(not key.against(theirs[image]) for key in keys[table]):
+            if any(not key.against(file_keys[image]) for key in keys[table]):
                 raise DataError(
                     f"nothing says that {table.name} is of {names[min(own[table])]} and not of {names[image]}; give "
                     "both the same session and run in their names, or columns session and run in the tables"

@@ -40,9 +40,9 @@ def refuse_other_names(rows: Sequence[Row], names: Sequence[str], stimuli: Seque
     known = {*stimuli, *(row.stimulus_id for row in rows)}
     named = [_named(name, known) for name in names]
     everywhere = set.intersection(*named) if named else set()
-    for row, name, said in zip(rows, names, named, strict=True):
-        others = sorted(said - everywhere - {row.stimulus_id})
-        if others and row.stimulus_id not in said:
+    for row, name, label in zip(rows, names, named, strict=True):
+        others = sorted(label - everywhere - {row.stimulus_id})
+        if others and row.stimulus_id not in label:
             raise DataError(
                 f"{row.where} is of {row.stimulus_id!r}, but its volume is {name!r}, which names {others[0]!r}: rows "
                 "and volumes are in other orders. Sort one of them, or name each row's image in a column 'file'; where "

@@ -131,18 +131,18 @@ def read_space(
             grids that differ.
     """
     root = None if folder is None else Path(folder)
-    wanted = None if like is None else open_image(like, root).grid
-    unplaced = wanted if isinstance(wanted, Unplaced) else None
-    wanted = None if unplaced is not None else wanted
+    wanted_grid = None if like is None else open_image(like, root).grid
+    unplaced = wanted_grid if isinstance(wanted_grid, Unplaced) else None
+    wanted_grid = None if unplaced is not None else wanted_grid
     if isinstance(atlas, Mapping):
         names = dict(enumerate(atlas, 1))
         opened = [open_image(path, root) for path in atlas.values()]
-        values = _join_masks([_on(o, wanted or opened[0].grid, resample) for o in opened], opened)
-        grid = wanted or opened[0].grid
+        values = _join_masks([_on(o, wanted_grid or opened[0].grid, resample) for o in opened], opened)
+        grid = wanted_grid or opened[0].grid
     else:
         image = open_image(atlas, root)
         names = _names(image, labels, root)
-        grid = wanted or image.grid
+        grid = wanted_grid or image.grid
         values = _whole_numbers(_on(image, grid, resample), image.path)
     if unplaced is not None:
         same_grid(unplaced, grid, str(like), "the atlas")
@@ -150,14 +150,14 @@ def read_space(
     return replace(space, roi=tuple(prefix + roi for roi in space.roi))
 
 
-def same_grid(ours: Grid, theirs: Grid, ours_is: str, theirs_is: str) -> None:
+def same_grid(ours: Grid, image_grid: Grid, ours_is: str, theirs_is: str) -> None:
     """Refuse grids that differ, by name.
 
     Raises:
         DataError: they do.
     """
-    if difference := ours.differs(theirs):
-        volumes = any(isinstance(ours, kind) and isinstance(theirs, kind) for kind in (Volume, Grayordinates))
+    if difference := ours.differs(image_grid):
+        volumes = any(isinstance(ours, kind) and isinstance(image_grid, kind) for kind in (Volume, Grayordinates))
         todo = "resample one explicitly (resample=True, --resample)" if volumes else "use files of one"
         raise DataError(f"{ours_is} and {theirs_is} are not on one grid: {difference}; {todo}")
 
@@ -185,17 +185,17 @@ def _by_vertex(
     Raises:
         DataError: meshes of other sizes, or no grayordinate of both.
     """
-    theirs, mine = image.grid, grid
-    assert isinstance(theirs, Grayordinates)  # noqa: S101 - the caller looked
-    sizes = [{name: int(n) for name, n in one.axis.nvertices.items()} for one in (theirs, mine)]
+    image_grid, own_grid = image.grid, grid
+    assert isinstance(image_grid, Grayordinates)  # noqa: S101 - the caller looked
+    sizes = [{name: int(n) for name, n in one.axis.nvertices.items()} for one in (image_grid, own_grid)]
     for name in sizes[0].keys() & sizes[1].keys():
         if sizes[0][name] != sizes[1][name]:
             raise DataError(
                 f"{image.path}: {name} has {sizes[0][name]} vertices, in the data {sizes[1][name]}: other meshes; "
                 "resample the atlas with Connectome Workbench (wb_command -label-resample)"
             )
-    known = dict(zip(theirs.elements(), values, strict=True))
-    found = np.array([known.get(key, np.nan) for key in mine.elements()], dtype=np.float32)
+    known = dict(zip(image_grid.elements(), values, strict=True))
+    found = np.array([known.get(key, np.nan) for key in own_grid.elements()], dtype=np.float32)
     if np.isnan(found).all():
         raise DataError(f"{image.path} and the data have no grayordinate in common; are they of one space?")
     return np.nan_to_num(found)

@@ -47,7 +47,7 @@ def open_query(store: Store, memory: str, *, files: bool = False) -> Iterator[As
                 _refuse_all_but_one_question(duckdb.extract_statements(sql), duckdb)
             return connection.execute(sql, list(values)).df()
         except duckdb.Error as error:
-            raise RecordError(_said(error)) from error
+            raise RecordError(_error_text(error)) from error
 
     with TemporaryDirectory(prefix="ontogeny-") as scratch:
         connection = _connected(duckdb, memory, scratch)
@@ -74,7 +74,7 @@ def _connected(duckdb: Any, memory: str, scratch: str) -> Any:
     try:
         return duckdb.connect(config=settings)
     except duckdb.Error as error:
-        raise RecordError(_said(error)) from error
+        raise RecordError(_error_text(error)) from error
 
 
 def _refuse_all_but_one_question(statements: Sequence[Any], duckdb: Any) -> None:
@@ -87,14 +87,14 @@ def _refuse_all_but_one_question(statements: Sequence[Any], duckdb: Any) -> None
         )
 
 
-def _said(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     files = (
         ""
         if "disabled by configuration" not in str(error)
         else ("\nIt reaches beyond the record: to let it read and write files, ask with files=True (--files)")
     )
     return (
-        f"the question cannot be answered: {error}{files}\nThe table is called scores; its columns are "
+        f"query failed: {error}{files}\nThe table is called scores; its columns are "
         f"{', '.join(COLUMNS)}, and written, the order of writing. What is no score (probes, refusals, costs) is in "
         f"the table events: {', '.join(EVENT_COLUMNS)}"
     )
@@ -117,9 +117,9 @@ def best_by_group(ask: Ask, of: str, by: Sequence[str], where: Mapping[str, Any]
             raise RecordError(f"{name!r} is not one of the columns that name a score. {nearest(name, KEY)}")
     if of in by or not by:
         raise RecordError(f"groups are made of other columns than {of!r}, which is compared; got by={list(by)}")
-    wanted = {name: want if isinstance(want, list | tuple) else [want] for name, want in where.items()}
-    values = [value for several in wanted.values() for value in several]
-    known = "value IS NOT NULL" + "".join(f' AND "{n}" IN ({", ".join("?" * len(w))})' for n, w in wanted.items())
+    filters = {name: want if isinstance(want, list | tuple) else [want] for name, want in where.items()}
+    values = [value for several in filters.values() for value in several]
+    known = "value IS NOT NULL" + "".join(f' AND "{n}" IN ({", ".join("?" * len(w))})' for n, w in filters.items())
     single = [name for name in KEY if name not in (of, *by, "subject")]
     if single:
         seen = ask(f"SELECT DISTINCT {_listed(single)} FROM scores WHERE {known}", values)

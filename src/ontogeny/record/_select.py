@@ -17,14 +17,14 @@ __all__ = ["asks_for_events", "hint", "row_of", "select_events", "select_scores"
 
 def select_scores(store: Store, columns: Mapping[str, Any]) -> list[Score]:
     """See `ontogeny.record.record.Record.select`."""
-    wanted = _wanted(columns, COLUMNS)
-    return [score for score in store.select(as_filter(columns)) if _matches(score, wanted)]
+    filters = _wanted(columns, COLUMNS)
+    return [score for score in store.select(as_filter(columns)) if _matches(score, filters)]
 
 
 def select_events(store: Store, columns: Mapping[str, Any]) -> list[Event]:
     """See `ontogeny.record.record.Record.events`."""
-    wanted = _wanted(columns, EVENT_COLUMNS)
-    return [event for event in store.events() if _matches(event, wanted)]
+    filters = _wanted(columns, EVENT_COLUMNS)
+    return [event for event in store.events() if _matches(event, filters)]
 
 
 def asks_for_events(columns: Mapping[str, Any]) -> bool:
@@ -44,13 +44,13 @@ def row_of(store: Store, key: tuple[Any, ...]) -> Row | None:
 
 def hint(store: Store, columns: Mapping[str, Any]) -> str:
     """Which of these values, of those that no score was found with, does not occur, and what does."""
-    for name, wanted in columns.items():
+    for name, filters in columns.items():
         recent = {str(getattr(score, name)) for score in store.recent_scores()}
         have = sorted(store.parts.words(name) | recent)
-        for want in wanted if isinstance(wanted, list | tuple) else (wanted,):
+        for want in filters if isinstance(filters, list | tuple) else (filters,):
             if str(want) not in have:
                 return f"{name}: {nearest(str(want), have)}"
-    return "Each value occurs, but not together."
+    return "No row matches all of them at once; leave one out."
 
 
 def _wanted(columns: Mapping[str, Any], known: Sequence[str]) -> dict[str, Any]:
@@ -60,5 +60,5 @@ def _wanted(columns: Mapping[str, Any], known: Sequence[str]) -> dict[str, Any]:
     return {name: want if isinstance(want, list | tuple) else (want,) for name, want in columns.items()}
 
 
-def _matches(row: Row, wanted: Mapping[str, Any]) -> bool:
-    return all(getattr(row, name) in want for name, want in wanted.items())
+def _matches(row: Row, filters: Mapping[str, Any]) -> bool:
+    return all(getattr(row, name) in want for name, want in filters.items())

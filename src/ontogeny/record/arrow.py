@@ -77,7 +77,7 @@ def decode_dictionaries(table: Any) -> Any:
 
 
 def validate_table(table: Any) -> Any:
-    """Somebody's pyarrow table as one of `to_table`: columns left out get a score's defaults.
+    """A pyarrow table from elsewhere as one of `to_table`: columns left out get a score's defaults.
 
     Raises:
         RecordError: a column that no score has, one that is missing, of another type, or has nulls where it may not.

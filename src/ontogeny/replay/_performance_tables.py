@@ -73,19 +73,21 @@ def read_table(path: Path, *, key: str, columns: Mapping[str, str] | None, where
     for name in (key, *(columns or {}).values()):
         if name not in names:
             raise ConfigError(f"{where}: {path} has no column {name!r}. {nearest(name, names)}")
-    wanted = columns or {name: name for name in names if name and name != key and _numbers([r[name] for r in rows])}
-    if not wanted:
+    chosen = columns or {name: name for name in names if name and name != key and _numbers([r[name] for r in rows])}
+    if not chosen:
         raise ConfigError(f"{where}: {path} has no column of numbers; say which one by columns")
     bad = [
         CheckpointProblem(
-            kind="unread", what=str(path), reason=f"{theirs} of {row[key]!r} is no number: {row[theirs]!r}"
+            kind="unread", what=str(path), reason=f"{column_name} of {row[key]!r} is no number: {row[column_name]!r}"
         )
         for row in rows
-        for theirs in wanted.values()
-        if row[theirs].strip() and _number(row[theirs]) is None
+        for column_name in chosen.values()
+        if row[column_name].strip() and _number(row[column_name]) is None
     ]
-    told = tuple((row[key].strip(), {ours: _number(row[theirs]) for ours, theirs in wanted.items()}) for row in rows)
-    return Table(path=path, columns=tuple(wanted), rows=told, problems=tuple(bad))
+    rows_read = tuple(
+        (row[key].strip(), {ours: _number(row[column_name]) for ours, column_name in chosen.items()}) for row in rows
+    )
+    return Table(path=path, columns=tuple(chosen), rows=rows_read, problems=tuple(bad))
 
 
 def _number(text: str) -> float | None:
@@ -143,8 +145,8 @@ def _meant(called: str, aliases: Mapping[str, Sequence[str]]) -> tuple[str | Non
     meant = [model for model, names in aliases.items() if called in names]
     if len(meant) == 1:
         return meant[0], ""
-    told = f"may be each of {', '.join(meant)}" if meant else "is no model of the list"
-    return None, f"the row {called!r} {told}; left out"
+    rows_read = f"may be each of {', '.join(meant)}" if meant else "is no model of the list"
+    return None, f"the row {called!r} {rows_read}; left out"
 
 
 def _put(

@@ -35,7 +35,7 @@ class Count:
 
     Args:
         number: of these.
-        unit: "updates": optimizer updates; "epochs"; "numbers": nobody says of what.
+        unit: "updates": optimizer updates; "epochs"; "numbers": of what is not known.
         by: who says so, for messages: "its name", "its iter_num".
     """
 
@@ -105,18 +105,22 @@ def agreed(name: Count | None, inside: Count | None) -> Count:
     Raises:
         WeightsError: neither says anything, or both say the same thing differently.
     """
-    told = [count for count in (inside, name) if count is not None]
-    if not told:
+    known_counts = [count for count in (inside, name) if count is not None]
+    if not known_counts:
         raise WeightsError(
             "neither its name nor its content says a step; say it with step= (--step), or, of files, how names "
             "say it with a template: 'FOLDER/NAME{step}.pt'"
         )
-    if len(told) == 2 and told[0].unit == told[1].unit and told[0].number != told[1].number:
+    if (
+        len(known_counts) == 2
+        and known_counts[0].unit == known_counts[1].unit
+        and known_counts[0].number != known_counts[1].number
+    ):
         raise WeightsError(
-            f"{told[1]}, {told[0]}: was it renamed? Give it the name of its step, or say which counts: step= (--step), "
-            "or a template with {step} or {count} for the name's number"
+            f"{known_counts[1]}, {known_counts[0]}: was it renamed? Give it the name of its step, or say which counts: "
+            "step= (--step), or a template with {step} or {count} for the name's number"
         )
-    return min(told, key=lambda count: ("updates", "epochs", "numbers").index(count.unit))
+    return min(known_counts, key=lambda count: ("updates", "epochs", "numbers").index(count.unit))
 
 
 def one_unit(counts: Iterable[Count]) -> Unit:

@@ -77,7 +77,7 @@ class CheckpointSeries:
         problems: what was found wrong while listing.
         unit: what `steps` count; "optimizer updates" but where names say only an epoch, or where each is a finished
             model.
-        notes: how the steps were told, where no template says so; what contradicts it without being used.
+        notes: how the steps were found, where no template says so; what contradicts it without being used.
     """
 
     name: str
@@ -120,13 +120,13 @@ class CheckpointSeries:
         Args:
             steps: optimizer updates, in any order.
         """
-        wanted = sorted(set(steps))
-        kept = tuple(step for step in wanted if step in set(self.steps))
+        requested = sorted(set(steps))
+        kept = tuple(step for step in requested if step in set(self.steps))
         lost = tuple(
             CheckpointProblem(
                 kind="missing", what=self.name, step=step, reason=f"no checkpoint at step {step}; {self._near(step)}"
             )
-            for step in wanted
+            for step in requested
             if step not in set(kept)
         )
         tokens = tuple(self.tokens_at(step) for step in kept) if self.tokens else ()
@@ -139,11 +139,11 @@ class CheckpointSeries:
             steps: optimizer updates at which one would like to look, in any order.
         """
         there = np.log1p(np.asarray(self.steps, dtype=np.float64))
-        wanted = np.log1p(np.asarray(sorted(set(steps)), dtype=np.float64))
-        after = np.clip(np.searchsorted(there, wanted), 1, max(len(there) - 1, 1))
+        requested = np.log1p(np.asarray(sorted(set(steps)), dtype=np.float64))
+        after = np.clip(np.searchsorted(there, requested), 1, max(len(there) - 1, 1))
         if len(there) < 2:
             return self
-        near = np.where(wanted - there[after - 1] <= there[after] - wanted, after - 1, after)
+        near = np.where(requested - there[after - 1] <= there[after] - requested, after - 1, after)
         return self.only(self.steps[place] for place in np.unique(near))
 
     def _near(self, step: int) -> str:

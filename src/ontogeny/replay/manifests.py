@@ -123,9 +123,9 @@ def _value(file: Path, key: str, value: Any) -> Any:
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             raise ConfigError(f"{file}: {key} is a text or a list of texts, got {value!r}")
         return tuple(texts)
-    wanted = int if key in _NAMING else str
-    if type(value) is not wanted:
-        raise ConfigError(f"{file}: {key} should be of type {wanted.__name__}, got {value!r}")
+    expected = int if key in _NAMING else str
+    if type(value) is not expected:
+        raise ConfigError(f"{file}: {key} should be of type {expected.__name__}, got {value!r}")
     return str(inside(file, "folder", str(value))) if key == "folder" else value
 
 

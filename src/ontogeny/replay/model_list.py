@@ -128,8 +128,8 @@ def read_models(path: str | os.PathLike[str]) -> ModelList:
     tables = [_table(file, place, entry) for place, entry in enumerate(_list(file, content, "tables"))]
     inline = {model.name: model.performance for model in models}
     values, columns, problems = joined(inline, {model.name: model.aliases for model in models}, tables)
-    told = tuple(replace(model, performance=values[model.name]) for model in models)
-    return ModelList(models=told, columns=columns, problems=problems)
+    entry_dict = tuple(replace(model, performance=values[model.name]) for model in models)
+    return ModelList(models=entry_dict, columns=columns, problems=problems)
 
 
 def _list(file: Path, content: Mapping[str, Any], key: str) -> list[Any]:
@@ -140,26 +140,26 @@ def _list(file: Path, content: Mapping[str, Any], key: str) -> list[Any]:
 
 
 def _model(where: str, entry: Any) -> Model:
-    told = {"id": entry} if isinstance(entry, str) else entry
-    if not isinstance(told, dict):
+    entry_dict = {"id": entry} if isinstance(entry, str) else entry
+    if not isinstance(entry_dict, dict):
         raise ConfigError(f"{where} is an id or keys and values, got {entry!r}")
-    check_keys(where, told, _OF_MODEL)
-    if ("id" in told) == ("timm" in told):
-        got = "both" if "id" in told else "neither"
+    check_keys(where, entry_dict, _OF_MODEL)
+    if ("id" in entry_dict) == ("timm" in entry_dict):
+        got = "both" if "id" in entry_dict else "neither"
         raise ConfigError(f"{where} needs either id, a repository of the hub, or timm, a name of timm's; it has {got}")
     for key in ("id", "timm", "name", "family", "revision"):
-        if key in told and (not isinstance(told[key], str) or not told[key].strip()):
-            raise ConfigError(f"{where}: {key} is a text, got {told[key]!r}")
-    number = told.get("parameters")
+        if key in entry_dict and (not isinstance(entry_dict[key], str) or not entry_dict[key].strip()):
+            raise ConfigError(f"{where}: {key} is a text, got {entry_dict[key]!r}")
+    number = entry_dict.get("parameters")
     if number is not None and (type(number) is not int or number < 1):
         raise ConfigError(f"{where}: parameters is a whole number above 0, got {number!r}")
     model = Model(
-        id=told["id"] if "id" in told else _TIMM + told["timm"],
-        name=told.get("name") or told.get("id") or _TIMM + told["timm"],
-        family=told.get("family", ""),
+        id=entry_dict["id"] if "id" in entry_dict else _TIMM + entry_dict["timm"],
+        name=entry_dict.get("name") or entry_dict.get("id") or _TIMM + entry_dict["timm"],
+        family=entry_dict.get("family", ""),
         parameters=number,
-        revision=told.get("revision", "main"),
-        performance=_performance(where, told.get("performance") or {}),
+        revision=entry_dict.get("revision", "main"),
+        performance=_performance(where, entry_dict.get("performance") or {}),
     )
     return _named(where, model)
 
@@ -178,14 +178,14 @@ def _named(where: str, model: Model) -> Model:
     return model
 
 
-def _performance(where: str, told: Any) -> dict[str, float]:
-    if not isinstance(told, dict):
-        raise ConfigError(f"{where}: performance holds names and numbers, got {told!r}")
-    for name, value in told.items():
+def _performance(where: str, entry_dict: Any) -> dict[str, float]:
+    if not isinstance(entry_dict, dict):
+        raise ConfigError(f"{where}: performance holds names and numbers, got {entry_dict!r}")
+    for name, value in entry_dict.items():
         if not isinstance(name, str) or type(value) not in (int, float) or not math.isfinite(value):
             raise ConfigError(f"{where}: performance holds names and numbers, got {name!r}: {value!r}")
         _free(where, name)
-    return {name: float(value) for name, value in told.items()}
+    return {name: float(value) for name, value in entry_dict.items()}
 
 
 def _free(where: str, column: str) -> None:

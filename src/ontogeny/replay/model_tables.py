@@ -67,8 +67,8 @@ def model_table(folder: str | os.PathLike[str], models: ModelList) -> pd.DataFra
     rows: list[dict[str, Any]] = []
     for model, (scores, parameters) in zip(models.models, _read(folder, models).values(), strict=True):
         about = _about(model, parameters)
-        told = [{name: getattr(score, name) for name in SCORES} for score in scores] or [{}]
-        rows += [{**about, **row, **_known(model, models)} for row in told]
+        summaries = [{name: getattr(score, name) for name in SCORES} for score in scores] or [{}]
+        rows += [{**about, **row, **_known(model, models)} for row in summaries]
     return _frame(rows, (*ABOUT, *SCORES, *models.columns))
 
 
@@ -94,14 +94,14 @@ def performance_and_alignment(folder: str | os.PathLike[str], models: ModelList)
     """
     read = _read(folder, models)
     curves = {name: _curves(scores) for name, (scores, _) in read.items()}
-    asked = list(dict.fromkeys(pair for own in curves.values() for pair in own))
-    choices = {pair: _choice([own[pair] for own in curves.values() if pair in own]) for pair in asked}
-    titles = {pair: f"{' '.join(pair)} ({_CHOSEN[choices[pair]]})" for pair in asked}
+    pairs = list(dict.fromkeys(pair for own in curves.values() for pair in own))
+    choices = {pair: _choice([own[pair] for own in curves.values() if pair in own]) for pair in pairs}
+    titles = {pair: f"{' '.join(pair)} ({_CHOSEN[choices[pair]]})" for pair in pairs}
     rows = []
     for model in models.models:
         own = curves[model.name]
-        told = {titles[pair]: _summary(own[pair], choices[pair]) for pair in asked if pair in own}
-        rows.append({**_about(model, read[model.name][1]), **told, **_known(model, models)})
+        summaries = {titles[pair]: _summary(own[pair], choices[pair]) for pair in pairs if pair in own}
+        rows.append({**_about(model, read[model.name][1]), **summaries, **_known(model, models)})
     return _frame(rows, (*ABOUT, *titles.values(), *models.columns))
 
 

@@ -1,4 +1,4 @@
-"""Asking: what of a series is not in a record yet; and, for a dry run, what it would take."""
+"""Which checkpoints of a series still need scoring; and, for a dry run, what it would take."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def plan(series: CheckpointSeries, record: Record | None, benchmarks: Sequence[s
 
 
 def _sizes(series: CheckpointSeries, steps: Sequence[int]) -> tuple[list[int | None], str]:
-    """Bytes of the first and the last; where they cannot be told, why."""
+    """Bytes of the first and the last; where they are not known, why."""
     try:
         with asking_once():
             return [series.size(step) for step in sorted({*steps[:1], *steps[-1:]})], ""

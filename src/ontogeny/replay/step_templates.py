@@ -78,10 +78,10 @@ class Naming:
         for template in self.templates:
             found = _pattern(template).fullmatch(name)
             if found:
-                said = found.groupdict()
-                step = _number(said["step"]) if said.get("step") else self.counted(int(said["count"]))
-                tokens = _number(said["tokens"]) if said.get("tokens") else None
-                return self._checked(name, step, tokens, said.get("tokens") or "")
+                groups = found.groupdict()
+                step = _number(groups["step"]) if groups.get("step") else self.counted(int(groups["count"]))
+                tokens = _number(groups["tokens"]) if groups.get("tokens") else None
+                return self._checked(name, step, tokens, groups.get("tokens") or "")
         return None
 
     def write(self, step: int) -> Named:
@@ -140,17 +140,17 @@ def named(
     found: dict[int, Named] = {}
     problems: list[CheckpointProblem] = []
     for name in sorted(names, key=lambda n: (_rank(n, naming), n)):
-        said = naming.read(name)
-        if said is None:
+        groups = naming.read(name)
+        if groups is None:
             if name not in ignore:
                 reason = f"does not say its step as {' or '.join(naming.templates)} does; left out"
                 problems.append(CheckpointProblem(kind="unread", what=name, reason=reason))
             continue
-        one, problem = said
+        one, problem = groups
         problems += [problem] if problem else []
         first = found.setdefault(one.step, one)
         if first is not one:
-            reason = f"is step {one.step}, as is {first.name}, which is used"
+            reason = f"duplicate of step {one.step}; {first.name} is used"
             problems.append(CheckpointProblem(kind="twice", what=name, step=one.step, reason=reason))
     return dict(sorted(found.items())), tuple(problems)
 

@@ -70,14 +70,14 @@ def pythia_steps(n: int) -> Int[np.ndarray, " steps"]:
     every = np.asarray([0, *(2**i for i in range(10)), *range(1000, 144000, 1000)])
     if n >= len(every):
         return every
-    wanted = np.linspace(0, np.log10(143001), 4 * n)
+    grid = np.linspace(0, np.log10(143001), 4 * n)
     if n >= 30:
         late = np.linspace(np.log10(1001), np.log10(143001), n - 11)
         even = np.log10(np.linspace(1001, 143001, n - 11))
         chosen = np.unique(_nearest(every, 0.7 * late + 0.3 * even))
         picked = set(every[:11].tolist()) | set(every[chosen].tolist())
     else:
-        picked = set(every[np.unique(_nearest(every, np.linspace(0, wanted[-1], n)))].tolist())
+        picked = set(every[np.unique(_nearest(every, np.linspace(0, grid[-1], n)))].tolist())
     spare = iter(np.setdiff1d(every[11:], list(picked)).tolist())
     while len(picked) < n:
         picked.add(next(spare))

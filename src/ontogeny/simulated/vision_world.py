@@ -26,7 +26,7 @@ _OF_PICTURES = {
 _OF_CAPTIONS = {
     "contrast energy": "near chance: a caption tells of it no more than size and shade",
     "shape": "above chance in any model that tells words apart, untrained too: the caption names it",
-    "category": "at chance in a model that was never told which shapes belong together",
+    "category": "at chance in a model that never learnt which shapes belong together",
 }
 Plane = Float[np.ndarray, "height width"]
 Image = UInt8[np.ndarray, "height width 3"]

@@ -34,10 +34,10 @@ def band_chart(panel: CurveGroup, name: str) -> Chart:
     levels, above = _levels(panel, low=low, high=high)
     rows += [row for level in levels for row in _level_rows(level, steps)]
     rows += _labels(levels, last=steps[-1], span=_span([low, high, *(level["value"] for level in levels)]))
-    said = [_about_subjects(panel), above]
-    said += [f"{len(layers)} of {len(panel.layers)} layers drawn"] if len(layers) < len(panel.layers) else []
-    said += [f"{len(steps)} of {len(panel.steps)} steps drawn"] if len(steps) < len(panel.steps) else []
-    about = "; ".join(part for part in said if part)
+    notes = [_about_subjects(panel), above]
+    notes += [f"{len(layers)} of {len(panel.layers)} layers drawn"] if len(layers) < len(panel.layers) else []
+    notes += [f"{len(steps)} of {len(panel.steps)} steps drawn"] if len(steps) < len(panel.steps) else []
+    about = "; ".join(part for part in notes if part)
     title = f"{' · '.join(part for part in (panel.roi, panel.metric, panel.pooling) if part)} over training"
     strings = {"title": title, "unit": panel.unit, **two_lines(about)}
     return Chart(spec=BAND, name=name, rows=rows, strings=strings, caption=f"{title}. {about}.")

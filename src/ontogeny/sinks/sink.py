@@ -40,7 +40,7 @@ def write(sinks: Sequence[Sink], step: int, metrics: Mapping[str, float]) -> Non
         except BaseException as error:  # a broken logger stops neither training nor other loggers
             if has_to_pass(error):
                 raise
-            warn(f"{sink_name(sink)} could not log step {step}: {_told(error)}")
+            warn(f"{sink_name(sink)} could not log step {step}: {_error_text(error)}")
 
 
 def finish(sinks: Sequence[Sink], record: Record) -> None:
@@ -52,10 +52,10 @@ def finish(sinks: Sequence[Sink], record: Record) -> None:
         except BaseException as error:  # as above
             if has_to_pass(error):
                 raise
-            warn(f"{sink_name(sink)} could not finish: {_told(error)}")
+            warn(f"{sink_name(sink)} could not finish: {_error_text(error)}")
 
 
-def _told(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     return str(error) if isinstance(error, Exception) and str(error) else f"{type(error).__name__}: {error}"
 
 

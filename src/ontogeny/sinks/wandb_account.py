@@ -40,11 +40,11 @@ def register(*, entity: str = "", access: Literal["private", "public"] = "privat
         MissingExtraError: wandb is not installed.
     """
     wandb = require("wandb", "wandb")
-    api = _asked(lambda: wandb.Api(timeout=_SECONDS))
-    owner = entity or _asked(lambda: api.default_entity)
+    api = _request(lambda: wandb.Api(timeout=_SECONDS))
+    owner = entity or _request(lambda: api.default_entity)
     if not owner:
         raise ConfigError("this Weights & Biases account has no default entity; name a user or team with --entity")
-    return [_asked(partial(_create, api, owner, name, access)) for name in TITLES]
+    return [_request(partial(_create, api, owner, name, access)) for name in TITLES]
 
 
 def _create(api: Any, entity: str, name: str, access: str) -> str:
@@ -94,7 +94,7 @@ def save_workspace(*, entity: str, project: str) -> str:
             pages.Section(name="alignment of single layers", panels=[curves("every layer", _DETAILS)]),
         ],
     )
-    return _asked(lambda: str(page.save().url))
+    return _request(lambda: str(page.save().url))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +124,7 @@ def log_record(record: Record, *, leads: Callable[[Record], Sequence[HalfWay]] |
         )
     wandb = require("wandb", "wandb")
     about = {"ontogeny": {name: record.header.get(name) for name in ("run", "weights", "benchmarks", "versions")}}
-    run = _asked(lambda: wandb.init(job_type="ontogeny", config=about, reinit="create_new", **where))
+    run = _request(lambda: wandb.init(job_type="ontogeny", config=about, reinit="create_new", **where))
     with run:
         sink = WandbSink(run, leads=leads)
         for step in steps:
@@ -135,13 +135,13 @@ def log_record(record: Record, *, leads: Callable[[Record], Sequence[HalfWay]] |
     return Logged(probes=len(steps), where=place)
 
 
-def _asked(ask: Callable[[], T]) -> T:
+def _request(ask: Callable[[], T]) -> T:
     """What the server answers, or why it did not."""
     try:
         return ask()
     except Exception as error:
         raise ConfigError(
-            f"Weights & Biases did not do it: {error}. It needs a connection and a key (`wandb login`, or the variable "
-            "WANDB_API_KEY). Without them paste a chart on its page: Add panels, Custom chart, Edit; "
+            f"request to Weights & Biases failed: {error}. It needs a connection and a key (`wandb login`, or the "
+            "variable WANDB_API_KEY). Without them paste a chart on its page: Add panels, Custom chart, Edit; "
             "`ontogeny wandb spec NAME` prints it"
         ) from error

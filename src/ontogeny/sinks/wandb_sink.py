@@ -105,7 +105,7 @@ class WandbSink:
         if run is None or not hasattr(run, "define_metric") or not len(record):
             return
         if len(record) > _MOST_DRAWN:
-            self._say(
+            self._log_message(
                 "size",
                 f"{len(record)} scores are more than are drawn or tabled at the end of a run (up to {_MOST_DRAWN}); "
                 f"`ontogeny record best {record.folder}` and `query` answer from them",
@@ -157,7 +157,7 @@ class WandbSink:
         details = _details(metrics)
         if len(details) <= self._most_details:
             return list(metrics)
-        self._say(
+        self._log_message(
             "details",
             f"{len(details)} curves of single layers are too many for one page of Weights & Biases: it gets the best "
             f"layer of each ROI as a curve, and every layer in the table alignment/scores at the end "
@@ -165,7 +165,7 @@ class WandbSink:
         )
         return [name for name in metrics if name not in details]
 
-    def _say(self, about: str, text: str) -> None:
+    def _log_message(self, about: str, text: str) -> None:
         """Once."""
         if about not in self._said:
             self._said.add(about)
@@ -174,7 +174,7 @@ class WandbSink:
     def _table(self, scores: Sequence[Score]) -> Any:
         kept, left_out = newest_probes(scores)
         if left_out:
-            self._say("table", f"the table alignment/scores {left_out}; the record has all")
+            self._log_message("table", f"the table alignment/scores {left_out}; the record has all")
         rows = [[row[name] for name in _COLUMNS] for row in map(to_row, kept)]
         return _wandb().Table(columns=list(_COLUMNS), data=rows)
 
@@ -192,14 +192,16 @@ class WandbSink:
         """Panels and pictures of the first charts of a kind."""
         charts = [make() for make in makers[:_MOST_CHARTS]]
         if len(charts) < len(makers):
-            self._say(kind, f"{len(charts)} of {len(makers)} charts ({kind}) were logged; `ontogeny report` draws all")
+            self._log_message(
+                kind, f"{len(charts)} of {len(makers)} charts ({kind}) were logged; `ontogeny report` draws all"
+            )
         if not charts:
             return
         run.log({**{self._key(f"alignment/{kind}.{chart.name}"): self._panel(chart) for chart in charts}, **at})
         try:
             run.log({PICTURES[kind]: [_picture(chart) for chart in charts], **at})
         except MissingExtraError as error:
-            self._say("pictures", f"no pictures were logged: {error}")
+            self._log_message("pictures", f"no pictures were logged: {error}")
 
     def _panel(self, chart: Chart) -> Any:
         """The chart as a panel: by the registered specification, or as plain lines by a built-in one."""

@@ -97,7 +97,7 @@ def test_a_mask_that_is_needed_keeps_every_token(kind):
 
 
 def test_a_mask_that_hides_what_is_1_is_an_error_that_names_call():
-    with pytest.raises(ProbeError, match=r"needs 'mask', and it cannot be told whether 1 .* pass call="):
+    with pytest.raises(ProbeError, match=r"needs 'mask', and it is not clear whether 1 .* pass call="):
         probe()(Hides())
 
 

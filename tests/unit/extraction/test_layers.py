@@ -180,4 +180,4 @@ def test_of_several_tensors_the_hidden_states_are_read(made, handed_on):
 def test_several_tensors_with_positions_are_refused_where_the_first_is_not_the_one_that_is_handed_on(made):
     features = read(Several(made, second), "block")
     assert not features.values
-    assert "it cannot be told which is the layer's output" in features.refused[Site("block", "mean")]
+    assert "it is not clear which is the layer's output" in features.refused[Site("block", "mean")]

@@ -162,7 +162,7 @@ def test_what_signs_differ_on_is_refused_with_what_helps(name):
     model = UNCLEAR[name]()
     found, refused = read(model)
     assert found is None
-    assert "cannot be told which axes" in refused
+    assert "not clear which axes" in refused
     assert "pass pooling='flatten', or a function" in refused
     flat = Probe(stimuli=PICTURES, reader=pixels, layers=["block"], pooling="flatten")(model)
     with torch.no_grad():

@@ -76,7 +76,7 @@ def test_or_by_another_batch(given):
 
 def test_of_one_length_alone_it_is_refused():
     x, y = ids(), ids(seed=1)
-    with pytest.raises(ProbeError, match=r"cannot be told which axis is classes.* pass loss="):
+    with pytest.raises(ProbeError, match=r"not clear which axis is classes.* pass loss="):
         loss([(x, y)], Causal(behind, length=VOCABULARY))
 
 

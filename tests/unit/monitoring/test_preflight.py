@@ -51,8 +51,10 @@ def test_the_command_shows_a_benchmark_alone(capsys):
     assert "planted-vision 1 (SIMULATED data)" in said
     assert "category: 4 subject(s), 40 voxels" in said
     assert "pairing    subject simulated-1: paired (r = 0.8" in said
-    assert "independent stimuli; in one voxel an r of 0." in said
-    assert re.search(r"pixels alone -?\d\.\d{3}, random features -?0\.0\d{2} \+- 0\.\d{3}, seen from 0\.\d{3} on", said)
+    assert "stimuli; minimum detectable r = 0." in said
+    assert re.search(
+        r"pixels alone -?\d\.\d{3}, random features -?0\.0\d{2} \+- 0\.\d{3}, detectable above 0\.\d{3}", said
+    )
 
 
 def test_the_command_reads_a_model_by_its_address(capsys):

@@ -90,9 +90,9 @@ def test_of_equals_the_first_written_is_best(tmp_path):
         (lambda r: r.best("layer", matric="rsa"), "'matric' is not one of the columns .* Did you mean 'metric'"),
         (lambda r: r.best("layer", by=["layer"]), r"other columns than 'layer', which is compared; got by=\['layer'\]"),
         (lambda r: r.best("layer", by=[]), r"which is compared; got by=\[\]"),
-        (lambda r: r.query("SELECT lair FROM scores"), r"(?s)cannot be answered: .*lair.*columns are run, step, kind"),
-        (lambda r: r.query("SELEKT"), "cannot be answered: .*SELEKT"),
-        (lambda r: r.query("SELECT 1", memory="lots"), "cannot be answered: .*[Mm]emory"),
+        (lambda r: r.query("SELECT lair FROM scores"), r"(?s)query failed: .*lair.*columns are run, step, kind"),
+        (lambda r: r.query("SELEKT"), "query failed: .*SELEKT"),
+        (lambda r: r.query("SELECT 1", memory="lots"), "query failed: .*[Mm]emory"),
     ],
 )
 def test_questions_without_an_answer_say_why(record, ask, message):

@@ -121,7 +121,7 @@ def test_nanogpts_file_is_read_at_its_iteration_and_compiled_names_fit(tmp_path,
         series = on_disk(place, model=CNN)
         assert series.steps == (2000,)
         assert series.unit == "optimizer updates"
-        assert series.notes == ("steps told by its iter_num (1 file)",)
+        assert series.notes == ("steps from its iter_num (1 file)",)
     model = TinyCNN()
     model.load_state_dict(weights())
     assert weights_hash(series.load(2000)) == weights_hash(model)
@@ -294,7 +294,7 @@ def test_the_command_says_how_steps_were_told_and_reads_one_file(tmp_path, capsy
     command += ["--benchmark", "planted-vision", "--record", "r"]
     assert main(command) == 0
     said = capsys.readouterr().out
-    assert "ckpt.pt: steps told by its iter_num (1 file)" in said
+    assert "ckpt.pt: steps from its iter_num (1 file)" in said
     assert [s.step for s in Record(tmp_path / "r").events(kind="probe")] == [30]
     assert main([*command[:1], "out/nothing.pt", *command[2:]]) == 2
     assert "there is no out/nothing.pt on this machine" in capsys.readouterr().err

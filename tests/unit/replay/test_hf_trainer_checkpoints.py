@@ -84,7 +84,7 @@ def test_what_save_total_limit_deleted_is_a_gap(tmp_path):
     series = hf_trainer(tmp_path / "out")
     assert series.steps == (12, 13)
     assert [(p.kind, p.reason) for p in series.problems] == [
-        ("gap", "3 checkpoints were saved every 3 steps and are gone (3, 6, 9): save_total_limit deletes them")
+        ("gap", "3 checkpoints, one every 3 steps, are gone (3, 6, 9): save_total_limit deletes them")
     ]
     assert weights_hash(series.load(13)) == hashes[13]
 
@@ -173,7 +173,7 @@ def test_a_renamed_folder_is_noticed_by_its_own_state(copy):
         "its trainer_state.json says step 6, its name 7: was it renamed? Give it the name of its step; left out"
     )
     assert [p.reason for p in series.problems if p.kind == "gap"] == [
-        "1 checkpoints were saved every 3 steps and are gone (6): save_total_limit deletes them"
+        "1 checkpoints, one every 3 steps, are gone (6): save_total_limit deletes them"
     ]
 
 
@@ -183,7 +183,7 @@ def test_a_step_that_appears_twice_is_named(copy):
     series = hf_trainer(folder)
     assert series.steps == (3, 6, 9, 12)
     assert [(p.kind, p.what, p.reason) for p in series.problems] == [
-        ("twice", "checkpoint-9", "is step 9, as is checkpoint-09, which is used")
+        ("twice", "checkpoint-9", "duplicate of step 9; checkpoint-09 is used")
     ]
     assert weights_hash(series.load(9)) == hashes[9]
 

@@ -88,7 +88,7 @@ def test_names_that_say_no_step_and_two_of_one_step_are_problems():
     assert {step: one.name for step, one in found.items()} == {1: "step1", 2: "step02", 10: "step10"}
     assert list(found) == [1, 2, 10]
     assert [(p.kind, p.what) for p in problems] == [("twice", "step2"), ("unread", "wip")]
-    assert problems[0].reason == "is step 2, as is step02, which is used"
+    assert problems[0].reason == "duplicate of step 2; step02 is used"
     assert problems[1].reason == "does not say its step as step{step} does; left out"
 
 

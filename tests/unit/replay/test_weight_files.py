@@ -137,7 +137,7 @@ def test_what_is_wrong_is_named_and_the_rest_goes_on(tmp_path):
     assert series.steps == (1, 2)
     assert equal(series.load(2), weights(9)), "the first by the alphabet, as its problem says"
     told = {(p.kind, p.what): p.reason for p in series.problems}
-    assert told["twice", "s2.pt"] == "is step 2, as is s02.pt, which is used"
+    assert told["twice", "s2.pt"] == "duplicate of step 2; s02.pt is used"
     assert told["unread", "s_best.pt"] == "does not say its step as s{step}.pt does; left out"
     assert told["damaged", str(tmp_path / "s3.pt")] == "is cut off (half-written?): its directory is missing; left out"
     assert len(told) == 3

@@ -75,9 +75,11 @@ def read_arrays(path: Path, *, subject: str) -> tuple[Arrays, tuple[str, ...]]:
         about = json.loads(header.get(_KEY, ""))
     except ValueError as error:
         raise DataError(f"{path}: the header has no {_KEY!r} entry with the stimulus of each row ({error})") from error
-    whose = fact(about, "subject", str, str(path))
-    if whose != subject:
-        raise DataError(f"{path} holds subject {whose!r}, but benchmark.json says {subject!r}; files were swapped")
+    subject_name = fact(about, "subject", str, str(path))
+    if subject_name != subject:
+        raise DataError(
+            f"{path} holds subject {subject_name!r}, but benchmark.json says {subject!r}; files were swapped"
+        )
     ids = tuple(str(stimulus) for stimulus in fact(about, "stimulus_ids", list, str(path)))
     for key, values in arrays.items():
         if values.dtype not in (np.float32, np.float64):

@@ -84,7 +84,7 @@ def verify_folder(folder: str | os.PathLike[str]) -> list[FolderProblem]:
 
 
 def _strangers(manifest: BenchmarkManifest) -> list[FolderProblem]:
-    """Files that benchmark.json does not list: nobody vouches for them. A README and hidden files are let pass."""
+    """Files that benchmark.json does not list: nothing vouches for them. A README and hidden files are let pass."""
     there = [path.relative_to(manifest.folder) for path in sorted(manifest.folder.rglob("*")) if path.is_file()]
     return [
         FolderProblem(where=path.as_posix(), what=f"{path.as_posix()} is not listed in {MANIFEST}; move it elsewhere")

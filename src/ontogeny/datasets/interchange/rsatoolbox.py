@@ -54,11 +54,11 @@ def dataset_from_rsatoolbox(
         AlignmentIdError: a stimulus twice.
     """
     values = np.asarray(dataset.measurements)
-    whose = subject if subject is not None else _text(_one(dataset.descriptors, "subject", "the dataset"))
+    subject_name = subject if subject is not None else _text(_one(dataset.descriptors, "subject", "the dataset"))
     ceiling = dataset.channel_descriptors.get("ceiling")
     return Assembly(
         name=_text(dataset.descriptors.get("name", "rsatoolbox dataset")),
-        subject=whose,
+        subject=subject_name,
         stimulus_ids=_texts(_one(dataset.obs_descriptors, stimulus, "the observations")),
         responses=values if values.dtype.kind == "f" else values.astype(np.float64),
         roi=_texts(_one(dataset.channel_descriptors, roi, "the channels")),

@@ -72,12 +72,12 @@ def assemblies_from_xarray(
     values = np.asarray(squeezed.transpose("presentation", "neuroid").values)
     values = values if values.dtype.kind == "f" else values.astype(np.float64)
     ids = _coordinate(squeezed, stimulus, "presentation")
-    whose = np.array(_coordinate(squeezed, subject, "neuroid"), dtype=object)
+    subjects = np.array(_coordinate(squeezed, subject, "neuroid"), dtype=object)
     regions = np.array(_coordinate(squeezed, region, "neuroid"), dtype=object)
     ceilings = np.asarray(squeezed["ceiling"].values, dtype=np.float64) if "ceiling" in squeezed.coords else None
     out = []
-    for one in dict.fromkeys(whose.tolist()):
-        voxels = whose == one
+    for one in dict.fromkeys(subjects.tolist()):
+        voxels = subjects == one
         out.append(
             Assembly(
                 name=name or str(array.attrs.get("assembly", array.name or "assembly")),

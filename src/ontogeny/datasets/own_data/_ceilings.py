@@ -21,7 +21,7 @@ _PLACES = ("index", "hemisphere", "vertex", "grayordinate", "voxel", "x", "y", "
 
 
 def ceiling_of(
-    told: tuple[float | str | None, str], repeats: Float[np.ndarray, "repeats stimuli voxels"] | None, n: int
+    given_ceiling: tuple[float | str | None, str], repeats: Float[np.ndarray, "repeats stimuli voxels"] | None, n: int
 ) -> tuple[Float[np.ndarray, " voxels"] | None, str]:
     """The same for all n voxels, or made from repeats; and how it was made.
 
@@ -29,7 +29,7 @@ def ceiling_of(
         DataError: no r from 0 to 1, repeats that do not make a ceiling which was asked for, or that are copies.
     """
     _refuse_copies(repeats)
-    one, source = told
+    one, source = given_ceiling
     if one == BETWEEN:
         return None, "not known"
     if one is None or isinstance(one, str):

@@ -57,8 +57,8 @@ def read_images(
     """
     read = list(_sides(subject, images, known=known, drop_bad=rules.drop_bad))
     spaces, sides = [space for space, _ in read], [shown for _, shown in read]
-    ids, wanted = tuple(dict.fromkeys(sides[0].stimulus_ids)), set(order.table)
-    kept = [place for place, stimulus in enumerate(ids) if stimulus in wanted or not images.shared]
+    ids, scored_ids = tuple(dict.fromkeys(sides[0].stimulus_ids)), set(order.table)
+    kept = [place for place, stimulus in enumerate(ids) if stimulus in scored_ids or not images.shared]
     found = order.places(images.table[0], tuple(ids[place] for place in kept), len(kept))
     rows = [kept[place] for place in found]
     repeats = np.concatenate([shown.by_repeat()[1][rows] for shown in sides], axis=2)
@@ -134,11 +134,12 @@ def image_space(images: Images, prefix: str, betas: tuple[Path, ...], atlas: Pat
         DataError: names say that they are in other spaces; or see `read_space`.
     """
     like = betas[0] if betas else _beside(images.table)
-    said = [bids_name(path).entities.get("space", "") for path in (like, atlas) if path is not None]
-    if len(set(said) - {""}) > 1:
+    spaces_named = [bids_name(path).entities.get("space", "") for path in (like, atlas) if path is not None]
+    if len(set(spaces_named) - {""}) > 1:
         raise DataError(
-            f"betas are in space {said[0]}, atlas {atlas.name} in {said[1]}: resampling changes the grid, it does not "
-            "register brains; take an atlas in the betas' space (where the two are near enough for you, rename it)"
+            f"betas are in space {spaces_named[0]}, atlas {atlas.name} in {spaces_named[1]}: resampling changes the "
+            "grid, it does not register brains; take an atlas in the betas' space (where the two are near enough for "
+            "you, rename it)"
         )
     chosen = list(images.regions) or None
     return read_space(atlas, labels=images.labels, rois=chosen, like=like, resample=images.resample, prefix=prefix)
@@ -205,9 +206,9 @@ def _dropped(subject: str, space: Space, shown: Presentations) -> list[dict[str,
     """What the folder says of voxels that were left out: their places in the image, and why."""
     if not shown.dropped:
         return []
-    gone = np.setdiff1d(space.index, shown.space.index).tolist()
+    lost_voxels = np.setdiff1d(space.index, shown.space.index).tolist()
     why = ", ".join(f"{count} {reason}" for reason, count in shown.dropped.items()) + lost(space.roi, shown.space.roi)
-    return [{"subject": subject, "why": f"{why} (numbers: places in the image)", "voxels": gone}]
+    return [{"subject": subject, "why": f"{why} (numbers: places in the image)", "voxels": lost_voxels}]
 
 
 def space_name(images: Images) -> str:

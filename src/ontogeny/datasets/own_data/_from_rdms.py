@@ -49,7 +49,7 @@ def read_geometry(name: str, key: tuple[str, str], path: Path, order: StimulusOr
     rows = order.places(path, ids, sessions.shape[-1])
     cleared = [_cleared(path, matrix[np.ix_(rows, rows)]) for matrix in sessions]
     rdms = np.stack([matrix for matrix, _ in cleared])
-    notes = tuple(("diagonal", said) for _, said in cleared if said)
+    notes = tuple(("diagonal", text) for _, text in cleared if text)
     ceiling, source = None, "not known"
     if len(rdms) > 1:
         if len({matrix.tobytes() for matrix in rdms}) < len(rdms):
@@ -109,8 +109,8 @@ def _cleared(path: Path, rdm: Matrix) -> tuple[Matrix, str]:
         raise DataError(f"{path}: the diagonal is as large as the rest of the matrix; is this an RDM?")
     out = rdm.copy()
     np.fill_diagonal(out, 0.0)
-    said = f"{known.min():.3g} to {known.max():.3g}" if known.size else "not finite"
-    return out, f"that of {path.name} is {said}; set to 0, as of a stimulus and itself"
+    text = f"{known.min():.3g} to {known.max():.3g}" if known.size else "not finite"
+    return out, f"that of {path.name} is {text}; set to 0, as of a stimulus and itself"
 
 
 def _agreement(rdms: Float[np.ndarray, "sessions stimuli stimuli"]) -> float:

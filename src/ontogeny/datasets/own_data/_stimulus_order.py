@@ -60,7 +60,7 @@ class StimulusOrder:
 
 def apart(missing: Sequence[str], unknown: Sequence[str]) -> str:
     """What two lists of ids differ in, where it is little: of all unknown ones a missing one tells."""
-    for said, plain in (("zeros in front", plain_label), ("upper and lower case", str.casefold)):
+    for difference, plain in (("zeros in front", plain_label), ("upper and lower case", str.casefold)):
         if unknown and {plain(one) for one in unknown} <= {plain(one) for one in missing}:
-            return f"they differ only in {said}: "
+            return f"they differ only in {difference}: "
     return ""

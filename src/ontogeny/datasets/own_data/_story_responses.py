@@ -76,10 +76,10 @@ def read_heard(subject: str, files: Mapping[str, Sequence[Path]], images: Images
     Raises:
         DataError: a file of another subject, of another kind, or on another grid.
     """
-    mine = RunKey.of({"sub": subject})
+    own_key = RunKey.of({"sub": subject})
     every = [path for paths in files.values() for path in paths]
     for path in every:
-        if mine.against(RunKey.of_file(path)):
+        if own_key.against(RunKey.of_file(path)):
             raise DataError(f"{path.name} is given for subject {subject!r}, but its name says another one; which?")
         if (images is None) is not (path.suffix.lower() in _ARRAYS):
             raise DataError(

@@ -58,8 +58,8 @@ class Subject:
 
 def lost(before: Sequence[str], after: Sequence[str]) -> str:
     """The end of a sentence that names ROIs of which no voxel is left; "" where there are none."""
-    gone = [roi for roi in dict.fromkeys(before) if roi and roi not in set(after)]
-    return f"; no voxel is left of {', '.join(map(repr, gone))}" if gone else ""
+    missing_rois = [roi for roi in dict.fromkeys(before) if roi and roi not in set(after)]
+    return f"; no voxel is left of {', '.join(map(repr, missing_rois))}" if missing_rois else ""
 
 
 def read_subject(
@@ -163,7 +163,8 @@ def _dropped(
     return tuple(
         {
             "subject": subject,
-            "why": why + lost([label for label, gone in zip(labels, which, strict=True) if gone], left.roi),
+            "why": why
+            + lost([label for label, missing_rois in zip(labels, which, strict=True) if missing_rois], left.roi),
             "voxels": np.flatnonzero(which).tolist(),
         }
         for why, which in bad.items()
@@ -252,11 +253,11 @@ def _bad(mean: Float[np.ndarray, "stimuli voxels"], labels: Sequence[str]) -> di
 def _refuse(
     path: Path, bad: Mapping[str, Bool[np.ndarray, " voxels"]], keep: Bool[np.ndarray, " voxels"], *, drop_bad: bool
 ) -> None:
-    said = [f"{int(which.sum())} {why} (e.g. voxel {_first(which)})" for why, which in bad.items() if which.any()]
-    if said and not drop_bad:
-        raise DataError(f"{path}: of {keep.size} voxels, {', '.join(said)}; mend or drop them (--drop-bad-voxels)")
+    reasons = [f"{int(which.sum())} {why} (e.g. voxel {_first(which)})" for why, which in bad.items() if which.any()]
+    if reasons and not drop_bad:
+        raise DataError(f"{path}: of {keep.size} voxels, {', '.join(reasons)}; mend or drop them (--drop-bad-voxels)")
     if not keep.any():
-        raise DataError(f"{path}: no voxel is left; {', '.join(said)}")
+        raise DataError(f"{path}: no voxel is left; {', '.join(reasons)}")
 
 
 def _first(which: Bool[np.ndarray, " voxels"]) -> int:

@@ -43,14 +43,14 @@ def who_saw(
     every = [*responses.items(), *((subject, path) for (subject, _), path in geometries.items())]
     out: dict[str, set[str]] = {}
     for subject, given in every:
-        mine = seen_by(given, known)
-        if out.setdefault(subject, mine) != mine:
+        seen_ids = seen_by(given, known)
+        if out.setdefault(subject, seen_ids) != seen_ids:
             raise DataError(f"subject {subject!r}: its files are of different stimuli; give one subject one set")
     return out
 
 
 def seen_by_any(table: StimulusTable, seen: Iterable[set[str]]) -> StimulusTable:
-    """The rows that somebody saw."""
+    """The rows that any subject saw."""
     every = set().union(*seen)
     return _only(table, [row for row, stimulus in enumerate(table.ids) if stimulus in every])
 
@@ -108,6 +108,6 @@ def said_of(
     """How many stimuli each subject saw, how many all, and how many nobody."""
     if seen is None:
         return ()
-    counts = ", ".join(f"{subject} {len(mine)}" for subject, mine in seen.items())
+    counts = ", ".join(f"{subject} {len(seen_ids)}" for subject, seen_ids in seen.items())
     never = f"; {len(known) - len(left)} that nobody saw are left out" if len(left) < len(known) else ""
     return (("saw", f"{counts}; {len(set.intersection(*seen.values()))} were seen by all{never}"),)

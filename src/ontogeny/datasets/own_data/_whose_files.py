@@ -115,22 +115,22 @@ def rois_of(subject: str, path: Path | None) -> Sheet | None:
 def _refuse_other_sheet(subject: str, sheet: Sheet) -> None:
     if (column := sheet.find(*COLUMNS["sub"])) is None:
         return
-    said = sorted(set(sheet.labels(column)))
-    if {plain_label(one, "sub") for one in said} != {plain_label(subject, "sub")}:
+    column_labels = sorted(set(sheet.labels(column)))
+    if {plain_label(one, "sub") for one in column_labels} != {plain_label(subject, "sub")}:
         raise DataError(
-            f"{sheet.path} is given for subject {subject!r}, but its column {column!r} says {said[:3]}; which?"
+            f"{sheet.path} is given for subject {subject!r}, but its column {column!r} says {column_labels[:3]}; which?"
         )
 
 
 def same_data(assemblies: Sequence[Assembly | Geometry]) -> tuple[tuple[str, str], ...]:
     """Subjects whose responses are the same to the last digit, to be said."""
-    whose: dict[str, list[str]] = {}
+    owners: dict[str, list[str]] = {}
     for one in assemblies:
         key = digest(one.responses) if isinstance(one, Assembly) else digest(one.roi, one.rdm)
-        whose.setdefault(key, []).append(one.subject)
+        owners.setdefault(key, []).append(one.subject)
     return tuple(
         ("same data", f"subjects {', '.join(names)} have the same responses to the last digit; is one file a copy?")
-        for names in (list(dict.fromkeys(subjects)) for subjects in whose.values())
+        for names in (list(dict.fromkeys(subjects)) for subjects in owners.values())
         if len(names) > 1
     )
 
@@ -140,9 +140,13 @@ def _refuse_swapped(files: Sequence[tuple[str, Path]], names: Collection[str], w
     spelt = {_plain(name): name for name in names if not name.isdigit()}
     given = {(path.resolve(), name) for name, path in files}
     for name, path in files:
-        said = _words(path)
-        others = [spelt[word] for word in sorted(said & spelt.keys())]
-        if others and _plain(name) not in said and not any((path.resolve(), other) in given for other in others):
+        column_labels = _words(path)
+        others = [spelt[word] for word in sorted(column_labels & spelt.keys())]
+        if (
+            others
+            and _plain(name) not in column_labels
+            and not any((path.resolve(), other) in given for other in others)
+        ):
             raise DataError(
                 f"{path.name} is given for {what} {name!r}, but its name says {what} {others[0]!r}; which is right?"
             )

@@ -40,8 +40,8 @@ def bids_images(
     Raises:
         DataError: files that are not there, or of which there are several, or that lead out of the folder.
     """
-    wanted = {"suffix": "statmap", "stat": "beta", **(betas or {})}
-    found = _by_subject(folder, bids_files(folder, **wanted), named=not subjects)
+    filters = {"suffix": "statmap", "stat": "beta", **(betas or {})}
+    found = _by_subject(folder, bids_files(folder, **filters), named=not subjects)
     for subject in subjects:
         if subject.removeprefix("sub-") not in found:
             raise DataError(f"{folder}: subject {subject!r} has no betas. {nearest(subject, found)}")
@@ -137,10 +137,10 @@ def _of_run(folder: Path, run: RunKey, image: Path, there: Mapping[RunKey, Path]
 
 def _atlas(folder: Path, subject: str, betas: Sequence[Path], said: Mapping[str, str]) -> tuple[Path, ...]:
     spaces = {bids_name(path).entities.get("space", "") for path in betas} - {""}
-    wanted: dict[str, Any] = {"suffix": "dseg", "extension": _ATLASES, "subject": subject}
+    filters: dict[str, Any] = {"suffix": "dseg", "extension": _ATLASES, "subject": subject}
     if len(spaces) == 1:
-        wanted["space"] = spaces.pop()
-    return tuple(inside(folder, path.relative_to(folder)) for path in bids_files(folder, **(wanted | dict(said))))
+        filters["space"] = spaces.pop()
+    return tuple(inside(folder, path.relative_to(folder)) for path in bids_files(folder, **(filters | dict(said))))
 
 
 def bids_facts(folder: Path) -> dict[str, str]:

@@ -118,9 +118,9 @@ def _refuse_other_sides(
 
 def _refuse_other_brains(subject: str, images: Images, files: Sequence[Path]) -> None:
     """An atlas of another subject, betas in several spaces, an atlas in another space: names say so."""
-    mine = RunKey.of({"sub": subject})
+    own_key = RunKey.of({"sub": subject})
     for path in images.atlas:
-        if mine.against(RunKey.of_file(path)):
+        if own_key.against(RunKey.of_file(path)):
             raise DataError(f"subject {subject!r}: atlas {path.name} is of another subject; give one of its own")
     spaces = {bids_name(path).entities.get("space", "not named"): path.name for path in files}
     if len(spaces) > 1:

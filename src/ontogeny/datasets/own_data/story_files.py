@@ -110,8 +110,8 @@ def read_words(
                 raise DataError(f"{path}: a TextGrid has no column {features[0]!r}; give a table of words")
             parts = {story_of(path): _of_textgrid(path)}
         else:
-            parts, said = _of_table(read_table(path), features)
-            notes += said
+            parts, spoken_words = _of_table(read_table(path), features)
+            notes += spoken_words
         for story, words in parts.items():
             if story in found:
                 raise DataError(f"story {story!r} is in {found[story].path.name} and in {path.name}; give it once")
@@ -120,11 +120,11 @@ def read_words(
 
 
 def _of_textgrid(path: Path) -> SpokenWords:
-    said = spoken(path)
+    spoken_words = spoken(path)
     return SpokenWords(
-        words=tuple(one.text for one in said),
-        middle=np.array([(one.start + one.end) / 2 for one in said]),
-        last=max(one.end for one in said),
+        words=tuple(one.text for one in spoken_words),
+        middle=np.array([(one.start + one.end) / 2 for one in spoken_words]),
+        last=max(one.end for one in spoken_words),
         features={},
         path=path,
     )

@@ -42,8 +42,8 @@ def read_textgrid(path: Path) -> dict[str, tuple[Said, ...]]:
     except (IndexError, TypeError, ValueError) as error:
         raise DataError(f"{path}: the tiers of this TextGrid cannot be read; it may be cut short") from error
     found: dict[str, tuple[Said, ...]] = {}
-    for name, said in tiers:
-        if found.setdefault(name, said) != said:
+    for name, spoken_words in tiers:
+        if found.setdefault(name, spoken_words) != spoken_words:
             raise DataError(f"{path}: two tiers are called {name!r}, with other intervals; rename one of them")
     return found
 
@@ -71,7 +71,7 @@ def _tiers(tokens: list[str | float]) -> list[tuple[str, tuple[Said, ...]]]:
             raise ValueError(kind)
         if kind == "IntervalTier":
             rows = [tokens[place + size * i : place + size * (i + 1)] for i in range(n)]
-            out.append((str(name), tuple(_said(*row) for row in rows)))
+            out.append((str(name), tuple(_spoken_word(*row) for row in rows)))
         place += size * n
     return out
 
@@ -82,7 +82,7 @@ def _count(token: str | float) -> int:
     return int(token)
 
 
-def _said(start: str | float, end: str | float, text: str | float) -> Said:
+def _spoken_word(start: str | float, end: str | float, text: str | float) -> Said:
     if not isinstance(start, float) or not isinstance(end, float) or not isinstance(text, str):
         raise TypeError(text)
     return Said(start=start, end=end, text=text.strip())
@@ -118,7 +118,9 @@ def spoken(path: Path, *, second: bool = False) -> tuple[Said, ...]:
     Raises:
         DataError: see `word_tier`; or there is no word.
     """
-    said = tuple(one for one in word_tier(path, second=second) if one.text.lower().strip("{}").strip() not in NO_WORDS)
-    if not said:
+    spoken_words = tuple(
+        one for one in word_tier(path, second=second) if one.text.lower().strip("{}").strip() not in NO_WORDS
+    )
+    if not spoken_words:
         raise DataError(f"{path}: the word tier has no word")
-    return said
+    return spoken_words

@@ -81,13 +81,13 @@ def load_algonauts(
     parts = [_hemisphere(place, side, rois, rows, known, len(ids)) for side in _HEMISPHERES]
     assembly, dropped = _assembly(parts, subject, tuple(ids[row] for row in rows), rois, apart=apart)
     name = f"{about.name}-{subject}"
-    said = "Ceilings are the user's own." if known else "No ceiling comes with the training data: not known."
+    note = "Ceilings are the user's own." if known else "No ceiling comes with the training data: not known."
     return Benchmark(
         name=name,
         version="1",
         citation=about.citation,
         licence=about.terms,
-        about=_ABOUT.format(n=len(rows), every=len(ids), subject=subject, dropped=dropped, known=said),
+        about=_ABOUT.format(n=len(rows), every=len(ids), subject=subject, dropped=dropped, known=note),
         simulated=False,
         stimuli=StimulusSet(
             name=name,

@@ -71,14 +71,14 @@ def load_lebel(
     """
     about = find_elsewhere("lebel2023")
     place = _derivative(folder_of(about.name, folder))
-    whose = _subjects(place, subjects)
-    names = _stories(place, whose, stories)
+    subject_names = _subjects(place, subjects)
+    names = _stories(place, subject_names, stories)
     lengths = _lengths(place / "respdict.json")
     best = f"the {voxels} voxels that repeat best over the hearings of {TEST_STORY}, which give the ceilings too"
     return story_benchmark(
         about,
         [read_story(place / "TextGrids" / f"{name}.TextGrid", lengths) for name in names],
-        lambda pieces: [_assembly(place / "preprocessed_data" / one, names, pieces, voxels) for one in whose],
+        lambda pieces: [_assembly(place / "preprocessed_data" / one, names, pieces, voxels) for one in subject_names],
         name=about.name,
         text=_ABOUT.replace("{voxels}", "all voxels" if voxels is None else best),
         context=context,
@@ -93,27 +93,27 @@ def _derivative(folder: Path) -> Path:
     raise DataError(f"{folder}: there is no derivative/preprocessed_data; give the folder of the whole set (ds003020)")
 
 
-def _subjects(place: Path, wanted: Sequence[str] | None) -> tuple[str, ...]:
+def _subjects(place: Path, requested: Sequence[str] | None) -> tuple[str, ...]:
     here = [path.name for path in by_number((place / "preprocessed_data").iterdir()) if path.is_dir()]
-    for one in wanted or ():
+    for one in requested or ():
         if one not in here:
             raise DataError(f"{place / 'preprocessed_data'}: there is no subject {one!r}. {nearest(one, here)}")
     if not here:
         raise DataError(f"{place / 'preprocessed_data'}: there is no subject; `datalad get` at least one")
-    return tuple(wanted or here)
+    return tuple(requested or here)
 
 
-def _stories(place: Path, subjects: Sequence[str], wanted: Sequence[str] | None) -> tuple[str, ...]:
+def _stories(place: Path, subjects: Sequence[str], requested: Sequence[str] | None) -> tuple[str, ...]:
     folders = [place / "preprocessed_data" / one for one in subjects]
     common = set.intersection(*({path.stem for path in by_number(folder.glob("*.hf5"))} for folder in folders))
     spoken = common & {path.stem for path in (place / "TextGrids").glob("*.TextGrid")}
-    for name in wanted or ():
+    for name in requested or ():
         if name not in spoken:
             raise DataError(
                 f"{place}: story {name!r} has no TextGrid, or no .hf5 of each of {list(subjects)}. "
                 f"{nearest(name, sorted(spoken))}"
             )
-    names = tuple(wanted or sorted(spoken - {TEST_STORY}, key=natural_key))
+    names = tuple(requested or sorted(spoken - {TEST_STORY}, key=natural_key))
     if len(names) < 3:
         raise DataError(
             f"{place}: folds keep stories whole, so three or more are needed that {list(subjects)} all heard, got "
@@ -145,11 +145,11 @@ def read_story(path: Path, lengths: dict[str, Any]) -> Story:
     n = lengths.get(path.stem)
     if not isinstance(n, int) or n <= _PAD + _START + _END:
         raise DataError(f"respdict.json: story {path.stem!r} should have more than 20 volumes, got {n!r}")
-    said = spoken(path, second=True)
+    spoken_words = spoken(path, second=True)
     return Story(
         name=path.stem,
-        words=tuple(one.text.lower() for one in said),
-        times=np.array([(one.start + one.end) / 2 for one in said]),
+        words=tuple(one.text.lower() for one in spoken_words),
+        times=np.array([(one.start + one.end) / 2 for one in spoken_words]),
         volume_times=np.arange(n - _PAD) * _TR - _SOUND + _TR / 2,
         start=_START,
         end=_END,

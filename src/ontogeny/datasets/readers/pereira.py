@@ -201,11 +201,11 @@ def read_concepts(path: Path) -> dict[str, np.ndarray]:
     """
     if not path.is_file():
         raise DataError(f"{path} is not there; see `pereira2018_concepts` in ontogeny.datasets.manual_datasets")
-    wanted = ("pcs", "concepts", "sentences", "subjects")
+    tables = ("pcs", "concepts", "sentences", "subjects")
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            missing = [name for name in wanted if name not in file]
-            parts = {name: file[name] for name in wanted if name in file}
+            missing = [name for name in tables if name not in file]
+            parts = {name: file[name] for name in tables if name in file}
     except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise DataError(f"{path} cannot be read as arrays of numpy ({error}); it may be cut short") from error
     if missing:

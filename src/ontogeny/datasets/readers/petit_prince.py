@@ -112,9 +112,9 @@ def read_sections(path: Path) -> dict[str, tuple[tuple[str, float], ...]]:
     found: dict[int, list[tuple[str, float]]] = {}
     before: tuple[str, tuple[float, ...]] = ("", ())
     for number, (word, (start, end, section)) in enumerate(zip(sheet.cells("word"), times, strict=True), 1):
-        if not word.strip() or _again(before, said := (word.strip(), (start, end, section))):
+        if not word.strip() or _again(before, entry := (word.strip(), (start, end, section))):
             continue
-        before = said
+        before = entry
         if not np.isfinite([start, end, section]).all():
             raise DataError(f"{path}, row {number}: onset, offset and section of {word!r} should be finite numbers")
         found.setdefault(int(section), []).append((word.strip(), float(start + end) / 2))
@@ -138,14 +138,14 @@ def _story(name: str, words: Sequence[tuple[str, float]], n: int) -> Story:
     )
 
 
-def _subjects(place: Path, language: str, wanted: Sequence[str] | None) -> tuple[str, ...]:
+def _subjects(place: Path, language: str, requested: Sequence[str] | None) -> tuple[str, ...]:
     here = [path.name for path in by_number((place / "derivatives").glob(f"sub-{language}*")) if path.is_dir()]
-    for one in wanted or ():
+    for one in requested or ():
         if one not in here:
             raise DataError(f"{place / 'derivatives'}: there is no subject {one!r}. {nearest(one, here)}")
     if not here:
         raise DataError(f"{place / 'derivatives'}: there is no subject sub-{language}*; `datalad get` at least one")
-    return tuple(wanted or here)
+    return tuple(requested or here)
 
 
 def _runs(place: Path, subject: str, language: str, n: int) -> tuple[Path, ...]:
@@ -169,10 +169,10 @@ def _counts(volumes: Mapping[str, Sequence[int]]) -> list[int]:
     """Volumes of each section that every subject has."""
     table = np.array(list(volumes.values()))
     for section in np.flatnonzero(np.ptp(table, axis=0) > _APART).tolist():
-        said = {one: counts[section] for one, counts in volumes.items()}
+        entry = {one: counts[section] for one, counts in volumes.items()}
         raise DataError(
-            f"li2022: volumes of section {section + 1} differ by more than {_APART} between subjects: {said}; a run is "
-            "missing or not in its place: leave that subject out"
+            f"li2022: volumes of section {section + 1} differ by more than {_APART} between subjects: {entry}; a run "
+            "is missing or not in its place: leave that subject out"
         )
     return [int(n) for n in table.min(axis=0)]
 

@@ -126,14 +126,14 @@ class _Read:
     order: str
 
 
-def _subjects(place: Path, wanted: Sequence[str] | None) -> tuple[str, ...]:
+def _subjects(place: Path, requested: Sequence[str] | None) -> tuple[str, ...]:
     here = [path.name.split("_")[0] for path in by_number(place.glob(f"sub-*_{_KEY}.h5"))]
-    for one in wanted or ():
+    for one in requested or ():
         if one not in here:
             raise DataError(f"{place}: there is no {one}_{_KEY}.h5. {nearest(one, here)}")
     if not here:
         raise DataError(f"{place}: there is no sub-01_{_KEY}.h5; give the folder that holds betas_csv")
-    return tuple(wanted or here)
+    return tuple(requested or here)
 
 
 def _subject(place: Path, subject: str, split: str, rois: Sequence[str], *, least: float, zscore: bool) -> _Read:
@@ -184,12 +184,12 @@ def _columns(path: Path, choose: Callable[[list[str]], Sequence[str]]) -> dict[s
         with path.open(encoding="utf-8-sig", newline="") as stream:
             lines = csv.reader(stream, strict=True)
             head = next(lines, [])
-            wanted = {name: head.index(name) for name in choose(head)}
-            out: dict[str, list[str]] = {name: [] for name in wanted}
+            requested = {name: head.index(name) for name in choose(head)}
+            out: dict[str, list[str]] = {name: [] for name in requested}
             for row in lines:
                 if len(row) != len(head):
                     raise DataError(f"{path}, line {lines.line_num}: {len(head)} columns but {len(row)} cells")
-                for name, at in wanted.items():
+                for name, at in requested.items():
                     out[name].append(row[at])
     except (csv.Error, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as a CSV table ({error})") from error

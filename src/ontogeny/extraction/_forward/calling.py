@@ -101,10 +101,10 @@ def find_module(model: nn.Module, name: str) -> nn.Module:
 
 def module_to_read(model: nn.Module, modality: str) -> nn.Module:
     """The model itself, its tower for this modality, or its encoder."""
-    mine = _tower(model, _TOWERS[modality])
+    own_tower = _tower(model, _TOWERS[modality])
     others = _tower(model, _TOWERS["image" if modality == "text" else "text"])
-    if mine is not None and others is not None:
-        return mine
+    if own_tower is not None and others is not None:
+        return own_tower
     if getattr(getattr(model, "config", None), "is_encoder_decoder", False) and hasattr(model, "get_encoder"):
         encoder = model.get_encoder()  # type: ignore[operator]
         if isinstance(encoder, nn.Module):

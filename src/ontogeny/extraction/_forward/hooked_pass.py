@@ -111,11 +111,11 @@ def _listen(name: str, layer: Layer, take: Take) -> torch.utils.hooks.RemovableH
 
 def _checks_rows(name: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
     def check(module: nn.Module, args: tuple[Any, ...]) -> None:
-        wanted = args[0] if args and isinstance(args[0], Tensor) else None
+        first_argument = args[0] if args and isinstance(args[0], Tensor) else None
         rows: int = module.num_embeddings  # type: ignore[assignment]
-        if wanted is None or wanted.is_meta or not wanted.numel():
+        if first_argument is None or first_argument.is_meta or not first_argument.numel():
             return
-        low, high = (int(bound) for bound in torch.aminmax(wanted))
+        low, high = (int(bound) for bound in torch.aminmax(first_argument))
         if low < 0 or high >= rows:
             wrong = high if high >= rows else low
             raise _EmbeddingError(f"{name or 'the embedding'!r} has {rows} rows, and row {wrong}")

@@ -28,11 +28,11 @@ class Axes:
     Args:
         batch: the axis of the stimuli.
         positions: the axes that are pooled over, tokens or space; empty where the output is one vector per stimulus;
-            None where it cannot be told.
+            None where it is not clear.
         per_token: whether there is one position per token of a text; else there are fewer, and "last" has no meaning.
         prefix: how many positions at the start are no places in the picture (class and register tokens), where the
             model says so.
-        why: why the positions cannot be told.
+        why: why the positions are not clear.
     """
 
     batch: int = 0
@@ -93,7 +93,7 @@ def arranged(x: Tensor, axes: Axes) -> Float[Tensor, "stimuli positions features
     """Stimuli x positions x features; one position where the output is one vector per stimulus.
 
     Raises:
-        FeatureError: which axes are positions cannot be told.
+        FeatureError: which axes are positions is not clear.
     """
     if axes.positions is None:
         raise FeatureError(axes.why)

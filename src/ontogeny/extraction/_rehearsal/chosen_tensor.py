@@ -66,7 +66,7 @@ def choose(
         found: the tensors in the output, in its order.
         axes_of: the axes of one of them, or why it has none that could be read.
         entered: shape of what enters the layer, where it is known.
-        text: whether texts are read, where a tensor whose positions cannot be told may be passed over too.
+        text: whether texts are read, where a tensor whose positions are not clear may be passed over too.
 
     Returns:
         The tensor, or why none can be read.
@@ -97,6 +97,6 @@ def _differ_in_features(found: Mapping[Path, Tensor], a: Path, b: Path, axes: Ax
 def _unclear(found: Mapping[Path, Tensor], several: list[Path]) -> str:
     shapes = " and ".join(str(tuple(found[path].shape)) for path in several)
     return (
-        f"it returns several tensors with positions, {shapes}, and it cannot be told which is the layer's output; "
+        f"it returns several tensors with positions, {shapes}, and it is not clear which is the layer's output; "
         "choose the layer inside that makes it"
     )

@@ -33,11 +33,11 @@ def try_masks(run: Run, call: TextCall, base: Batch, read: Mapping[Key, Chosen])
         read: the layers, of which those with one position a token are looked at.
 
     Raises:
-        ProbeError: neither, or it cannot be told.
+        ProbeError: neither, or it is not clear.
     """
     if not _one_keeps_a_token(run, call, base, read):
         raise ProbeError(
-            f"the model's forward pass needs {' and '.join(map(repr, call.masks))}, and it cannot be told whether 1 in "
+            f"the model's forward pass needs {' and '.join(map(repr, call.masks))}, and it is not clear whether 1 in "
             "it keeps a token; pass call=, a function of the model and a batch"
         )
 

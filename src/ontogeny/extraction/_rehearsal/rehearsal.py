@@ -153,7 +153,7 @@ class _Rehearsal:
     def _calls(self, whole: Outputs, fewer: Outputs) -> dict[str, Key]:
         """Name -> (module, number of the call) of all that ran; the others are refused."""
         layers = self.passes.way.layers
-        wanted = [layers] if isinstance(layers, str) else list(layers)
+        names_given = [layers] if isinstance(layers, str) else list(layers)
         calls: dict[str, Key] = {}
         refused = self.refused
         for name, module in ((name, module_of(layer)) for name, layer in self.passes.layers.items()):
@@ -171,8 +171,8 @@ class _Rehearsal:
                 refused[name] = "how often it is run depends on the batch"
             else:
                 names = {f"{name}[{i}]" if n > 1 else name: (name, i) for i in range(n)}
-                asked = {numbered: key for numbered, key in names.items() if numbered in wanted}
-                calls.update(asked or names)
+                by_key = {numbered: key for numbered, key in names.items() if numbered in names_given}
+                calls.update(by_key or names)
         return calls
 
     def _chosen(self, key: Key, whole: Outputs, fewer: Outputs, other: Outputs) -> Chosen | str:
@@ -216,9 +216,9 @@ class _Rehearsal:
         if axes.positions is None or len(axes.positions) != 1:
             return 0
         part = self.passes.part
-        prefix = next(iter(_said(part, "num_prefix_tokens")), 0)
+        prefix = next(iter(_declared_size(part, "num_prefix_tokens")), 0)
         n = x.shape[axes.positions[0]]
-        places = _said(part, "num_patches") or [k * k for k in range(1, 200)]
+        places = _declared_size(part, "num_patches") or [k * k for k in range(1, 200)]
         return prefix if n - prefix in places and n not in places else 0
 
     def _depends_on_batch(self, whole: Outputs, read: Mapping[str, tuple[Key, Chosen]]) -> bool:
@@ -279,7 +279,7 @@ def _passes(seen: Observed, way: Way, call: Call, stimuli: Batch, counts: Mappin
     return Passes(seen, way, call, layers, shape)
 
 
-def _said(model: nn.Module, attribute: str) -> tuple[int, ...]:
+def _declared_size(model: nn.Module, attribute: str) -> tuple[int, ...]:
     """What its modules say of themselves."""
     found = (getattr(module, attribute, None) for module in model.modules())
     return tuple(n for n in found if isinstance(n, int))

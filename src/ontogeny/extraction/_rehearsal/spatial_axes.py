@@ -127,7 +127,7 @@ def space_axes(shape: Shape, larger: Shape | None, batch: int, module: nn.Module
     return Axes(
         batch=batch,
         positions=None,
-        why=f"it cannot be told which axes of its output {tuple(shape)} are space, since {why}; pass "
+        why=f"it is not clear which axes of its output {tuple(shape)} are space, since {why}; pass "
         "pooling='flatten', or a function (output, mask) -> stimuli x features",
     )
 

@@ -117,7 +117,7 @@ class SavedContext:
 
 
 class SavedSteps:
-    """A running generator: nobody can wind it back, so it is watched."""
+    """A running generator: it cannot be wound back, so it is watched."""
 
     __slots__ = ("live", "place")
 

@@ -78,7 +78,7 @@ def _df(a: ShapeTiming, p: ShapeTiming) -> int:
 
 
 def _quantile(alignment: Timing, performance: Timing, i: int) -> Quantile:
-    """One share of the gain, over every pair of shapes that has to be heard."""
+    """One share of the gain, over every pair of plausible shapes."""
     pairs = list(product(alignment.shapes, performance.shapes))
     cases = [_case(a.u[i], a.variance[i], p.u[i], p.variance[i], _df(a, p)) for a, p in pairs]
     if i == 1 and len(pairs) > 1:

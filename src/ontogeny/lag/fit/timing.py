@@ -74,7 +74,7 @@ class Timing:
 
 
 def timing(fits: Sequence[Rise]) -> Timing:
-    """Crossings of one series' fits, and which of them have to be heard.
+    """Crossings of one series' fits, and which of them are plausible.
 
     An extra (bump, second rise) is admitted when it lowers -2 log likelihood by more than 9 + 130 / n for its three
     parameters. Then the plain rise and every extra within 6 of the best count, since none of them is known to be right.
@@ -85,8 +85,8 @@ def timing(fits: Sequence[Rise]) -> Timing:
     usable = [t for t in timed[1:] if determined(t)]
     best = min(timed[:1] + usable, key=lambda t: t.penalised)
     rivals = [t for t in usable if t.penalised < best.penalised + _RIVALS]
-    heard = (timed[0],) if best is timed[0] else (timed[0], *rivals)
-    return Timing(every=tuple(timed), shapes=heard, best=best)
+    plausible = (timed[0],) if best is timed[0] else (timed[0], *rivals)
+    return Timing(every=tuple(timed), shapes=plausible, best=best)
 
 
 def determined(found: ShapeTiming) -> bool:
@@ -191,7 +191,7 @@ def common_shapes(runs: Sequence[Timing]) -> list[list[ShapeTiming]]:
     """One shape for several runs of one kind: that with the least summed penalised likelihood, and its rivals within 6.
 
     Returns:
-        For each shape that has to be heard, the best first, one timing per run.
+        For each plausible shape, the best first, one timing per run.
     """
     fewest = min(len(timed.every) for timed in runs)
     columns = [[timed.every[i] for timed in runs] for i in range(fewest)]

@@ -174,7 +174,7 @@ def _second_moment(pairs: Pairs) -> Summary:
 
 
 def mean_component(side: Summary, comparison: Comparison) -> float:
-    """How far a summary leans to what all share: two sides' product is the mean over permutations of the stimuli.
+    """One side's factor of the inner product that is expected under permutation: the product of both is that mean.
 
     A pair is as likely to go to any pair, so that the mean is the product of both sides' means for "cosine", and
     tr(K) tr(L) / (n - 1) for "whitened-cosine"; it is 0 for all others.

@@ -28,7 +28,7 @@ def text_of(value: Any) -> str:
     """An estimator by its class and the parameters that differ from their defaults; steps of a pipeline in a row.
 
     Raises:
-        MetricError: a parameter that has no text of its own, so that two runs could not be told apart.
+        MetricError: a parameter that has no text of its own, so that two runs could not be distinguished.
     """
     if isinstance(value, np.ndarray):
         return f"array {value.shape} {digest(value)[:6]}" if value.size > 8 else text_of(value.tolist())

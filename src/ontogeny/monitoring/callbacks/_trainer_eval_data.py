@@ -31,7 +31,7 @@ class HeldOut:
 
     Args:
         about: whose and which of them, or why there are none.
-        batches: a loader that nobody else reads now; None where there is none.
+        batches: a loader that nothing else reads now; None where there is none.
         own: what computes the trainer's own loss, where it is not the model's.
     """
 
@@ -48,7 +48,7 @@ def offer_held_out(monitor: Monitor, find: Callable[[], HeldOut]) -> None:
 
     Args:
         monitor: one with a task, or with task=False, is left alone.
-        find: asked where a task is wanted; what it raises is told, and ends nothing.
+        find: asked where a task is wanted; what it raises is shown, and ends nothing.
     """
     if monitor.runner.wants_task:
         monitor.runner.take_task(*_task_of(find), first=monitor.session.recorder is not None)
@@ -72,7 +72,7 @@ def _task_of(find: Callable[[], HeldOut]) -> tuple[_Offered | _Unread | None, st
 
 
 def _refuse_large(batches: Any) -> None:
-    """Refuse unasked to keep a copy of a large data set that somebody's own code reads.
+    """Refuse unasked to keep a copy of a large data set that a user's own code reads.
 
     Raises:
         ProbeError: it is one.

@@ -218,13 +218,13 @@ class AlignmentCallback(pl.Callback):
         order: list[Any] = list(trainer.callbacks)
         average = any(hasattr(c, "_average_model") for c in order[: order.index(self)])
         self.monitor.flush()
-        gone = average and self.monitor.weights == "raw" and self.monitor.latest[0] != trainer.global_step
-        if gone and trainer.is_global_zero:
+        average_is_gone = average and self.monitor.weights == "raw" and self.monitor.latest[0] != trainer.global_step
+        if average_is_gone and trainer.is_global_zero:
             warn(
                 f"the raw weights of the last step ({trainer.global_step}) were not read: weight averaging had "
                 "replaced them. Put AlignmentCallback before it in the trainer's callbacks"
             )
-        return gone
+        return average_is_gone
 
     def _detach(self) -> None:
         for sink in self._sinks:

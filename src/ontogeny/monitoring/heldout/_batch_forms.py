@@ -133,7 +133,7 @@ class Judge:
         return judge_tokens(logits, labels, mask, self._shift or 0)
 
     def _token_logits(self, inputs: Inputs, targets: Tensor, batch: Any) -> tuple[Inputs, Any, Tensor]:
-        """Logits of all tokens; some models give them only when they are told the targets too."""
+        """Logits of all tokens; some models give them only when they are given the targets too."""
         if len(inputs.placed) == 1 and second_takes_targets(self.model):
             inputs = Inputs(placed=(*inputs.placed, targets), named=inputs.named)
         output = inputs.run(self.model)
@@ -196,9 +196,9 @@ class Judge:
         shape = ["cases x classes", "batch x tokens x vocabulary", "batch x classes x height x width"][
             min(max(_squeezed(target).ndim, 1), 3) - 1
         ]
-        wanted = f"logits, {shape}" if is_integer(target) else f"values of shape {tuple(target.shape)}"
+        expected_text = f"logits, {shape}" if is_integer(target) else f"values of shape {tuple(target.shape)}"
         return ProbeError(
-            f"a held-out batch of {described(batch)} needs a model that returns {wanted}, and "
+            f"a held-out batch of {described(batch)} needs a model that returns {expected_text}, and "
             f"{type(self.model).__name__} returns {found}; {_INSTEAD}"
         )
 

@@ -85,16 +85,16 @@ def by_class(logits: Tensor, target: Tensor, counted: Tensor | None = None) -> J
     classes = logits.shape[-1]
     if target.ndim > 2 and classes <= _VOID:
         judged &= target != _VOID
-    wanted, given = target[judged].long(), logits[judged].float()
-    if wanted.numel() and int(wanted.max()) >= classes:
+    true_classes, given = target[judged].long(), logits[judged].float()
+    if true_classes.numel() and int(true_classes.max()) >= classes:
         raise ProbeError(
             f"the model's logits have {classes} classes ({described(logits)}), and held-out targets go up to "
-            f"{int(wanted.max())}; pass the targets that the model is trained on, or loss=..."
+            f"{int(true_classes.max())}; pass the targets that the model is trained on, or loss=..."
         )
     if _are_probabilities(given, logits.dtype):
         given = given.clamp_min(torch.finfo(given.dtype).tiny).log()
-    losses = nn.functional.cross_entropy(given, wanted, reduction="none")
-    return Judged(losses=losses, right=given.argmax(dim=-1) == wanted, unit=NATS)
+    losses = nn.functional.cross_entropy(given, true_classes, reduction="none")
+    return Judged(losses=losses, right=given.argmax(dim=-1) == true_classes, unit=NATS)
 
 
 def _are_probabilities(values: Tensor, dtype: torch.dtype) -> bool:

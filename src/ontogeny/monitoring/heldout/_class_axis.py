@@ -26,7 +26,7 @@ class Order:
 
     Attributes:
         model: whose they are.
-        second: whether classes stand behind the batch; None as long as no output has told.
+        second: whether classes stand behind the batch; None as long as no output has shown it.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -52,7 +52,7 @@ class Order:
             second = _by_loss(output, target, self._own(output, target, inputs))
         if second is None:
             raise ProbeError(
-                f"{type(self.model).__name__} returns {described(outputs(output))}, and it cannot be told which axis "
+                f"{type(self.model).__name__} returns {described(outputs(output))}, and it is not clear which axis "
                 f"is classes, for targets {tuple(target.shape)}; pass loss=(model, batch) -> loss of each case"
             )
         return second

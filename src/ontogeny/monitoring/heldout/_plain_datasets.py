@@ -1,4 +1,4 @@
-"""Data sets that are plain data in memory: reading an item runs nobody's code, so that a copy of it leaves no trace."""
+"""Data sets that are plain data in memory: reading an item runs no user code, so that a copy of it leaves no trace."""
 
 from __future__ import annotations
 

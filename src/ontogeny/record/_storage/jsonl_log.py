@@ -101,7 +101,7 @@ class JsonlLog:
         self.whole, self.torn, self.taken = size, 0, min(self.taken, size)
 
     def check(self) -> int:
-        """The file's size; nobody else may have written there.
+        """The file's size; no other process may have written there.
 
         Raises:
             RecordError: another process did.

@@ -71,9 +71,9 @@ class WriteLock:
     def release(self) -> None:
         """Give the lock back, once nothing else in this process writes there."""
         with _GUARD:
-            held, mine = _HELD.get(self._path), self._process == os.getpid()
+            held, owned = _HELD.get(self._path), self._process == os.getpid()
             self._process = 0
-            if held is None or not mine or held.process != os.getpid():
+            if held is None or not owned or held.process != os.getpid():
                 return
             held.users -= 1
             if held.users <= 0:

@@ -52,12 +52,12 @@ def _writer(handle: Any, like: Any) -> Any:
     return arrow("pyarrow.parquet").ParquetWriter(handle, like.schema, **options)
 
 
-def groups_of(path: Path, wanted: Wanted, columns: Sequence[str]) -> list[Any]:
+def groups_of(path: Path, filters: Wanted, columns: Sequence[str]) -> list[Any]:
     """The tables, a row group each, that may hold rows of what is wanted; those of others are not read.
 
     Args:
         path: the file.
-        wanted: column -> values, of the column's own type.
+        filters: column -> values, of the column's own type.
         columns: which are read.
 
     Raises:
@@ -68,15 +68,15 @@ def groups_of(path: Path, wanted: Wanted, columns: Sequence[str]) -> list[Any]:
             missing = {WRITTEN, *COLUMNS}.difference(file.schema_arrow.names)
             if missing:
                 raise RecordError(f"{path} lacks the columns {sorted(missing)}; restore the file from a copy")
-            groups = [i for i in range(file.num_row_groups) if _may_hold(file.metadata.row_group(i), wanted)]
-            return [matching(file.read_row_group(i, columns=list(columns)), wanted) for i in groups]
+            groups = [i for i in range(file.num_row_groups) if _may_hold(file.metadata.row_group(i), filters)]
+            return [matching(file.read_row_group(i, columns=list(columns)), filters) for i in groups]
     except (arrow().ArrowException, OSError, TypeError) as error:
         raise RecordError(f"{path} cannot be read ({error}); restore the file from a copy") from error
 
 
-def _may_hold(group: Any, wanted: Wanted) -> bool:
+def _may_hold(group: Any, filters: Wanted) -> bool:
     """Whether a row group's smallest and largest values leave room for what is wanted."""
-    for name, values in wanted.items():
+    for name, values in filters.items():
         known = group.column(1 + COLUMNS.index(name)).statistics
         if known is None or not known.has_min_max:
             continue
@@ -85,10 +85,10 @@ def _may_hold(group: Any, wanted: Wanted) -> bool:
     return True
 
 
-def matching(table: Any, wanted: Wanted) -> Any:
+def matching(table: Any, filters: Wanted) -> Any:
     """The rows whose columns have one of the values wanted."""
     pa, compute = arrow(), arrow("pyarrow.compute")
-    for name, values in wanted.items():
+    for name, values in filters.items():
         column = table.column(name)
         if name in TEXT:
             column = table.select([name]).unify_dictionaries().column(0).combine_chunks()

@@ -110,7 +110,7 @@ class ParquetShards:
         return [self.folder / part.file for part in self.parts]
 
     def is_current(self) -> bool:
-        """Whether nobody added a part since this was read."""
+        """Whether no part was added since this was read."""
         return self._manifest == _manifest_text(self.folder)
 
     def check(self) -> None:
@@ -154,26 +154,26 @@ class ParquetShards:
         found: set[tuple[Any, ...]] = set()
         if not self.parts or not keys:
             return found
-        wanted = {name: set(values) for name, values in zip(KEY, zip(*keys, strict=True), strict=True)}
-        asked = set(keys)
-        for table in self.tables(wanted, KEY):
-            found.update(asked.intersection(zip(*(to_list(table.column(name)) for name in KEY), strict=True)))
+        filters = {name: set(values) for name, values in zip(KEY, zip(*keys, strict=True), strict=True)}
+        asked_keys = set(keys)
+        for table in self.tables(filters, KEY):
+            found.update(asked_keys.intersection(zip(*(to_list(table.column(name)) for name in KEY), strict=True)))
         return found
 
-    def select(self, wanted: Wanted) -> Iterator[Score]:
+    def select(self, filters: Wanted) -> Iterator[Score]:
         """Scores whose columns have one of the values wanted, in the order of writing; see `tables`."""
-        for table in self.tables(wanted, COLUMNS):
+        for table in self.tables(filters, COLUMNS):
             yield from from_table(table)
 
-    def tables(self, wanted: Wanted, columns: Sequence[str]) -> Iterator[Any]:
+    def tables(self, filters: Wanted, columns: Sequence[str]) -> Iterator[Any]:
         """A table per part, of the scores whose columns have one of the values wanted; no more than one part in memory.
 
         Args:
-            wanted: column -> values, of the column's own type.
+            filters: column -> values, of the column's own type.
             columns: which are read.
         """
         for part in self.parts:
-            table = self._read(part, wanted, columns)
+            table = self._read(part, filters, columns)
             if table is not None:
                 yield table
 
@@ -182,12 +182,12 @@ class ParquetShards:
         tables = self.tables({}, [name])
         return {str(value) for table in tables for value in to_list(table.column(name).unique())}
 
-    def _read(self, part: ParquetShard, wanted: Wanted, columns: Sequence[str], *, behind: bool = False) -> Any:
-        if not any(part.steps[0] <= step <= part.steps[1] for step in wanted.get("step", part.steps)):
+    def _read(self, part: ParquetShard, filters: Wanted, columns: Sequence[str], *, behind: bool = False) -> Any:
+        if not any(part.steps[0] <= step <= part.steps[1] for step in filters.get("step", part.steps)):
             return None
-        wanted = {"kind": KINDS, **wanted}
-        told = [WRITTEN, "step"] if self.branches else [WRITTEN]
-        found = groups_of(self.folder / part.file, wanted, list(dict.fromkeys([*told, *columns, *wanted])))
+        filters = {"kind": KINDS, **filters}
+        needed = [WRITTEN, "step"] if self.branches else [WRITTEN]
+        found = groups_of(self.folder / part.file, filters, list(dict.fromkeys([*needed, *columns, *filters])))
         if self.branches:
             found = [without(table, self.branches, behind=behind) for table in found]
         if not sum(table.num_rows for table in found):
@@ -202,14 +202,14 @@ def _place(pair: tuple[int, Event]) -> int:
 
 def as_filter(columns: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
     """Columns that equal something, or one of a list, as `ParquetShards` takes them; another type is left out."""
-    wanted: dict[str, tuple[Any, ...]] = {}
+    filters: dict[str, tuple[Any, ...]] = {}
     for name, value in columns.items():
         values = tuple(value) if isinstance(value, list | tuple) else (value,)
         if name in TEXT and all(isinstance(one, str) for one in values):
-            wanted[name] = values
+            filters[name] = values
         elif name in COUNTS and all(isinstance(one, Integral) and -(2**63) <= int(one) < 2**63 for one in values):
-            wanted[name] = tuple(int(one) for one in values)
-    return wanted
+            filters[name] = tuple(int(one) for one in values)
+    return filters
 
 
 def snapshot(folder: Path) -> tuple[ParquetShards, bytes]:

@@ -97,9 +97,9 @@ class Store:
         """Scores of the lines."""
         return [row for row in self.recent.by_key.values() if isinstance(row, Score)]
 
-    def select(self, wanted: Wanted) -> Iterator[Score]:
+    def select(self, filters: Wanted) -> Iterator[Score]:
         """Of the parts the scores whose columns have one of the values wanted, then all of the lines."""
-        return chain(self.parts.select(wanted), self.recent_scores())
+        return chain(self.parts.select(filters), self.recent_scores())
 
     def events(self) -> list[Event]:
         """All events, in the order of writing; first those that an older ontogeny wrote among the scores."""
@@ -245,8 +245,8 @@ class Store:
 
 
 def _behind(recent: Recent, branches: Sequence[Branch], earlier: Sequence[Branch]) -> list[Row]:
-    gone = set(map(id, recent.behind(earlier)))
-    return [row for row in recent.behind(branches) if id(row) not in gone]
+    superseded = set(map(id, recent.behind(earlier)))
+    return [row for row in recent.behind(branches) if id(row) not in superseded]
 
 
 def _lines(rows: Sequence[Row]) -> str:
@@ -289,7 +289,7 @@ def _touch(path: Path) -> None:
 
 
 def _need_files(folder: Path, header: Mapping[str, Any]) -> None:
-    """A record's lines are there, be they none; of one of an older ontogeny, which made them late, nobody can tell."""
+    """A record's files are there, empty ones too; an older ontogeny made them with their first line."""
     needed = {_SCORES: header["lines"], _EVENTS: header["schema"] >= _SCHEMA_OF_EVENTS}
     for name in (name for name, there in needed.items() if there and not (folder / name).exists()):
         raise RecordError(

@@ -85,22 +85,24 @@ def _read(file: Path, *, strict: bool) -> dict[str, Any] | None:
 def _step(file: Path, content: Mapping[str, Any], place: Path) -> int:
     arguments = (content.get("config") or {}).get("model_args") or ""
     given = arguments if isinstance(arguments, dict) else dict(_ARGUMENT.findall(str(arguments)))
-    says = {
+    sources = {
         "its name": file.stem,
         "its revision": str(given.get("revision", "")),
         "its model": str(given.get("pretrained", "")),
     }
-    told = {where: int(found[-1]) for where, text in says.items() if (found := _STEP.findall(text))}
-    if not told and place.is_dir() and (found := _STEP.findall(str(file.parent.relative_to(place.parent)))):
-        told["its folder"] = int(found[-1])
-    if not told:
+    named_steps = {where: int(found[-1]) for where, text in sources.items() if (found := _STEP.findall(text))}
+    if not named_steps and place.is_dir() and (found := _STEP.findall(str(file.parent.relative_to(place.parent)))):
+        named_steps["its folder"] = int(found[-1])
+    if not named_steps:
         raise DataError(
             f"{file} does not say its step, in its name (..._step1000.json), as revision=, or as a folder "
             "(checkpoint-1000); give step="
         )
-    if len(set(told.values())) > 1:
-        raise DataError(f"{file}: {' but '.join(f'{where} says step {s}' for where, s in told.items())}; give step=")
-    return next(iter(told.values()))
+    if len(set(named_steps.values())) > 1:
+        raise DataError(
+            f"{file}: {' but '.join(f'{where} says step {s}' for where, s in named_steps.items())}; give step="
+        )
+    return next(iter(named_steps.values()))
 
 
 def _rows(

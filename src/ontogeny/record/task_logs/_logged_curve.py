@@ -28,7 +28,7 @@ class LoggedCurve:
         name: the column's.
         steps: of the weights that the values belong to, rising.
         values: one per step.
-        source: "measured" where they are ours, "table" where nobody known wrote them, else as in `task_rows`.
+        source: "measured" where they are ours, "table" where their writer is not known, else as in `task_rows`.
         notes: what was done to read it, sentences.
     """
 
@@ -70,15 +70,17 @@ def curve_of(log: Log, column: str, *, where: Callable[[Mapping[str, Any]], bool
     at, notes = _by_step(log, column, kept)
     steps = np.array(sorted(at), dtype=np.float64)
     empty = [cell.row for cell in cells if math.isnan(cell.value)]
-    said = [f"{column!r} is NaN in {row_numbers(empty)} of {log.place}, left out"] if empty else []
+    column_notes = [f"{column!r} is NaN in {row_numbers(empty)} of {log.place}, left out"] if empty else []
     if shift:
-        said.append(f"{column!r}, logged by Lightning at step k, belongs to the weights after k + {shift} updates")
+        column_notes.append(
+            f"{column!r}, logged by Lightning at step k, belongs to the weights after k + {shift} updates"
+        )
     return LoggedCurve(
         name=column,
         steps=steps + shift,
         values=np.array([at[step].value for step in steps], dtype=np.float64),
         source=source,
-        notes=(*said, *notes),
+        notes=(*column_notes, *notes),
     )
 
 

@@ -1,4 +1,4 @@
-"""Tables of nobody known: Parquet, a DataFrame. What is missing is None in their rows, as in those of CSV."""
+"""Tables of unknown writers: Parquet, a DataFrame. What is missing is None in their rows, as in those of CSV."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from typing import Any, Literal
 from ontogeny.errors import DataError, nearest
 from ontogeny.record.score import Score
 
-__all__ = ["Logged", "TrainerKind", "belongs", "more_than_once_an_epoch", "plain", "task_rows", "told_writer"]
+__all__ = ["Logged", "TrainerKind", "belongs", "more_than_once_an_epoch", "plain", "task_rows", "writer_of_keys"]
 
 TrainerKind = Literal["transformers", "lightning", "own"]
 
@@ -57,7 +57,7 @@ class Logged:
     epoch: float | None = None
 
 
-def told_writer(names: Iterable[str]) -> TrainerKind:
+def writer_of_keys(names: Iterable[str]) -> TrainerKind:
     """Whose log this is, by the names that only one trainer writes."""
     known = set(names)
     if "train/global_step" in known or "train/epoch" in known:

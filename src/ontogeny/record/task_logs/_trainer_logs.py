@@ -11,7 +11,7 @@ from typing import Any
 from ontogeny._csv_files import csv_rows
 from ontogeny.errors import DataError, require
 from ontogeny.record.score import Score
-from ontogeny.record.task_logs._task_rows import TrainerKind, task_rows, told_writer
+from ontogeny.record.task_logs._task_rows import TrainerKind, task_rows, writer_of_keys
 from ontogeny.record.task_logs.log import Log
 
 __all__ = [
@@ -104,7 +104,7 @@ def from_tensorboard(
         path: an event file, or the folder with event files of one run, or with one such folder below it.
         run: name of the run.
         metrics: which tags; None: all about the task.
-        writer: who wrote them; told from the tags where not given.
+        writer: who wrote them; inferred from the tags where not given.
 
     Raises:
         DataError: no event file there, event files of several runs, or no number in them.
@@ -112,7 +112,7 @@ def from_tensorboard(
     """
     log = tensorboard(path)
     note = "from TensorBoard"
-    return task_rows(log.logged(), writer or told_writer(log.columns), run=run, note=note, metrics=metrics)
+    return task_rows(log.logged(), writer or writer_of_keys(log.columns), run=run, note=note, metrics=metrics)
 
 
 def tensorboard(path: Location) -> Log:
@@ -135,7 +135,7 @@ def tensorboard(path: Location) -> Log:
         for step, value in points
         if tag != "step"
     ]
-    return Log(place=str(place), rows=rows, step="step", writer=told_writer(scalars))
+    return Log(place=str(place), rows=rows, step="step", writer=writer_of_keys(scalars))
 
 
 def _new_style(events: Any) -> dict[str, list[tuple[int, float]]]:

@@ -12,7 +12,7 @@ from typing import Any
 from ontogeny._csv_files import csv_rows
 from ontogeny.errors import DataError, require
 from ontogeny.record.score import Score
-from ontogeny.record.task_logs._task_rows import TrainerKind, task_rows, told_writer
+from ontogeny.record.task_logs._task_rows import TrainerKind, task_rows, writer_of_keys
 from ontogeny.record.task_logs._wandb_offline_file import wandb_history
 from ontogeny.record.task_logs.log import Log, step_column
 
@@ -39,16 +39,16 @@ def from_wandb(
             .jsonl.
         run: name of the run.
         metrics: which keys; None: all about the task.
-        writer: who logged them; told from the keys where not given.
-        step: key that holds the optimizer updates; told from the keys where not given.
+        writer: who logged them; inferred from the keys where not given.
+        step: key that holds the optimizer updates; inferred from the keys where not given.
 
     Raises:
         DataError: not there, not a history, or no number in it.
         MissingExtraError: an offline run and wandb is not installed.
     """
     log = wandb_log(path, step=step)
-    told = writer or told_writer(log.columns)
-    return task_rows(log.logged(), told, run=run, note=f"from {Path(log.place).name}", metrics=metrics)
+    known_writer = writer or writer_of_keys(log.columns)
+    return task_rows(log.logged(), known_writer, run=run, note=f"from {Path(log.place).name}", metrics=metrics)
 
 
 def wandb_log(path: Location, *, step: str = "") -> Log:
@@ -91,7 +91,7 @@ def wandb_account_log(name: str, *, step: str = "") -> Log:
 
 def _log(rows: Sequence[Mapping[str, Any]], place: str, step: str) -> Log:
     keys = list(dict.fromkeys(key for row in rows for key in row))
-    return Log(place=place, rows=rows, step=step_column(keys, place, step), writer=told_writer(keys))
+    return Log(place=place, rows=rows, step=step_column(keys, place, step), writer=writer_of_keys(keys))
 
 
 def _wandb_file(path: Path) -> Path:

@@ -28,7 +28,7 @@ class Log:
         place: where it was read, for messages.
         rows: column -> value, as written; a column that is not there or None has no value in that row.
         step: column of the step.
-        writer: whose log it is; None: a table that nobody known wrote.
+        writer: whose log it is; None: a table of an unknown writer.
         source: where all its values are from, as in `task_rows`, where that does not depend on the column.
         repeats: whether a resumed run may have logged a step again, so that the later value holds.
     """

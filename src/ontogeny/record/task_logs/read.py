@@ -14,7 +14,7 @@ from ontogeny.errors import DataError
 from ontogeny.record.score import Score
 from ontogeny.record.task_logs._lm_eval import from_lm_eval
 from ontogeny.record.task_logs._plain_tables import frame_rows, is_frame, parquet_rows
-from ontogeny.record.task_logs._task_rows import task_rows, told_writer
+from ontogeny.record.task_logs._task_rows import task_rows, writer_of_keys
 from ontogeny.record.task_logs._trainer_logs import (
     csv_logger,
     tensorboard,
@@ -32,14 +32,14 @@ _KNOWN = (
 
 
 def open_log(source: Any, *, step: str = "") -> Log:
-    """The rows of a log, told from its name and content.
+    """The rows of a log, inferred from its name and content.
 
     Args:
         source: a path: a CSV or Parquet table, trainer_state.json or a Trainer's folder, metrics.csv or its folder,
             TensorBoard events or their folder, a .wandb file or its folder, an exported W&B history (.csv, .json,
             .jsonl), lm-evaluation-harness results or their folder; or "entity/project/run" of Weights & Biases, which
             is asked for only where nothing of that name is here; or a DataFrame (pandas, polars, pyarrow).
-        step: column of the optimizer updates; told where not given.
+        step: column of the optimizer updates; inferred where not given.
 
     Raises:
         DataError: nothing there, nothing that is known, or no step in it.
@@ -71,7 +71,7 @@ def read_task_log(path: str | os.PathLike[str], *, run: str = "") -> list[Score]
         return from_lm_eval(path, run=run)
     log = open_log(path)
     note = f"from {Path(log.place).name}" if log.writer is None or Path(log.place).is_file() else f"from {log.place}"
-    return task_rows(log.logged(), log.writer or told_writer(log.columns), run=run, note=note)
+    return task_rows(log.logged(), log.writer or writer_of_keys(log.columns), run=run, note=note)
 
 
 def _opener(place: Path) -> Callable[[Path, str], Log]:

@@ -39,17 +39,17 @@ _HOW = (
 )
 
 
-def named_method(told: Mapping[str, Any]) -> str:
+def named_method(adapter_config: Mapping[str, Any]) -> str:
     """What an adapter's configuration calls its method: "LoRA" for LORA."""
-    named = str(told.get("peft_type") or "of no named method")
+    named = str(adapter_config.get("peft_type") or "of no named method")
     return {"LORA": "LoRA", "ADALORA": "AdaLoRA", "PREFIX_TUNING": "prefix tuning"}.get(named, named)
 
 
-def base_model(told: Mapping[str, Any], state: State, loading: Loading, where: str) -> nn.Module:
+def base_model(adapter_config: Mapping[str, Any], state: State, loading: Loading, where: str) -> nn.Module:
     """The base with the weights that it had before the adapter was trained; no code of its folder is run.
 
     Args:
-        told: content of adapter_config.json.
+        adapter_config: content of adapter_config.json.
         state: weights of the adapter, which may hold modules of the base that were trained whole.
         loading: see `Loading.model`.
         where: the checkpoint, for messages.
@@ -60,7 +60,7 @@ def base_model(told: Mapping[str, Any], state: State, loading: Loading, where: s
     own = own_factory(loading.model)
     if own is not None:
         return make(own, {}, where)
-    folder, named = _folder(told, loading, where)
+    folder, named = _folder(adapter_config, loading, where)
     which = f"{where}: its base model {named}"
     if adapters_in(folder):
         raise WeightsError(f"{which} is an adapter itself; merge it into its own base first, or {_lower(_HOW)}")
@@ -71,8 +71,8 @@ def base_model(told: Mapping[str, Any], state: State, loading: Loading, where: s
     if is_timm(config):
         return load_whole(folder, replace(safe, model="auto"), which)
     saved = {name.removeprefix(_FRONT): value for name, value in state.items()}
-    cls = _class(told, config, safe, which)
-    model, left = from_transformers(folder, cls, safe, which, **_labels(told, saved))
+    cls = _class(adapter_config, config, safe, which)
+    model, left = from_transformers(folder, cls, safe, which, **_labels(adapter_config, saved))
     if reason := left.reason(given=saved, extra=False):
         raise WeightsError(
             f"{which} does not hold all that {type(model).__name__} has: {reason}. What is missing was drawn at random "
@@ -86,11 +86,11 @@ def _lower(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
-def _folder(told: Mapping[str, Any], loading: Loading, where: str) -> tuple[Path, str]:
+def _folder(adapter_config: Mapping[str, Any], loading: Loading, where: str) -> tuple[Path, str]:
     """Where the base lies on this machine, and what it is called."""
     given = _given(loading)
-    named = given or str(told.get("base_model_name_or_path") or "")
-    what = f"{where} holds an adapter ({named_method(told)}) and no whole model"
+    named = given or str(adapter_config.get("base_model_name_or_path") or "")
+    what = f"{where} holds an adapter ({named_method(adapter_config)}) and no whole model"
     if not named:
         raise WeightsError(
             f"{what}, and its adapter_config.json names no base model, as where the base was made from a "
@@ -99,7 +99,7 @@ def _folder(told: Mapping[str, Any], loading: Loading, where: str) -> tuple[Path
     path = Path(named).expanduser()
     if path.is_dir():
         return path, str(path)
-    revision = "main" if given else str(told.get("revision") or "main")
+    revision = "main" if given else str(adapter_config.get("revision") or "main")
     if (found := _cached(named, revision)) is not None:
         return found, f"{named}@{revision}"
     by = "model= names" if given else "its adapter_config.json names"
@@ -137,16 +137,16 @@ def _damage(folder: Path) -> str | None:
     return _hub_cache.cached_damage(folder, weight_files(path.name for path in folder.iterdir()))
 
 
-def _class(told: Mapping[str, Any], config: Mapping[str, Any], loading: Loading, which: str) -> Any:
+def _class(adapter_config: Mapping[str, Any], config: Mapping[str, Any], loading: Loading, which: str) -> Any:
     """The class that training had: given, named by the adapter, by its task, or by the base's own config.json."""
     transformers = require("transformers", "transformers")
     if not isinstance(loading.model, str | os.PathLike):
         return loading.model
-    mapping, task = told.get("auto_mapping") or {}, str(told.get("task_type"))
+    mapping, task = adapter_config.get("auto_mapping") or {}, str(adapter_config.get("task_type"))
     given = loading.model if isinstance(loading.model, str) and not _given(loading) else ""
     own = next(iter(config.get("architectures") or ()), "")
-    told_by = (given if given != "auto" else "", mapping.get("base_model_class", ""), _BY_TASK.get(task, ""), own)
-    named = next((name for name in told_by if name), "")
+    candidates = (given if given != "auto" else "", mapping.get("base_model_class", ""), _BY_TASK.get(task, ""), own)
+    named = next((name for name in candidates if name), "")
     if not named or not hasattr(transformers, named):
         raise WeightsError(
             f"{which} is of the class {named or '(none named)'}, which this transformers ({transformers.__version__}) "
@@ -155,9 +155,9 @@ def _class(told: Mapping[str, Any], config: Mapping[str, Any], loading: Loading,
     return getattr(transformers, named)
 
 
-def _labels(told: Mapping[str, Any], saved: State) -> dict[str, Any]:
+def _labels(adapter_config: Mapping[str, Any], saved: State) -> dict[str, Any]:
     """How many classes the head has that was trained with the adapter; nothing where none was saved."""
-    if told.get("task_type") not in ("SEQ_CLS", "TOKEN_CLS") and not told.get("auto_mapping"):
+    if adapter_config.get("task_type") not in ("SEQ_CLS", "TOKEN_CLS") and not adapter_config.get("auto_mapping"):
         return {}
     heads = [value for name, value in saved.items() if name.endswith(_HEADS) and value.ndim == 2]
     return {"num_labels": heads[0].shape[0]} if len(heads) == 1 else {}

@@ -48,28 +48,28 @@ def load_adapter(folder: Path, loading: Loading, where: str) -> nn.Module:
     if fault := defect(folder):
         raise (DamagedError if fault.kind == "damaged" else WeightsError)(f"{where}: {fault.reason}")
     name, place = next(iter(adapters_in(folder).items()))
-    told = json.loads((place / ADAPTER_CONFIG).read_text(encoding="utf-8"))
-    method = named_method(told)
+    adapter_config = json.loads((place / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+    method = named_method(adapter_config)
     try:
         peft = require("peft", "peft")
     except MissingExtraError as error:
         raise MissingExtraError(f"{where} holds an adapter ({method}) and no whole model: {error}") from error
-    config = _config(peft, told, f"{where}: its adapter ({method})")
+    config = _config(peft, adapter_config, f"{where}: its adapter ({method})")
     state = read(place / weight_files(path.name for path in place.iterdir())[0])
-    base = base_model(told, state, loading, where)
+    base = base_model(adapter_config, state, loading, where)
     model = base if getattr(base, "peft_config", None) else _put_on(peft, base, config, name, where)
-    _fill(peft, model, name, told, state, f"{where}: its adapter ({method})")
+    _fill(peft, model, name, adapter_config, state, f"{where}: its adapter ({method})")
     remember(model, (value.dtype for value in (*state.values(), *base.parameters())), drawn=drawn_in(base))
     return all_finite(model, where).eval()
 
 
-def _config(peft: Any, told: Mapping[str, Any], which: str) -> Any:
+def _config(peft: Any, adapter_config: Mapping[str, Any], which: str) -> Any:
     """The configuration as an object of peft, with nothing in it that is not read.
 
     Raises:
         WeightsError: a method or a setting that this peft does not have, or one that is not read.
     """
-    named = str(told.get("peft_type"))
+    named = str(adapter_config.get("peft_type"))
     known = {str(getattr(kind, "value", kind)): cls for kind, cls in peft.PEFT_TYPE_TO_CONFIG_MAPPING.items()}
     if named not in known:
         raise WeightsError(f"{which} is of a method that this peft ({peft.__version__}) does not have; upgrade peft")
@@ -78,20 +78,24 @@ def _config(peft: Any, told: Mapping[str, Any], which: str) -> Any:
             f"{which} is not read: it puts tokens or states before the input, or names further files, in place of "
             "changing layers, and what is saved is not what training held. Read it live, in training"
         )
-    if told.get("megatron_config"):
+    if adapter_config.get("megatron_config"):
         raise WeightsError(f"{which} is of Megatron, whose modules are not imported by its name; give a function")
-    start = told.get("init_lora_weights", True)
+    start = adapter_config.get("init_lora_weights", True)
     if start not in _STARTS:
         raise WeightsError(
             f"{which} began with init_lora_weights={start!r}, which changes the base's own weights when training "
             "starts; they are not saved. Save it with path_initial_model_for_weight_conversion (see peft)"
         )
     fields = {field.name for field in dataclasses.fields(known[named])}
-    if strange := [key for key, value in told.items() if key not in fields and value]:
+    if strange := [key for key, value in adapter_config.items() if key not in fields and value]:
         raise WeightsError(
             f"{which} has settings that this peft ({peft.__version__}) does not know: {few(strange)}; upgrade peft"
         )
-    settings = {key: value for key, value in told.items() if key in fields and key not in ("peft_type", "auto_mapping")}
+    settings = {
+        key: value
+        for key, value in adapter_config.items()
+        if key in fields and key not in ("peft_type", "auto_mapping")
+    }
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -123,11 +127,11 @@ def _put_on(peft: Any, base: nn.Module, config: Any, name: str, where: str) -> n
         ) from error
 
 
-def _fill(peft: Any, model: nn.Module, name: str, told: Mapping[str, Any], state: State, which: str) -> None:
+def _fill(peft: Any, model: nn.Module, name: str, adapter_config: Mapping[str, Any], state: State, which: str) -> None:
     """Put an adapter's weights into a model that has it, strictly and bit for bit."""
     configs: Any = model.peft_config
     name = name if name in configs else next(iter(configs))
-    _same_settings(configs[name].to_dict(), told, which)
+    _same_settings(configs[name].to_dict(), adapter_config, which)
     state = {key: value for key, value in state.items() if not _once_more(key, value, state)}
     if not isinstance(model, peft.PeftModel):
         state = {key.removeprefix(_FRONT): value for key, value in state.items()}
@@ -186,11 +190,15 @@ def _cast(model: nn.Module, name: str, state: State) -> None:
             parameter.data = parameter.data.to(next(iter(stored)))
 
 
-def _same_settings(mine: Mapping[str, Any], told: Mapping[str, Any], which: str) -> None:
+def _same_settings(given_settings: Mapping[str, Any], adapter_config: Mapping[str, Any], which: str) -> None:
     """A model that the user put the adapter on has it as it was trained."""
     for key in _SETTINGS:
-        if key in told and key in mine and str(getattr(mine[key], "value", mine[key])) != str(told[key]):
+        if (
+            key in adapter_config
+            and key in given_settings
+            and str(getattr(given_settings[key], "value", given_settings[key])) != str(adapter_config[key])
+        ):
             raise WeightsError(
-                f"{which} has {key} {told[key]!r}, the model that model= gave has {mine[key]!r}; put the adapter on as "
-                "in training"
+                f"{which} has {key} {adapter_config[key]!r}, the model that model= gave has {given_settings[key]!r}; "
+                "put the adapter on as in training"
             )

@@ -84,7 +84,7 @@ def _is_adapter(folder: Path) -> bool:
 
 
 def defect(folder: Path, *, config: bool = True) -> Fault | None:
-    """Why a folder cannot be loaded, as far as can be told without reading the weights; None if nothing shows.
+    """Why a folder cannot be loaded, as far as can be seen without reading the weights; None if nothing shows.
 
     Args:
         folder: a checkpoint.
@@ -95,7 +95,7 @@ def defect(folder: Path, *, config: bool = True) -> Fault | None:
     if whole and adapters:
         return Fault(
             "unusable",
-            f"has whole weights ({whole[0]}) and an adapter beside them: which of the two was trained cannot be told; "
+            f"has whole weights ({whole[0]}) and an adapter beside them: which of the two was trained is not known; "
             "move one of them away",
         )
     if adapters:
@@ -113,10 +113,11 @@ def defect(folder: Path, *, config: bool = True) -> Fault | None:
 
 def _adapter_defect(adapters: dict[str, Path]) -> Fault | None:
     if len(adapters) > 1:
-        told = ", ".join(sorted(adapters))
+        listed_files = ", ".join(sorted(adapters))
         return Fault(
             "unusable",
-            f"holds several adapters ({told}); which of them was active is not written: give a folder that has one",
+            f"holds several adapters ({listed_files}); which of them was active is not written: give a folder that has "
+            "one",
         )
     place = next(iter(adapters.values()))
     if fault := no_json(place / ADAPTER_CONFIG, "which says how the adapter (LoRA or the like) is put on its base"):
@@ -138,12 +139,13 @@ def _torn(part: Path) -> Fault | None:
 
 
 def _lacking(index: str, lying: Sequence[Path]) -> Fault | None:
-    gone = [part.name for part in lying if not part.is_file()]
-    if not gone or not index.endswith(".index.json"):
+    missing_parts = [part.name for part in lying if not part.is_file()]
+    if not missing_parts or not index.endswith(".index.json"):
         return None
     return Fault(
         "unusable",
-        f"{index} names {len(lying)} files, of which {len(gone)} are missing: {few(gone)}; copy or save all of them",
+        f"{index} names {len(lying)} files, of which {len(missing_parts)} are missing: {few(missing_parts)}; copy or "
+        "save all of them",
     )
 
 
@@ -192,11 +194,11 @@ def parts(folder: Path, names: Sequence[str]) -> list[Path]:
         return [folder / names[0]]
     if fault := no_json(folder / names[0], "which names the files of weights"):
         raise WeightsError(fault.reason)
-    told = json.loads((folder / names[0]).read_text(encoding="utf-8")).get("weight_map")
-    if not isinstance(told, dict) or not told:
+    listed_files = json.loads((folder / names[0]).read_text(encoding="utf-8")).get("weight_map")
+    if not isinstance(listed_files, dict) or not listed_files:
         raise WeightsError(f"{names[0]} has no weight_map, which says in which file each weight is; save it again")
     pattern = _SAFE[2] if names[0] == _SAFE[1] else _TORCH[2]
-    for name in told.values():
+    for name in listed_files.values():
         if not isinstance(name, str) or not re.fullmatch(pattern, name):
             raise WeightsError(f"{names[0]} names {name!r}, which is no file beside it; it is not read")
-    return [folder / name for name in sorted(set(told.values()))]
+    return [folder / name for name in sorted(set(listed_files.values()))]

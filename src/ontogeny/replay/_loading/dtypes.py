@@ -82,7 +82,7 @@ def stored_types(folder: Path) -> set[torch.dtype]:
 
 
 def stored_as(model: nn.Module) -> str:
-    """The types in which a model's weights lay in the file; as read, where nobody noted it."""
+    """The types in which a model's weights lay in the file; as read, where it was not noted."""
     return _STORED.get(model) or read_as(model)
 
 
@@ -111,31 +111,32 @@ def difference(model: nn.Module, now: str, known: str, noted: str) -> str:
         known: hash of those that the record has.
         noted: type in which the record's were read, "" where it does not say.
     """
-    mine, kept = read_as(model), "the record's rows are kept"
+    dtype_now, kept = read_as(model), "the record's rows are kept"
     for dtype in _OTHERS:
         if weights_hash(_As(model, dtype)) == known:
             return (
-                f"the same weights as the record's ({known}) in another type: {mine} here ({now}), {names_of([dtype])} "
-                f"there; their rows differ by rounding, so they are not mixed; {kept}"
+                f"the same weights as the record's ({known}) in another type: {dtype_now} here ({now}), "
+                f"{names_of([dtype])} there; their rows differ by rounding, so they are not mixed; {kept}"
             )
-    told = f"{now} in {mine}, the record's {known}"
-    if noted and noted != mine:
+    dtype_change = f"{now} in {dtype_now}, the record's {known}"
+    if noted and noted != dtype_now:
         return (
-            f"the weights are {told} in {noted}: another type, whose rows differ by rounding, so that no change of the "
-            f"weights can be told from it; {kept}. Read them with dtype={noted!r} only if they are stored so"
+            f"the weights are {dtype_change} in {noted}: another type, whose rows differ by rounding, so that no "
+            f"change of the weights can be seen in it; {kept}. Read them with dtype={noted!r} only if they are "
+            "stored so"
         )
-    if not noted and mine != FULL:
+    if not noted and dtype_now != FULL:
         return (
-            f"the weights are {told}, of a type that the record does not say: if the run held {FULL}, these may be the "
-            f"same ones rounded to {mine}; else they were changed since; {kept}"
+            f"the weights are {dtype_change}, of a type that the record does not say: if the run held {FULL}, these "
+            f"may be the same ones rounded to {dtype_now}; else they were changed since; {kept}"
         )
     if drawn := drawn_in(model):
         return (
-            f"the weights are {told}: the base began with {len(drawn)} weights drawn at random and not saved "
+            f"the weights are {dtype_change}: the base began with {len(drawn)} weights drawn at random and not saved "
             f"({', '.join(drawn[:4])}); no forward pass uses them beside their trained copies, but the hash has them, "
-            f"so whether others changed cannot be told; {kept}"
+            f"so whether others changed is not known; {kept}"
         )
-    return f"the weights are {told}: changed since; {kept}"
+    return f"the weights are {dtype_change}: changed since; {kept}"
 
 
 def known_types(record: Record) -> dict[int, str]:

@@ -67,9 +67,9 @@ def front_of(longer: Collection[str], shorter: Collection[str]) -> str:
     """What stands before each of the shorter names in the longer ones; "" where nothing does."""
     if not shorter or not longer:
         return ""
-    first, wanted = min(shorter, key=len), set(longer)
+    first, longest = min(shorter, key=len), set(longer)
     fronts = {name.removesuffix(first) for name in longer if name.endswith(f".{first}")}
-    return next((f for f in sorted(fronts, key=len) if all(f"{f}{name}" in wanted for name in shorter)), "")
+    return next((f for f in sorted(fronts, key=len) if all(f"{f}{name}" in longest for name in shorter)), "")
 
 
 class Left(NamedTuple):
@@ -89,9 +89,9 @@ class Left(NamedTuple):
         missing = [name for name in self.missing if name not in given]
         sizes = [text for text in self.sizes if text.partition(":")[0] not in given]
         more = self.extra if extra else ()
-        told = [f"other shapes: {few(sizes)}"] if sizes else []
-        told += [misfit(missing, more)] if missing or more else []
-        return "; ".join(told)
+        reasons = [f"other shapes: {few(sizes)}"] if sizes else []
+        reasons += [misfit(missing, more)] if missing or more else []
+        return "; ".join(reasons)
 
 
 def few(names: Sequence[str]) -> str:

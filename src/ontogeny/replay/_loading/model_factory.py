@@ -32,7 +32,7 @@ def resolve(model: Factory) -> Callable[..., nn.Module]:
 
 
 def make(factory: Callable[..., nn.Module], options: Mapping[str, Any], where: str) -> nn.Module:
-    """A new model, which nobody else holds: a model that was given is copied, and so is one that a function keeps.
+    """A new model, which nothing else holds: a model that was given is copied, and so is one that a function keeps.
 
     Args:
         factory: class, function or a model.

@@ -174,23 +174,23 @@ def from_transformers(folder: Path, cls: Any, loading: Loading, where: str, **mo
     options |= {"use_safetensors": safe, "output_loading_info": True, "ignore_mismatched_sizes": True}
     with _quiet(transformers):
         try:
-            model, told = cls.from_pretrained(str(folder), local_files_only=True, **options)
+            model, info = cls.from_pretrained(str(folder), local_files_only=True, **options)
         except Exception as error:
             raise WeightsError(f"{where} cannot be loaded by {cls.__name__}: it {why(error)}") from error
     sizes = {
-        str(key[0]): f"{key[0]}: {tuple(key[1])}, the model has {tuple(key[2])}" for key in told["mismatched_keys"]
+        str(key[0]): f"{key[0]}: {tuple(key[1])}, the model has {tuple(key[2])}" for key in info["mismatched_keys"]
     }
-    missing = tuple(name for name in sorted(told["missing_keys"]) if name not in sizes)
+    missing = tuple(name for name in sorted(info["missing_keys"]) if name not in sizes)
     remember(model, stored, drawn=(*missing, *sorted(sizes)))
-    extra = tuple(sorted(told["unexpected_keys"]))
+    extra = tuple(sorted(info["unexpected_keys"]))
     return model, Left(missing, extra, tuple(sizes[name] for name in sorted(sizes)))
 
 
 def _typed(transformers: Any, stored: Collection[torch.dtype], loading: Loading) -> dict[str, Any]:
-    """The type of the weights, as stored where nobody asks for another, as an option of `from_pretrained`."""
+    """The type of the weights, as stored where no other is asked for, as an option of `from_pretrained`."""
     older = tuple(map(int, transformers.__version__.split(".")[:2])) < (4, 56)
-    wanted = next(iter(stored)) if loading.dtype is None and len(stored) == 1 else dtype_of(loading.dtype)
-    return {"torch_dtype" if older else "dtype": wanted}
+    target_dtype = next(iter(stored)) if loading.dtype is None and len(stored) == 1 else dtype_of(loading.dtype)
+    return {"torch_dtype" if older else "dtype": target_dtype}
 
 
 def _sentence_model(folder: Path, loading: Loading, where: str) -> nn.Module:

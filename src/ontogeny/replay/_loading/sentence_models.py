@@ -60,9 +60,9 @@ def load_sentence_model(folder: Path, state: State, where: str, *, options: Mapp
         cls = getattr(library, _class(folder))
         model: nn.Module = cls(str(folder), device="cpu", local_files_only=True, model_kwargs=dict(options))
     except Exception as error:
-        told = " ".join(str(error).split())[:300]
+        parsed = " ".join(str(error).split())[:300]
         raise WeightsError(
-            f"{where} cannot be made by sentence-transformers: {type(error).__name__}: {told}"
+            f"{where} cannot be made by sentence-transformers: {type(error).__name__}: {parsed}"
         ) from error
     load_into(next(model.children()), state, where)
     return all_finite(model, where).eval()
@@ -71,8 +71,8 @@ def load_sentence_model(folder: Path, state: State, where: str, *, options: Mapp
 def _kinds(folder: Path, where: str) -> list[str]:
     """Classes of the modules, in order."""
     try:
-        told = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
-        return [str(module["type"]) for module in told]
+        parsed = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+        return [str(module["type"]) for module in parsed]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise WeightsError(f"{where}: modules.json does not list modules with their type. {_ALONE}") from error
 
@@ -80,7 +80,7 @@ def _kinds(folder: Path, where: str) -> list[str]:
 def _class(folder: Path) -> str:
     """Of the whole model: a SentenceTransformer where the folder does not say."""
     try:
-        told = json.loads((folder / "config_sentence_transformers.json").read_text(encoding="utf-8"))
-        return str(told.get("model_type") or "SentenceTransformer")
+        parsed = json.loads((folder / "config_sentence_transformers.json").read_text(encoding="utf-8"))
+        return str(parsed.get("model_type") or "SentenceTransformer")
     except (OSError, ValueError, AttributeError):
         return "SentenceTransformer"

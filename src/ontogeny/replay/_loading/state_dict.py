@@ -128,7 +128,7 @@ def _is_tar(path: Path) -> bool:
 
 
 def damage(path: Path) -> str | None:
-    """Why a weights file cannot be whole, told from its size and directory alone; None if nothing shows."""
+    """Why a weights file cannot be whole, seen from its size and directory alone; None if nothing shows."""
     if not path.is_file():
         return "is missing"
     size = path.stat().st_size
@@ -185,8 +185,8 @@ def load_into(model: nn.Module, state: State, where: str) -> nn.Module:
     missing, extra = [n for n in want if n not in state], [n for n in state if n not in want]
     alone = bool(missing) and not extra and not any(_of_adapter(model, name) for name in missing)
     if extra or (missing and not (alone and any(_of_adapter(model, name) for name in state))):
-        told = misfit(missing, extra, common=len(want) - len(missing))
-        raise WeightsError(f"{where} does not fit {called}: {told}")
+        mismatch = misfit(missing, extra, common=len(want) - len(missing))
+        raise WeightsError(f"{where} does not fit {called}: {mismatch}")
     shapes = [
         f"{n}: {tuple(state[n].shape)}, the model has {tuple(want[n].shape)}"
         for n in want

@@ -64,9 +64,9 @@ def load_timm(
         MissingExtraError: no timm.
     """
     stored = {value.dtype for value in state.values() if value.is_floating_point()}
-    wanted = next(iter(stored)) if dtype == "auto" and len(stored) == 1 else dtype
+    chosen_dtype = next(iter(stored)) if dtype == "auto" and len(stored) == 1 else dtype
     model = _made(config, where)
-    return load_into(model if wanted == "auto" else model.to(wanted), state, where)
+    return load_into(model if chosen_dtype == "auto" else model.to(chosen_dtype), state, where)
 
 
 def _made(config: Mapping[str, Any], where: str) -> nn.Module:
@@ -82,12 +82,12 @@ def _made(config: Mapping[str, Any], where: str) -> nn.Module:
         raise WeightsError(
             f"{where}: model_args in config.json has {', '.join(foreign)}; weights come from the repository's own file"
         )
-    told = {"num_classes": config.get("num_classes"), **options}
+    resolved = {"num_classes": config.get("num_classes"), **options}
     try:
-        return timm.create_model(name, pretrained=False, pretrained_cfg=_cfg(config), **told)  # type: ignore[no-any-return]
+        return timm.create_model(name, pretrained=False, pretrained_cfg=_cfg(config), **resolved)  # type: ignore[no-any-return]
     except Exception as error:
         raise WeightsError(
-            f"{where}: timm {timm.__version__} cannot make {name} with {told}: {type(error).__name__}: {error}"
+            f"{where}: timm {timm.__version__} cannot make {name} with {resolved}: {type(error).__name__}: {error}"
         ) from error
 
 
@@ -101,14 +101,14 @@ def timm_transform(config: Mapping[str, Any]) -> ImageTransform:
         MissingExtraError: no timm.
     """
     data = require("timm.data", "timm")
-    told = data.resolve_data_config({}, pretrained_cfg=_cfg(config))
-    mode = "L" if told["input_size"][0] == 1 else "RGB"
-    return ImageTransform(inner=data.create_transform(**told, is_training=False), mode=mode)
+    resolved = data.resolve_data_config({}, pretrained_cfg=_cfg(config))
+    mode = "L" if resolved["input_size"][0] == 1 else "RGB"
+    return ImageTransform(inner=data.create_transform(**resolved, is_training=False), mode=mode)
 
 
 def _cfg(config: Mapping[str, Any]) -> dict[str, Any]:
     """The pretrained_cfg of timm (once the whole config), without the places of weights and keys of a newer timm."""
     known = {f.name for f in fields(require("timm.models", "timm").PretrainedCfg)} - set(_WEIGHTS)
-    told = config.get("pretrained_cfg") or config
-    cfg = {key: value for key, value in told.items() if key in known}
+    resolved = config.get("pretrained_cfg") or config
+    cfg = {key: value for key, value in resolved.items() if key in known}
     return {**cfg, "architecture": config["architecture"]}

@@ -131,16 +131,16 @@ class _Worker:
 
     def _begin(self) -> None:
         context = multiprocessing.get_context("spawn")
-        mine, theirs = context.Pipe()
+        own_end, other_end = context.Pipe()
         share = max(1, len(os.sched_getaffinity(0)) // self._of) if hasattr(os, "sched_getaffinity") else 1
         with _starting, _threads(share):
-            self._process = context.Process(target=_work, args=(theirs, self._number, share), daemon=True)
+            self._process = context.Process(target=_work, args=(other_end, self._number, share), daemon=True)
             self._process.start()
-        theirs.close()
-        self._pipe, self._knows = mine, None
+        other_end.close()
+        self._pipe, self._knows = own_end, None
 
     def kill(self) -> None:
-        """At once; whoever waits for it is told that it died."""
+        """At once; whoever waits for it learns that it died."""
         if self._process is not None and self._process.is_alive():
             self._process.kill()
 
@@ -181,7 +181,7 @@ def _threads(share: int) -> Iterator[None]:
 
 
 def _work(pipe: Connection, number: int, threads: int) -> None:
-    """The process: one item after the other, until nobody asks any more."""
+    """The process: one item after the other, until there are no more."""
     sys.path.insert(0, "")  # as addresses are looked up: in the current folder too
     torch.set_num_threads(min(threads, torch.get_num_threads()))
     gpus = torch.cuda.device_count()
@@ -195,7 +195,7 @@ def _work(pipe: Connection, number: int, threads: int) -> None:
                 pipe.send(f"a worker cannot take what it was sent: {why}; can it be imported in another process?")
                 continue
             if new is not None:
-                mine = f"cuda:{number % gpus}" if gpus and new.device == "auto" else new.device
-                job = replace(new, device=mine)
+                own_end = f"cuda:{number % gpus}" if gpus and new.device == "auto" else new.device
+                job = replace(new, device=own_end)
             assert job is not None  # noqa: S101 - the first item comes with its job
             pipe.send(measure_fetched(job, item))

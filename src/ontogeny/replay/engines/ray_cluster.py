@@ -44,11 +44,11 @@ class Ray:
     def places(self) -> int:
         """As many as the cluster has room for, now; it may grow."""
         there = self._ray().cluster_resources()
-        wanted = {"CPU": self.cpus, "GPU": self.gpus}
-        room = min(int(there.get(name, 0) / amount) for name, amount in wanted.items() if amount)
+        needed = {"CPU": self.cpus, "GPU": self.gpus}
+        room = min(int(there.get(name, 0) / amount) for name, amount in needed.items() if amount)
         if not room:
-            has = ", ".join(f"{there.get(name, 0):g} {name}s" for name in wanted)
-            raise ConfigError(f"no machine of this Ray cluster has room for a worker: it has {has}, wanted {wanted}")
+            has = ", ".join(f"{there.get(name, 0):g} {name}s" for name in needed)
+            raise ConfigError(f"no machine of this Ray cluster has room for a worker: it has {has}, wanted {needed}")
         return room if self.workers is None else min(room, self.workers)
 
     def run(self, orders: Iterable[Order]) -> Iterator[tuple[Order, CheckpointResult]]:

@@ -78,9 +78,9 @@ class Shelf:
             raise UnreachableError(
                 f"{self.where(step)} is not on this machine, and HF_HUB_OFFLINE keeps off the network"
             )
-        wanted = self._wanted(step, repo, commit)
-        client.download(repo, commit, wanted, own)
-        write_json(own / _CHECKED, {name: about.size for name, about in wanted.items()})
+        needed_files = self._wanted(step, repo, commit)
+        client.download(repo, commit, needed_files, own)
+        write_json(own / _CHECKED, {name: about.size for name, about in needed_files.items()})
 
     def size(self, step: int) -> int | None:
         """Bytes that `fetch` would download."""
@@ -89,8 +89,8 @@ class Shelf:
             return 0
         if client.offline():
             return None
-        wanted = self._wanted(step, repo, commit)
-        return sum(about.size for name, about in wanted.items() if not (own / name).is_file())
+        needed_files = self._wanted(step, repo, commit)
+        return sum(about.size for name, about in needed_files.items() if not (own / name).is_file())
 
     def load(self, step: int) -> nn.Module:
         """The model at a step, in eval mode.
@@ -160,8 +160,8 @@ class Shelf:
         sizes = read_json(own / _CHECKED)
         if sizes and all((own / n).is_file() and (own / n).stat().st_size == size for n, size in sizes.items()):
             return own
-        theirs = _hub_cache.cached_folder(repo, commit)
-        return theirs if theirs is not None and defect(theirs) is None else None
+        cached = _hub_cache.cached_folder(repo, commit)
+        return cached if cached is not None and defect(cached) is None else None
 
     def _wanted(self, step: int, repo: str, commit: str) -> dict[str, client.Remote]:
         there = client.files(repo, commit)

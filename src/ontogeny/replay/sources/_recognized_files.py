@@ -30,7 +30,7 @@ class Found:
     Args:
         at: step -> file, rising.
         problems: files that cannot be used, and why.
-        notes: how the steps were told.
+        notes: how the steps were found.
         unit: what they count.
     """
 
@@ -57,17 +57,17 @@ def recognised(
         step: of the one file, whatever its name and content say.
         reads_names: whether names say a step where the content does not.
     """
-    told: list[tuple[Path, Count]] = []
+    counted_files: list[tuple[Path, Count]] = []
     problems: list[CheckpointProblem] = []
     notes: list[str] = []
     for path in sorted(paths, key=lambda p: (p.name.casefold().startswith(_ONCE_MORE), p.name)):
         try:
             inside, _ = look(path)
-            told.append((path, _count(path, inside, step, notes, reads_names=reads_names)))
+            counted_files.append((path, _count(path, inside, step, notes, reads_names=reads_names)))
         except WeightsError as error:
             problems.append(_problem(path, error))
     known = naming or Naming(templates=())
-    usable, others = _of_one_unit(told, known)
+    usable, others = _of_one_unit(counted_files, known)
     found, twice = _by_step(usable, look, known)
     return Found(
         at=dict(sorted(found.items())),
@@ -87,8 +87,8 @@ def _count(path: Path, inside: Count | None, step: int | None, notes: list[str],
     return given
 
 
-def _others(given: Count, *told: Count | None) -> list[Count]:
-    return [count for count in told if count and count.unit == "updates" and count.number != given.number]
+def _others(given: Count, *counted_files: Count | None) -> list[Count]:
+    return [count for count in counted_files if count and count.unit == "updates" and count.number != given.number]
 
 
 def _problem(path: Path, error: WeightsError) -> CheckpointProblem:
@@ -98,12 +98,12 @@ def _problem(path: Path, error: WeightsError) -> CheckpointProblem:
 
 
 def _of_one_unit(
-    told: Sequence[tuple[Path, Count]], naming: Naming
+    counted_files: Sequence[tuple[Path, Count]], naming: Naming
 ) -> tuple[list[tuple[Path, Count]], list[CheckpointProblem]]:
     """Those that say the same kind of thing; epochs go with updates where it is known how many one has."""
-    if not told:
+    if not counted_files:
         return [], []
-    unit = one_unit(count for _, count in told)
+    unit = one_unit(count for _, count in counted_files)
     fitting: set[Unit] = {unit, "epochs"} if unit == "updates" and naming.updates_per_count is not None else {unit}
     others = [
         CheckpointProblem(
@@ -112,18 +112,18 @@ def _of_one_unit(
             reason=f"{count}, where others say {_UNITS[unit]}; left out. Say how many updates one epoch has with "
             "updates_per_count= (--updates-per-count)",
         )
-        for path, count in told
+        for path, count in counted_files
         if count.unit not in fitting
     ]
-    return [pair for pair in told if pair[1].unit in fitting], others
+    return [pair for pair in counted_files if pair[1].unit in fitting], others
 
 
 def _by_step(
-    told: Sequence[tuple[Path, Count]], look: Look, naming: Naming
+    counted_files: Sequence[tuple[Path, Count]], look: Look, naming: Naming
 ) -> tuple[dict[int, Path], list[CheckpointProblem]]:
     found: dict[int, Path] = {}
     problems: list[CheckpointProblem] = []
-    for path, count in told:
+    for path, count in counted_files:
         step = step_of(count, naming)
         first = found.setdefault(step, path)
         if first != path and not same_state(look(path)[1], look(first)[1]):
@@ -148,8 +148,8 @@ def unit_of(counts: Sequence[Count], naming: Naming) -> str:
 
 
 def _notes(counts: Sequence[Count], naming: Naming) -> list[str]:
-    said = Counter(count.by for count in counts)
-    lines = [f"steps told by {by} ({n} {'file' if n == 1 else 'files'})" for by, n in said.items()]
+    by_source = Counter(count.by for count in counts)
+    lines = [f"steps from {by} ({n} {'file' if n == 1 else 'files'})" for by, n in by_source.items()]
     epochs = [count.number for count in counts if count.unit != "updates"]
     if naming.updates_per_count is not None and 0 in epochs and naming.zero_count == 0:
         lines.append("epoch 0 is taken as before any update; where it is after one epoch, say zero_count=-1")

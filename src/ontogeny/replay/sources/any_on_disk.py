@@ -73,8 +73,8 @@ def on_disk(
         raise CheckpointError(f"{path} has no checkpoints. {_lying(path)}")
     if _of_lightning(path, allow):
         _refuse(path, key=key)
-        told = {"weights": weights, "prefix": prefix, "step": step, "allow": allow}
-        return lightning(path, model=_model(path, loading), **told)  # type: ignore[arg-type]
+        advice = {"weights": weights, "prefix": prefix, "step": step, "allow": allow}
+        return lightning(path, model=_model(path, loading), **advice)  # type: ignore[arg-type]
     return files(path, **_weights_alone(path, loading, weights, key), **plain)
 
 
@@ -140,7 +140,7 @@ def _weights_alone(path: Path, loading: Mapping[str, Any], weights: Which, key: 
 
 
 def _only_raw(weights: Which) -> None:
-    """Refuse to write "ema" over weights that nobody said are averaged."""
+    """Refuse to write "ema" over weights that are not known to be averaged."""
     if weights != "raw":
         raise ConfigError(
             "--weights ema is for Lightning checkpoints, which hold both; for plain files say with --key where the "
@@ -184,8 +184,8 @@ def _lying(folder: Path) -> str:
     shown = ", ".join(f"{p.name}{'/' if p.is_dir() else ''}" for p in names[:_SHOWN])
     shown += f", ... ({len(names)} in all)" if len(names) > _SHOWN else ""
     deeper = [str(p.relative_to(folder)) for p in _below(folder)][:3]
-    told = f"; checkpoints lie in {' and '.join(deeper)}" if deeper else ""
-    return f"{folder} has {shown or 'nothing'}{told}"
+    advice = f"; checkpoints lie in {' and '.join(deeper)}" if deeper else ""
+    return f"{folder} has {shown or 'nothing'}{advice}"
 
 
 def _below(folder: Path) -> list[Path]:

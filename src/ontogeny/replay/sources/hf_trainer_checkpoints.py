@@ -136,7 +136,7 @@ def hf_checkpoint(
         tokenizer=source.tokenizer,
         transform=source.transform,
         unit=unit_of([count], known),
-        notes=(f"step told by {count.by}",) if step is None else (),
+        notes=(f"step from {count.by}",) if step is None else (),
     )
 
 
@@ -144,8 +144,12 @@ def _count(root: Path, step: int | None, where: str) -> Count:
     """The step of one folder."""
     if step is not None:
         return Count(number=step, unit="updates", by="what was given")
-    told = _state(root).get("global_step")
-    inside = Count(number=told, unit="updates", by="its trainer_state.json") if isinstance(told, int) else None
+    trainer_state = _state(root).get("global_step")
+    inside = (
+        Count(number=trainer_state, unit="updates", by="its trainer_state.json")
+        if isinstance(trainer_state, int)
+        else None
+    )
     try:
         return agreed(by_folder(root.name), inside)
     except WeightsError as error:
@@ -155,11 +159,11 @@ def _count(root: Path, step: int | None, where: str) -> Count:
 def _problem(folder: Path, step: int, *, config: bool) -> CheckpointProblem | None:
     if fault := defect(folder, config=config):
         return CheckpointProblem(kind=fault.kind, what=str(folder), step=step, reason=f"{fault.reason}; left out")
-    told = _state(folder).get("global_step", step)
-    if told != step:
+    trainer_state = _state(folder).get("global_step", step)
+    if trainer_state != step:
         reason = (
-            f"its trainer_state.json says step {told}, its name {step}: was it renamed? Give it the name of its step; "
-            "left out"
+            f"its trainer_state.json says step {trainer_state}, its name {step}: was it renamed? Give it the name of "
+            "its step; left out"
         )
         return CheckpointProblem(kind="unusable", what=str(folder), step=step, reason=reason)
     return None
@@ -171,13 +175,11 @@ def _gaps(root: Path, at: Mapping[int, Path], found: Container[int]) -> list[Che
     every = _state(at[last]).get("save_steps") if last else None
     if not isinstance(every, int) or every < 1 or any(step % every for step in at if step != last):
         return []
-    gone = [step for step in range(every, last, every) if step not in found]
-    if not gone:
+    missing = [step for step in range(every, last, every) if step not in found]
+    if not missing:
         return []
-    shown = ", ".join(map(str, gone[:6])) + (", ..." if len(gone) > 6 else "")
-    reason = (
-        f"{len(gone)} checkpoints were saved every {every} steps and are gone ({shown}): save_total_limit deletes them"
-    )
+    shown = ", ".join(map(str, missing[:6])) + (", ..." if len(missing) > 6 else "")
+    reason = f"{len(missing)} checkpoints, one every {every} steps, are gone ({shown}): save_total_limit deletes them"
     return [CheckpointProblem(kind="gap", what=str(root), reason=reason)]
 
 

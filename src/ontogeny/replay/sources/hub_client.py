@@ -69,7 +69,7 @@ def _client() -> Any:
 
 
 def offline() -> bool:
-    """Whether the client was told to keep off the network (HF_HUB_OFFLINE)."""
+    """Whether the client has to keep off the network (HF_HUB_OFFLINE)."""
     _client()
     return bool(require("huggingface_hub.constants", "hub").HF_HUB_OFFLINE)
 
@@ -121,13 +121,13 @@ def files(repo: str, commit: str) -> dict[str, Remote]:
     }
 
 
-def download(repo: str, commit: str, wanted: Mapping[str, Remote], folder: Path) -> None:
+def download(repo: str, commit: str, needed_files: Mapping[str, Remote], folder: Path) -> None:
     """Get files into a folder; those that are there already are not got again. What came is checked by its hash.
 
     Args:
         repo: repository.
         commit: 40 hex digits.
-        wanted: files, by name.
+        needed_files: files, by name.
         folder: made where it is missing.
 
     Raises:
@@ -135,20 +135,22 @@ def download(repo: str, commit: str, wanted: Mapping[str, Remote], folder: Path)
     """
     where = f"{repo}@{commit[:12]}"
     for last in (False, True):
-        _patiently(lambda: _snapshot(repo, commit, wanted, folder), where)
-        wrong = [(name, reason) for name, about in wanted.items() if (reason := check(folder / name, about))]
+        _patiently(lambda: _snapshot(repo, commit, needed_files, folder), where)
+        wrong = [(name, reason) for name, about in needed_files.items() if (reason := check(folder / name, about))]
         for name, _ in wrong:
             (folder / name).unlink(missing_ok=True)
         if not wrong:
             return
         if last:
-            told = "; ".join(f"{name} {reason}" for name, reason in wrong)
-            raise DownloadError(f"{where}: {told}. It was removed; try again later, or tell the repository's owner")
+            reasons = "; ".join(f"{name} {reason}" for name, reason in wrong)
+            raise DownloadError(f"{where}: {reasons}. It was removed; try again later, or tell the repository's owner")
 
 
-def _snapshot(repo: str, commit: str, wanted: Mapping[str, Remote], folder: Path) -> None:
-    _client().snapshot_download(repository(repo), revision=commit, local_dir=str(folder), allow_patterns=list(wanted))
-    missing = [name for name in wanted if not (folder / name).is_file()]
+def _snapshot(repo: str, commit: str, needed_files: Mapping[str, Remote], folder: Path) -> None:
+    _client().snapshot_download(
+        repository(repo), revision=commit, local_dir=str(folder), allow_patterns=list(needed_files)
+    )
+    missing = [name for name in needed_files if not (folder / name).is_file()]
     if missing:
         raise _UnfinishedError(f"{', '.join(missing)} did not come")
 
@@ -165,10 +167,10 @@ def check(path: Path, about: Remote) -> str | None:
     if size != about.size:
         return f"has {size} bytes, announced were {about.size}"
     if about.sha256 is not None:
-        found, wanted = digest(path, hashlib.sha256()), about.sha256
+        found, needed_files = digest(path, hashlib.sha256()), about.sha256
     else:
-        found, wanted = digest(path, hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False)), about.git
-    return None if found == wanted else f"has hash {found[:16]}..., announced was {wanted[:16]}..."
+        found, needed_files = digest(path, hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False)), about.git
+    return None if found == needed_files else f"has hash {found[:16]}..., announced was {needed_files[:16]}..."
 
 
 def digest(path: Path, sha: Any) -> str:

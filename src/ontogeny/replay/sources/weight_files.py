@@ -70,7 +70,7 @@ def files(
             or `step`, or that of its name; else its `epoch`, which is a count.
         model: class, function, or "module:attr" that makes the model, or a model, which is copied. For files that hold
             the weights of an adapter alone it is with its base weights and the adapter put on as in training.
-        key: where in a file the state dict is ("state_dict", "state.model"); told from the content where not given.
+        key: where in a file the state dict is ("state_dict", "state.model"); inferred from the content where not given.
         prefix: take only weights that begin with this ("net."), and cut it off; `module.` and `_orig_mod.` go by
             themselves.
         naming: more about the names; its templates are replaced by the pattern's.
@@ -99,7 +99,7 @@ def files(
     return CheckpointSeries(
         name=title,
         steps=tuple(found.at),
-        tokens=known_tokens(said[0] for file in found.at.values() if (said := known.read(file.name))),
+        tokens=known_tokens(token_count[0] for file in found.at.values() if (token_count := known.read(file.name))),
         load=source.load,
         where=source.where,
         problems=found.problems,

@@ -689,7 +689,7 @@ def stimuli(lab: Path, **columns: list[object]) -> None:
         (lambda lab: Path("stimuli.csv").write_text("stimulus_id,text\n1,a,b\n"), (), "line 2: expected 2 cells"),
         (lambda lab: Path("stimuli.csv").write_text("stimulus_id,text\n"), (), "stimuli.csv has no rows"),
         (lambda lab: Path("stimuli.csv").write_text("text,text\n1,2\n"), (), "2 columns called 'text'"),
-        (lambda lab: Path("stimuli.csv").write_bytes(b"stimulus_id,text\n\xff,a\n"), (), "as a table of UTF-8 text"),
+        (lambda lab: Path("stimuli.csv").write_bytes(b"stimulus_id,text\n\xff,a\n"), (), "as CSV of UTF-8 text"),
         (lambda lab: None, ("--groups", "stroy"), "column 'stroy' is missing"),
         (
             lambda lab: None,

@@ -606,7 +606,11 @@ def by_file(lab: Path, place: str) -> None:
         (None, [*BETAS, *ATLAS], "subject '01' has images but no table of stimuli (--table)"),
         (None, [*BETAS, *TABLE], "subject '01' has images but no atlas (--atlas)"),
         (None, [*BETAS, "--table", "02=sub-01_events.tsv", *ATLAS], "--table names subject '02', which has no betas"),
-        (None, ["--betas", "atlas_dseg.nii.gz", *TABLE, *ATLAS], "whose is atlas_dseg.nii.gz? Write SUBJECT=FILE"),
+        (
+            None,
+            ["--betas", "atlas_dseg.nii.gz", *TABLE, *ATLAS],
+            "cannot tell the subject of atlas_dseg.nii.gz; write SUBJECT=FILE",
+        ),
         (None, ["--betas", "01=", *TABLE, *ATLAS], "--betas: expected SUBJECT=FILE or FILE, got '01='"),
         (
             lambda lab: table(lab / "rois.csv", {"roi": ["a"]}),

@@ -126,17 +126,17 @@ def load_nsd(
         DataError: files or options that cannot be used; names them.
         DatasetNotFoundError: the folder is not on this machine; says where to get it.
     """
-    whose = (subject,) if isinstance(subject, int) else tuple(subject)
-    _check(whose, images, sessions)
+    subject_numbers = (subject,) if isinstance(subject, int) else tuple(subject)
+    _check(subject_numbers, images, sessions)
     root = folder_of("nsd2022", folder)
     design = read_design(root / _DESIGN)
-    for one in whose:
+    for one in subject_numbers:
         design.shown(one, max(sessions), _N_TRIALS)
-    seen = _seen(design, whose, images, sessions)
+    seen = _seen(design, subject_numbers, images, sessions)
     rows = tuple(sorted(set().union(*seen)))
     found = [
-        _assembly(_voxels(root, one, atlas, labels, rois), design, mine, sessions)
-        for one, mine in zip(whose, seen, strict=True)
+        _assembly(_voxels(root, one, atlas, labels, rois), design, own_ids, sessions)
+        for one, own_ids in zip(subject_numbers, seen, strict=True)
     ]
     assemblies = tuple(assembly for assembly, _ in found)
     dropped = ", ".join(f"{one.subject}: {n} voxels dropped" for one, n in found)
@@ -150,16 +150,18 @@ def load_nsd(
     )
 
 
-def _check(whose: Sequence[int], images: str, sessions: Sequence[int]) -> None:
+def _check(subject_numbers: Sequence[int], images: str, sessions: Sequence[int]) -> None:
     if images not in ("own", "shared", "all") or not sessions or len(set(sessions)) < len(sessions):
         raise DataError(f"nsd2022: images is 'own', 'shared' or 'all', sessions differ; got {images!r}, {sessions}")
-    if not whose or len(set(whose)) < len(whose):
-        raise DataError(f"nsd2022: subject is one of 1 to 8 or several, each once, got {list(whose)}")
+    if not subject_numbers or len(set(subject_numbers)) < len(subject_numbers):
+        raise DataError(f"nsd2022: subject is one of 1 to 8 or several, each once, got {list(subject_numbers)}")
 
 
-def _seen(design: Design, whose: Sequence[int], images: str, sessions: Sequence[int]) -> list[tuple[int, ...]]:
+def _seen(
+    design: Design, subject_numbers: Sequence[int], images: str, sessions: Sequence[int]
+) -> list[tuple[int, ...]]:
     """Images of the kind asked for that each subject saw in these sessions, rising; of shared ones, that all saw."""
-    seen = [{row for session in sessions for row in design.shown(one, session, _N_TRIALS)} for one in whose]
+    seen = [{row for session in sessions for row in design.shown(one, session, _N_TRIALS)} for one in subject_numbers]
     if images == "shared":
         seen = [set.intersection(*seen)] * len(seen)
     kind = [
@@ -167,8 +169,8 @@ def _seen(design: Design, whose: Sequence[int], images: str, sessions: Sequence[
     ]
     if not all(kind):
         raise DataError(
-            f"nsd2022: no image of the kind {images!r} was shown to {' and '.join(f'subject {one}' for one in whose)} "
-            "in these sessions; take more of them"
+            f"nsd2022: no image of the kind {images!r} was shown to "
+            f"{' and '.join(f'subject {one}' for one in subject_numbers)} in these sessions; take more of them"
         )
     return [tuple(sorted(rows)) for rows in kind]
 
@@ -251,7 +253,7 @@ def _benchmark(
     known = find_elsewhere("nsd2022")
     ids, own = tuple(map(image_id, shown[0])), len({a.stimulus_ids for a in assemblies}) > 1
     saw = [frozenset(a.stimulus_ids) for a in assemblies]
-    strata = ["".join("01"[name in mine] for mine in saw) for name in ids] if own else None
+    strata = ["".join("01"[name in own_ids] for own_ids in saw) for name in ids] if own else None
     return Benchmark(
         name=f"nsd2022-{kind}",
         version="1",
