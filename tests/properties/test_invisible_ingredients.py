@@ -71,6 +71,7 @@ def unseen(names, seed, act, model, step):
     before = snapshot(model)
     act(model, names, seed + step)
     found = differences(before, snapshot(model))
+    del before  # an interrupt's frames may keep this one, and what it holds, until the next collection
     assert not found, f"{names}, seed {seed}, before step {step}:\n" + "\n".join(found[:20])
 
 

@@ -6,13 +6,25 @@ import _thread
 import array
 import collections
 import mmap
-from typing import Any
+from collections.abc import Sequence
+from itertools import chain, repeat
+from operator import is_
+from typing import Any, TypeGuard
 
 from typing_extensions import override
 
 from ontogeny.extraction.state._entry import ITSELF, MISSING
 
-__all__ = ["SavedAttributes", "SavedBytes", "SavedDict", "SavedMemory", "SavedSequence", "SavedSet", "SavedSlots"]
+__all__ = [
+    "SavedAttributes",
+    "SavedBytes",
+    "SavedDict",
+    "SavedMemory",
+    "SavedSequence",
+    "SavedSet",
+    "SavedSlots",
+    "SavedTogether",
+]
 
 _LARGEST = 256 * 2**20
 
@@ -20,24 +32,21 @@ _LARGEST = 256 * 2**20
 class SavedDict:
     """A dictionary of any class, by content and order."""
 
-    __slots__ = ("items", "kind", "live")
+    __slots__ = ("keys", "kind", "live", "values")
 
     def __init__(self, live: dict[Any, Any]) -> None:
         self.kind: Any = collections.OrderedDict if isinstance(live, collections.OrderedDict) else dict
-        self.live, self.items = live, list(self.kind.items(live))
+        self.live, self.keys, self.values = live, list(self.kind.keys(live)), list(self.kind.values(live))
 
     def restore(self) -> tuple[Any, ...]:
         """See `Saved`."""
-        now = list(self.kind.items(self.live))
-        same = len(now) == len(self.items) and all(
-            a is c and b is d for (a, b), (c, d) in zip(now, self.items, strict=True)
-        )
-        if same:
+        keys, values = list(self.kind.keys(self.live)), list(self.kind.values(self.live))
+        if _same_items(keys, self.keys) and _same_items(values, self.values):
             return ()
-        before = dict(self.items)
-        different = [k for k in {**before, **dict(now)} if before.get(k, MISSING) is not dict(now).get(k, MISSING)]
+        before, now = (dict(zip(*pair, strict=True)) for pair in ((self.keys, self.values), (keys, values)))
+        different = [k for k in {**before, **now} if before.get(k, MISSING) is not now.get(k, MISSING)]
         self.kind.clear(self.live)
-        for key, value in self.items:
+        for key, value in before.items():
             self.kind.__setitem__(self.live, key, value)
         return tuple(different) or ITSELF
 
@@ -63,6 +72,45 @@ class SavedAttributes(SavedDict):
             return super().restore()
         object.__setattr__(self.owner, "__dict__", self.live)
         return super().restore() or ITSELF
+
+
+class SavedTogether:
+    """Several dictionaries, asked at once whether each is as it was: most are, and C sees it twenty times as fast.
+
+    Args:
+        saved: of any class but those that `fits` leaves out.
+    """
+
+    __slots__ = ("_classes", "_keys", "_lives", "_owned", "_owners", "_sizes", "_values")
+
+    def __init__(self, saved: Sequence[SavedDict]) -> None:
+        self._lives = [one.live for one in saved]
+        self._sizes = [len(one.keys) for one in saved]
+        self._keys = [key for one in saved for key in one.keys]
+        self._values = [value for one in saved for value in one.values]
+        owned = [one for one in saved if isinstance(one, SavedAttributes)]
+        self._owners, self._classes = [one.owner for one in owned], [one.cls for one in owned]
+        self._owned = [one.live for one in owned]
+
+    @staticmethod
+    def fits(saved: Any) -> TypeGuard[SavedDict]:
+        """Whether base methods of `dict` see all of it: not an OrderedDict's order, nor attributes of a thread."""
+        if not isinstance(saved, SavedDict) or (saved.kind is not dict and len(saved.keys) > 1):
+            return False
+        return not (isinstance(saved, SavedAttributes) and isinstance(saved.owner, _thread._local))
+
+    def unchanged(self) -> bool:
+        """Whether none was changed; False where that cannot be seen at once."""
+        try:
+            return (
+                list(map(dict.__len__, self._lives)) == self._sizes
+                and all(map(is_, chain.from_iterable(map(dict.keys, self._lives)), self._keys))
+                and all(map(is_, chain.from_iterable(map(dict.values, self._lives)), self._values))
+                and all(map(is_, map(type, self._owners), self._classes))
+                and all(map(is_, map(object.__getattribute__, self._owners, repeat("__dict__")), self._owned))
+            )
+        except Exception:  # noqa: BLE001 - each is looked at alone then
+            return False
 
 
 class SavedSlots:
@@ -164,4 +212,4 @@ class SavedMemory:
 
 
 def _same_items(now: list[Any], before: list[Any]) -> bool:
-    return len(now) == len(before) and all(a is b for a, b in zip(now, before, strict=True))
+    return len(now) == len(before) and all(map(is_, now, before))

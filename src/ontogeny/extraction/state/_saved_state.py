@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any, TypeGuard
 
+from ontogeny.extraction.state._containers import SavedTogether
 from ontogeny.extraction.state._entry import CannotRestoreError, Saved
 from ontogeny.extraction.state._kinds import joined
 from ontogeny.extraction.state._random import SavedRandom
@@ -13,6 +15,8 @@ from ontogeny.extraction.state._values import SavedArray, SavedTensor, is_parame
 from ontogeny.extraction.state._walk import Walk, quietly
 
 __all__ = ["SavedState"]
+
+_TOGETHER = 64
 
 
 class SavedState:
@@ -45,6 +49,12 @@ class SavedState:
         self.unchecked = False
         self._walk = Walk(roots, copied)
         self._standing = self._walk.standing
+        entries = [entry for _, entry in self._walk.entries]
+        self._constant = {place: id(entry.live) for place, entry in enumerate(entries) if _is_constant(entry)}
+        fit = [(place, entry) for place, entry in enumerate(entries) if SavedTogether.fits(entry)]
+        self._alone = sorted(set(range(len(entries))) - {place for place, _ in fit})
+        parts = [fit[start : start + _TOGETHER] for start in range(0, len(fit), _TOGETHER)]
+        self._together = [([place for place, _ in part], SavedTogether([one for _, one in part])) for part in parts]
 
     def __contains__(self, item: Any) -> bool:
         return id(item) in self._walk.seen
@@ -76,10 +86,7 @@ class SavedState:
         changed: dict[str, None] = {}
         unused = {name for (name, _), item in zip(self._walk.fragile, self._standing, strict=True) if is_unused(item)}
         with quietly():
-            for name, entry in self._walk.entries:
-                left_out = parameters is not None and _is_constant(entry) and id(entry.live) not in parameters
-                if left_out != rest:
-                    continue
+            for name, entry in self._of(parameters, rest=rest):
                 try:
                     different = entry.restore()
                 except CannotRestoreError as error:
@@ -91,6 +98,17 @@ class SavedState:
                         self.changed.add(id(entry.live))
                     changed.update(dict.fromkeys(joined(name, key) if key != "" else name for key in different))
         return [name for name in changed if name not in unused]
+
+    def _of(self, parameters: set[int] | None, *, rest: bool) -> Iterator[tuple[str, Saved]]:
+        """The entries that are put back, in their order."""
+        known = {place for place, live in self._constant.items() if parameters is not None and live not in parameters}
+        if rest:
+            places = sorted(known)
+        else:
+            changed = [places for places, saved in self._together if not saved.unchanged()]
+            places = sorted({*chain(self._alone, *changed)} - known)
+        for place in places:
+            yield self._walk.entries[place]
 
     def stand_in(self, originals: list[Any] | None = None) -> list[Any]:
         """Put copies in place of what can be copied but not wound back, such as iterators.
