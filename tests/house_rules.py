@@ -21,7 +21,8 @@ THINGS = (
 )
 IDIOMS = {
     rf"\b(?:one(?: (?:{OF}))?|(?<!not )a (?:{OF})) an? (?:{THINGS})\b": "one per voxel",
-    r"\b(?:is|was|were|are) told (?:of|by)\b": "a verb of doing, not of saying",
+    r"\b(?:is|was|were|are) told (?:of|by|from)\b": "a verb of doing, not of saying",
+    r"\b(?:some|no)body\b": "what does it, or the passive",
 }
 
 

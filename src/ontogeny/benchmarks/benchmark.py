@@ -124,7 +124,7 @@ class Benchmark:
                 )
             seen |= set(one.stimulus_ids)
         if never := [stimulus for stimulus in self.stimuli.ids if stimulus not in seen]:
-            raise AlignmentIdError(f"benchmark {self.name!r}: nobody saw {len(never)} stimuli, e.g. {never[:3]}")
+            raise AlignmentIdError(f"benchmark {self.name!r}: no subject saw {len(never)} stimuli, e.g. {never[:3]}")
 
     def parts(self) -> tuple[Benchmark, ...]:
         """One benchmark for each group of subjects that saw the same stimuli; itself where all saw all.

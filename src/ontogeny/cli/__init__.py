@@ -71,7 +71,7 @@ class Call:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; an error is one clear line and exit code 2.
 
-    Where nobody reads on (`ontogeny data list | head -1`), it ends without a word, exit code 141.
+    Where its output is read no further (`ontogeny data list | head -1`), it ends without a word, exit code 141.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     try:
@@ -231,7 +231,7 @@ def _no_verb(words: Sequence[str]) -> str:
 
 
 def _is_closed() -> bool:
-    """Whether nobody reads our own output; if so what is left of it goes nowhere, also at exit."""
+    """Whether the reader of our output is gone; if so what is left of it goes nowhere, also at exit."""
     poll = select.poll()
     poll.register(sys.stdout.fileno(), 0)
     if not any(event & select.POLLERR for _, event in poll.poll(0)):

@@ -49,10 +49,10 @@ class Tables:
     drop_bad_voxels: bool = False
 
 
-@Parameter(name="*", group="What nobody can read off the numbers")
+@Parameter(name="*", group="What the numbers do not tell")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What nobody can read off the numbers.
+    """What the numbers do not tell.
 
     Args:
         name: stable name, part of every score's key; the folder's where not given.

@@ -52,7 +52,7 @@ def listing(*, as_json: AsJson = False) -> None:
         print_json([dict(zip(("name", "kind", "where", "what"), row, strict=True)) for row in rows])
         return
     print_table([("NAME", "KIND", "WHERE", "WHAT"), *rows])
-    say("\nuntried: the reader agrees with public code and with made files; nobody ran it on all real ones")
+    say("\nuntried: the reader agrees with public code and with made files; it was not run on all real ones")
     say(f"looked in {', then '.join(str(folder) for folder in data_folders())}")
 
 

@@ -21,7 +21,7 @@ RowOrder: TypeAlias = Literal["checked", "rows", "onset"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowRules:
-    """What of a table's rows nobody can read off them.
+    """What a table's rows do not tell.
 
     Args:
         order: of the volumes within a run, see `pair`.

@@ -128,8 +128,8 @@ def read_models(path: str | os.PathLike[str]) -> ModelList:
     tables = [_table(file, place, entry) for place, entry in enumerate(_list(file, content, "tables"))]
     inline = {model.name: model.performance for model in models}
     values, columns, problems = joined(inline, {model.name: model.aliases for model in models}, tables)
-    entry_dict = tuple(replace(model, performance=values[model.name]) for model in models)
-    return ModelList(models=entry_dict, columns=columns, problems=problems)
+    complete = tuple(replace(model, performance=values[model.name]) for model in models)
+    return ModelList(models=complete, columns=columns, problems=problems)
 
 
 def _list(file: Path, content: Mapping[str, Any], key: str) -> list[Any]:
@@ -178,19 +178,19 @@ def _named(where: str, model: Model) -> Model:
     return model
 
 
-def _performance(where: str, entry_dict: Any) -> dict[str, float]:
-    if not isinstance(entry_dict, dict):
-        raise ConfigError(f"{where}: performance holds names and numbers, got {entry_dict!r}")
-    for name, value in entry_dict.items():
+def _performance(where: str, given: Any) -> dict[str, float]:
+    if not isinstance(given, dict):
+        raise ConfigError(f"{where}: performance holds names and numbers, got {given!r}")
+    for name, value in given.items():
         if not isinstance(name, str) or type(value) not in (int, float) or not math.isfinite(value):
             raise ConfigError(f"{where}: performance holds names and numbers, got {name!r}: {value!r}")
         _free(where, name)
-    return {name: float(value) for name, value in entry_dict.items()}
+    return {name: float(value) for name, value in given.items()}
 
 
 def _free(where: str, column: str) -> None:
     if column in RESERVED:
-        raise ConfigError(f"{where}: {column!r} is a column of the table of scores; call the performance otherwise")
+        raise ConfigError(f"{where}: {column!r} is a column of the table of scores; rename this performance")
 
 
 def _unlike(file: Path, models: list[Model]) -> None:

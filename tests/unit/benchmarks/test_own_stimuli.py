@@ -126,7 +126,7 @@ def test_averages_say_that_their_subjects_saw_different_stimuli(rng, responses, 
 
 def test_what_does_not_fit_is_refused(rng, responses):
     every = [assembly(who, y, rng) for who, y in responses.items()]
-    with pytest.raises(AlignmentIdError, match="nobody saw 20 stimuli, e.g. \\['080', '081', '082'\\]"):
+    with pytest.raises(AlignmentIdError, match="no subject saw 20 stimuli, e.g. \\['080', '081', '082'\\]"):
         benchmark(every[:2])
     few = StimulusSet(name="s", modality="text", ids=tuple(IDS[:80]), inputs=TEXTS[:80])
     with pytest.raises(AlignmentIdError, match="subject 'c' has responses to 20 stimuli that the set lacks"):
@@ -154,7 +154,7 @@ def test_by_the_command_line_and_back(tmp_path, monkeypatch, capsys, rng, respon
     assert "they differ only in zeros in front" in capsys.readouterr().err
     assert main(["data", "build", "out", *given, "--own-stimuli"]) == 0
     said = capsys.readouterr().out
-    assert "a 60, b 60, c 60; 40 were seen by all; 3 that nobody saw are left out" in said
+    assert "a 60, b 60, c 60; 40 were seen by all; 3 that no subject saw are left out" in said
     assert "subject b: 60 of these stimuli" in said
     made = load("./out")
     assert verify_folder("out") == []

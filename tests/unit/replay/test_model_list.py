@@ -130,7 +130,7 @@ def test_a_series_of_one_step_asks_nothing_before_it_is_needed(path, tmp_path):
         (("0.845", "good"), "models[2]: performance holds names and numbers, got 'imagenet': 'good'"),
         (("0.845", ".nan"), "models[2]: performance holds names and numbers, got 'imagenet': nan"),
         (("{imagenet: 0.845, robust: 1}", "[1]"), "models[2]: performance holds names and numbers, got [1]"),
-        (("imagenet:", "layer:"), "models[2]: 'layer' is a column of the table of scores; call the performance otherw"),
+        (("imagenet:", "layer:"), "models[2]: 'layer' is a column of the table of scores; rename this performance"),
         (("mmlu: MMLU", "value: MMLU"), "tables[0]: 'value' is a column of the table of scores"),
         (("path: timm.csv", "path: ../timm.csv"), "path '../timm.csv' leads out of "),
         (("path: timm.csv", "path: /etc/passwd"), "path '/etc/passwd' leads out of "),

@@ -105,9 +105,9 @@ def refuse_other_pictures(responses: Mapping[str, Path | Images], known: Sequenc
 def said_of(
     seen: Mapping[str, set[str]] | None, known: Sequence[str], left: Sequence[str]
 ) -> tuple[tuple[str, str], ...]:
-    """How many stimuli each subject saw, how many all, and how many nobody."""
+    """How many stimuli each subject saw, how many all, and how many none."""
     if seen is None:
         return ()
     counts = ", ".join(f"{subject} {len(seen_ids)}" for subject, seen_ids in seen.items())
-    never = f"; {len(known) - len(left)} that nobody saw are left out" if len(left) < len(known) else ""
+    never = f"; {len(known) - len(left)} that no subject saw are left out" if len(left) < len(known) else ""
     return (("saw", f"{counts}; {len(set.intersection(*seen.values()))} were seen by all{never}"),)

@@ -40,7 +40,7 @@ __all__ = ["About", "Built", "Images", "Split", "benchmark_of", "build", "with_c
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """What nobody can read off the numbers.
+    """What the numbers do not tell.
 
     Args:
         name: stable name.

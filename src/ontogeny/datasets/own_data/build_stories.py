@@ -98,14 +98,14 @@ def build_stories(
 def _notes(
     words: Mapping[str, SpokenWords], names: Sequence[str], heard: Sequence[Heard], *, own: bool
 ) -> list[tuple[str, str]]:
-    """Stories that nobody heard, who heard how many, and which files are repeats."""
+    """Stories without responses, how many each subject heard, and which files are repeats."""
     left = [name for name in words if name not in names]
     unheard = [("words", f"no responses to {', '.join(left)}; left out")] * bool(left)
     return [*unheard, *[heard_note(heard)] * own, *(note for one in heard for note in one.repeats())]
 
 
 def _stories(words: Mapping[str, SpokenWords], runs: Runs, *, own: bool) -> list[str]:
-    """Stories that every subject heard; of subjects who heard their own, those that somebody did."""
+    """Stories that every subject heard; of subjects who heard their own, those that any did."""
     if not runs:
         raise DataError("no responses are given; expected subject -> story -> files")
     refuse_one_number(runs)

@@ -87,7 +87,7 @@ def _refuse_large(batches: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Offered:
-    """The loss on data that nobody named; where they are of no form that it knows, the refusal says what to pass."""
+    """The loss on data that were not named; where they are of no form that it knows, the refusal says what to pass."""
 
     loss: HeldOutLoss
 

@@ -30,7 +30,7 @@ __all__ = [
 LossFunction = Callable[[nn.Module, Any], Tensor]
 
 NO_TASK = (
-    "no task is measured ({}), so that nobody can say later which moves first, alignment or performance: pass "
+    "no task is measured ({}), so that which moves first, alignment or performance, cannot be tested: pass "
     "task=HeldOutLoss(held-out batches), with loss= where the trainer computes its own, or task=False if none is wanted"
 )
 """What is said of a run without a task, with the reason."""

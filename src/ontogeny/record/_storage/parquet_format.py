@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import reduce
+from operator import and_
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from ontogeny.record._storage.branches import WRITTEN
 from ontogeny.record.arrow import arrow, to_list, to_table
 from ontogeny.record.score import COLUMNS, TEXT
 
-__all__ = ["Wanted", "groups_of", "matching", "with_order", "write_by_kind", "write_parquet"]
+__all__ = ["Wanted", "rows_of", "with_order", "write_by_kind", "write_parquet"]
 
 Wanted = Mapping[str, Collection[Any]]
 
@@ -42,7 +44,7 @@ def write_by_kind(handle: Any, table: Any) -> None:
     """Rows of each kind in row groups of their own, so that a question about one kind reads no other."""
     with _writer(handle, table) as writer:
         for kind in sorted(set(to_list(table.column("kind")))):
-            writer.write_table(matching(table, {"kind": [kind]}), row_group_size=_ROW_GROUP)
+            writer.write_table(table.filter(arrow("pyarrow.compute").field("kind") == kind), row_group_size=_ROW_GROUP)
 
 
 def _writer(handle: Any, like: Any) -> Any:
@@ -52,8 +54,8 @@ def _writer(handle: Any, like: Any) -> Any:
     return arrow("pyarrow.parquet").ParquetWriter(handle, like.schema, **options)
 
 
-def groups_of(path: Path, filters: Wanted, columns: Sequence[str]) -> list[Any]:
-    """The tables, a row group each, that may hold rows of what is wanted; those of others are not read.
+def rows_of(path: Path, filters: Wanted, columns: Sequence[str]) -> Any:
+    """The rows that are wanted, in the order of the file; row groups without any are not read.
 
     Args:
         path: the file.
@@ -63,40 +65,21 @@ def groups_of(path: Path, filters: Wanted, columns: Sequence[str]) -> list[Any]:
     Raises:
         RecordError: a column is missing, or it is no file of this kind.
     """
+    parquet, compute = arrow("pyarrow.parquet"), arrow("pyarrow.compute")
     try:
-        with arrow("pyarrow.parquet").ParquetFile(path, read_dictionary=list(TEXT)) as file:
-            missing = {WRITTEN, *COLUMNS}.difference(file.schema_arrow.names)
-            if missing:
-                raise RecordError(f"{path} lacks the columns {sorted(missing)}; restore the file from a copy")
-            groups = [i for i in range(file.num_row_groups) if _may_hold(file.metadata.row_group(i), filters)]
-            return [matching(file.read_row_group(i, columns=list(columns)), filters) for i in groups]
+        schema = parquet.read_schema(path)
+        if missing := {WRITTEN, *COLUMNS}.difference(schema.names):
+            raise RecordError(f"{path} lacks the columns {sorted(missing)}; restore the file from a copy")
+        wanted = [
+            compute.field(name).isin(arrow().array(list(values), schema.field(name).type))
+            for name, values in filters.items()
+        ]
+        options = {"read_dictionary": list(TEXT), "use_threads": False, "partitioning": None}
+        return parquet.read_table(path, columns=list(columns), filters=_all(wanted), **options)
     except (arrow().ArrowException, OSError, TypeError) as error:
         raise RecordError(f"{path} cannot be read ({error}); restore the file from a copy") from error
 
 
-def _may_hold(group: Any, filters: Wanted) -> bool:
-    """Whether a row group's smallest and largest values leave room for what is wanted."""
-    for name, values in filters.items():
-        known = group.column(1 + COLUMNS.index(name)).statistics
-        if known is None or not known.has_min_max:
-            continue
-        if not any(known.min <= value <= known.max for value in values):
-            return False
-    return True
-
-
-def matching(table: Any, filters: Wanted) -> Any:
-    """The rows whose columns have one of the values wanted."""
-    pa, compute = arrow(), arrow("pyarrow.compute")
-    for name, values in filters.items():
-        column = table.column(name)
-        if name in TEXT:
-            column = table.select([name]).unify_dictionaries().column(0).combine_chunks()
-            among = compute.is_in(column.dictionary, value_set=pa.array(list(values), pa.string()))
-            if compute.all(among).as_py():
-                continue
-            mask = among.take(column.indices)
-        else:
-            mask = compute.is_in(column, value_set=pa.array(list(values), column.type))
-        table = table.filter(mask)
-    return table
+def _all(conditions: Sequence[Any]) -> Any:
+    """All of them; None where there are none."""
+    return reduce(and_, conditions) if conditions else None

@@ -20,7 +20,7 @@ from ontogeny._atomic_write import atomic_write
 from ontogeny.errors import RecordError
 from ontogeny.record._storage.branches import WRITTEN, Branch, is_behind, without
 from ontogeny.record._storage.jsonl_log import CommittedPrefix
-from ontogeny.record._storage.parquet_format import Wanted, groups_of, with_order, write_by_kind
+from ontogeny.record._storage.parquet_format import Wanted, rows_of, with_order, write_by_kind
 from ontogeny.record._storage.strict_json import parsed
 from ontogeny.record.arrow import arrow, events_of, from_table, to_list
 from ontogeny.record.event import EVENT_KINDS, Event
@@ -83,8 +83,8 @@ class ParquetShards:
         """Events that an older ontogeny wrote among the scores, each with its place in the order of writing."""
         for part in self.parts:
             if part.file not in self._events:
-                found = groups_of(self.folder / part.file, {"kind": EVENT_KINDS}, [WRITTEN, *COLUMNS])
-                self._events[part.file] = sorted((pair for table in found for pair in events_of(table)), key=_place)
+                found = rows_of(self.folder / part.file, {"kind": EVENT_KINDS}, [WRITTEN, *COLUMNS])
+                self._events[part.file] = sorted(events_of(found), key=_place)
         return [pair for part in self.parts for pair in self._events[part.file]]
 
     @property
@@ -187,13 +187,12 @@ class ParquetShards:
             return None
         filters = {"kind": KINDS, **filters}
         needed = [WRITTEN, "step"] if self.branches else [WRITTEN]
-        found = groups_of(self.folder / part.file, filters, list(dict.fromkeys([*needed, *columns, *filters])))
+        found = rows_of(self.folder / part.file, filters, list(dict.fromkeys([*needed, *columns, *filters])))
         if self.branches:
-            found = [without(table, self.branches, behind=behind) for table in found]
-        if not sum(table.num_rows for table in found):
+            found = without(found, self.branches, behind=behind)
+        if not found.num_rows:
             return None
-        joined = arrow().concat_tables(found).sort_by(WRITTEN)
-        return joined.select(list(columns)).unify_dictionaries().combine_chunks()
+        return found.sort_by(WRITTEN).select(list(columns)).unify_dictionaries().combine_chunks()
 
 
 def _place(pair: tuple[int, Event]) -> int:
