@@ -114,8 +114,8 @@ def test_without_held_out_data_one_line_says_what_is_missing(text_benchmark, tmp
     callback = watching(text_benchmark, tmp_path)
     train(tmp_path, callback, evaluate=False)
     assert task_lines(capfd.readouterr().err) == [
-        "ontogeny: no task is measured (this Trainer has no eval_dataset, which would be the task), so that which moves "
-        "first, alignment or performance, cannot be tested: pass task=HeldOutLoss(held-out batches), with loss= "
+        "ontogeny: no task is measured (this Trainer has no eval_dataset, which would be the task), so that which "
+        "moves first, alignment or performance, cannot be tested: pass task=HeldOutLoss(held-out batches), with loss= "
         "where the trainer computes its own, or task=False if none is wanted"
     ]
     assert callback.monitor.record.select(kind="task") == []

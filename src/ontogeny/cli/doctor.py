@@ -51,7 +51,7 @@ def doctor(
 
     Without --model it examines the benchmark alone:
 
-      pairing    do rows of responses and stimuli belong together? A subject whose rows were shuffled agrees with no other
+      pairing    do rows of responses and stimuli belong together? Those of a shuffled subject agree with no other
       split      does position alone score above chance? Then the folds leak
       power      effective number of stimuli (autocorrelation, groups), and the smallest r that it can detect
       ROI        voxels, how ceilings were made; then for each metric its ceiling, the confound baseline, the spread of
