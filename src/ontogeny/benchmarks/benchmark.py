@@ -249,7 +249,7 @@ class Benchmark:
 
         Args:
             features: of one probe, or stimuli x features in the order of the stimuli.
-            metric: an `Encoding`, or a regressor of scikit-learn's kind.
+            metric: a `Ridge`, an `Encoding`, or a regressor of scikit-learn's kind.
             layer: which, where a probe read several.
             pooling: which, where it pooled in several ways.
 

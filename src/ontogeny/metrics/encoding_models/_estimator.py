@@ -10,15 +10,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
 from ontogeny._arrays import digest, digest_of
 from ontogeny.errors import MetricError
+from ontogeny.metrics.encoding_models._pls import fast_pls, pls_predict
 
-__all__ = ["HeldOut", "Rows", "Voxels", "check", "fresh", "predict", "takes_several", "text_of"]
+__all__ = ["HeldOut", "Rows", "Voxels", "check", "fresh", "predict", "separable", "takes_several", "text_of"]
 
 _SEED = 20080092
 _FEATURES = 64
+_PER_VOXEL_SOLVERS = ("svd", "eigenvalues", "random_search")
 Rows = Float[np.ndarray, "stimuli features"]
 HeldOut = Float[np.ndarray, "held_out features"]
 Voxels = Float[np.ndarray, "stimuli *voxels"]
@@ -36,6 +39,8 @@ def text_of(value: Any) -> str:
         return f"[{', '.join(text_of(part) for part in value)}]"
     if isinstance(value, Mapping):
         return f"{{{', '.join(f'{key}: {text_of(part)}' for key, part in value.items())}}}"
+    if isinstance(value, slice):
+        return ":".join("" if part is None else str(part) for part in (value.start, value.stop))
     if isinstance(value, np.generic):
         return repr(value.item())
     if value is None or isinstance(value, bool | int | float | str):
@@ -108,6 +113,17 @@ def takes_several(estimator: Any) -> bool:
         return False
 
 
+def separable(estimator: Any) -> bool:
+    """Whether a voxel's fit is the same whatever voxels are fitted beside it, as of the known ridges."""
+    last = getattr(estimator, "steps", [(None, estimator)])[-1][1]
+    kind, options = type(last), getattr(last, "solver_params", None) or {}
+    if kind.__module__.startswith("himalaya."):
+        return options.get("local_alpha", True) is True and getattr(last, "solver", "") in _PER_VOXEL_SOLVERS
+    if not kind.__module__.startswith("sklearn.linear_model."):
+        return False
+    return kind.__name__ in ("LinearRegression", "Ridge") or getattr(last, "alpha_per_target", False) is True
+
+
 def predict(
     estimator: Any, x: Rows, y: Voxels, held_out: HeldOut, *, where: str, keep: bool = False
 ) -> Float[np.ndarray, "held_out *voxels"]:
@@ -141,8 +157,11 @@ def _quietly(estimator: Any, x: Rows, y: Voxels, held_out: HeldOut, *, keep: boo
         warnings.simplefilter("ignore")
         if not keep:
             warnings.simplefilter("error", ConvergenceWarning)
+        if fast_pls(estimator) and y.ndim == 2 and (out := pls_predict(estimator, x, y, held_out)) is not None:
+            return out
         estimator.fit(x, y)
-        return estimator.predict(held_out)
+        predicted = estimator.predict(held_out)
+        return predicted.detach().cpu() if isinstance(predicted, torch.Tensor) else predicted
 
 
 def check(estimator: Any, y: Float[np.ndarray, "stimuli voxels"]) -> None:
