@@ -108,13 +108,16 @@ class Encoding:
         """E.g. "encoding-PLSRegression(n_components=25)", with what differs from the defaults behind it."""
         parts = ["encoding", text_of(self.estimator), *(f"beside {space.name}" for space in self.beside)]
         parts += [option for option in (self.score, self.over_voxels) if option not in ("pearson", "mean")]
-        if isinstance(self.cv, Splits | Folds):
-            parts.append(self.cv.how)
-        elif isinstance(self.cv, list | tuple):
-            parts.append(f"splits {digest_of(np.asarray(part) for split in self.cv for part in split)[:6]}")
-        elif self.cv is not None:
-            parts.append(text_of(self.cv))
+        if self.cv is not None:
+            parts.append(self._how)
         return "-".join([*parts, *(["unconverged kept"] if self.unconverged == "keep" else [])])
+
+    @property
+    def _how(self) -> str:
+        """Its own splits in words."""
+        if isinstance(self.cv, list | tuple):
+            return f"splits {digest_of(np.asarray(part) for split in self.cv for part in split)[:6]}"
+        return self.cv.how if isinstance(self.cv, Splits | Folds) else text_of(self.cv)
 
     @property
     def unit(self) -> str:
@@ -131,6 +134,16 @@ class Encoding:
         groups = stimuli.groups if self.cv is not None and takes_groups(self.cv) else None
         cv = None if self.cv is None else self._frozen(len(stimuli), groups)
         return replace(self, cv=cv, beside=tuple(space.about(stimuli) for space in self.beside))
+
+    def only(self, rows: np.ndarray, n_stimuli: int) -> Encoding:
+        """The same metric for some of so many stimuli: splits given as row numbers keep those; a splitter splits anew.
+
+        Raises:
+            MetricError: a split trains on none of these stimuli, or holds out fewer than 2.
+        """
+        if not isinstance(self.cv, Splits | Folds | list | tuple):
+            return self
+        return replace(self, cv=replace(self._frozen(n_stimuli).only(rows, ""), how=self._how))
 
     def _frozen(self, n: int, groups: Sequence[str] | None = None) -> Folds | Splits:
         if not isinstance(self.cv, Folds | Splits):
