@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -83,6 +84,26 @@ class VariancePartition:
             if model := tuple(space for space in self.spaces if space in others or space in some):
                 total -= (-1) ** len(some) * self.r2[model]
         return total
+
+    def to_xarray(self) -> Any:
+        """An `xarray.Dataset`: r2 (model x voxel), unique and split (space x voxel), shared (spaces x voxel).
+
+        Names of several spaces are joined by " + ".
+
+        Raises:
+            MissingExtraError: xarray is not installed.
+        """
+        tables: dict[str, tuple[str, dict[Names, PerVoxel]]] = {
+            "r2": ("model", dict(self.r2)),
+            "unique": ("space", {(space,): values for space, values in self.unique.items()}),
+            "split": ("space", {(space,): values for space, values in self.split.items()}),
+            "shared": ("spaces", self.shared),
+        }
+        coords: dict[str, Any] = {axis: [" + ".join(names) for names in rows] for axis, rows in tables.values()}
+        for name, labels in (("subject", self.subject), ("roi", self.roi)):
+            coords |= {name: ("voxel", list(labels))} if labels else {}
+        arrays = {name: ((axis, "voxel"), np.stack(list(rows.values()))) for name, (axis, rows) in tables.items()}
+        return require("xarray", "interchange").Dataset(arrays, coords=coords)
 
 
 def variance_partition(
