@@ -178,7 +178,7 @@ def test_scores_do_not_depend_on_a_pipeline_that_scales_for_itself(rng):
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"score": "rho"}, "score is one of pearson, r2, noise-normalised, got 'rho'"),
+        ({"score": "rho"}, "score is one of pearson, r2, r2-by-fold, noise-normalised, got 'rho'"),
         ({"over_voxels": "max"}, "over_voxels is 'mean', 'median' or 'fold-median'"),
         ({"cv": ShuffleSplit(3)}, "ShuffleSplit splits otherwise each time"),
         ({"cv": 5}, "cv is an object with split"),

@@ -143,7 +143,10 @@ class Encoding:
         """
         if not isinstance(self.cv, Splits | Folds | list | tuple):
             return self
-        return replace(self, cv=replace(self._frozen(n_stimuli).only(rows, ""), how=self._how))
+        try:
+            return replace(self, cv=replace(self._frozen(n_stimuli).only(rows, ""), how=self._how))
+        except MetricError as error:
+            raise MetricError(f"the splits of {self.name}: {error}") from error
 
     def _frozen(self, n: int, groups: Sequence[str] | None = None) -> Folds | Splits:
         if not isinstance(self.cv, Folds | Splits):
