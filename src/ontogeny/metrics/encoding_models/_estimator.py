@@ -100,7 +100,12 @@ def fresh(estimator: Any) -> Any:
 
 
 def takes_several(estimator: Any) -> bool:
-    """Whether it is fitted to several voxels at once; scikit-learn's say so, others are tried."""
+    """Whether it is fitted to several voxels at once; scikit-learn's say so, others are tried.
+
+    A search of scikit-learn's (`GridSearchCV`) takes what it searches takes, though it says that it does not.
+    """
+    if type(estimator).__module__.startswith("sklearn.model_selection."):
+        return takes_several(estimator.estimator)
     if hasattr(estimator, "__sklearn_tags__"):
         from sklearn.utils import get_tags
 

@@ -20,7 +20,6 @@ from ontogeny._arrays import PerVoxel, Responses
 from ontogeny._display import one_line
 from ontogeny.errors import MetricError, require
 from ontogeny.metrics.encoding_models._banded import VOXELWISE_ALPHAS, banded_ridge
-from ontogeny.metrics.encoding_models._estimator import Rows
 from ontogeny.metrics.folds import Folds, Splits
 
 __all__ = ["VariancePartition", "variance_partition"]
@@ -159,7 +158,13 @@ def variance_partition(
 
 
 def _split_predictions(
-    spaces: Sequence[Rows], y: Responses, train: np.ndarray, test: np.ndarray, *, alphas: Sequence[float], n_iter: int
+    spaces: Sequence[Float[np.ndarray, "stimuli _"]],
+    y: Responses,
+    train: np.ndarray,
+    test: np.ndarray,
+    *,
+    alphas: Sequence[float],
+    n_iter: int,
 ) -> tuple[Float[np.ndarray, "spaces held_out voxels"], Float[np.ndarray, "held_out voxels"]]:
     """What each space predicts of held-out responses about the training mean; and these responses."""
     kernels = require("himalaya.kernel_ridge", "encoding")
