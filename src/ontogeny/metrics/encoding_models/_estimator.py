@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 
 from ontogeny._arrays import digest, digest_of
+from ontogeny._messages import has_to_pass
 from ontogeny.errors import MetricError
 from ontogeny.metrics.encoding_models._pls import fast_pls, pls_predict
 
@@ -140,7 +141,9 @@ def predict(
     name = text_of(estimator)
     try:
         out = np.asarray(_quietly(fresh(estimator), x, y, held_out, keep=keep), dtype=np.float64)
-    except Exception as error:
+    except BaseException as error:  # SystemExit of an estimator's own ends no training
+        if has_to_pass(error):
+            raise
         size = f"{len(x)} stimuli x {x.shape[1]} features"
         text = " ".join(f"{type(error).__name__}: {error}".split())
         raise MetricError(f"{name} failed in {where} ({size}): {text}") from error
@@ -192,7 +195,7 @@ def check(estimator: Any, y: Float[np.ndarray, "stimuli voxels"]) -> None:
     x = np.random.default_rng(_SEED).standard_normal((len(y), _FEATURES))
     one = y if takes_several(estimator) else y[:, 0]
     answers = [_under_seed(seed, estimator, x.copy(), one.copy()) for seed in (1, 2)]
-    if any(isinstance(answer, Exception) for answer in answers):
+    if any(isinstance(answer, BaseException) for answer in answers):
         return  # refused with its reason where it fails on the features of a model
     if not np.array_equal(answers[0], answers[1], equal_nan=True):
         raise MetricError(
@@ -217,7 +220,9 @@ def _under_seed(seed: int, estimator: Any, x: Rows, y: Voxels) -> Any:
     random.seed(seed)
     try:
         answer = _quietly(fresh(estimator), x, y, x)
-    except Exception as error:  # noqa: BLE001 - for the caller to see
+    except BaseException as error:  # for the caller to see
+        if has_to_pass(error):
+            raise
         return error
     finally:
         np.random.set_state(before[0])  # noqa: NPY002

@@ -168,6 +168,12 @@ class Encoding:
                     f"{self.name} needs voxels, but ROI {target.roi!r} of subject {target.subject!r} is a geometry "
                     "(dissimilarities only); use RSA, CKA or MutualKNN there"
                 )
+            finite, varies = np.isfinite(target.responses), target.responses != target.responses[:1]
+            if unusable := int((~(finite.all(axis=0) & varies.any(axis=0))).sum()):
+                raise MetricError(
+                    f"{self.name}: {unusable} of {target.n_voxels} voxels of ROI {target.roi!r} of subject "
+                    f"{target.subject!r} are constant or hold NaN or infinity; drop them with usable_voxels()"
+                )
             if self.score == "noise-normalised" and target.ceiling is None:
                 raise MetricError(
                     f"{self.name} divides by the voxels' ceilings, but ROI {target.roi!r} of subject "
