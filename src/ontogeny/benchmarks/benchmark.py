@@ -102,12 +102,11 @@ class Benchmark:
     def _table(self) -> Table:
         """What it compares with: one row per subject and ROI."""
         kind = f"{'simulated' if self.simulated else 'measured'}: {len(self.stimuli)} stimuli ({self.stimuli.modality})"
-        every = self._targets()
-        rows = [(t.subject, t.roi, "geometry" if t.rdm is not None else str(t.n_voxels), _ceiling(t)) for t in every]
+        sizes = [(t, "geometry" if t.rdm is not None else str(t.n_voxels)) for t in self._targets()]
         return Table(
             title=f"{self.name}, version {self.version}, {kind}, {self.folds.how}",
             columns=("subject", "ROI", "voxels", "ceiling"),
-            rows=rows,
+            rows=[(t.subject, t.roi, size, _ceiling(t)) for t, size in sizes],
             notes=("metrics: " + ", ".join(m.name for m in self.metrics), self.citation, f"licence: {self.licence}"),
         )
 
