@@ -51,9 +51,9 @@ class Encoding:
             ceilings.
         over_voxels: "mean" or "median" of a ROI's voxels; or "fold-median", their median within each fold, mean over
             folds (Brain-Score), of "pearson" and "r2-by-fold" alone.
-        cv: a splitter of scikit-learn (`ShuffleSplit(10, test_size=.1, random_state=0)`) or a list of index arrays
-            (train, test), in place of the benchmark's folds; see `make_folds`. Of a benchmark, one that asks for groups
-            (`GroupKFold`) gets those of the stimuli.
+        cv: a splitter of scikit-learn (`ShuffleSplit(10, test_size=.1, random_state=0)`), its address, or a list of
+            index arrays (train, test), in place of the benchmark's folds; see `make_folds`. Of a benchmark, one that
+            asks for groups (`GroupKFold`) gets those of the stimuli.
         unconverged: "refuse" a layer where a fit does not converge, or "keep" what it predicts.
         beside: feature spaces of your own, matched to stimuli by id; the estimator gets their columns before the
             layer's (banded ridge: `ontogeny.metrics.encoding_models.banded_ridge`).
@@ -81,7 +81,8 @@ class Encoding:
     __call__ = score_arrays
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "estimator", import_from_string(self.estimator))
+        for name in ("estimator", "cv"):
+            object.__setattr__(self, name, import_from_string(getattr(self, name)))
         if self.score not in get_args(Score):
             raise MetricError(f"Encoding: score is one of {', '.join(get_args(Score))}, got {self.score!r}")
         if self.over_voxels not in get_args(OverVoxels):
