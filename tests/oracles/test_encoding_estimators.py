@@ -106,6 +106,19 @@ def test_pearson_r_of_held_out_stimuli_equals_scikit_learn_and_scipy(name, rng):
     assert median.value == pytest.approx(np.median(expected), abs=1e-6)
 
 
+def test_a_search_has_one_choice_for_all_voxels_of_a_target_where_what_it_searches_takes_several(rng):
+    """Voxels that would choose other penalties alone: the search is scikit-learn's own on all of them."""
+    x, _ = world(rng)
+    y = np.c_[x[:, 0] * 5, rng.standard_normal((60, 2)) * 30] + rng.standard_normal((60, 3))
+    folds = make_folds(60, n_folds=4)
+    search = GridSearchCV(SklearnRidge(), {"alpha": [0.1, 1e5]}, cv=3)
+    expected = pearson_by_hand(search, x, y, folds).mean()
+    alone = np.mean([pearson_by_hand(search, x, voxel[:, None], folds) for voxel in y.T])
+    assert score(Encoding(search), x, y, folds).value == pytest.approx(expected, abs=1e-9)
+    assert abs(expected - alone) > 1e-3
+    assert score(Encoding(GridSearchCV(SVR(), {"C": [1.0, 9.0]}, cv=3)), x, y, folds).value != 0
+
+
 def test_r2_of_one_split_equals_scikit_learn_and_pools_over_folds(rng):
     x, y = world(rng)
     one = [(np.arange(40), np.arange(40, 60))]

@@ -18,12 +18,13 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 from tests.helpers.benchmarks import image_benchmark, text_benchmark
 
-import ontogeny.metrics
 from ontogeny import Features
 from ontogeny.benchmarks import FittedEncoding
-from ontogeny.errors import AlignmentIdError, DataError, FeatureError, MetricError
+from ontogeny.errors import AlignmentIdError, DataError, FeatureError, MetricError, MissingExtraError
 from ontogeny.extraction.features import Site
-from ontogeny.metrics import RSA, Encoding, LayerGeometry, make_folds
+from ontogeny.metrics import CCA, RSA, Encoding, LayerGeometry, make_folds
+from ontogeny.metrics import Ridge as FastRidge
+from ontogeny.metrics.ridge.ridge import ALPHAS
 
 pytestmark = [pytest.mark.oracle, pytest.mark.usefixtures("unchecked")]
 
@@ -129,9 +130,9 @@ def test_it_is_kept_and_opened_again(benchmark, x, tmp_path):
     fitted = benchmark.fit(x, make_pipeline(StandardScaler(), Ridge()))
     opened = FittedEncoding.load(fitted.save(tmp_path / "é.safetensors"))
     assert opened.predict(x) == pytest.approx(fitted.predict(x), abs=0)
-    for name in ("benchmark", "fingerprint", "metric", "stimulus_ids", "subject", "roi"):
+    for name in ("benchmark", "fingerprint", "metric", "stimulus_ids", "fold", "subject", "roi", "feature"):
         assert getattr(opened, name) == getattr(fitted, name)
-    for name in ("scores", "predictions", "residuals", "coef_", "intercept_"):
+    for name in ("scores", "predictions", "residuals", "coef_", "intercept_", "alpha_"):
         assert np.array_equal(getattr(opened, name), getattr(fitted, name))
     (tmp_path / "cut").write_bytes((tmp_path / "é.safetensors").read_bytes()[:-9])
     for path in ("cut", "none"):
@@ -151,10 +152,10 @@ def test_what_is_not_linear_has_no_weights_and_says_so(benchmark, x, tmp_path):
 @pytest.mark.parametrize(
     ("metric", "match"),
     [
-        (ontogeny.metrics.Ridge(), r"takes an Encoding .* got ridge-gcv; Encoding\(RidgeCV"),
-        (RSA(), "takes an Encoding or a regressor"),
+        (CCA(), r"takes a Ridge, an Encoding .* got cca-.*; .* is partition_variance"),
+        (RSA(), "takes a Ridge, an Encoding or a regressor"),
     ],
-    ids=["ridge", "rsa"],
+    ids=["cca", "rsa"],
 )
 def test_another_metric_is_refused(metric, match, benchmark, x):
     with pytest.raises(MetricError, match=match):
@@ -169,3 +170,83 @@ def test_what_does_not_fit_is_refused(benchmark, x):
     with pytest.raises(MetricError, match="is a geometry"):
         image_benchmark().fit(np.eye(16), Ridge())
     assert LayerGeometry(torch.as_tensor(x)).n_stimuli == N
+
+
+@pytest.mark.parametrize("local_alpha", [True, False])
+@pytest.mark.parametrize("rule", ["gcv", "loo", "kfold"])
+@pytest.mark.parametrize("width", [5, 70])
+def test_the_fast_ridge_has_the_weights_of_scikit_learn_s_at_the_penalties_it_chose(
+    width, rule, local_alpha, benchmark, rng, tmp_path
+):
+    y, metric = responses(benchmark), FastRidge(rule=rule, local_alpha=local_alpha)
+    x = rng.standard_normal((N, width)) * np.linspace(0.1, 40, width) + 3
+    x[:, 0] += y[:, 0] + y[:, 4]
+    fitted = benchmark.fit(x, metric)
+    models = [Ridge(alpha=alpha).fit(x, voxel) for alpha, voxel in zip(fitted.alpha_, y.T, strict=True)]
+    assert fitted.coef_ == pytest.approx(np.stack([m.coef_ for m in models]), rel=1e-6, abs=1e-12)
+    assert fitted.intercept_ == pytest.approx([m.intercept_ for m in models], rel=1e-6, abs=1e-9)
+    assert fitted.n_features_in_ == width
+    assert fitted.predict(x) == pytest.approx(np.stack([m.predict(x) for m in models], axis=1), abs=1e-8)
+    assert fitted.scores == pytest.approx(
+        metric(x, y, folds=benchmark.folds).per_voxel
+        if local_alpha
+        else by_roi(metric, y, lambda m, v: m(x, v, folds=benchmark.folds).per_voxel[None])[0],
+        abs=1e-6,
+    )
+    within = [
+        [np.corrcoef(a, b)[0, 1] for a, b in zip(fitted.predictions[test].T, y[test].T, strict=True)]
+        for _, test in benchmark.folds
+    ]
+    assert np.mean(within, axis=0) == pytest.approx(fitted.scores, abs=1e-5)
+    assert fitted.residuals == pytest.approx(y - fitted.predictions)
+    assert len(set(fitted.alpha_.round(9))) <= (6 if local_alpha else 2)
+    assert np.array_equal(FittedEncoding.load(fitted.save(tmp_path / "ridge")).alpha_, fitted.alpha_)
+
+
+def penalties_of(x):
+    return np.array(ALPHAS) * np.square(x - x.mean(axis=0)).sum() / len(x)
+
+
+@pytest.mark.parametrize("width", [5, 70])
+def test_penalties_of_the_whole_model_are_chosen_by_the_rule_on_all_stimuli(width, benchmark, rng):
+    y, x = responses(benchmark), rng.standard_normal((N, width)) * np.linspace(0.1, 4, width)
+    x[:, 0] += y[:, 0] + y[:, 4]
+    grid = penalties_of(x)
+    loo = RidgeCV(alphas=grid, alpha_per_target=True).fit(x, y)
+    assert benchmark.fit(x, FastRidge(rule="loo")).alpha_ == pytest.approx(loo.alpha_)
+    scaled = y / y.std(axis=0)  # a ROI's voxels weigh the same
+    shared = np.concatenate([np.full(3, RidgeCV(grid).fit(x, part).alpha_) for part in (scaled[:, :3], scaled[:, 3:])])
+    assert benchmark.fit(x, FastRidge(rule="loo", local_alpha=False)).alpha_ == pytest.approx(shared)
+    missed = np.zeros((len(grid), 6))
+    for train, test in benchmark.folds:
+        models = [Ridge(alpha).fit(x[train], y[train]) for alpha in grid]
+        missed += [np.square(model.predict(x[test]) - y[test]).mean(axis=0) for model in models]
+    assert benchmark.fit(x, FastRidge(rule="kfold")).alpha_ == pytest.approx(grid[missed.argmin(axis=0)])
+    xc, yc = x - x.mean(axis=0), y - y.mean(axis=0)
+    hats = [xc @ np.linalg.solve(xc.T @ xc + a * np.eye(width), xc.T) for a in grid]
+    gcv = np.array([np.square(yc - h @ yc).sum(axis=0) / (N - 1 - np.trace(h)) ** 2 for h in hats])
+    assert benchmark.fit(x, FastRidge()).alpha_ == pytest.approx(grid[gcv.argmin(axis=0)])
+
+
+def test_a_fitted_model_is_an_xarray_dataset_with_names(benchmark, x):
+    fitted = benchmark.fit(features(benchmark, x, ("0", "mean")), FastRidge(rule="loo"))
+    made = fitted.to_xarray()
+    assert dict(made.sizes) == {"stimulus": N, "voxel": 6, "feature": D}
+    first = benchmark.stimuli.ids[7]
+    assert made.predictions.sel(stimulus=first).values == pytest.approx(fitted.predictions[7])
+    assert made.coef_.sel(feature="0@mean[2]").values == pytest.approx(fitted.coef_[:, 2])
+    right = made.isel(voxel=made.roi.values == "right")
+    assert right.scores.values == pytest.approx(fitted.scores[3:])
+    assert set(right.subject.values) == {"s1"}
+    assert made.fold.values.tolist() == list(benchmark.folds.held_out)
+    assert made.attrs == {"benchmark": "tiny-text", "fingerprint": benchmark.fingerprint(), "metric": "ridge-loo"}
+    repeated = benchmark.fit(x, Encoding(SVR(), cv=ShuffleSplit(2, random_state=0))).to_xarray()
+    assert "fold" not in repeated.coords
+    assert "coef_" not in repeated
+
+
+def test_without_xarray_the_error_has_the_line_to_type(benchmark, x, monkeypatch):
+    fitted = benchmark.fit(x, Ridge())
+    monkeypatch.setitem(__import__("sys").modules, "xarray", None)
+    with pytest.raises(MissingExtraError, match=r"'xarray', which is not installed.*pip install '\.\[interchange\]'"):
+        fitted.to_xarray()

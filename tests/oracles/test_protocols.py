@@ -2,8 +2,9 @@
 
 The constants were printed by the studies' code, run by hand: brainscore_vision 2.4.2 (metric "pls") and
 brainscore_language 2.3.0 (metrics "linear_pearsonr" and "ridge_pearsonr") with brainscore_core 2.5.0, scikit-learn
-1.6.1 and numpy 1.26.4; DeepNSD's ridge_gcv_mod.py (commit fc461d0) with scikit-learn 1.3.2. Algonauts 2023 is a script
-around files, whose formula stands here.
+1.6.1 and numpy 1.26.4; DeepNSD's ridge_gcv_mod.py (commit fc461d0) with scikit-learn 1.3.2; Algonauts 2023's scripts
+02_train_encoding.py and 03_test_encoding.py, and of 01_extract_image_features.py all from the z-scores on (commit
+e736cf4), on these arrays as its files, with scikit-learn 1.9.1. himalaya's is in test_banded_ridge.py.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ pytestmark = pytest.mark.oracle
 
 VISION, VISION_STRATIFIED = 0.42572258960567877, 0.35795259139293123
 LINEAR, RIDGE, RIDGE_BY_STORY = 0.3685483998287306, 0.3451463372395788, 0.3788514472331056
+ALGONAUTS = 0.5581332511018814
 DEEPNSD = 0.31489093207046814
 STORIES = tuple(f"t{i // 5:02d}" for i in range(60))
 
@@ -97,7 +99,7 @@ def test_a_median_in_each_fold_is_not_the_median_of_the_means():
         assert metric(x, y).per_voxel == pytest.approx(r.mean(axis=0), abs=1e-9)
 
 
-def test_algonauts2023_is_its_formula_on_one_split():
+def test_algonauts2023_is_the_number_of_its_own_code_and_its_formula_on_one_split():
     """As the challenge scores: r below 0 is 0, squared, over the noise ceiling, not above 1, mean over vertices."""
     x, y = world(n=240, d=150)
     ceiling = np.linspace(0.05, 0.9, 12)
@@ -110,7 +112,9 @@ def test_algonauts2023_is_its_formula_on_one_split():
     expected = np.minimum(np.maximum(r, 0) ** 2 / ceiling**2, 1).mean()
     (metric,) = protocol("algonauts2023", stimuli("image", n=240)).metrics
     split = Encoding(metric.estimator, score=metric.score, cv=[(a, b)])
-    assert scored(split, x, y, stimuli("image", n=240), ceiling=ceiling).value == pytest.approx(expected, abs=1e-6)
+    found = scored(split, x, y, stimuli("image", n=240), ceiling=ceiling).value
+    assert found == pytest.approx(expected, abs=1e-6)
+    assert found == pytest.approx(ALGONAUTS, abs=1e-6)
     assert 0.1 < expected < 0.9
 
 
@@ -158,7 +162,7 @@ def test_brainscore_vision_scores_layers_and_controls_where_there_is_nothing_to_
     assert {row.kind for row in rows} == {"alignment", "confound", "control"}
 
 
-@pytest.mark.parametrize("name", [name for name in PROTOCOLS if name != "shen2026"])
+@pytest.mark.parametrize("name", [name for name in PROTOCOLS if name not in ("shen2026", "himalaya-banded")])
 def test_a_protocol_is_for_one_modality(name):
     other = "image" if name == "brainscore-language" else "text"
     with pytest.raises(ConfigError, match=rf"protocol '{name}' is for (image|text)s, but 'world' is of {other}s"):

@@ -5,6 +5,7 @@
 benchmark.py          Benchmark
 prepared.py           PreparedBenchmark: what scores
 fitted.py             FittedEncoding: weights, predictions and residuals of an encoding model
+partition.py          what layers, and feature spaces of one's own, explain alone and together
 stimulus_mapping.py   StimulusMapping: what a model reads (words) -> stimuli (volumes)
 controls.py           what stands beside the layers, by name
 protocols.py          published studies by name: their metrics, and what they read
@@ -22,6 +23,9 @@ from ontogeny.benchmarks.benchmark import (
 from ontogeny.benchmarks.fitted import (
     FittedEncoding,
 )
+from ontogeny.benchmarks.partition import (
+    partition_variance,
+)
 from ontogeny.benchmarks.prepared import (
     PreparedBenchmark,
 )
@@ -29,6 +33,6 @@ from ontogeny.benchmarks.stimulus_mapping import (
     StimulusMapping,
 )
 
-__all__ = ["MIN_STIMULI", "Benchmark", "FittedEncoding", "PreparedBenchmark", "StimulusMapping"]
+__all__ = ["MIN_STIMULI", "Benchmark", "FittedEncoding", "PreparedBenchmark", "StimulusMapping", "partition_variance"]
 
 __getattr__ = renamed(__name__, {"Pieces": "StimulusMapping"})

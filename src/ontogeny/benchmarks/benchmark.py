@@ -86,8 +86,7 @@ class Benchmark:
             raise DataError(f"benchmark {self.name!r} has two metrics of one name: {[m.name for m in self.metrics]}")
         if self.own_stimuli:
             self._check_own()
-        cut = [t for one in self.parts() for t in targets(one.assemblies, one.stimuli.ids)]
-        counted = Counter(f"{t.roi!r} of subject {t.subject!r}" for t in cut)
+        counted = Counter(f"{t.roi!r} of subject {t.subject!r}" for t in self._targets())
         if doubled := [subject_name for subject_name, count in counted.items() if count > 1]:
             raise DataError(
                 f"benchmark {self.name!r} has {', '.join(doubled)} twice, of which a record would keep one; put its "
@@ -102,22 +101,22 @@ class Benchmark:
 
     def _table(self) -> Table:
         """What it compares with: one row per subject and ROI."""
-        kind = "simulated" if self.simulated else "measured"
-        shape = f"{len(self.stimuli)} stimuli ({self.stimuli.modality}), {self.folds.how}"
-        cut = [t for one in self.parts() for t in targets(one.assemblies, one.stimuli.ids)]
-        rows = [(t.subject, t.roi, "geometry" if t.rdm is not None else str(t.n_voxels), _ceiling(t)) for t in cut]
+        kind = f"{'simulated' if self.simulated else 'measured'}: {len(self.stimuli)} stimuli ({self.stimuli.modality})"
+        sizes = [(t, "geometry" if t.rdm is not None else str(t.n_voxels)) for t in self._targets()]
         return Table(
-            title=f"{self.name}, version {self.version}, {kind}: {shape}",
+            title=f"{self.name}, version {self.version}, {kind}, {self.folds.how}",
             columns=("subject", "ROI", "voxels", "ceiling"),
-            rows=rows,
+            rows=[(t.subject, t.roi, size, _ceiling(t)) for t, size in sizes],
             notes=("metrics: " + ", ".join(m.name for m in self.metrics), self.citation, f"licence: {self.licence}"),
         )
+
+    def _targets(self) -> list[Target]:
+        return [t for one in self.parts() for t in targets(one.assemblies, one.stimuli.ids)]
 
     def _check_own(self) -> None:
         known, seen = set(self.stimuli.ids), set[str]()
         for one in self.assemblies:
-            strange = [stimulus for stimulus in one.stimulus_ids if stimulus not in known]
-            if strange:
+            if strange := [stimulus for stimulus in one.stimulus_ids if stimulus not in known]:
                 raise AlignmentIdError(
                     f"benchmark {self.name!r}: subject {one.subject!r} has responses to {len(strange)} stimuli that "
                     f"the set lacks, e.g. {strange[:3]}"
@@ -198,9 +197,8 @@ class Benchmark:
 
     def _orders(self, n: int) -> list[np.ndarray]:
         """Of the stimuli, for copies that hold nothing but chance."""
-        if self.stimuli.contiguous:
-            return circular_shifts(self.stimuli.groups, len(self.stimuli), n)
-        return orders(len(self.stimuli), n)
+        about, size = self.stimuli, len(self.stimuli)
+        return circular_shifts(about.groups, size, n) if about.contiguous else orders(size, n)
 
     def _metrics(self) -> tuple[Metric, ...]:
         return tuple(m.about(self.stimuli) if isinstance(m, NeedsStimuli) else m for m in self.metrics)
@@ -223,6 +221,7 @@ class Benchmark:
         stimuli = self.stimuli.only(rows)
         try:
             folds = self.folds.only(np.asarray(rows), which)
+            metrics = [m.only(rows, self.folds.n_stimuli) if isinstance(m, Encoding) else m for m in self.metrics]
         except MetricError as error:
             raise DataError(
                 f"{which} of benchmark {self.name!r}: {error}; use more folds or groups"
@@ -234,6 +233,7 @@ class Benchmark:
             stimuli=stimuli,
             assemblies=tuple(a.align(stimuli.ids) for a in assemblies or self.assemblies),
             own_stimuli=False,
+            metrics=tuple(metrics),
             folds=folds,
             pieces=None if self.pieces is None else self.pieces.only(rows),
         )
@@ -249,7 +249,7 @@ class Benchmark:
 
         Args:
             features: of one probe, or stimuli x features in the order of the stimuli.
-            metric: an `Encoding`, or a regressor of scikit-learn's kind.
+            metric: a `Ridge`, an `Encoding`, or a regressor of scikit-learn's kind.
             layer: which, where a probe read several.
             pooling: which, where it pooled in several ways.
 
@@ -274,7 +274,7 @@ class Benchmark:
 
     def describe(self, fingerprint: str) -> dict[str, Any]:
         """What a record says of this benchmark."""
-        cut = [t for one in self.parts() for t in targets(one.assemblies, one.stimuli.ids)]
+        cut = self._targets()
         sources = {a.ceiling_source for a in self.assemblies if isinstance(a, Assembly)}
         return {
             "name": self.name,

@@ -19,6 +19,8 @@ from jaxtyping import Float
 from ontogeny.benchmarks.shen2026 import shen2026
 from ontogeny.errors import ConfigError, nearest, require
 from ontogeny.metrics import Encoding, Metric
+from ontogeny.metrics.encoding_models import banded_ridge
+from ontogeny.metrics.nuisance import Nuisance
 from ontogeny.stimuli import StimulusSet
 
 __all__ = ["PROTOCOLS", "PublishedProtocol", "leave_one_out_r", "protocol"]
@@ -144,12 +146,26 @@ def _deepnsd(stimuli: StimulusSet) -> PublishedProtocol:
     )
 
 
+def _himalaya_banded(stimuli: StimulusSet) -> PublishedProtocol:
+    """Banded ridge on the stimuli's own surface and a layer; R^2 of each fold."""
+    surface = Nuisance.surface(stimuli)
+    ridge = banded_ridge({"surface": surface.values.shape[1], "layer": None})
+    return PublishedProtocol(
+        name="himalaya-banded",
+        citation="Dupré la Tour, T., Eickenberg, M., Nunez-Elizalde, A. O., Gallant, J. L. (2022). Feature-space "
+        "selection with banded ridge regression. NeuroImage 264, 119728.",
+        metrics=(Encoding(ridge, score="r2-by-fold", beside=[surface]),),
+        reading={},
+    )
+
+
 PROTOCOLS: Mapping[str, Callable[[StimulusSet], PublishedProtocol]] = {
     "shen2026": _shen2026,
     "brainscore-vision": _brainscore_vision,
     "brainscore-language": _brainscore_language,
     "algonauts2023": _algonauts2023,
     "deepnsd": _deepnsd,
+    "himalaya-banded": _himalaya_banded,
 }
 
 

@@ -2,6 +2,7 @@
 
 ridge/          Ridge: cross-validated linear predictivity; UniqueVariance: what a layer adds   (voxels)
 encoding_models/ Encoding: any regressor of scikit-learn's kind          (voxels)
+                          variance_partition: what feature spaces share           (voxels)
 rsa.py          RSA: dissimilarity matrices compared                    (voxels or geometry)
 cka.py          CKA: centred kernels compared                           (voxels or geometry)
 procrustes.py   Procrustes: shapes after the best rotation              (voxels or geometry)
@@ -36,6 +37,10 @@ from ontogeny.metrics.cka import (
 )
 from ontogeny.metrics.encoding_models.encoding import (
     Encoding,
+)
+from ontogeny.metrics.encoding_models.variance_partition import (
+    VariancePartition,
+    variance_partition,
 )
 from ontogeny.metrics.folds import (
     Folds,
@@ -92,8 +97,10 @@ __all__ = [
     "Splits",
     "UniqueVariance",
     "Value",
+    "VariancePartition",
     "make_folds",
     "score_arrays",
+    "variance_partition",
 ]
 
 __getattr__ = renamed(__name__, {"LayerView": "LayerGeometry"})

@@ -1,4 +1,4 @@
-"""Nuisance: what of the stimuli a layer should not be credited with."""
+"""Nuisance: features of the stimuli that no model made: what a layer is not credited with, or a space beside it."""
 
 from __future__ import annotations
 

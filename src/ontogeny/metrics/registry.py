@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -38,7 +39,7 @@ def as_metric(given: Any) -> Metric:
     Args:
         given: a metric; a name, "rsa", with options, "ridge(rule='loo')"; an address "module:attribute" or
             "module:Class(option=1)" of a metric or of a regressor of scikit-learn's kind; such a regressor; or a
-            mapping of the options with "metric", a name or address, as YAML has it.
+            mapping of the options with "metric", a name or address, as YAML has it, or its JSON text.
 
     Raises:
         ConfigError: there is none of this name, it refuses its options, or what is there is no metric.
@@ -47,6 +48,8 @@ def as_metric(given: Any) -> Metric:
         >>> [as_metric(m).name for m in ("rsa", "ridge(rule='loo')", {"metric": "mutual-knn", "k": 5})]
         ['rsa-correlation-spearman', 'ridge-loo', 'mutual-knn-5-cosine']
     """
+    if isinstance(given, str) and given.lstrip().startswith("{"):  # a mapping, as a command line has it
+        return as_metric(_mapping(given))
     if isinstance(given, Mapping):
         name, options = given.get("metric"), {key: frozen(value) for key, value in given.items() if key != "metric"}
         if not isinstance(name, str):
@@ -65,6 +68,14 @@ def as_metric(given: Any) -> Metric:
         return Encoding(given)
     names = ", ".join(METRICS)
     raise ConfigError(f"expected a metric, its name or a regressor, got {type(given).__name__}; names: {names}")
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f'a metric as a mapping is JSON, {{"metric": "rsa"}}, got {text!r}: {error}') from error
+    return found
 
 
 def _found(name: str) -> Callable[..., Any]:

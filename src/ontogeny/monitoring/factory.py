@@ -36,7 +36,7 @@ class Options(TypedDict, total=False):
         tokenizer: for text: a Hugging Face tokenizer, its name, or a function text -> token ids, or an address.
         transform: for images: a function image -> tensor, best the one of your validation set, or an address.
         protocol: metrics, and what is read, of a published study in place of the benchmark's: "shen2026",
-            "brainscore-vision", "brainscore-language", "algonauts2023" or "deepnsd", see
+            "brainscore-vision", "brainscore-language", "algonauts2023", "deepnsd" or "himalaya-banded", see
             `ontogeny.benchmarks.protocols`; the benchmark's name becomes "tuckute2024@shen2026".
         metrics: in place of the benchmark's: names ("rsa", "ridge(rule='loo')"), objects, regressors of scikit-learn's
             kind, addresses of either, or mappings; see `ontogeny.metrics.registry.as_metric`.

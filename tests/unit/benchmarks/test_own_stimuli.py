@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import Ridge as SklearnRidge
+from sklearn.model_selection import KFold
 from tests.helpers import images
 from tests.unit.datasets.own_data.test_build_benchmark import ABOUT, table
 
@@ -12,10 +16,10 @@ from ontogeny import Assembly, Benchmark, Record
 from ontogeny.cli import main
 from ontogeny.datasets import load
 from ontogeny.datasets.folder import verify_folder
-from ontogeny.errors import AlignmentIdError
+from ontogeny.errors import AlignmentIdError, DataError
 from ontogeny.extraction import Features
 from ontogeny.extraction.features import Site
-from ontogeny.metrics import RSA, Ridge, make_folds
+from ontogeny.metrics import RSA, Encoding, Ridge, make_folds
 from ontogeny.metrics.ridge.ridge import ridge_cv
 from ontogeny.monitoring.preflight import describe_benchmark
 from ontogeny.record.curve_groups import curve_groups
@@ -122,6 +126,29 @@ def test_averages_say_that_their_subjects_saw_different_stimuli(rng, responses, 
     said = "\n".join(describe_benchmark(made.prepare()))
     assert said.count("saw        subject") == 3
     assert "60 of these stimuli" in said
+
+
+def test_splits_given_as_row_numbers_keep_those_that_a_subject_or_a_half_has(rng, responses, x):
+    even, odd = np.arange(0, N, 2), np.arange(1, N, 2)
+    metric = Encoding(SklearnRidge(), cv=[(even, odd), (odd, even)])
+    made = benchmark([assembly(who, y, rng) for who, y in responses.items()], metrics=(metric,))
+    rows = made.prepare(halves=True).score(features(x))
+    found = {(row.subject, row.roi): row for row in rows if row.kind == "alignment"}
+    for who, y in responses.items():
+        seen = np.array(SEEN[who])
+        r = []
+        for train, test in ((even, odd), (odd, even)):
+            a, b = (np.flatnonzero(np.isin(seen, some)) for some in (train, test))
+            predicted = SklearnRidge().fit(x[seen[a]], y[a]).predict(x[seen[b]])
+            r.append([np.corrcoef(p, t)[0, 1] for p, t in zip(predicted.T, y[b].T, strict=True)])
+        each = np.mean(r, axis=0)
+        assert [found[who, roi].value for roi in "AB"] == pytest.approx([each[:2].mean(), each[2:].mean()], abs=1e-5)
+    assert {row.metric for row in found.values()} == {metric.name}
+    assert {row.metric for row in rows if row.layer == "held-out layer"} == {metric.name}
+    anew = Encoding(SklearnRidge(), cv=KFold(3))
+    assert replace(made, metrics=(anew,)).parts()[0].metrics == (anew,)
+    with pytest.raises(DataError, match=r"of benchmark 'own': the splits of encoding-Ridge.*holds out fewer than 2"):
+        replace(made, metrics=(replace(metric, cv=[(even, np.array([97, 99]))]),))
 
 
 def test_what_does_not_fit_is_refused(rng, responses):

@@ -178,7 +178,7 @@ def test_scores_do_not_depend_on_a_pipeline_that_scales_for_itself(rng):
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"score": "rho"}, "score is one of pearson, r2, noise-normalised, got 'rho'"),
+        ({"score": "rho"}, "score is one of pearson, r2, r2-by-fold, noise-normalised, got 'rho'"),
         ({"over_voxels": "max"}, "over_voxels is 'mean', 'median' or 'fold-median'"),
         ({"cv": ShuffleSplit(3)}, "ShuffleSplit splits otherwise each time"),
         ({"cv": 5}, "cv is an object with split"),
@@ -202,6 +202,26 @@ def test_options_that_do_not_exist_are_refused(options, match):
 def test_splits_and_ceilings_that_do_not_fit_are_refused(options, match, rng):
     with pytest.raises(MetricError, match=match):
         Encoding(LinearRegression(), **options).prepare([target(rng)], make_folds(40))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 2.0])
+@pytest.mark.parametrize("metric", [Encoding(LinearRegression()), Encoding(PLSRegression(2), score="r2")])
+def test_a_voxel_without_variance_or_with_nan_is_refused(metric, value, rng):
+    one = target(rng)
+    one.responses[:, 1] = value
+    with pytest.raises(MetricError, match="1 of 3 voxels of ROI 'IT' of subject 's' are constant or hold NaN"):
+        metric.prepare([one], make_folds(40))
+
+
+class Exits(Base):
+    def fit(self, x, y):
+        raise SystemExit(3)
+
+
+def test_an_estimator_that_ends_the_process_is_refused_by_name(rng):
+    prepared = Encoding(Exits()).prepare([target(rng)], make_folds(40))
+    with pytest.raises(MetricError, match=r"Exits\(\) failed in fold 0 .*SystemExit: 3"):
+        prepared.score(LayerGeometry(torch.as_tensor(rng.standard_normal((40, 4)))))
 
 
 def test_a_geometry_has_no_voxels(rng):

@@ -35,12 +35,22 @@ def test_whatever_names_a_metric_is_that_metric(given, expected):
         "sklearn.linear_model:LinearRegression",
         "sklearn.linear_model:LinearRegression()",
         {"metric": "sklearn.linear_model:LinearRegression"},
+        '{"metric": "sklearn.linear_model:LinearRegression"}',
+        {"metric": "ontogeny.metrics:Encoding", "estimator": "sklearn.linear_model:LinearRegression()"},
     ],
 )
 def test_a_regressor_is_an_encoding_metric(given):
     metric = as_metric(given)
     assert isinstance(metric, Encoding)
     assert metric.name == "encoding-LinearRegression()"
+
+
+def test_a_splitter_has_an_address_too():
+    given = {"metric": "ontogeny.metrics:Encoding", "estimator": LinearRegression(), "score": "r2"}
+    metric = as_metric({**given, "cv": "sklearn.model_selection:ShuffleSplit(n_splits=10, random_state=1)"})
+    assert metric.name == "encoding-LinearRegression()-r2-ShuffleSplit(random_state=1)"
+    with pytest.raises(ConfigError, match="has no 'ShuffleSplits'. Did you mean 'ShuffleSplit'"):
+        as_metric({**given, "cv": "sklearn.model_selection:ShuffleSplits()"})
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -57,6 +67,7 @@ def test_every_name_makes_a_metric_with_its_defaults(name):
         ({"k": 5}, "has its name under 'metric'"),
         (3, "expected a metric, its name or a regressor, got int; names: ridge"),
         ("sklearn.linear_model:NoSuch", "NoSuch"),
+        ('{"metric": rsa}', "a metric as a mapping is JSON"),
     ],
 )
 def test_what_names_no_metric_is_refused(given, match):

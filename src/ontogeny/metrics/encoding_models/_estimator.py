@@ -10,15 +10,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
 from ontogeny._arrays import digest, digest_of
+from ontogeny._messages import has_to_pass
 from ontogeny.errors import MetricError
+from ontogeny.metrics.encoding_models._pls import fast_pls, pls_predict
 
-__all__ = ["HeldOut", "Rows", "Voxels", "check", "fresh", "predict", "takes_several", "text_of"]
+__all__ = ["HeldOut", "Rows", "Voxels", "check", "fresh", "predict", "separable", "takes_several", "text_of"]
 
 _SEED = 20080092
 _FEATURES = 64
+_PER_VOXEL_SOLVERS = ("svd", "eigenvalues", "random_search")
 Rows = Float[np.ndarray, "stimuli features"]
 HeldOut = Float[np.ndarray, "held_out features"]
 Voxels = Float[np.ndarray, "stimuli *voxels"]
@@ -36,6 +40,8 @@ def text_of(value: Any) -> str:
         return f"[{', '.join(text_of(part) for part in value)}]"
     if isinstance(value, Mapping):
         return f"{{{', '.join(f'{key}: {text_of(part)}' for key, part in value.items())}}}"
+    if isinstance(value, slice):
+        return ":".join("" if part is None else str(part) for part in (value.start, value.stop))
     if isinstance(value, np.generic):
         return repr(value.item())
     if value is None or isinstance(value, bool | int | float | str):
@@ -95,7 +101,12 @@ def fresh(estimator: Any) -> Any:
 
 
 def takes_several(estimator: Any) -> bool:
-    """Whether it is fitted to several voxels at once; scikit-learn's say so, others are tried."""
+    """Whether it is fitted to several voxels at once; scikit-learn's say so, others are tried.
+
+    A search of scikit-learn's (`GridSearchCV`) takes what it searches takes, though it says that it does not.
+    """
+    if type(estimator).__module__.startswith("sklearn.model_selection."):
+        return takes_several(estimator.estimator)
     if hasattr(estimator, "__sklearn_tags__"):
         from sklearn.utils import get_tags
 
@@ -106,6 +117,17 @@ def takes_several(estimator: Any) -> bool:
         return bool(np.shape(_quietly(fresh(estimator), x, y, x)) == (40, 3))
     except Exception:  # noqa: BLE001 - whatever it raises, it does not take them
         return False
+
+
+def separable(estimator: Any) -> bool:
+    """Whether a voxel's fit is the same whatever voxels are fitted beside it, as of the known ridges."""
+    last = getattr(estimator, "steps", [(None, estimator)])[-1][1]
+    kind, options = type(last), getattr(last, "solver_params", None) or {}
+    if kind.__module__.startswith("himalaya."):
+        return options.get("local_alpha", True) is True and getattr(last, "solver", "") in _PER_VOXEL_SOLVERS
+    if not kind.__module__.startswith("sklearn.linear_model."):
+        return False
+    return kind.__name__ in ("LinearRegression", "Ridge") or getattr(last, "alpha_per_target", False) is True
 
 
 def predict(
@@ -119,7 +141,9 @@ def predict(
     name = text_of(estimator)
     try:
         out = np.asarray(_quietly(fresh(estimator), x, y, held_out, keep=keep), dtype=np.float64)
-    except Exception as error:
+    except BaseException as error:  # SystemExit of an estimator's own ends no training
+        if has_to_pass(error):
+            raise
         size = f"{len(x)} stimuli x {x.shape[1]} features"
         text = " ".join(f"{type(error).__name__}: {error}".split())
         raise MetricError(f"{name} failed in {where} ({size}): {text}") from error
@@ -141,8 +165,11 @@ def _quietly(estimator: Any, x: Rows, y: Voxels, held_out: HeldOut, *, keep: boo
         warnings.simplefilter("ignore")
         if not keep:
             warnings.simplefilter("error", ConvergenceWarning)
+        if fast_pls(estimator) and y.ndim == 2 and (out := pls_predict(estimator, x, y, held_out)) is not None:
+            return out
         estimator.fit(x, y)
-        return estimator.predict(held_out)
+        predicted = estimator.predict(held_out)
+        return predicted.detach().cpu() if isinstance(predicted, torch.Tensor) else predicted
 
 
 def check(estimator: Any, y: Float[np.ndarray, "stimuli voxels"]) -> None:
@@ -168,7 +195,7 @@ def check(estimator: Any, y: Float[np.ndarray, "stimuli voxels"]) -> None:
     x = np.random.default_rng(_SEED).standard_normal((len(y), _FEATURES))
     one = y if takes_several(estimator) else y[:, 0]
     answers = [_under_seed(seed, estimator, x.copy(), one.copy()) for seed in (1, 2)]
-    if any(isinstance(answer, Exception) for answer in answers):
+    if any(isinstance(answer, BaseException) for answer in answers):
         return  # refused with its reason where it fails on the features of a model
     if not np.array_equal(answers[0], answers[1], equal_nan=True):
         raise MetricError(
@@ -193,7 +220,9 @@ def _under_seed(seed: int, estimator: Any, x: Rows, y: Voxels) -> Any:
     random.seed(seed)
     try:
         answer = _quietly(fresh(estimator), x, y, x)
-    except Exception as error:  # noqa: BLE001 - for the caller to see
+    except BaseException as error:  # for the caller to see
+        if has_to_pass(error):
+            raise
         return error
     finally:
         np.random.set_state(before[0])  # noqa: NPY002

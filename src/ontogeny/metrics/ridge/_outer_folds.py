@@ -27,7 +27,7 @@ from ontogeny.metrics.ridge._penalty_selection import (
 )
 from ontogeny.metrics.ridge._solve import Design, Voxels, blocks, with_moments
 
-__all__ = ["Fits", "Regions", "by_region", "by_voxel", "fits", "projections", "regions"]
+__all__ = ["Fits", "Regions", "by_region", "by_voxel", "chosen_by_region", "fits", "projections", "regions"]
 
 PerFold = Float[np.ndarray, "folds voxels"]
 _LOO_BLOCK = 2048
@@ -220,17 +220,22 @@ def _root(y: Float[np.ndarray, "voxels stimuli"]) -> Float[np.ndarray, "rows sti
     return np.asarray((np.sqrt(np.maximum(power, 0)) * vectors).T.astype(np.float32))
 
 
-def by_region(fitted: Fits, voxels: Voxels, shared: Regions) -> PerFold:
-    """Pearson r of held-out responses, with one penalty a ROI: the smallest sum of its voxels' errors.
-
-    Predictions are one small product, made for each penalty in use, times the responses.
-    """
+def chosen_by_region(fitted: Fits, shared: Regions) -> Int[np.ndarray, "folds regions"]:
+    """The place of the penalty with the smallest sum of errors over a ROI's voxels, in each outer fold."""
     n_folds, n_alphas = len(fitted.folds), len(fitted.folds[0].free)
     totals = np.zeros((n_folds, int(shared.region[-1]) + 1, n_alphas))
     for some in blocks(len(shared.roots.y)):
         for fold, errors in fitted.errors(shared.roots, some):
             np.add.at(totals[fold], shared.root_region[some], errors)
-    chosen = totals.argmin(axis=2)
+    return np.asarray(totals.argmin(axis=2))
+
+
+def by_region(fitted: Fits, voxels: Voxels, shared: Regions) -> PerFold:
+    """Pearson r of held-out responses, with one penalty a ROI: the smallest sum of its voxels' errors.
+
+    Predictions are one small product, made for each penalty in use, times the responses.
+    """
+    chosen = chosen_by_region(fitted, shared)
 
     @cache
     def to_test(fold: int, alpha: int) -> Float[np.ndarray, "_ test"]:

@@ -19,15 +19,17 @@ from torch import Tensor
 from typing_extensions import override
 
 from ontogeny._arrays import PerVoxel, Responses
+from ontogeny._memory import require_memory
 from ontogeny.brain import Target
 from ontogeny.errors import MetricError
 from ontogeny.metrics.folds import Folds
 from ontogeny.metrics.layer_geometry import LayerGeometry
 from ontogeny.metrics.metric import Value
 from ontogeny.metrics.on_arrays import score_arrays
-from ontogeny.metrics.ridge._outer_folds import Regions, by_region, by_voxel, fits, regions
+from ontogeny.metrics.ridge._outer_folds import Fits, Regions, by_region, by_voxel, fits, regions
 from ontogeny.metrics.ridge._penalty_selection import Rule
 from ontogeny.metrics.ridge._solve import Voxels, arrange, design
+from ontogeny.metrics.ridge._weights import chosen, weights_at
 
 __all__ = ["ALPHAS", "Ridge", "ridge_cv", "side_by_side"]
 
@@ -172,6 +174,25 @@ def side_by_side(owner: str, targets: Sequence[Target]) -> tuple[Responses, np.n
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FittedRidge:
+    """Ridge models to keep.
+
+    Args:
+        scores: one per voxel.
+        predictions: of stimuli when they were held out.
+        coef: of the model of all stimuli, in the features' own units.
+        intercept: one per voxel.
+        alphas: penalties of the model of all stimuli, as scikit-learn's `Ridge` takes them.
+    """
+
+    scores: PerVoxel
+    predictions: Responses
+    coef: Float[np.ndarray, "voxels features"]
+    intercept: PerVoxel
+    alphas: PerVoxel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedRidge:
     """Ridge with all voxels of all targets side by side; `edges` says where each target starts."""
 
@@ -183,12 +204,38 @@ class PreparedRidge:
 
     def per_voxel(self, view: LayerGeometry) -> PerVoxel:
         """Pearson r of every voxel, mean over folds."""
-        shape, cuts = (view.n_stimuli, view.n_features), self.voxels.cuts
-        designed = design(shape, lambda: view.x.numpy(), lambda: view.gram.numpy(), cuts)
-        fitted = fits(designed, self.metric.rule, np.asarray(self.metric.alphas, dtype=np.float64))
-        shared = self.regions
+        fitted, shared = self._fits(view), self.regions
         each = by_voxel(fitted, self.voxels) if shared is None else by_region(fitted, self.voxels, shared)
         return np.asarray(each.mean(axis=0))
+
+    def _fits(self, view: LayerGeometry) -> Fits:
+        shape, cuts = (view.n_stimuli, view.n_features), self.voxels.cuts
+        designed = design(shape, lambda: view.x.numpy(), lambda: view.gram.numpy(), cuts)
+        return fits(designed, self.metric.rule, np.asarray(self.metric.alphas, dtype=np.float64))
+
+    def fit(self, view: LayerGeometry, responses: Responses) -> FittedRidge:
+        """Weights to keep, at the penalties that the rule chooses on all stimuli; and predictions of held-out stimuli.
+
+        Args:
+            view: the layer.
+            responses: stimuli x voxels, as all targets have them side by side.
+
+        Raises:
+            TooLargeError: no memory for the weights.
+        """
+        require_memory(8 * 2 * responses.shape[1] * view.n_features, "the weights of ridge", instead="fit fewer voxels")
+        alphas, x = np.asarray(self.metric.alphas, dtype=np.float64), view.x.numpy() * view.scale
+        found = chosen(self._fits(view), alphas, self.voxels, self.regions)
+        y, cuts = np.asarray(responses, dtype=np.float64), self.voxels.cuts
+        predictions = np.empty_like(y)
+        for fold, places in enumerate(found.of_folds):
+            test, train = cuts.order[cuts.test(fold)], cuts.train(cuts.order, (fold,), axis=0)
+            coef, intercept, _ = weights_at(x[train], y[train], alphas[places])
+            predictions[test] = x[test] @ coef.T + intercept
+        coef, intercept, absolute = weights_at(x, y, alphas[found.of_all])
+        return FittedRidge(
+            scores=self.per_voxel(view), predictions=predictions, coef=coef, intercept=intercept, alphas=absolute
+        )
 
     def score(self, view: LayerGeometry) -> list[Value]:
         """One value per target: the mean over its voxels."""
