@@ -59,7 +59,7 @@ GEOMETRY = Target(subject="s1", roi="V1", rdm=SQUARE)
         (
             Procrustes(),
             replace(GEOMETRY, rdm=SQUARE**3),
-            "Procrustes: ROI 'V1' of subject 's1' is a geometry; .* no points in space: .* use squared Euclidean",
+            "Procrustes: ROI 'V1' of subject 's1' is a geometry; .* RDM is not Euclidean: .* use squared Euclidean",
         ),
         (MutualKNN(), EMPTY, "MutualKNN: target 'V1' of subject 's1' has no responses"),
         (
