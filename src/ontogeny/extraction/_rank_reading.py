@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 
 from ontogeny.errors import FeatureError
+from ontogeny.extraction._forward.hooked_pass import run
 from ontogeny.extraction._forward.module_outputs import tensors, whole
 from ontogeny.extraction._rehearsal.axes import batch_first
-from ontogeny.extraction._rehearsal.reading_plan import ReadingPlan
+from ontogeny.extraction._rehearsal.reading_plan import ReadingPlan, Way
 from ontogeny.extraction.features import Site
+from ontogeny.extraction.isolation import Observed
 from ontogeny.extraction.layers import SURPRISAL
 from ontogeny.extraction.model_inputs import Batch
 from ontogeny.extraction.pooling import Pooling, pool, pool_spans, pooling_name
@@ -123,6 +125,21 @@ class Reading:
         if axes.per_token and n is not None and axes.positions and found.shape[axes.positions[0]] != n:
             raise FeatureError(f"it gives {found.shape[axes.positions[0]]} tokens for a text of {n}")
         return whole(found)
+
+    def run(self, seen: Observed, way: Way) -> Any:
+        """One forward pass, left after the last layer; run to its end where another one was the last this time.
+
+        Returns:
+            What the model returned, where it was run to its end.
+        """
+        part, layers = way.part(seen.model), self._plan.layers(way.named(seen.model))
+        once = partial(run, part, self.batch, call=self._plan.call, layers=layers, take=self.take, ids=way.ids)
+        seen.again()
+        returned = once(last=self._plan.last)
+        if self._plan.last is None or self._seen.issuperset(self._plan.calls):
+            return returned
+        seen.again()
+        return once()
 
     def finish(self, output: Any, index: int, *, travels: bool) -> None:
         """What is computed from the output of the whole; layers that were not run this time are refused.

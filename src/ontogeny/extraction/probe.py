@@ -21,7 +21,7 @@ from ontogeny._import_string import import_from_string
 from ontogeny.errors import ProbeError
 from ontogeny.extraction._batch_dependence import Largest, Longest, depending
 from ontogeny.extraction._forward.calling import Call
-from ontogeny.extraction._forward.hooked_pass import place, run
+from ontogeny.extraction._forward.hooked_pass import place
 from ontogeny.extraction._interrupts import held
 from ontogeny.extraction._per_model import PerModel
 from ontogeny.extraction._rank_reading import Excerpt, Reading, Share
@@ -268,26 +268,19 @@ class Probe:
                 placed = place(batch, seen.model)
                 excerpt = None if plan.alone else largest.excerpt(placed)
                 reading = Reading(self.poolings, plan, placed, share, excerpt)
-                reading.finish(self._run(seen, plan, reading), index, travels=ranks.size > 1)
+                reading.finish(reading.run(seen, self._way()), index, travels=ranks.size > 1)
                 longest.see(index, batch)
             share.depending, share.cannot = depending(largest, partial(self._excerpted, seen, plan))
             share.ahead = longest.ahead(share, lambda batch, own: self._alone(seen, plan, batch, own))
         return share if ranks.first or not together else Share()
 
-    def _run(self, seen: Observed, plan: ReadingPlan, reading: Reading) -> Any:
-        """One forward pass."""
-        seen.again()
-        way, ids = self._way(), self.stimuli.ids
-        layers = plan.layers(way.named(seen.model))
-        return run(way.part(seen.model), reading.batch, call=plan.call, layers=layers, take=reading.take, ids=ids)
-
     def _excerpted(self, seen: Observed, plan: ReadingPlan, batch: Batch, excerpt: Excerpt) -> None:
         reading = Reading((), plan, batch, Share(), excerpt)
-        reading.finish(self._run(seen, plan, reading), 0, travels=False)
+        reading.finish(reading.run(seen, self._way()), 0, travels=False)
 
     def _alone(self, seen: Observed, plan: ReadingPlan, batch: Batch, share: Share) -> None:
         reading = Reading(self.poolings, plan, place(batch, seen.model), share)
-        reading.finish(self._run(seen, plan, reading), 0, travels=True)
+        reading.finish(reading.run(seen, self._way()), 0, travels=True)
 
     def _order(self, plan: ReadingPlan) -> list[Site]:
         sites = [Site(name, pooling_name(how)) for name in plan.calls for how in self.poolings]

@@ -8,7 +8,7 @@ from tests.helpers.models import WORDS, tokenizer
 from torch import nn
 
 from ontogeny import Probe, StimulusSet
-from ontogeny.extraction import probe as module
+from ontogeny.extraction import _rank_reading as module
 from ontogeny.extraction.features import Site
 
 SITE = Site("block", "mean")

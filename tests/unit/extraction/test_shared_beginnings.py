@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ontogeny.extraction import Probe
-from ontogeny.extraction import probe as probe_module
+from ontogeny.extraction import _rank_reading as reading_module
 from ontogeny.extraction._forward.hooked_pass import run
 from ontogeny.extraction._tokens import Tokens, tokenized
 from ontogeny.extraction.model_inputs import random_tokens
@@ -78,7 +78,7 @@ def counted(monkeypatch):
         sizes.append(batch.size)
         return run(part, batch, **options)
 
-    monkeypatch.setattr(probe_module, "run", counting)
+    monkeypatch.setattr(reading_module, "run", counting)
 
     def read(model: nn.Module, one: Probe):
         one.rehearse(model)

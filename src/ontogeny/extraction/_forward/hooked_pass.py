@@ -17,9 +17,15 @@ from ontogeny.extraction.model_inputs import Batch
 from ontogeny.extraction.preserved import LeftBehindError
 from ontogeny.extraction.state import CannotRestoreError
 
-__all__ = ["Take", "place", "run"]
+__all__ = ["Key", "Take", "can_be_left", "place", "run"]
 
 Take = Callable[[str, int, Any], None]
+Key = tuple[str, int]
+"""A layer's name and the number of its call."""
+
+
+class _EnoughRead(BaseException):
+    """All that is read has been given; the rest of the forward pass is left out."""
 
 
 class _EmbeddingError(Exception):
@@ -44,6 +50,7 @@ def run(
     layers: Mapping[str, Layer],
     take: Take,
     ids: Sequence[str] = (),
+    last: Key | None = None,
 ) -> Any:
     """Run one batch.
 
@@ -55,22 +62,38 @@ def run(
         take: called with the layer's name, the number of the call, and what the layer returned (its own memory: to be
             copied or pooled at once).
         ids: of the stimuli, for errors.
+        last: the layer and the number of its call after which nothing is read, where the rest may be left out.
 
     Returns:
-        What the module returned.
+        What the module returned; None where the rest was left out.
 
     Raises:
         ProbeError: the forward pass failed; the stimuli are named.
     """
-    with _listening(part, layers, take):
+
+    def take_until_last(name: str, number: int, output: Any) -> None:
+        take(name, number, output)
+        if (name, number) == last:
+            raise _EnoughRead
+
+    with _listening(part, layers, take_until_last):
         try:
             return at_once(call, part, batch.inputs)
+        except _EnoughRead:
+            return None
         except ProbeError:
             raise
         except CannotRestoreError as error:
             raise LeftBehindError(f"{type(part).__name__} cannot be read without a trace: {error}") from error
         except Exception as error:
             raise ProbeError(_what_failed(part, batch, ids, error)) from error
+
+
+def can_be_left(part: nn.Module) -> bool:
+    """Whether a forward pass may end in the middle: hooks of others, which may put something back, would not be run."""
+    if torch.nn.modules.module._global_forward_hooks:
+        return False
+    return not any(m._forward_hooks or hasattr(m, "_hf_hook") for m in part.modules())
 
 
 @contextmanager

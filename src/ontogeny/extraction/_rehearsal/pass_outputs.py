@@ -9,13 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ontogeny.extraction._forward.hooked_pass import Key
 from ontogeny.extraction._forward.module_outputs import Path, tensors, whole
 from ontogeny.extraction._rehearsal.chosen_tensor import Chosen
 
 __all__ = ["Key", "Outputs", "alike", "width"]
-
-Key = tuple[str, int]
-"""A layer's name and the number of its call."""
 
 _ALIKE = {torch.float64: 1e-4, torch.float32: 1e-4}
 

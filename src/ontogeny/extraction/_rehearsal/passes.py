@@ -60,14 +60,14 @@ class Passes:
         """Whether the surprisal of texts is asked for."""
         return self.layers.get(SURPRISAL, self) is None
 
-    def run(self, batch: Batch, call: Call | None = None) -> Outputs:
-        """One forward pass; the model is put back before it.
+    def run(self, batch: Batch, call: Call | None = None, last: Key | None = None) -> Outputs:
+        """One forward pass, or what of it gives all up to `last`; the model is put back before it.
 
         Raises:
             ProbeError: the model fails.
         """
         out = Outputs()
-        self._fill(out, batch, call or self.call)
+        self._fill(out, batch, call or self.call, last=last)
         return out
 
     def first(self, batch: Batch) -> Outputs:
@@ -90,12 +90,21 @@ class Passes:
         with maps, self.entered.watching(self.layers):
             yield
 
-    def _fill(self, out: Outputs, batch: Batch, call: Call, around: AbstractContextManager[None] | None = None) -> None:
+    def _fill(
+        self,
+        out: Outputs,
+        batch: Batch,
+        call: Call,
+        around: AbstractContextManager[None] | None = None,
+        last: Key | None = None,
+    ) -> None:
         """Where surprisal is read, its logits are looked at as a layer's output is."""
         self.seen.again()
         placed = place(batch, self.seen.model)
         with around or nullcontext():
-            out.returned = run(self.part, placed, call=call, layers=self.layers, take=out.take, ids=self.way.ids)
+            out.returned = run(
+                self.part, placed, call=call, layers=self.layers, take=out.take, ids=self.way.ids, last=last
+            )
         if batch.n_tokens is not None and self.surprisal:
             logits = picked_logits(out.returned, batch.inputs["input_ids"])
             if logits is not None:

@@ -68,6 +68,7 @@ class ReadingPlan:
         surprisal: whether surprisal is read.
         causal: whether no layer's output at a token depends on later tokens, so that texts which begin alike may be
             read together.
+        last: the layer and the number of its call after which a forward pass is left; None: it is run to its end.
     """
 
     call: Call
@@ -86,6 +87,7 @@ class ReadingPlan:
     width: int = 0
     surprisal: bool = False
     causal: bool = False
+    last: tuple[str, int] | None = None
 
     def layers(self, named: Mapping[str, nn.Module]) -> dict[str, Layer]:
         """The layers in `named`, all modules by name."""

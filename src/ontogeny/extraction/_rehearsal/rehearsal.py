@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ontogeny.extraction._forward.calling import Call, TextCall
+from ontogeny.extraction._forward.hooked_pass import can_be_left
 from ontogeny.extraction._forward.module_outputs import Path
 from ontogeny.extraction._rehearsal.axes import Axes, batch_axis, batch_first, token_axes
 from ontogeny.extraction._rehearsal.call_trials import first_that_runs, precision
@@ -31,7 +32,7 @@ from ontogeny.extraction.isolation import Observed, observing
 from ontogeny.extraction.layers import SURPRISAL, Entrance, choose_layers, module_of, plain_model
 from ontogeny.extraction.model_inputs import Batch, ModelInputs
 from ontogeny.extraction.preserved import LeftBehindError, what_reading_changes
-from ontogeny.extraction.process_group import SINGLE_PROCESS, ProcessGroup
+from ontogeny.extraction.process_group import SINGLE_PROCESS, ProcessGroup, is_sharded
 from ontogeny.extraction.state import SavedState
 from ontogeny.extraction.surprisal import looks_ahead, picked_logits
 
@@ -96,7 +97,7 @@ class _Rehearsal:
         other = passes.attempt(varied(base.only(range(min(2, base.size)))))
         calls = self._calls(whole, fewer)
         found = self._outputs(calls, whole, fewer, other)
-        again = passes.run(base)
+        again, last = self._again({calls[name]: chosen for name, chosen in found.items()}, whole)
         if surprisal := passes.surprisal and self._has_surprisal(whole):
             calls[SURPRISAL], found[SURPRISAL] = LOGITS, Chosen(path=(), axes=Axes())
         self._refuse_unlike(calls, found, whole, again)
@@ -120,7 +121,17 @@ class _Rehearsal:
             surprisal=surprisal and SURPRISAL not in self.refused,
             causal=base.n_tokens is not None
             and is_causal(whole, other, {calls[n]: c for n, c in found.items() if n not in self.refused}),
+            last=last,
         )
+
+    def _again(self, read: Mapping[Key, Chosen], whole: Outputs) -> tuple[Outputs, Key | None]:
+        """A second reading, left after the last layer where that gives the same; and this layer."""
+        passes, order = self.passes, [key for key in whole.caught if key in read]
+        if order and not passes.surprisal and can_be_left(passes.part) and not is_sharded(passes.seen.model):
+            early = passes.run(self.base, last=order[-1])
+            if all(alike(whole.tensor(key, c.path), early.tensor(key, c.path)) for key, c in read.items()):
+                return early, order[-1]
+        return passes.run(self.base), None
 
     def _outputs(self, calls: Mapping[str, Key], whole: Outputs, fewer: Outputs, other: Outputs) -> dict[str, Chosen]:
         """Which tensor of each layer's output is read; a layer without any is refused."""
