@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ontogeny.metrics import CKA, CKNNA, CycleKNN, Metric, MutualKNN
-from ontogeny.record import Score
+from ontogeny.record.row import Row
 
 __all__ = ["StudyProtocol", "best_region_mean", "shen2026"]
 
@@ -61,14 +61,14 @@ class StudyProtocol:
         """Those that can be had from so many stimuli: a metric of k neighbours needs more than k."""
         return tuple(metric for metric in self.metrics if getattr(metric, "k", 0) < n_stimuli)
 
-    def curve(self, scores: Iterable[Score], metric: str = "") -> dict[int, float]:
+    def curve(self, rows: Iterable[Row], metric: str = "") -> dict[int, float]:
         """Step -> best region's score, mean over layers and subjects.
 
         Args:
-            scores: of one run; rows that are no alignment are passed over.
+            rows: of one run, as a monitor returns or a record holds them; what is no alignment is passed over.
             metric: the study's name of it; "": the headline.
         """
-        return best_region_mean(scores, self.by_name[metric or self.headline].name)
+        return best_region_mean(rows, self.by_name[metric or self.headline].name)
 
 
 def shen2026(modality: Literal["text", "image"] = "text") -> StudyProtocol:
@@ -102,13 +102,13 @@ def shen2026(modality: Literal["text", "image"] = "text") -> StudyProtocol:
     )
 
 
-def best_region_mean(scores: Iterable[Score], metric: str) -> dict[int, float]:
+def best_region_mean(rows: Iterable[Row], metric: str) -> dict[int, float]:
     """Step -> mean over layers (and poolings) and subjects of the highest score over regions.
 
     The highest of many regions is above their truth by chance alone; the study's number, not an estimate of any region.
     """
     best: dict[int, dict[tuple[str, str, str], float]] = {}
-    for score in scores:
+    for score in rows:
         if score.kind != "alignment" or score.metric != metric or score.value is None:
             continue
         of_step = best.setdefault(score.step, {})

@@ -25,7 +25,7 @@ for example:
   ontogeny record query runs/a "SELECT step, value FROM scores WHERE kind = 'task' AND metric = 'loss' ORDER BY step"
   ontogeny record compact runs/a                                    all rows into Parquet
 
-A record is a folder. New rows are lines of scores.jsonl; beyond 200 000 lines they move into Parquet files in scores/
+A record is a folder. New rows are lines of scores.jsonl; beyond 20,000 lines they move into Parquet files in scores/
 by themselves (with pyarrow: pip install '.[tables]'). Questions (pip install '.[query]') read both.
 """,
 )

@@ -71,6 +71,7 @@ class Recorder:
         self._before = self.record.written
         self._ahead: set[int] = set()
         self._agreed = False
+        self._constant: set[str] = set()
         self.record.close()
 
     def taken(self) -> str:
@@ -149,6 +150,7 @@ class Recorder:
     def _leave_behind(self, why: str, weights: str) -> None:
         when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
         note = f"the run was resumed at step {self._start} and went on differently: {why}; {when}"
+        self._constant = set()
         branch = self.record.leave_behind(self._start, before=self._before, note=note, weights=weights)
         self._ahead = set()
         events = self.record.events()
@@ -211,9 +213,7 @@ class Recorder:
     def complete(self, scored: ScoredSnapshot) -> list[Row]:
         """All rows of a probe: its own, those that no model moves and the record lacks, and its closing event."""
         start = time.perf_counter()
-        known = partial(self.record.select, step=0)
-        done = {s.benchmark for s in (*known(kind="control", layer="random features"), *known(kind="baseline"))}
-        fixed = constants(scored.rows, self.watched, self.record.run, done=done)
+        fixed = constants(scored.rows, self.watched, self.record.run, done=self._with_constants())
         closing = Event(
             run=self.record.run,
             step=scored.step,
@@ -225,6 +225,14 @@ class Recorder:
             note=", ".join([f"{self.settings.weights} weights", *scored.notes]),
         )
         return [*scored.rows, *fixed, closing]
+
+    def _with_constants(self) -> set[str]:
+        """Benchmarks of which the record has what no model moves; asked of the record until it has all."""
+        if not self._constant.issuperset(one.benchmark.benchmark.name for one in self.watched if one.controls):
+            known = partial(self.record.select, step=0)
+            rows = (*known(kind="control", layer="random features"), *known(kind="baseline"))
+            self._constant = {row.benchmark for row in rows}
+        return self._constant
 
     def refused(self, step: int, layer: str, reason: str) -> None:
         """Record what could not be read at a step, and why."""

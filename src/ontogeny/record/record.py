@@ -32,7 +32,7 @@ from ontogeny.record.series import Series, curve
 
 __all__ = ["MOST_LINES", "Record", "Series"]
 
-MOST_LINES = 200_000
+MOST_LINES = 20_000  # read in .5 s
 
 
 class Record:
@@ -162,9 +162,9 @@ class Record:
     def append(self, rows: Iterable[Row]) -> list[Row]:
         """Write the scores and events whose keys are new, and flush them to disk: scores first, then events.
 
-        Once there would be more than `MOST_LINES` JSON lines, these and the new rows become a Parquet part together,
-        if pyarrow is installed. From the first row on no other process may write here, until this one ends or calls
-        `close`.
+        Beyond `MOST_LINES` JSON lines (an eighth of the rows in parts, where that is more) these and new ones become
+        a Parquet part together, if pyarrow is installed. No other process may write here, from the first row on until
+        this one ends or calls `close`.
 
         Returns:
             The rows that were written.

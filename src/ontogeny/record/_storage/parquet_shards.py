@@ -104,6 +104,14 @@ class ParquetShards:
         """Rows in all parts, those that were left behind and events of an older ontogeny among them."""
         return sum(part.rows for part in self.parts)
 
+    def most_lines(self, first: int) -> int:
+        """How many lines there may be before they become a part: an eighth of what is in parts, so that these stay few.
+
+        Args:
+            first: of the first part; no part is made of more than ten times as many.
+        """
+        return max(first, min(self.rows // 8, 10 * first))
+
     @property
     def paths(self) -> list[Path]:
         """The files."""

@@ -53,7 +53,7 @@ class Store:
 
     Args:
         folder: with record.json.
-        most: JSON lines of scores that there may be, before they become a Parquet part.
+        most: JSON lines of scores that there may be before they become the first Parquet part.
 
     Raises:
         RecordError: see `ontogeny.record.record.Record`.
@@ -167,9 +167,9 @@ class Store:
 
     def _write(self, new: Sequence[Row]) -> None:
         """Scores first; where the events do not fit on the disk any more, the lines of the scores are taken back."""
-        scores = [row for row in new if isinstance(row, Score)]
-        events = [row for row in new if isinstance(row, Event)]
-        moves = bool(scores) and len(self.recent.all) + len(scores) > self.most and _has_pyarrow()
+        scores, events = ([row for row in new if isinstance(row, kind)] for kind in (Score, Event))
+        n_lines = len(self.recent.all) + len(scores)
+        moves = bool(scores) and n_lines > self.parts.most_lines(self.most) and _has_pyarrow()
         before = None
         if moves:
             self._move(to_table([*self.recent.all, *scores]))
@@ -198,7 +198,7 @@ class Store:
     def append_table(self, table: Any) -> int:
         """See `ontogeny.record.record.Record.append_table`."""
         table, recent = validate_table(table), self.recent
-        if len(recent.all) + table.num_rows <= self.most:
+        if len(recent.all) + table.num_rows <= self.parts.most_lines(self.most):
             return len(self.append(from_table(table)))
         self.hold()
         live = to_table(self.recent_scores()).select(list(KEY))
