@@ -50,5 +50,6 @@ def incomplete_note(
     gone = np.asarray(steps)[known.any(axis=0) & ~whole]
     if len(gone):
         named = ", ".join(f"{step:,}" for step in gone[:4]) + (", ..." if len(gone) > 4 else "")
-        out.append(f"{len(gone)} step{'s' if len(gone) > 1 else ''} ({named}) lack a subject and are left out")
+        verbs = ("lacks", "is", "") if len(gone) == 1 else ("lack", "are", "s")
+        out.append(f"{len(gone)} step{verbs[2]} ({named}) {verbs[0]} a subject and {verbs[1]} left out")
     return "; ".join(out)

@@ -152,11 +152,16 @@ class CurveGroup:
         """The highest layer's value at step 0, None where the record does not hold it: the untrained reference."""
         return max(self.at(0).values(), default=None)
 
+    def missing_of(self, layer: str) -> tuple[str, ...]:
+        """What is left out of a layer's means because a subject lacks it; nothing where all is there."""
+        known = np.isfinite(self.each[:, self.layers.index(layer)])
+        text = "" if known.all() else incomplete_note(known, self.subjects, self.steps)
+        return (text,) if text else ()
+
     @property
     def missing(self) -> tuple[str, ...]:
-        """What is left out of the means because a subject lacks it, each sentence once."""
-        found = (incomplete_note(np.isfinite(self.each[:, i]), self.subjects, self.steps) for i in range(len(self.layers)))
-        return tuple(dict.fromkeys(text for text in found if text))
+        """The same of all layers, each sentence once."""
+        return tuple(dict.fromkeys(text for layer in self.layers for text in self.missing_of(layer)))
 
 
 def mean_of(values: Iterable[float | None]) -> float | None:

@@ -21,13 +21,14 @@ from ontogeny.errors import RecordError
 from ontogeny.record._export import as_frame, as_parquet
 from ontogeny.record._facts import facts_of, probed, with_benchmark
 from ontogeny.record._query import best_by_group, open_query
-from ontogeny.record._select import asks_for_events, hint, row_of, select_events, select_scores
+from ontogeny.record._select import asks_for_events, hint, known_filter, row_of, select_events, select_scores
 from ontogeny.record._storage.branches import Branch, Written
 from ontogeny.record._storage.metadata import has_header
 from ontogeny.record._storage.store import Store, begin
 from ontogeny.record.event import Event
 from ontogeny.record.row import Row, to_row
 from ontogeny.record.score import Score
+from ontogeny.record.score_columns import ScoreColumns, columns_of_store
 from ontogeny.record.series import Series, curve
 
 __all__ = ["MOST_LINES", "Record", "Series"]
@@ -222,6 +223,14 @@ class Record:
             warnings.warn("events are no scores: ask record.events(kind=...)", DeprecationWarning, stacklevel=2)
             found += self.events(**columns)  # type: ignore[arg-type]
         return found
+
+    def columns(self, **columns: Any) -> ScoreColumns:
+        """What `select` finds, as columns of numbers instead of an object per score: millions take seconds.
+
+        Raises:
+            RecordError: no such column.
+        """
+        return columns_of_store(self._store, known_filter(columns))
 
     def events(self, **columns: Any) -> list[Event]:
         """Events whose columns equal what is asked for, or one of a list: `events(kind="refusal", step=0)`.

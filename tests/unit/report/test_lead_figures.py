@@ -12,7 +12,7 @@ from tests.unit.lag.test_across_runs import record_of, runs_of
 from tests.unit.report.test_page import browse
 
 from ontogeny.lag import Run, leads_map, leads_over_runs, run_leads
-from ontogeny.report import write_pngs, write_report
+from ontogeny.report import write_figures, write_report
 from ontogeny.report.lead_figures import map_figure, pair_figures, runs_figure
 from ontogeny.simulated.planted_leads import planted_lead
 
@@ -37,7 +37,7 @@ def test_a_pair_is_drawn_with_its_fits_bands_and_verdict(tmp_path):
     spec = json.dumps(figures[0].chart.to_dict())
     for text in ("both curves, and when they are half-way", "what is left", "trend lead: alignment leads"):
         assert text in spec
-    assert write_pngs(figures, tmp_path)[0].stat().st_size > 20000
+    assert write_figures(figures, tmp_path)[0].stat().st_size > 20000
 
 
 def test_a_refused_pair_says_so_in_the_picture_and_a_short_one_is_not_drawn(tmp_path):
@@ -46,7 +46,7 @@ def test_a_refused_pair_says_so_in_the_picture_and_a_short_one_is_not_drawn(tmp_
     found = run_leads(run, surrogates=19)
     figures = pair_figures(run, found, name="walk")
     assert "refused:" in json.dumps(figures[0].chart.to_dict())
-    assert write_pngs(figures, tmp_path)[0].exists()
+    assert write_figures(figures, tmp_path)[0].exists()
     short = Run(name="few", steps=run.steps[:8], alignment=run.alignment[:8], performance=run.performance[:8])
     assert pair_figures(short, run_leads(short, surrogates=19), name="few") == []
 
@@ -56,11 +56,11 @@ def test_runs_are_dots_and_a_pooled_one(tmp_path):
     figure = runs_figure(found, "seeds")
     rows = [row for layer in figure.chart.to_dict()["layer"] for row in layer["data"].get("values", [])]
     assert {"r0", "r1", "r2", "r3", "all runs"} == {row["run"] for row in rows if "run" in row}
-    assert write_pngs([figure], tmp_path)[0].exists()
+    assert write_figures([figure], tmp_path)[0].exists()
     flat = [replace(r, alignment=noise().alignment) for r in runs_of("lead_trend", 3)]
     none = runs_figure(leads_over_runs(flat, surrogates=19), "flat")
     assert "refused" in none.caption
-    assert write_pngs([none], tmp_path)[0].exists()
+    assert write_figures([none], tmp_path)[0].exists()
 
 
 def test_a_map_shows_leads_and_refusals(tmp_path):
@@ -72,7 +72,7 @@ def test_a_map_shows_leads_and_refusals(tmp_path):
     figure = map_figure(found, "run")
     rows = figure.chart.to_dict()["data"]["values"]
     assert [row["lead"] is None for row in rows] == [False, True]
-    assert write_pngs([figure], tmp_path)[0].exists()
+    assert write_figures([figure], tmp_path)[0].exists()
 
 
 @pytest.mark.browser
