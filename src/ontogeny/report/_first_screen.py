@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ontogeny.report._html import escape
+from ontogeny.report._html import command_html, escape
 from ontogeny.report.run_data import RunFacts
 from ontogeny.report.study import Study
 
@@ -88,7 +88,7 @@ def _detail(study: Study) -> str:
     cares += [f"{study.key.roi} ends below {study.key.level.surface} alone"] if last_below else []
     if cares:
         out.append(f"<strong>Read it with care:</strong> {escape('; '.join(cares))}.")
-    command = f" <code>{escape(found.command)}</code>" if found.command else ""
+    command = f" {command_html(found.command)}" if found.command else ""
     return " ".join(out) + (f" {escape(found.advice)}{command}" if found.advice else "")
 
 

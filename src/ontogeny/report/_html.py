@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 
 from ontogeny._display import as_html
 from ontogeny.report.figures import Figure, Picture, as_picture, data_of
 
-__all__ = ["escape", "figure_html", "json_block", "notes_html", "table_html"]
+__all__ = ["command_html", "escape", "figure_html", "json_block", "notes_html", "shared_of", "table_html"]
 
 escape = partial(as_html, quote=True)
 MOST_MARKS = 5000
 _FILTERED = 12
+_WORD, _SENTENCE = 16, 60
 
 
 def json_block(content: object, name: str) -> str:
@@ -52,7 +54,7 @@ def table_html(rows: Sequence[Mapping[str, str]], caption: str = "") -> str:
     """A table that is sorted by its headings, and filtered where it is long; whole in print."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     head = "".join(f'<th scope="col"><button type="button">{escape(name)}</button></th>' for name in columns)
-    lines = ["<tr>" + "".join(f"<td>{escape(row.get(name, ''))}</td>" for name in columns) + "</tr>" for row in rows]
+    lines = ["<tr>" + "".join(_cell(row.get(name, "")) for name in columns) + "</tr>" for row in rows]
     said = f"<caption>{escape(caption)}</caption>" if caption else ""
     find = '<label class="filter">Filter <input type="search"></label>' if len(rows) > _FILTERED else ""
     body = "\n".join(lines)
@@ -60,6 +62,26 @@ def table_html(rows: Sequence[Mapping[str, str]], caption: str = "") -> str:
         f'{find}<div class="table" tabindex="0"><table class="numbers">{said}<thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
+
+
+def shared_of(rows: Sequence[Mapping[str, str]]) -> tuple[str, list[dict[str, str]]]:
+    """What all rows have in common, as a sentence; and the rows without it."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    same = [name for name in columns if len(rows) > 1 and len({row.get(name, "") for row in rows}) == 1]
+    told = "; ".join(f"{name} {rows[0][name]}" for name in same if rows[0].get(name))
+    return f"In all rows: {told}." if told else "", [{k: v for k, v in row.items() if k not in same} for row in rows]
+
+
+def _cell(text: str) -> str:
+    """Long names may break after their dots, long sentences have room."""
+    kind = ' class="long"' if len(text) > _SENTENCE else ""
+    parts = re.split(r"(?<=[._/-])", text) if len(text) > _WORD and " " not in text else [text]
+    return f"<td{kind}>{'<wbr>'.join(map(escape, parts))}</td>"
+
+
+def command_html(text: str) -> str:
+    """A command that breaks between its words only."""
+    return f"<code>{' '.join(f'<span>{escape(word)}</span>' for word in text.split(' '))}</code>"
 
 
 def notes_html(notes: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from ontogeny.errors import require
 from ontogeny.lag.lead_text import GLOSSARY as LEAD_WORDS
 from ontogeny.report._first_screen import answer_html, bar_html, sentence
-from ontogeny.report._html import escape, figure_html, json_block, notes_html, table_html
+from ontogeny.report._html import escape, figure_html, json_block, notes_html, shared_of, table_html
 from ontogeny.report._methods import GLOSSARY, citations, methods
 from ontogeny.report._tables import MOST_ROWS, layer_rows, missing_notes, refusal_rows, region_rows, run_rows
 from ontogeny.report.figures import CONFIG, Figure, Picture, plain_json, vegalite
@@ -181,7 +181,7 @@ def _questions(answers: Answers) -> list[str]:
     out = ["<h2>More questions</h2>"]
     if answers.findings:
         out.append(table_html(finding_table(answers)))
-    out.append(f'<div class="figures">{"".join(figure_html(figure) for figure in answers.figures)}</div>')
+    out.append(f'<div class="column">{"".join(figure_html(figure) for figure in answers.figures)}</div>')
     if answers.unasked:
         reasons = notes_html(answers.unasked)
         out.append(f"<details><summary>Questions that these records cannot answer</summary>{reasons}</details>")
@@ -198,7 +198,8 @@ def _numbers(made: Page) -> list[str]:
             "<h3>Every layer at the last step</h3><p>The highest layer of such a table was chosen after looking; it is a "
             f"description, not a test. tables/curves.csv has every step.{cut}</p>"
         )
-        out += [table_html(shown)] if shown else []
+        told, shown = shared_of(shown)
+        out += [f"<p>{escape(told)}</p>" if told else "", table_html(shown)] if shown else []
     out.append("<p>figures/ has every figure as PNG, SVG and PDF (183 mm wide or less) and as CSV of what it shows.</p>")
     beside = made.beside if made.parts else made.beside[1:]
     return [*out, f'<div class="figures">{"".join(figure_html(figure) for figure in beside)}</div>']

@@ -50,7 +50,7 @@ def ruler(layers: Sequence[str]) -> dict[str, Any]:
     """Colour by place in the model, dark to light, with the names of the two ends: one legend for any number."""
     first, last = (short_names([layers[i]], layers)[0] for i in (0, -1))
     ends = f"datum.value == 0 ? {_quoted(first)} : {_quoted(last)}"
-    legend = {"title": "layer", "values": [0, 1], "labelExpr": ends, "gradientLength": 110, "orient": "right"}
+    legend = {"type": "gradient", "title": "layer", "values": [0, 1], "labelExpr": ends, "gradientLength": 110, "orient": "right"}
     scale = {"scheme": {"name": "viridis", "extent": [0, 0.88]}, "domain": [0, 1]}
     return {"field": "depth", "type": "quantitative", "scale": scale, "legend": legend}
 
@@ -177,7 +177,7 @@ def map_figure(study: Study) -> Figure:
     first, last = (short_names([layers[i]], layers)[0] for i in (0, -1))
     axis = {"values": [0, len(layers) - 1], "labelExpr": f"datum.value == 0 ? {_quoted(first)} : {_quoted(last)}", "labelLimit": 80}
     y = {"type": "quantitative", "scale": {"domain": [-0.5, len(layers) - 0.5], "nice": False}, "axis": axis, "title": "layer"}
-    legend = {"title": panels[0].unit, "gradientLength": 110}
+    legend = {"type": "gradient", "title": panels[0].unit, "gradientLength": 110}
     colour = {**_VALUE, "scale": {"scheme": "cividis", "domain": [low, top], "clamp": True}, "legend": legend}
     tip = [{"field": "roi"}, {"field": "layer"}, {"field": "step", "type": "quantitative"}, {**_VALUE, "format": ".3f"}]
     across = {"x": {**x, "field": "x"}, "x2": {"field": "x2"}, "y": {**y, "field": "y"}, "y2": {"field": "y2"}}
@@ -196,7 +196,7 @@ def map_figure(study: Study) -> Figure:
             "width": width,
             "height": min(180, max(70, 12 * len(layers))),
             "layer": [
-                {"transform": [{"filter": "datum.kind == 'cell'"}], "mark": {"type": "rect", "clip": True}, "encoding": {**across, "color": colour, "stroke": colour, "tooltip": tip}},
+                {"transform": [{"filter": "datum.kind == 'cell'"}], "mark": {"type": "rect", "clip": True}, "encoding": {**across, "color": colour, "stroke": {**colour, "legend": None}, "tooltip": tip}},
                 {"transform": [{"filter": "datum.kind == 'edge'"}], "mark": {"type": "rule", "color": "white", "strokeWidth": 1.5}, "encoding": across},
                 {
                     "transform": [{"filter": "datum.kind == 'best'"}],

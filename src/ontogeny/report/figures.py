@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ontogeny._messages import printable
@@ -61,6 +61,7 @@ CONFIG: dict[str, Any] = {
         "aria": False,
     },
 }
+_AXES = 90
 _THOUSANDS = "datum.value < 1000 ? datum.value : datum.value / 1000 + 'k'"
 _STEP_TITLE = "training step (log scale)"
 
@@ -80,13 +81,20 @@ class Figure:
     title: str
     caption: str
     chart: Any
+    _made: list[dict[str, Any]] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def spec(self) -> dict[str, Any]:
-        """The Vega-Lite specification, with one description for who does not see it."""
-        drawn = self.chart if isinstance(self.chart, Mapping) else self.chart.to_dict()
-        whole = {"$schema": f"https://vega.github.io/schema/vega-lite/{altair().SCHEMA_VERSION}.json", **CONFIG, **drawn}
-        spec: dict[str, Any] = plain_json({**whole, "description": f"{self.title}. {self.caption}"})
+        """The Vega-Lite specification, with one description for who does not see it; made once."""
+        if not self._made:
+            self._made.append(self._specified())
+        return self._made[0]
+
+    def _specified(self) -> dict[str, Any]:
+        drawn = self.chart if isinstance(self.chart, Mapping) else self.chart.to_dict(validate=False)
+        schema = {"$schema": f"https://vega.github.io/schema/vega-lite/{altair().SCHEMA_VERSION}.json"}
+        whole = {**schema, **drawn, **CONFIG, "config": {**drawn.get("config", {}), **CONFIG["config"]}}
+        spec: dict[str, Any] = plain_json({**_wrapped(whole), "description": f"{self.title}. {self.caption}"})
         return spec
 
     @property
@@ -125,6 +133,29 @@ def as_picture(figure: Figure) -> Picture:
     """
     png = require("vl_convert", "report").svg_to_png(as_svg(figure), scale=2)
     return Picture(name=figure.name, title=figure.title, caption=figure.caption, png=bytes(png))
+
+
+def _wrapped(spec: dict[str, Any]) -> dict[str, Any]:
+    """Parts beside each other that are wider than the page stand in rows; a single one is narrowed."""
+    if "hconcat" in spec and _wide(spec) > WIDTH:
+        parts = [_wrapped(part) for part in spec["hconcat"]]
+        columns = max(1, int(WIDTH // max(map(_wide, parts))))
+        return {**{k: v for k, v in spec.items() if k != "hconcat"}, "concat": parts, "columns": columns}
+    if "vconcat" in spec:
+        return {**spec, "vconcat": [_wrapped(part) for part in spec["vconcat"]]}
+    if isinstance(spec.get("width"), int | float) and spec["width"] > WIDTH - _AXES:
+        return {**spec, "width": WIDTH - _AXES}
+    return spec
+
+
+def _wide(spec: Mapping[str, Any]) -> float:
+    """About how wide it is drawn, with its axes."""
+    if "hconcat" in spec:
+        return sum(map(_wide, spec["hconcat"]))
+    if "vconcat" in spec:
+        return max(map(_wide, spec["vconcat"]))
+    width = spec.get("width", 200)
+    return (width if isinstance(width, int | float) else 200) + _AXES
 
 
 def as_svg(figure: Figure) -> str:

@@ -56,12 +56,7 @@ class LevelTest:
 
 def level_tests(panels: Sequence[CurveGroup]) -> list[LevelTest]:
     """Every layer of every region."""
-    out: list[LevelTest] = []
-    for panel in panels:
-        for i, layer in enumerate(panel.layers):
-            known = np.flatnonzero(np.isfinite(panel.means.value[i]))
-            if len(known):
-                out.append(_tested(panel, i, layer, int(known[-1])))
+    out = [one for panel in panels for one in _tested(panel)]
     for kind in KINDS:
         p = np.asarray([one.p[kind] for one in out])
         here = np.flatnonzero(np.isfinite(p))
@@ -71,17 +66,30 @@ def level_tests(panels: Sequence[CurveGroup]) -> list[LevelTest]:
     return out
 
 
-def _tested(panel: CurveGroup, i: int, layer: str, k: int) -> LevelTest:
-    own = panel.each[:, i, k]
-    here = np.isfinite(own)
+def _tested(panel: CurveGroup) -> list[LevelTest]:
+    """Every layer at its last step with a mean."""
+    known = np.isfinite(panel.means.value)
+    rows = np.flatnonzero(known.any(axis=1))
+    last = known.shape[1] - 1 - known[rows, ::-1].argmax(axis=1)
+    own = panel.each[:, rows, last].T
     lower = panel.ceiling_lower if panel.ceiling_lower is not None else panel.ceiling
     p = {
-        "chance": _above(own[here] - panel.chance) if panel.chance is not None else math.nan,
-        "surface": _above(own[here] - _surface(panel)[here]),
-        "ceiling": _above(lower - own[here]) if lower is not None else math.nan,
+        "chance": _above(own - (math.nan if panel.chance is None else panel.chance)),
+        "surface": _above(own - _surface(panel)),
+        "ceiling": _above((math.nan if lower is None else lower) - own),
     }
-    value, error = float(panel.means.value[i, k]), float(panel.means.error[i, k])
-    return LevelTest(panel=panel, layer=layer, step=panel.steps[k], value=value, error=error, n=int(here.sum()), p=p)
+    return [
+        LevelTest(
+            panel=panel,
+            layer=panel.layers[i],
+            step=panel.steps[k],
+            value=float(panel.means.value[i, k]),
+            error=float(panel.means.error[i, k]),
+            n=int(panel.means.n_subjects[i, k]),
+            p={kind: float(p[kind][row]) for kind in KINDS},
+        )
+        for row, (i, k) in enumerate(zip(rows.tolist(), last.tolist(), strict=True))
+    ]
 
 
 def _surface(panel: CurveGroup) -> Float[np.ndarray, " subjects"]:
@@ -93,13 +101,16 @@ def _surface(panel: CurveGroup) -> Float[np.ndarray, " subjects"]:
     return np.full(len(panel.subjects), math.nan)
 
 
-def _above(difference: Float[np.ndarray, " subjects"]) -> float:
-    """One-sided p of a mean that is not above 0."""
-    if len(difference) < FEWEST or not np.isfinite(difference).all():
-        return math.nan
-    if float(difference.std()) < 1e-12:
-        return 0.0 if difference.mean() > 0 else 1.0
-    return float(stats.ttest_1samp(difference, 0.0, alternative="greater").pvalue)
+def _above(difference: Float[np.ndarray, "layers subjects"]) -> Float[np.ndarray, " layers"]:
+    """One-sided p of each row's t test that its mean is not above 0; NaN with fewer than three subjects."""
+    known = np.isfinite(difference)
+    n = known.sum(axis=1)
+    enough = n >= FEWEST
+    count = np.maximum(n, 2)
+    mean = np.where(known, difference, 0.0).sum(axis=1) / count
+    square = np.where(known, (difference - mean[:, None]) ** 2, 0.0).sum(axis=1) / (count - 1)
+    t = mean / np.maximum(np.sqrt(square / count), 1e-300)
+    return np.where(enough, stats.t.sf(t, count - 1), math.nan)
 
 
 def levels_figure(found: Sequence[LevelTest], name: str) -> Figure:

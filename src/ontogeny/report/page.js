@@ -9,7 +9,7 @@ function fitted(spec, width) {
     if (spec.vconcat) spec.vconcat.forEach((part) => { part.width = Math.min(part.width, plot); });
     else spec.width = plot;
   }
-  if (meta.columns) spec.columns = Math.max(1, Math.min(spec.columns, Math.floor((width - 130) / meta.columns)));
+  if (meta.columns) spec.columns = Math.max(1, Math.min(spec.columns, Math.floor((width - 100) / meta.columns)));
   return spec;
 }
 
@@ -94,7 +94,7 @@ function ruler(panel) {
   const ends = [panel.short[0], panel.short[panel.short.length - 1]].map((t) => "'" + t.replace(/[\\'\n]/g, "") + "'");
   return { field: "depth", type: "quantitative",
            scale: { scheme: { name: "viridis", extent: [0, 0.88] }, domain: [0, 1] },
-           legend: { title: "layer", values: [0, 1], gradientLength: 110,
+           legend: { type: "gradient", title: "layer", values: [0, 1], gradientLength: 110,
                      labelExpr: `datum.value == 0 ? ${ends[0]} : ${ends[1]}` } };
 }
 
@@ -119,9 +119,10 @@ function curveSpec(panel, pick, config) {
     encoding: { y, strokeDash: { field: "dash", scale: { domain: ["2,3", "6,4"], range: [[2, 3], [6, 4]] }, legend: null }, tooltip: [{ field: "name" }, { field: "value", type: "quantitative", format }] } });
   if (moving.length) layer.push({ data: { values: moving }, mark: { type: "line", color: GREY, strokeWidth: 1, point: { size: 8, color: GREY } },
     encoding: { x, y, detail: { field: "name" }, tooltip: [{ field: "name" }, { field: "value", type: "quantitative", format }] } });
-  if (one !== rows) layer.push({ data: { values: one }, mark: { type: "area", opacity: 0.2 }, encoding: { x, y: { ...y, field: "low" }, y2: { field: "high" }, color: ruler(panel) } });
-  layer.push({ data: { values: one }, mark: { type: "line", strokeWidth: one === rows ? 1.4 : 2.5, point: { size: 12, filled: true } },
-    encoding: { x, y, color: ruler(panel), detail: { field: "layer" }, tooltip } });
+  if (one !== rows) layer.push({ data: { values: one }, mark: { type: "area", opacity: 0.2 }, encoding: { x, y: { ...y, field: "low" }, y2: { field: "high" }, color: { ...ruler(panel), legend: null } } });
+  const colour = ruler(panel), detail = { field: "layer" };
+  layer.push({ data: { values: one }, mark: { type: "line", strokeWidth: one === rows ? 1.4 : 2.5 }, encoding: { x, y, color: colour, detail, tooltip } },
+             { data: { values: one }, mark: { type: "circle", size: rows.length > 1200 ? 4 : 14, opacity: 1 }, encoding: { x, y, color: { ...colour, legend: null }, detail, tooltip } });
   return { ...config, width: 480, height: 280, usermeta: { fit: 150 }, layer,
            description: `${panel.roi}, ${view(panel)}: alignment of each layer over training.` };
 }
@@ -151,11 +152,11 @@ function mapSpec(panel, pick, config) {
   const y = { field: "y", type: "quantitative", title: "layer, input to output", scale: { domain: [-0.5, n - 0.5], nice: false },
               axis: { values: ticks, labelExpr: `${names}[datum.value]`, labelLimit: 110 } };
   const place = { x, x2: { field: "x2" }, y, y2: { field: "y2" } };
-  const colour = { field: "shown", type: "quantitative", scale: { scheme: "cividis", domain: [bottom, top], clamp: true }, legend: { title: unit, gradientLength: 110 } };
+  const colour = { field: "shown", type: "quantitative", scale: { scheme: "cividis", domain: [bottom, top], clamp: true }, legend: { type: "gradient", title: unit, gradientLength: 110 } };
   const tooltip = [{ field: "layer" }, { field: "step", type: "quantitative" }, ...["value", "SE", "ceiling"].map((m) => ({ field: m, type: "quantitative", format: ".3f" })), { field: "n", type: "quantitative", title: "subjects" }];
   return { ...config, width: 480, height: Math.min(420, Math.max(90, 16 * n)), usermeta: { fit: 150 },
     description: `${panel.roi}, ${view(panel)}: layer by step.`, layer: [
-      { data: { values: rows }, mark: "rect", encoding: { ...place, color: colour, stroke: colour, tooltip } },
+      { data: { values: rows }, mark: "rect", encoding: { ...place, color: colour, stroke: { ...colour, legend: null }, tooltip } },
       { data: { values: lines }, mark: { type: "rule", color: "white", strokeWidth: 1.5 }, encoding: place },
       { data: { values: best }, mark: { type: "line", color: "#ff9d5c", interpolate: "step", strokeWidth: 1.5 }, encoding: { x: { ...x, field: "step" }, y } }] };
 }
