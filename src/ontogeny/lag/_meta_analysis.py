@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-from ontogeny.lag.results import PooledLead, LeadVerdict
+from ontogeny.lag.results import LeadVerdict, PooledLead
 
 __all__ = ["pool"]
 

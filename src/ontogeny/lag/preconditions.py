@@ -102,7 +102,9 @@ def refuse_pair(pair: Pair) -> Untestable | None:
 def refuse_series(pair: Pair, names: Sequence[str]) -> Untestable | None:
     """Why the first series of a pair (one per name) cannot be used, if so."""
     if pair.n < FEWEST:
-        return Untestable(reason=f"too few checkpoints: {pair.n} with a value, at least {FEWEST} are needed", kind="few")
+        return Untestable(
+            reason=f"too few checkpoints: {pair.n} with a value, at least {FEWEST} are needed", kind="few"
+        )
     for name, row in zip(names, pair.values, strict=False):
         if len(np.unique(row)) < 5:
             reason = f"constant series: {name} has fewer than 5 distinct values"

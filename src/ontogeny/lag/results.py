@@ -13,6 +13,7 @@ from ontogeny.lag.granger_results import Granger
 
 __all__ = [
     "FluctuationLead",
+    "LeadVerdict",
     "Leads",
     "PooledLead",
     "Quantile",
@@ -20,7 +21,6 @@ __all__ = [
     "RiseTime",
     "TrendLead",
     "Untestable",
-    "LeadVerdict",
     "Why",
 ]
 

@@ -10,7 +10,9 @@ from jaxtyping import Bool, Int
 __all__ = ["complete", "incomplete_note"]
 
 
-def complete(known: Bool[np.ndarray, "subjects steps"]) -> tuple[Bool[np.ndarray, " subjects"], Bool[np.ndarray, " steps"]]:
+def complete(
+    known: Bool[np.ndarray, "subjects steps"],
+) -> tuple[Bool[np.ndarray, " subjects"], Bool[np.ndarray, " steps"]]:
     """Subjects and steps such that each of these subjects has a value at each of these steps.
 
     The mean over whoever happens to be there moves when somebody is missing. So either the subjects with a value at
@@ -30,12 +32,12 @@ def complete(known: Bool[np.ndarray, "subjects steps"]) -> tuple[Bool[np.ndarray
         >>> int(subjects.sum()), int(steps.sum())
         (4, 9)
     """
-    someone, somewhen = known.any(axis=1), known.any(axis=0)
+    someone, somewhen = np.asarray(known.any(axis=1)), np.asarray(known.any(axis=0))
     whole_subjects = someone & (known | ~somewhen).all(axis=1)
     whole_steps = somewhen & (known | ~someone[:, None]).all(axis=0)
     if whole_subjects.sum() * somewhen.sum() >= someone.sum() * whole_steps.sum():
-        return whole_subjects, somewhen & bool(whole_subjects.any())
-    return someone, whole_steps
+        return np.asarray(whole_subjects), np.asarray(somewhen & bool(whole_subjects.any()))
+    return np.asarray(someone), np.asarray(whole_steps)
 
 
 def incomplete_note(
@@ -44,7 +46,9 @@ def incomplete_note(
     """What `complete` leaves out, a sentence; "" where nothing is missing."""
     kept, whole = complete(known)
     out = []
-    for name, row in zip(np.asarray(subjects)[known.any(axis=1) & ~kept], known[known.any(axis=1) & ~kept], strict=True):
+    for name, row in zip(
+        np.asarray(subjects)[known.any(axis=1) & ~kept], known[known.any(axis=1) & ~kept], strict=True
+    ):
         lacks = int((known.any(axis=0) & ~row).sum())
         out.append(f"subject {name} lacks {lacks} of {int(known.any(axis=0).sum())} steps and is left out of the mean")
     gone = np.asarray(steps)[known.any(axis=0) & ~whole]

@@ -234,8 +234,8 @@ def _references(table: ScoreColumns, stated: ScoreColumns | None, subjects: Sequ
     out: dict[str, Reference] = {}
     for part, kind in ((stated, "baseline"), (stated, "control"), (table, "control")):
         found = None if part is None else part.only(part.is_one_of("kind", [kind]))
-        for layer in () if found is None else _in_order(found, "layer"):
-            out[f"{kind}: {layer}"] = _reference(found, layer, subjects)
+        if found is not None:
+            out |= {f"{kind}: {layer}": _reference(found, layer, subjects) for layer in _in_order(found, "layer")}
     own = table.only(table.is_one_of("kind", ["alignment"]))
     if SURPRISAL in _in_order(own, "layer"):
         out["token surprisal alone"] = _reference(own, SURPRISAL, subjects)
@@ -269,7 +269,8 @@ def _cube(
 
 def _places(table: ScoreColumns, name: str, words: Sequence[str]) -> Int[np.ndarray, " scores"]:
     at = {word: place for place, word in enumerate(words)}
-    return np.asarray([at.get(word, 0) for word in table.words[name]], dtype=np.int64)[table.codes[name]]
+    places = np.asarray([at.get(word, 0) for word in table.words[name]], dtype=np.int64)
+    return np.asarray(places[table.codes[name]])
 
 
 def _means(each: Float[np.ndarray, "subjects layers steps"]) -> CurveMeans:

@@ -161,14 +161,11 @@ class Record:
         return row_of(self._store, key)
 
     def append(self, rows: Iterable[Row]) -> list[Row]:
-        """Write the scores and events whose keys are new, and flush them to disk: scores first, then events.
+        """Write the scores and events whose keys are new, flush them to disk (scores first), and return them.
 
         Once there would be more than `MOST_LINES` JSON lines, these and the new rows become a Parquet part together,
         if pyarrow is installed. From the first row on no other process may write here, until this one ends or calls
         `close`.
-
-        Returns:
-            The rows that were written.
 
         Raises:
             RecordError: the disk is full (nothing is half-written then), another process writes there or did since the
@@ -177,14 +174,11 @@ class Record:
         return self._store.append(rows)
 
     def append_table(self, table: Any) -> int:
-        """Write the rows of a `pyarrow.Table` whose keys are new, in one piece: for scorers with many rows a probe.
+        """Write the rows of a `pyarrow.Table` whose keys are new, in one piece, and return how many these were.
 
         Args:
             table: columns are a score's fields; those left out get a score's defaults (`run`, `step` and `kind` are
                 needed). Text may be dictionary-coded. Numbers that are not finite become None, with a note.
-
-        Returns:
-            How many rows were written.
 
         Raises:
             RecordError: see `append`; or a column that no score has.
@@ -193,12 +187,9 @@ class Record:
         return self._store.append_table(table)
 
     def compact(self) -> int:
-        """Move the rows in JSON lines into a Parquet part; a kill at any byte loses and doubles nothing.
+        """Move the rows in JSON lines into a Parquet part, and return how many; a kill at any byte loses nothing.
 
         `append` does so by itself. Refused while another process writes.
-
-        Returns:
-            How many rows were moved.
 
         Raises:
             RecordError: see `append`.

@@ -78,7 +78,9 @@ def _joined(parts: Sequence[Mapping[str, Any]]) -> ScoreColumns:
     for name in CODED:
         words[name], codes[name] = _coded([part[name] for part in parts])
     numbers = {name: np.concatenate([_floats(part[name]) for part in parts]) for name in NUMBERS}
-    counts = {name: np.concatenate([np.asarray(_plain(part[name]), dtype=np.int64) for part in parts]) for name in _COUNTED}
+    counts = {
+        name: np.concatenate([np.asarray(_plain(part[name]), dtype=np.int64) for part in parts]) for name in _COUNTED
+    }
     notes, note_codes = _coded([part["note"] for part in parts])
     own = np.asarray([note.startswith(OWN_STIMULI) for note in notes] or [False], dtype=np.bool_)
     return ScoreColumns(words=words, codes=codes, numbers={**counts, **numbers}, own_stimuli=own[note_codes])

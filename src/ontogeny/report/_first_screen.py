@@ -31,14 +31,19 @@ def bar_html(runs: Sequence[RunFacts], studies: Sequence[Study], sections: Seque
     chip = origin(runs)
     kind = "chip" if chip == "MEASURED" else "chip simulated"
     names = [facts.name for facts in runs]
-    who = f"run {names[0]}" if len(names) == 1 else f"{len(names)} runs: {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}"
+    who = (
+        f"run {names[0]}"
+        if len(names) == 1
+        else f"{len(names)} runs: {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}"
+    )
     parts = [who]
     if studies:
         panel = studies[0].key.curves[0].panel
         parts += [
             f"{len(panel.layers)} layers",
             f"{len(panel.steps)} checkpoints, steps {panel.steps[0]:,} to {panel.steps[-1]:,}",
-            f"benchmark {', '.join(dict.fromkeys(study.benchmark for study in studies))} ({len(panel.subjects)} subjects, "
+            f"benchmark {', '.join(dict.fromkeys(study.benchmark for study in studies))} "
+            f"({len(panel.subjects)} subjects, "
             f"{int(panel.n_stimuli.max(initial=0))} stimuli)",
         ]
     links = "".join(f'<a href="#{name.lower()}">{name}</a>' for name in _LINKS if name.lower() in sections)
@@ -82,25 +87,43 @@ def _detail(study: Study) -> str:
     if study.declared and len(study.regions) > 1 and found.outcome in ("yes", "no"):
         same = sum(region.outcome == found.outcome for region in study.regions)
         out.append(f"The same holds in {same} of {len(study.regions)} regions, corrected for their number.")
-    chosen = () if study.declared and found.outcome != "nothing to time" else ("the layer is the one that ends highest, a choice that carries no timing",)
+    chosen = (
+        ()
+        if study.declared and found.outcome != "nothing to time"
+        else ("the layer is the one that ends highest, a choice that carries no timing",)
+    )
     cares = [*found.caveats, *(chosen if found.outcome in ("yes", "no") else ())]
     last_below = study.key.level.above_surface and study.key.level.value < study.key.level.baseline
     cares += [f"{study.key.roi} ends below {study.key.level.surface} alone"] if last_below else []
     if cares:
         out.append(f"<strong>Read it with care:</strong> {escape('; '.join(cares))}.")
+    gone = [roi for facts in study.runs for benchmark, roi in facts.unmeasured if benchmark == study.benchmark]
+    if gone:
+        out.append(f"Without any value, so not shown: {escape(', '.join(dict.fromkeys(gone)))}.")
     command = f" {command_html(found.command)}" if found.command else ""
     return " ".join(out) + (f" {escape(found.advice)}{command}" if found.advice else "")
 
 
 def _numbers(study: Study) -> list[str]:
     level = study.key.level
-    who = f"mean ± SE, {level.n_subjects} subjects" if len(study.runs) == 1 else f"mean ± SE over {len(study.key.curves)} runs"
+    who = (
+        f"mean ± SE, {level.n_subjects} subjects"
+        if len(study.runs) == 1
+        else f"mean ± SE over {len(study.key.curves)} runs"
+    )
     spread = f" ± {level.error:.2f}" if level.error else ""
-    first = _number(f"{level.value:.2f}{spread}", f"{level.unit}, alignment with {level.roi} at the last step ({who if level.error else 'one subject'})")
+    first = _number(
+        f"{level.value:.2f}{spread}",
+        f"{level.unit}, alignment with {level.roi} at the last step ({who if level.error else 'one subject'})",
+    )
     if math.isnan(level.share):
         second = _number("no ceiling", "the noise ceiling of these responses is not known")
     else:
-        low = f"{level.ceiling_lower:.2f} to " if math.isfinite(level.ceiling_lower) and level.ceiling_lower != level.ceiling else ""
+        low = (
+            f"{level.ceiling_lower:.2f} to "
+            if math.isfinite(level.ceiling_lower) and level.ceiling_lower != level.ceiling
+            else ""
+        )
         second = _number(f"{100 * level.share:.0f} % of the ceiling", f"noise allows {low}{level.ceiling:.2f}")
     return [first, second, _against_surface(study), _cost(study.runs)]
 
@@ -126,7 +149,9 @@ def _cost(runs: Sequence[RunFacts]) -> str:
     failed = sum(event.layer == "(whole probe)" for facts in runs for event in facts.refusals)
     left = sum(facts.left_out for facts in runs)
     text = f"{100 * sum(shares) / len(shares):.1f} % of wall time" if shares else f"{sum(seconds):,.1f} s"
-    said = f"{len(seconds)} probes, {failed or 'none'} failed" + (f", {left} due ones left out to stay within the budget" if left else "")
+    said = f"{len(seconds)} probes, {failed or 'none'} failed" + (
+        f", {left} due ones left out to stay within the budget" if left else ""
+    )
     refused = sum(len(facts.refusals) for facts in runs) - failed
     return _number(text, said + (f"; {refused} scores refused" if refused else ""), bad=bool(failed))
 

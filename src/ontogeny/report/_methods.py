@@ -35,20 +35,28 @@ def methods(study: Study, command: str) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in header.get("versions", {}).items())
     runs = f"{len(study.runs)} training runs" if len(study.runs) > 1 else "one training run"
     out = [
-        f"Alignment was measured at {len(panel.steps)} checkpoints (steps {panel.steps[0]:,} to {panel.steps[-1]:,}) of {runs} "
-        f"with the benchmark {study.benchmark} (version {about.get('version', 'not known')}, fingerprint {about.get('fingerprint', 'not known')}; "
-        f"{about.get('n_stimuli', int(panel.n_stimuli.max(initial=0)))} stimuli, {len(panel.subjects)} subjects, {len(study.regions)} regions).",
-        f"{len(panel.layers)} layers were read ({panel.layers[0]} to {panel.layers[-1]}), pooled by {panel.pooling or 'nothing'}, and "
+        f"Alignment was measured at {len(panel.steps)} checkpoints (steps {panel.steps[0]:,} to "
+        f"{panel.steps[-1]:,}) of {runs} "
+        f"with the benchmark {study.benchmark} (version {about.get('version', 'not known')}, fingerprint "
+        f"{about.get('fingerprint', 'not known')}; "
+        f"{about.get('n_stimuli', int(panel.n_stimuli.max(initial=0)))} stimuli, {len(panel.subjects)} "
+        f"subjects, {len(study.regions)} regions).",
+        f"{len(panel.layers)} layers were read ({panel.layers[0]} to {panel.layers[-1]}), pooled by "
+        f"{panel.pooling or 'nothing'}, and "
         f"compared with responses by {study.metric} ({panel.unit}; {about.get('folds') or 'no folds'}).",
         f"Chance was {_number(panel.chance)}; the noise ceiling {_ceiling(study)}.",
     ]
     if study.task:
         out.append(
-            f"Held-out {study.task} was measured at the same weights. Growth curves in log step were fitted to both; the lead is the "
-            "ratio of the steps at which each first reaches half of its own gain, with 95 % intervals under AR(1) noise whose "
+            f"Held-out {study.task} was measured at the same weights. Growth curves in log step were "
+            "fitted to both; the lead is the "
+            "ratio of the steps at which each first reaches half of its own gain, with 95 % intervals "
+            "under AR(1) noise whose "
             "coefficient was averaged out" + (_tested(study))
         )
-    out.append(f"Software: {versions or 'versions not recorded'}. Command: {command}. Date: {date.today().isoformat()}.")
+    out.append(
+        f"Software: {versions or 'versions not recorded'}. Command: {command}. Date: {date.today().isoformat()}."
+    )
     return " ".join(out)
 
 

@@ -98,7 +98,8 @@ def page(made: Page) -> str:
         f"<style>{own.joinpath('page.css').read_text(encoding='utf-8')}</style></head>\n<body>\n"
         f"{bar_html(made.runs, [part.study for part in made.parts], list(there))}\n<main>\n{body}\n</main>\n"
         "<noscript>The figures need JavaScript (inside this file); the folder figures holds them as PNG, SVG and PDF."
-        f'</noscript>\n{json_block(plain_json(CONFIG), "look")}\n<script type="module">{bundle}\n{script}</script>\n</body></html>\n'
+        f"</noscript>\n{json_block(plain_json(CONFIG), 'look')}\n<script "
+        f'type="module">{bundle}\n{script}</script>\n</body></html>\n'
     )
 
 
@@ -129,15 +130,22 @@ def _curves(made: Page) -> list[str]:
     told = "".join(f' data-{name}="{escape(value)}"' for name, value in keep.items())
     names = (("run", "Run"), ("view", "Benchmark · metric · pooling"), ("roi", "Region"), ("layer", "Layer"))
     lists = "".join(f'<label>{title}<select name="{name}"></select></label>' for name, title in names)
-    scale = '<label>Scale<select name="scale"><option value="unit">in its unit</option><option value="share">share of the ceiling</option></select></label>'
+    scale = (
+        '<label>Scale<select name="scale"><option value="unit">in its unit</option><option '
+        'value="share">share of the ceiling</option></select></label>'
+    )
     out = [
         "<h2>Curves</h2>",
         f'<form class="pick" id="explorer-form"{told}>{lists}{scale}</form>',
         '<div class="figures"><figure><h3>Layers over training</h3><div class="chart" id="explorer-curves" role="img" '
-        'aria-label="Alignment of each layer over training, of what is picked above"></div><figcaption>Dashed: the stimuli\'s own surface; '
-        "dotted: chance; yellow: noise ceiling; grey: controls. Hover for value, SE, ceiling and n; ... menu: save as SVG or PNG.</figcaption></figure>",
-        '<figure><h3>Layer by step</h3><div class="chart" id="explorer-map" role="img" aria-label="Layer by step, of what is picked above"></div>'
-        "<figcaption>From chance to the ceiling's lower edge. White line: what the stimuli's own surface reaches; orange: the highest layer."
+        'aria-label="Alignment of each layer over training, of what is picked above"></div>'
+        "<figcaption>Dashed: the stimuli's own surface; "
+        "dotted: chance; yellow: noise ceiling; grey: controls. Hover for value, SE, ceiling and n; ... "
+        "menu: save as SVG or PNG.</figcaption></figure>",
+        '<figure><h3>Layer by step</h3><div class="chart" id="explorer-map" role="img" aria-label="Layer '
+        'by step, of what is picked above"></div>'
+        "<figcaption>From chance to the ceiling's lower edge. White line: what the stimuli's own surface "
+        "reaches; orange: the highest layer."
         "</figcaption></figure></div>",
         json_block(plain_json(data), "curves-data"),
     ]
@@ -152,7 +160,10 @@ def _regions(made: Page) -> list[str]:
     out = ["<h2>Regions, and can this be trusted?</h2>"]
     for part in made.parts:
         study = part.study
-        out.append(f"<h3>{escape(study.benchmark)}, {escape(study.metric)}{escape(', ' + study.pooling if study.pooling else '')}</h3>")
+        out.append(
+            f"<h3>{escape(study.benchmark)}, "
+            f"{escape(study.metric)}{escape(', ' + study.pooling if study.pooling else '')}</h3>"
+        )
         out.append(table_html(region_rows(study, part.tests)))
         out.append(f'<div class="figures">{"".join(figure_html(figure) for figure in part.regions)}</div>')
         if len(study.runs) > 1:
@@ -161,7 +172,9 @@ def _regions(made: Page) -> list[str]:
         out.append(notes_html([*study.notes, *warned]))
         if part.lead:
             figures = "".join(figure_html(figure) for figure in part.lead)
-            out.append(f"<details><summary>The lead test of {escape(study.key.roi)} in detail</summary>{figures}</details>")
+            out.append(
+                f"<details><summary>The lead test of {escape(study.key.roi)} in detail</summary>{figures}</details>"
+            )
     gone = [text for facts in made.runs for text in missing_notes(facts)]
     out += ["<h3>Missing values</h3>", notes_html(gone)] if gone else []
     refused = refusal_rows(made.runs)
@@ -193,14 +206,21 @@ def _numbers(made: Page) -> list[str]:
     out = ["<h2>Numbers</h2>"]
     if rows:
         shown = rows if len(rows) <= MOST_ROWS else []
-        cut = "" if shown else f" The {len(rows):,} rows of every layer are too many for a page and stand in tables/layers.csv."
+        cut = (
+            ""
+            if shown
+            else f" The {len(rows):,} rows of every layer are too many for a page and stand in tables/layers.csv."
+        )
         out.append(
-            "<h3>Every layer at the last step</h3><p>The highest layer of such a table was chosen after looking; it is a "
+            "<h3>Every layer at the last step</h3><p>The highest layer of such a table was chosen after "
+            "looking; it is a "
             f"description, not a test. tables/curves.csv has every step.{cut}</p>"
         )
         told, shown = shared_of(shown)
         out += [f"<p>{escape(told)}</p>" if told else "", table_html(shown)] if shown else []
-    out.append("<p>figures/ has every figure as PNG, SVG and PDF (183 mm wide or less) and as CSV of what it shows.</p>")
+    out.append(
+        "<p>figures/ has every figure as PNG, SVG and PDF (183 mm wide or less) and as CSV of what it shows.</p>"
+    )
     beside = made.beside if made.parts else made.beside[1:]
     return [*out, f'<div class="figures">{"".join(figure_html(figure) for figure in beside)}</div>']
 

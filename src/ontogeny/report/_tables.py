@@ -12,13 +12,39 @@ import numpy as np
 
 from ontogeny.record import Event
 from ontogeny.report.level_tests import KINDS, LevelTest
+from ontogeny.report.regions import Region
 from ontogeny.report.run_data import RunFacts
-from ontogeny.report.study import Region, Study
+from ontogeny.report.study import Study
 
-__all__ = ["MOST_ROWS", "layer_rows", "missing_notes", "number", "refusal_rows", "region_rows", "run_rows", "write_tables"]
+__all__ = [
+    "MOST_ROWS",
+    "layer_rows",
+    "missing_notes",
+    "number",
+    "refusal_rows",
+    "region_rows",
+    "run_rows",
+    "write_tables",
+]
 
 MOST_ROWS = 600
-_CURVES = ("run", "benchmark", "metric", "pooling", "roi", "layer", "step", "value", "SE", "n_subjects", "n_stimuli", "chance", "ceiling_lower", "ceiling", "unit")
+_CURVES = (
+    "run",
+    "benchmark",
+    "metric",
+    "pooling",
+    "roi",
+    "layer",
+    "step",
+    "value",
+    "SE",
+    "n_subjects",
+    "n_stimuli",
+    "chance",
+    "ceiling_lower",
+    "ceiling",
+    "unit",
+)
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -41,12 +67,16 @@ def _region_row(study: Study, region: Region, test: LevelTest | None) -> dict[st
     row = {
         "region": region.roi,
         "layer": region.layer,
-        f"alignment ({level.unit})": f"{number(level.value)} ± {number(level.error)}" if level.error else number(level.value),
+        f"alignment ({level.unit})": f"{number(level.value)} ± {number(level.error)}"
+        if level.error
+        else number(level.value),
         "share of ceiling": "" if math.isnan(level.share) else f"{100 * level.share:.0f} %",
     }
     if test is not None and len(region.curves) == 1:
         row |= {f"{'below' if kind == 'ceiling' else 'above'} {kind}": test.told(kind) for kind in KINDS}
-    row["subjects" if len(region.curves) == 1 else "runs"] = str(level.n_subjects if len(region.curves) == 1 else len(region.curves))
+    row["subjects" if len(region.curves) == 1 else "runs"] = str(
+        level.n_subjects if len(region.curves) == 1 else len(region.curves)
+    )
     if study.task:
         row["times fewer steps"] = "" if math.isnan(at) else f"{_factor(at)} [{_factor(low)}, {_factor(high)}]"
         row["which is first"] = {"yes": "alignment", "no": study.task}.get(region.outcome, region.outcome)
@@ -133,7 +163,10 @@ def missing_notes(facts: RunFacts) -> list[str]:
     """What is not there, each once with a count."""
     out = []
     for (benchmark, roi), count in facts.unmeasured.items():
-        out.append(f"{facts.name}: no value at all in region {roi} of {benchmark} ({count:,} scores were tried); it is not shown.")
+        out.append(
+            f"{facts.name}: no value at all in region {roi} of {benchmark} ({count:,} scores were tried); "
+            "it is not shown."
+        )
     texts: dict[str, list[str]] = {}
     for panel in facts.panels:
         for text in panel.missing:
@@ -145,7 +178,9 @@ def missing_notes(facts: RunFacts) -> list[str]:
     return out
 
 
-def write_tables(studies: Sequence[Study], runs: Sequence[RunFacts], tests: Mapping[int, Sequence[LevelTest]], folder: Path) -> None:
+def write_tables(
+    studies: Sequence[Study], runs: Sequence[RunFacts], tests: Mapping[int, Sequence[LevelTest]], folder: Path
+) -> None:
     """curves.csv: every curve; layers.csv: every layer at the last step with its tests; regions.csv: leads."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "curves.csv").open("w", newline="", encoding="utf-8") as handle:
@@ -170,7 +205,9 @@ def _curve_rows(runs: Sequence[RunFacts]) -> Iterator[tuple[object, ...]]:
         for panel in facts.panels:
             m, rest = panel.means, (panel.chance, panel.ceiling_lower, panel.ceiling, panel.unit)
             head = (facts.name, panel.benchmark, panel.metric, panel.pooling, panel.roi)
-            value, error, n, stimuli = (part.tolist() for part in (m.value.round(6), m.error.round(6), m.n_subjects, panel.n_stimuli))
+            value, error, n, stimuli = (
+                part.tolist() for part in (m.value.round(6), m.error.round(6), m.n_subjects, panel.n_stimuli)
+            )
             known = np.isfinite(m.value).tolist()
             for i, layer in enumerate(panel.layers):
                 for k, step in enumerate(panel.steps):

@@ -24,7 +24,12 @@ def _task(facts: RunFacts) -> Figure:
     panels = []
     for metric in facts.tasks:
         own = [s for s in facts.task if s.metric == metric]
-        y = {"field": "value", "type": "quantitative", "title": [f"held-out {metric}", f"({own[0].unit})"], "scale": {"zero": False}}
+        y = {
+            "field": "value",
+            "type": "quantitative",
+            "title": [f"held-out {metric}", f"({own[0].unit})"],
+            "scale": {"zero": False},
+        }
         tip = [{"field": "step", "type": "quantitative"}, {"field": "value", "type": "quantitative", "format": ".4f"}]
         panels.append(
             {
@@ -43,8 +48,8 @@ def _task(facts: RunFacts) -> Figure:
 def _dimensions(facts: RunFacts, benchmark: str) -> Figure:
     found = [s for s in facts.confounds if s.benchmark == benchmark and s.layer != "surprisal"]
     layers = list(dict.fromkeys(s.layer for s in found))
-    place = {layer: i / max(1, len(layers) - 1) for i, layer in enumerate(layers)}
     apart = -(-len(layers) // _MOST_LAYERS)
+    place = {layer: i / max(1, len(layers) - 1) for i, layer in enumerate(layers) if i % apart == 0}
     rows: list[dict[str, Any]] = [
         {
             "panel": " · ".join(part for part in (s.metric, s.pooling) if part),
@@ -54,30 +59,39 @@ def _dimensions(facts: RunFacts, benchmark: str) -> Figure:
             "value": s.value,
         }
         for s in found
-        if layers.index(s.layer) % apart == 0
+        if s.layer in place
     ]
-    y = {"field": "value", "type": "quantitative", "title": None, "scale": {"type": "log", "nice": False}}
-    tip = [{"field": "layer"}, {"field": "step", "type": "quantitative"}, {"field": "value", "type": "quantitative", "format": ".3f"}]
-    cut = f" Every {apart}. of {len(layers)} layers is drawn." if apart > 1 else ""
+    cut = f" {len(place)} of {len(layers)} layers are drawn, evenly spread." if apart > 1 else ""
     caption = (
         "Participation ratio: over how many dimensions a layer's features spread (1 to the number of features); "
         "intrinsic dimension: of the surface they lie on, however it is bent; and the mean length of a feature vector. "
-        "All change in training without any alignment; a score that follows them closely may say no more than they do." + cut
+        "All change in training without any alignment; a score that follows them closely may say no more than they "
+        f"do.{cut}"
     )
-    columns = 2
-    chart = {
+    title = f"{benchmark}: effective dimensions and size of the features"
+    name = file_stem(facts.name, benchmark, "dimensions")
+    return Figure(name=name, title=title, caption=caption, chart=_dimension_panels(facts, rows, layers))
+
+
+def _dimension_panels(facts: RunFacts, rows: list[dict[str, Any]], layers: list[str]) -> dict[str, Any]:
+    y = {"field": "value", "type": "quantitative", "title": None, "scale": {"type": "log", "nice": False}}
+    tip = [
+        {"field": "layer"},
+        {"field": "step", "type": "quantitative"},
+        {"field": "value", "type": "quantitative", "format": ".3f"},
+    ]
+    line = {"x": step_x(facts.steps, count=5), "y": y, "color": ruler(layers), "detail": {"field": "layer"}}
+    return {
         "datasets": {"rows": rows},
         "data": {"name": "rows"},
         "facet": {"field": "panel", "type": "nominal", "sort": None, "title": None},
-        "columns": columns,
+        "columns": 2,
         "resolve": {"scale": {"y": "independent"}},
         "usermeta": {"columns": 250},
         "spec": {
             "width": 230,
             "height": 130,
-            "mark": {"type": "line", "point": {"size": 10}, "strokeWidth": 1.2},
-            "encoding": {"x": step_x(facts.steps, count=5), "y": y, "color": ruler(layers), "detail": {"field": "layer"}, "tooltip": tip},
+            "mark": {"type": "line", "strokeWidth": 1.2},
+            "encoding": {**line, "tooltip": tip},
         },
     }
-    title = f"{benchmark}: effective dimensions and size of the features"
-    return Figure(name=file_stem(facts.name, benchmark, "dimensions"), title=title, caption=caption, chart=chart)

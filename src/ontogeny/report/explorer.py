@@ -63,7 +63,11 @@ def _panel(panel: CurveGroup) -> dict[str, Any]:
         "ceiling": [panel.ceiling_lower, panel.ceiling],
         "baseline": None if baseline is None else list(baseline),
         "controls": [
-            {"name": name, "step": found.steps, "value": [round(float(v), 5) if np.isfinite(v) else None for v in found.mean]}
+            {
+                "name": name,
+                "step": found.steps,
+                "value": [round(float(v), 5) if np.isfinite(v) else None for v in found.mean],
+            }
             for name, found in panel.stated.items()
             if not name.startswith("baseline: ")
         ],

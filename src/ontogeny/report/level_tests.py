@@ -1,4 +1,4 @@
-"""How high each layer ends: tested against chance, the stimuli's surface and the ceiling, corrected for their number."""
+"""How high each layer ends: tested against chance, the stimuli's surface and the ceiling, and corrected."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jaxtyping import Float
 from scipy import stats
 
 from ontogeny.record.curve_groups import CurveGroup
-from ontogeny.report.figures import BAND, BLUE, GREY, INK, Figure, file_stem
+from ontogeny.report.figures import BAND, BLUE, GREY, INK, Figure
 
 __all__ = ["KINDS", "LevelTest", "level_tests", "levels_figure"]
 
@@ -20,6 +20,7 @@ KINDS = ("chance", "surface", "ceiling")
 FEWEST = 3
 _ALPHA = 0.05
 _MOST = 60
+_NAMES = {"domain": False, "ticks": False, "labelLimit": 190}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +114,7 @@ def _above(difference: Float[np.ndarray, "layers subjects"]) -> Float[np.ndarray
     return np.where(enough, stats.t.sf(t, count - 1), math.nan)
 
 
-def levels_figure(found: Sequence[LevelTest], name: str) -> Figure:
+def levels_figure(found: Sequence[LevelTest], name: str, run: str = "") -> Figure:
     """The layer that ends highest of each region, between chance and ceiling."""
     best: dict[str, LevelTest] = {}
     for one in found:
@@ -121,12 +122,36 @@ def levels_figure(found: Sequence[LevelTest], name: str) -> Figure:
             best[one.panel.roi] = one
     shown = list(best.values())[:_MOST]
     rows = [_row(one) for one in shown]
-    y = {"field": "roi", "type": "nominal", "sort": [row["roi"] for row in rows], "title": None}
-    y["axis"] = {"domain": False, "ticks": False, "labelLimit": 190}
-    x = {"field": "value", "type": "quantitative", "title": shown[0].panel.unit, "scale": {"zero": True}}
+    y = {"field": "roi", "type": "nominal", "sort": [row["roi"] for row in rows], "title": None, "axis": _NAMES}
+    cut = f" {len(shown)} of {len(best)} regions are drawn; layers.csv has all." if len(shown) < len(best) else ""
+    caption = (
+        "Blue: the highest layer of each region at the last step, ± 1 SE over subjects; filled: above "
+        "chance and above the stimuli's "
+        f"surface at 5 %, corrected for {len(found)} layers and regions. Thin tick: chance; thick tick: "
+        "surface; yellow: noise ceiling." + cut
+    )
+    chart = {
+        "width": 300,
+        "height": max(60, 24 * len(rows)),
+        "datasets": {"rows": rows},
+        "data": {"name": "rows"},
+        "usermeta": {"fit": 170},
+        "encoding": {"y": y},
+        "layer": _level_layers(shown[0].panel.unit),
+    }
+    return Figure(
+        name=name,
+        title=f"How high, between chance and ceiling?{f' ({run})' if run else ''}",
+        caption=caption,
+        chart=chart,
+    )
+
+
+def _level_layers(unit: str) -> list[dict[str, Any]]:
+    x = {"field": "value", "type": "quantitative", "title": unit, "scale": {"zero": True}}
     tip = [{"field": n} for n in ("roi", "layer", "above chance", "above surface", "below ceiling")]
     tip += [{"field": n, "type": "quantitative", "format": ".3f"} for n in ("value", "SE", "surface", "ceiling")]
-    layer: list[dict[str, Any]] = [
+    return [
         {
             "transform": [{"filter": "isValid(datum.ceiling)"}],
             "mark": {"type": "bar", "color": BAND, "height": 16},
@@ -142,27 +167,19 @@ def levels_figure(found: Sequence[LevelTest], name: str) -> Figure:
             "mark": {"type": "tick", "color": GREY, "size": 16, "thickness": 3},
             "encoding": {"x": {**x, "field": "surface"}},
         },
-        {"mark": {"type": "rule", "color": BLUE, "strokeWidth": 2}, "encoding": {"x": {**x, "field": "low"}, "x2": {"field": "high"}}},
+        {
+            "mark": {"type": "rule", "color": BLUE, "strokeWidth": 2},
+            "encoding": {"x": {**x, "field": "low"}, "x2": {"field": "high"}},
+        },
         {
             "mark": {"type": "point", "filled": True, "size": 60, "color": BLUE, "opacity": 1},
-            "encoding": {"x": x, "tooltip": tip, "fill": {"condition": {"test": "!datum.above", "value": "white"}, "value": BLUE}},
+            "encoding": {
+                "x": x,
+                "tooltip": tip,
+                "fill": {"condition": {"test": "!datum.above", "value": "white"}, "value": BLUE},
+            },
         },
     ]
-    cut = f" {len(shown)} of {len(best)} regions are drawn; layers.csv has all." if len(shown) < len(best) else ""
-    caption = (
-        "Blue: the highest layer of each region at the last step, ± 1 SE over subjects; filled: above chance and above the stimuli's "
-        f"surface at 5 %, corrected for {len(found)} layers and regions. Thin tick: chance; thick tick: surface; yellow: noise ceiling." + cut
-    )
-    chart = {
-        "width": 300,
-        "height": max(60, 24 * len(rows)),
-        "datasets": {"rows": rows},
-        "data": {"name": "rows"},
-        "usermeta": {"fit": 170},
-        "encoding": {"y": y},
-        "layer": layer,
-    }
-    return Figure(name=name, title="How high, between chance and ceiling?", caption=caption, chart=chart)
 
 
 def _row(one: LevelTest) -> dict[str, Any]:

@@ -122,7 +122,7 @@ function curveSpec(panel, pick, config) {
   if (one !== rows) layer.push({ data: { values: one }, mark: { type: "area", opacity: 0.2 }, encoding: { x, y: { ...y, field: "low" }, y2: { field: "high" }, color: { ...ruler(panel), legend: null } } });
   const colour = ruler(panel), detail = { field: "layer" };
   layer.push({ data: { values: one }, mark: { type: "line", strokeWidth: one === rows ? 1.4 : 2.5 }, encoding: { x, y, color: colour, detail, tooltip } },
-             { data: { values: one }, mark: { type: "circle", size: rows.length > 1200 ? 4 : 14, opacity: 1 }, encoding: { x, y, color: { ...colour, legend: null }, detail, tooltip } });
+             { data: { values: one }, mark: { type: "circle", size: 60, opacity: 0, color: INK }, encoding: { x, y, detail, tooltip } });
   return { ...config, width: 480, height: 280, usermeta: { fit: 150 }, layer,
            description: `${panel.roi}, ${view(panel)}: alignment of each layer over training.` };
 }
@@ -143,7 +143,7 @@ function mapSpec(panel, pick, config) {
     const column = cells.filter((c) => c.k === k).sort((a, b) => b.value - a.value)[0];
     if (column && (base === null || column.value > base)) best.push({ step, y: column.i });
   });
-  const rows = cells.map((c) => ({ ...c, shown: f(c.value), x: edge[c.k], x2: edge[c.k + 1], y: c.i - 0.5, y2: c.i + 0.5, ceiling: panel.ceiling[1] }));
+  const rows = cells.map((c) => ({ ...c, shown: f(c.value), x: edge[c.k], x2: (edge[c.k + 1] + 1) * 1.01 - 1, y: c.i - 0.5, y2: c.i + 0.53, ceiling: panel.ceiling[1] }));
   const tops = [panel.ceiling[0] ?? panel.ceiling[1]].filter((v) => v !== null).map(f);
   const values = rows.map((r) => r.shown), top = tops[0] ?? Math.max(...values), bottom = f(panel.chance) ?? Math.min(...values);
   const x = { ...stepAxis(steps, "training step (log scale)"), field: "x" };
@@ -156,7 +156,7 @@ function mapSpec(panel, pick, config) {
   const tooltip = [{ field: "layer" }, { field: "step", type: "quantitative" }, ...["value", "SE", "ceiling"].map((m) => ({ field: m, type: "quantitative", format: ".3f" })), { field: "n", type: "quantitative", title: "subjects" }];
   return { ...config, width: 480, height: Math.min(420, Math.max(90, 16 * n)), usermeta: { fit: 150 },
     description: `${panel.roi}, ${view(panel)}: layer by step.`, layer: [
-      { data: { values: rows }, mark: "rect", encoding: { ...place, color: colour, stroke: { ...colour, legend: null }, tooltip } },
+      { data: { values: rows }, mark: { type: "rect", clip: true }, encoding: { ...place, color: colour, tooltip } },
       { data: { values: lines }, mark: { type: "rule", color: "white", strokeWidth: 1.5 }, encoding: place },
       { data: { values: best }, mark: { type: "line", color: "#ff9d5c", interpolate: "step", strokeWidth: 1.5 }, encoding: { x: { ...x, field: "step" }, y } }] };
 }

@@ -92,7 +92,7 @@ class RunFacts:
 def _unmeasured(own: ScoreColumns) -> dict[tuple[str, str], int]:
     """Regions of which no score has a value."""
     known = np.isfinite(own.numbers["value"])
-    out = {}
+    out: dict[tuple[str, str], int] = {}
     for benchmark in own.words["benchmark"]:
         here = own.is_one_of("benchmark", [benchmark])
         tried = np.bincount(own.codes["roi"][here], minlength=len(own.words["roi"]))
@@ -111,7 +111,9 @@ def _columns(record: Record, only: dict[str, Sequence[str]]) -> ScoreColumns:
             "`ontogeny record query` lists them)"
         )
     chosen = {name: list(names) for name, names in only.items()}
-    table = record.columns(kind=["alignment", "baseline", "control"], **{n: v for n, v in chosen.items() if n not in _OF_LAYERS})
+    table = record.columns(
+        kind=["alignment", "baseline", "control"], **{n: v for n, v in chosen.items() if n not in _OF_LAYERS}
+    )
     own = table.is_one_of("kind", ["alignment"])
     keep = ~own
     for_layers = own.copy()

@@ -17,7 +17,7 @@ from ontogeny.report._page import Page, Part, page, sentences
 from ontogeny.report._tables import write_tables
 from ontogeny.report.beside_figures import beside_figures
 from ontogeny.report.brain_section import brain_of, brain_pictures, known_in
-from ontogeny.report.curve_figures import curves_figure, map_figure
+from ontogeny.report.curve_figures import curves_figure
 from ontogeny.report.explorer import explorer_data
 from ontogeny.report.figure_files import write_figures
 from ontogeny.report.figures import file_stem
@@ -25,9 +25,11 @@ from ontogeny.report.findings.findings_section import answers_of
 from ontogeny.report.key_figure import key_figure
 from ontogeny.report.lead_figures import pair_figures
 from ontogeny.report.level_tests import level_tests, levels_figure
+from ontogeny.report.map_figure import map_figure
 from ontogeny.report.region_figures import forest_figure, runs_forest
+from ontogeny.report.regions import run_of
 from ontogeny.report.run_data import RunFacts
-from ontogeny.report.study import Study, primary_of, run_of, studies
+from ontogeny.report.study import Study, primary_of, studies
 
 __all__ = ["ReportFiles", "find_records", "write_report"]
 
@@ -97,7 +99,9 @@ def write_report(
     """
     runs = _read(find_records(path), only, progress=progress)
     if not any(facts.steps for facts in runs):
-        raise RecordError(f"no score in {', '.join(str(f.record.folder) for f in runs)} yet; the first probe writes some")
+        raise RecordError(
+            f"no score in {', '.join(str(f.record.folder) for f in runs)} yet; the first probe writes some"
+        )
     runs = [facts for facts in runs if facts.steps]
     brains = [brain_of(folder) for folder in spaces]
     for brain in brains:
@@ -137,6 +141,7 @@ def _part(study: Study) -> Part:
     panels = [region.curves[0].panel for region in study.regions]
     tests = level_tests(panels)
     several = [curves_figure(study), map_figure(study)] if len(study.regions) > 1 else []
+    levels = file_stem(study.benchmark, study.metric, "levels")
     forest = runs_forest(study) if study.task else None
     lead = []
     if study.leads is not None:
@@ -146,7 +151,10 @@ def _part(study: Study) -> Part:
         study=study,
         tests=tests,
         key=[key_figure(study), *([forest_figure(study)] if study.task else [])],
-        regions=[levels_figure(tests, file_stem(study.benchmark, study.metric, "levels")), *([forest] if forest else [])],
+        regions=[
+            levels_figure(tests, levels, run=study.runs[0].name if len(study.runs) > 1 else ""),
+            *([forest] if forest else []),
+        ],
         curves=several,
         lead=lead,
     )

@@ -76,8 +76,7 @@ def half_points(cells: Cells, *, raw: bool = False) -> tuple[HalfPoint, ...]:
 
 def _half_point(roi: str, layer: str, depth: float, curve: Mapping[tuple[str, int], float]) -> HalfPoint:
     """Of the mean over complete subjects or steps, see `ontogeny.record.complete`."""
-    subjects, steps = (list(dict.fromkeys(key[place] for key in curve)) for place in (0, 1))
-    steps = sorted(steps)
+    subjects, steps = list(dict.fromkeys(subject for subject, _ in curve)), sorted({step for _, step in curve})
     table = np.asarray([[curve.get((subject, step), math.nan) for step in steps] for subject in subjects])
     kept, whole = complete(np.isfinite(table))
     means = np.where(whole, table[kept].mean(axis=0), math.nan)

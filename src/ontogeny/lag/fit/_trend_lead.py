@@ -9,7 +9,7 @@ from jaxtyping import Float
 from scipy import stats
 
 from ontogeny.lag.fit.timing import QUANTILES, ShapeTiming, Timing
-from ontogeny.lag.results import Quantile, TrendLead, LeadVerdict
+from ontogeny.lag.results import LeadVerdict, Quantile, TrendLead
 
 __all__ = ["spacing_at", "trend_lead"]
 

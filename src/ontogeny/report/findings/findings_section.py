@@ -100,7 +100,9 @@ def _of_runs(runs: Sequence[RunFacts]) -> Answers:
     runs = [facts for facts in runs if len(facts.alignment)]
     if len({_kind(facts) for facts in runs}) < 2:
         return Answers(findings=(), figures=(), unasked=())
-    lasts = [facts.alignment.only(facts.alignment.numbers["step"] == facts.alignment.numbers["step"].max()) for facts in runs]
+    lasts = [
+        facts.alignment.only(facts.alignment.numbers["step"] == facts.alignment.numbers["step"].max()) for facts in runs
+    ]
     last = Cells.of_columns([(table, facts.record.header) for table, facts in zip(lasts, runs, strict=True)])
     records = [facts.record for facts in runs]
     asked: list[tuple[str, Callable[[], Finding], Draw]] = [
