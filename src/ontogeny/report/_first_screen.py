@@ -9,7 +9,7 @@ from ontogeny.report._html import command_html, escape
 from ontogeny.report.run_data import RunFacts
 from ontogeny.report.study import Study
 
-__all__ = ["answer_html", "bar_html", "origin", "sentence"]
+__all__ = ["answer_html", "bar_html", "cost_of", "origin", "sentence"]
 
 _LINKS = ("Answer", "Curves", "Regions", "Brain", "Questions", "Numbers", "Methods")
 _RATIO = (1e-3, 100.0)
@@ -125,7 +125,7 @@ def _numbers(study: Study) -> list[str]:
             else ""
         )
         second = _number(f"{100 * level.share:.0f} % of the ceiling", f"noise allows {low}{level.ceiling:.2f}")
-    return [first, second, _against_surface(study), _cost(study.runs)]
+    return [first, second, _against_surface(study), _number(*cost_of(study.runs), bad=bool(_failed(study.runs)[0]))]
 
 
 def _against_surface(study: Study) -> str:
@@ -143,17 +143,23 @@ def _against_surface(study: Study) -> str:
     return _number(f"+{level.value - level.baseline:.2f} over the baseline", name)
 
 
-def _cost(runs: Sequence[RunFacts]) -> str:
+def cost_of(runs: Sequence[RunFacts]) -> tuple[str, str]:
+    """What watching cost: a number, and what was measured and what not."""
     seconds = [s for facts in runs for s in facts.seconds]
     shares = [facts.share for facts in runs if facts.share is not None]
-    failed = sum(event.layer == "(whole probe)" for facts in runs for event in facts.refusals)
+    failed, refused = _failed(runs)
     left = sum(facts.left_out for facts in runs)
     text = f"{100 * sum(shares) / len(shares):.1f} % of wall time" if shares else f"{sum(seconds):,.1f} s"
-    said = f"{len(seconds)} probes, {failed or 'none'} failed" + (
-        f", {left} due ones left out to stay within the budget" if left else ""
-    )
-    refused = sum(len(facts.refusals) for facts in runs) - failed
-    return _number(text, said + (f"; {refused} scores refused" if refused else ""), bad=bool(failed))
+    said = [f"{len(seconds)} probes, {failed or 'none'} failed"]
+    said += [f"{left} due probes were left out to stay within the budget"] if left else []
+    said += [f"{refused} refusals, see Regions"] if refused else []
+    return text, "; ".join(said)
+
+
+def _failed(runs: Sequence[RunFacts]) -> tuple[int, int]:
+    """Whole probes that failed, and other refusals."""
+    failed = sum(event.layer == "(whole probe)" for facts in runs for event in facts.refusals)
+    return failed, sum(len(facts.refusals) for facts in runs) - failed
 
 
 def _number(text: str, what: str, *, bad: bool = False) -> str:

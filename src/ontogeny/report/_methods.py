@@ -39,8 +39,8 @@ def methods(study: Study, command: str) -> str:
         f"{panel.steps[-1]:,}) of {runs} "
         f"with the benchmark {study.benchmark} (version {about.get('version', 'not known')}, fingerprint "
         f"{about.get('fingerprint', 'not known')}; "
-        f"{about.get('n_stimuli', int(panel.n_stimuli.max(initial=0)))} stimuli, {len(panel.subjects)} "
-        f"subjects, {len(study.regions)} regions).",
+        f"{about.get('n_stimuli', int(panel.n_stimuli.max(initial=0)))} stimuli, "
+        f"{_count(len(panel.subjects), 'subject')}, {_count(len(study.regions), 'region')}).",
         f"{len(panel.layers)} layers were read ({panel.layers[0]} to {panel.layers[-1]}), pooled by "
         f"{panel.pooling or 'nothing'}, and "
         f"compared with responses by {study.metric} ({panel.unit}; {about.get('folds') or 'no folds'}).",
@@ -58,6 +58,10 @@ def methods(study: Study, command: str) -> str:
         f"Software: {versions or 'versions not recorded'}. Command: {command}. Date: {date.today().isoformat()}."
     )
     return " ".join(out)
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def _tested(study: Study) -> str:

@@ -35,7 +35,7 @@ def test_a_pair_is_drawn_with_its_fits_bands_and_verdict(tmp_path):
     figures = pair_figures(run, found, name="pair")
     assert found.trend.verdict in figures[0].caption
     spec = json.dumps(figures[0].chart.to_dict())
-    for text in ("both curves, and when they are half-way", "what is left", "trend lead: alignment leads"):
+    for text in ("both curves, and when they are half-way", "residuals after both fits", "trend lead: alignment leads"):
         assert text in spec
     assert write_figures(figures, tmp_path)[0].stat().st_size > 20000
 
@@ -80,22 +80,22 @@ def test_a_map_shows_leads_and_refusals(tmp_path):
 def test_the_page_says_which_moves_first(tmp_path):
     record_of(tmp_path / "r", [("IT", "head", planted_lead("lead_trend", 30, seed=1, lead=2))])
     files = write_report(tmp_path / "r")
-    assert "run-b-rsa-lead.png" in {p.name for p in files.pngs}
+    assert "b-rsa-IT-lead.png" in {p.name for p in files.pngs}
     text, errors = browse(files.html)
     assert not errors
-    assert "Which moves first?" in text
+    assert "Yes, in this run: the model is half-way to its alignment with IT in" in text
     assert "alignment leads: +0." in text
-    assert "A lead is precedence, not cause" in text
+    assert "precedence, not cause" in text
 
 
-def test_a_folder_of_seeds_is_pooled_and_several_layers_are_a_map(tmp_path):
+def test_a_folder_of_seeds_is_pooled_under_the_names_of_its_folders(tmp_path):
     for run in range(3):
         worlds = [planted_lead("lead_trend", 30, seed=1, lead=2, run=run), noise()]
         record_of(tmp_path / "runs" / f"seed{run}", [("IT", "head", worlds[0]), ("IT", "stem", worlds[1])])
     files = write_report(tmp_path / "runs")
     names = {png.name for png in files.pngs}
-    assert {"all-runs-b-rsa-IT-unnamed-loss-lead.png", "run-b-rsa-lead-map.png", "run-b-rsa-lead.png"} <= names
+    assert {"b-rsa-IT-key.png", "b-rsa-runs.png"} <= names
+    assert files.answers[0].startswith("Yes, over 3 runs: the model is half-way to its alignment with IT in")
     text = files.html.read_text(encoding="utf-8")
-    assert "All runs: which moves first?" in text
-    assert text.index("All runs: which moves first?") < text.index("Which moves first?</h3>")
-    assert "rsa, IT, head against held-out loss" in text
+    for name in ("seed0", "seed1", "seed2"):
+        assert f'"run":"{name}"' in text
