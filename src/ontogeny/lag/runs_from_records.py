@@ -169,8 +169,10 @@ def run_of_curves(panel: CurveGroup, layer: str, task: Sequence[Score], *, name:
         name: of the run.
 
     Raises:
-        LagError: no common steps.
+        LagError: no task rows, or no common steps.
     """
+    if not task:
+        raise LagError(f"no task was measured beside {panel.roi} of {panel.benchmark}")
     values = panel.means.value[panel.layers.index(layer)]
     notes = tuple(f"{text[0].upper()}{text[1:]}." for text in panel.missing_of(layer))
     unknown = np.full(len(values), np.nan)

@@ -38,18 +38,19 @@ def bar_html(runs: Sequence[RunFacts], studies: Sequence[Study], sections: Seque
     )
     parts = [who]
     if studies:
-        panel = studies[0].key.curves[0].panel
+        panels = [study.key.curves[0].panel for study in studies]
+        first, n = panels[0], len(panels[0].subjects)
+        who = f" ({n} subject{'' if n == 1 else 's'}, {int(first.n_stimuli.max(initial=0)):,} stimuli)"
         parts += [
-            f"{len(panel.layers)} layers",
-            f"{len(panel.steps)} checkpoints, steps {panel.steps[0]:,} to {panel.steps[-1]:,}",
-            f"benchmark {', '.join(dict.fromkeys(study.benchmark for study in studies))} "
-            f"({len(panel.subjects)} subjects, "
-            f"{int(panel.n_stimuli.max(initial=0))} stimuli)",
+            f"{len(first.layers)} layers" if len(panels) == 1 else "",
+            f"{len(first.steps)} checkpoints, steps {first.steps[0]:,} to {first.steps[-1]:,}",
+            f"benchmark{'s' if len(panels) > 1 else ''} {', '.join(study.benchmark for study in studies)}"
+            + (who if len(panels) == 1 else ""),
         ]
     links = "".join(f'<a href="#{name.lower()}">{name}</a>' for name in _LINKS if name.lower() in sections)
     return (
         f'<a class="skip" href="#answer">Skip to the answer</a><header class="bar"><span class="{kind}">{chip}</span>'
-        f'<span>{escape(" · ".join(parts))}</span><nav aria-label="Sections">{links}</nav></header>'
+        f'<span>{escape(" · ".join(part for part in parts if part))}</span><nav aria-label="Sections">{links}</nav></header>'
     )
 
 

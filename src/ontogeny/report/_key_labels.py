@@ -22,10 +22,11 @@ def references_of(study: Study) -> list[dict[str, Any]]:
     """What the curve is read against."""
     level = study.key.level
     lower = level.ceiling_lower if math.isfinite(level.ceiling_lower) else level.ceiling
+    thin = 0.004 * abs(lower) if level.ceiling == lower else 0.0
     out = [
         {"name": f"{level.surface} alone", "value": level.baseline, "dash": "baseline"},
         {"name": "chance", "value": level.chance, "dash": "chance"},
-        {"name": "noise ceiling", "value": lower, "top": level.ceiling, "dash": "ceiling"},
+        {"name": "noise ceiling", "value": lower, "top": level.ceiling + thin, "dash": "ceiling"},
     ]
     return [row for row in out if math.isfinite(float(str(row["value"])))]
 
@@ -36,9 +37,7 @@ def labels_apart(
     """Labels at the right end, moved apart where their lines are close."""
     layer = short_names([study.key.layer], study.key.curves[0].panel.layers)[0]
     ceiling = study.key.level.ceiling
-    rows: list[dict[str, Any]] = [
-        {"text": f"{layer} (highest at the end)" if not study.declared else layer, "at": end["value"], "colour": BLUE}
-    ]
+    rows: list[dict[str, Any]] = [{"text": layer, "at": end["value"], "colour": BLUE}]
     for row in references:
         name = str(row["name"])
         outside = name == "noise ceiling" and float(row["value"]) > domain[1]

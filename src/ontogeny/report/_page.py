@@ -155,7 +155,8 @@ def _curves(made: Page) -> list[str]:
 
 
 def _regions(made: Page) -> list[str]:
-    if not made.parts:
+    refused = refusal_rows(made.runs)
+    if not made.parts and not refused:
         return []
     out = ["<h2>Regions, and can this be trusted?</h2>"]
     for part in made.parts:
@@ -177,7 +178,6 @@ def _regions(made: Page) -> list[str]:
             )
     gone = [text for facts in made.runs for text in missing_notes(facts)]
     out += ["<h3>Missing values</h3>", notes_html(gone)] if gone else []
-    refused = refusal_rows(made.runs)
     return [*out, "<h3>What could not be measured, and why</h3>", table_html(refused)] if refused else out
 
 

@@ -78,7 +78,11 @@ def _region_row(study: Study, region: Region, test: LevelTest | None) -> dict[st
         level.n_subjects if len(region.curves) == 1 else len(region.curves)
     )
     if study.task:
-        row["times fewer steps"] = "" if math.isnan(at) else f"{_factor(at)} [{_factor(low)}, {_factor(high)}]"
+        row["times fewer steps"] = (
+            ""
+            if math.isnan(at) or region.outcome == "nothing to time"
+            else f"{_factor(at)} [{_factor(low)}, {_factor(high)}]"
+        )
         row["which is first"] = {"yes": "alignment", "no": study.task}.get(region.outcome, region.outcome)
         row["why"] = "" if region.outcome in ("yes", "no") else region.own.sentence.partition(": ")[2]
     return row | ({"missing": "; ".join(missing)} if missing else {})

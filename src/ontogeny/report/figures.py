@@ -151,11 +151,11 @@ def _wrapped(spec: dict[str, Any]) -> dict[str, Any]:
 def _wide(spec: Mapping[str, Any]) -> float:
     """About how wide it is drawn, with its axes."""
     if "hconcat" in spec:
-        return sum(map(_wide, spec["hconcat"]))
+        return float(sum(map(_wide, spec["hconcat"])))
     if "vconcat" in spec:
         return max(map(_wide, spec["vconcat"]))
     width = spec.get("width", 200)
-    return (width if isinstance(width, int | float) else 200) + _AXES
+    return float(width if isinstance(width, int | float) else 200) + _AXES
 
 
 def as_svg(figure: Figure) -> str:

@@ -48,7 +48,8 @@ def key_figure(study: Study) -> Figure:
 
 def _caption(study: Study) -> str:
     curves = study.key.curves
-    what = f"Blue: {study.key.layer}, {study.metric}"
+    chosen = "" if study.declared else " (the layer that ends highest)"
+    what = f"Blue: {study.key.layer}{chosen}, {study.metric}"
     if len(curves) > 1:
         out = f"{what}, every run thin and their mean thick."
     elif study.key.level.n_subjects > 1:

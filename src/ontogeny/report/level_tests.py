@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,7 +137,7 @@ def levels_figure(found: Sequence[LevelTest], name: str, run: str = "") -> Figur
         "data": {"name": "rows"},
         "usermeta": {"fit": 170},
         "encoding": {"y": y},
-        "layer": _level_layers(shown[0].panel.unit),
+        "layer": _level_layers(shown[0].panel.unit, rows),
     }
     return Figure(
         name=name,
@@ -147,37 +147,32 @@ def levels_figure(found: Sequence[LevelTest], name: str, run: str = "") -> Figur
     )
 
 
-def _level_layers(unit: str) -> list[dict[str, Any]]:
+def _level_layers(unit: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     x = {"field": "value", "type": "quantitative", "title": unit, "scale": {"zero": True}}
     tip = [{"field": n} for n in ("roi", "layer", "above chance", "above surface", "below ceiling")]
     tip += [{"field": n, "type": "quantitative", "format": ".3f"} for n in ("value", "SE", "surface", "ceiling")]
+    band = {"type": "bar", "color": BAND, "height": 16}
+    tick = {"type": "tick", "size": 16}
+    fill = {"condition": {"test": "!datum.above", "value": "white"}, "value": BLUE}
+    beside = {
+        "ceiling": (band, {"x": {**x, "field": "lower"}, "x2": {"field": "ceiling"}}),
+        "chance": ({**tick, "color": INK, "thickness": 1}, {"x": {**x, "field": "chance"}}),
+        "surface": ({**tick, "color": GREY, "thickness": 3}, {"x": {**x, "field": "surface"}}),
+    }
+    known = {name: [row for row in rows if row[name] is not None] for name in beside}
     return [
-        {
-            "transform": [{"filter": "isValid(datum.ceiling)"}],
-            "mark": {"type": "bar", "color": BAND, "height": 16},
-            "encoding": {"x": {**x, "field": "lower"}, "x2": {"field": "ceiling"}},
-        },
-        {
-            "transform": [{"filter": "isValid(datum.chance)"}],
-            "mark": {"type": "tick", "color": INK, "size": 16, "thickness": 1},
-            "encoding": {"x": {**x, "field": "chance"}},
-        },
-        {
-            "transform": [{"filter": "isValid(datum.surface)"}],
-            "mark": {"type": "tick", "color": GREY, "size": 16, "thickness": 3},
-            "encoding": {"x": {**x, "field": "surface"}},
-        },
+        *(
+            {"transform": [{"filter": f"isValid(datum.{name})"}], "mark": mark, "encoding": encoding}
+            for name, (mark, encoding) in beside.items()
+            if known[name]
+        ),
         {
             "mark": {"type": "rule", "color": BLUE, "strokeWidth": 2},
             "encoding": {"x": {**x, "field": "low"}, "x2": {"field": "high"}},
         },
         {
             "mark": {"type": "point", "filled": True, "size": 60, "color": BLUE, "opacity": 1},
-            "encoding": {
-                "x": x,
-                "tooltip": tip,
-                "fill": {"condition": {"test": "!datum.above", "value": "white"}, "value": BLUE},
-            },
+            "encoding": {"x": x, "tooltip": tip, "fill": fill, "stroke": {"value": BLUE}},
         },
     ]
 

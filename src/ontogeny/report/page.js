@@ -115,7 +115,7 @@ function curveSpec(panel, pick, config) {
   const [low, high] = panel.ceiling.map(f), layer = [];
   if (high !== null) layer.push({ data: { values: [{ low: low ?? high, high }] }, mark: { type: "rect", color: BAND, opacity: 0.55 },
     encoding: { y: { ...y, field: "low" }, y2: { field: "high" } } });
-  layer.push({ data: { values: lines }, mark: { type: "rule", color: GREY },
+  if (lines.length) layer.push({ data: { values: lines }, mark: { type: "rule", color: GREY },
     encoding: { y, strokeDash: { field: "dash", scale: { domain: ["2,3", "6,4"], range: [[2, 3], [6, 4]] }, legend: null }, tooltip: [{ field: "name" }, { field: "value", type: "quantitative", format }] } });
   if (moving.length) layer.push({ data: { values: moving }, mark: { type: "line", color: GREY, strokeWidth: 1, point: { size: 8, color: GREY } },
     encoding: { x, y, detail: { field: "name" }, tooltip: [{ field: "name" }, { field: "value", type: "quantitative", format }] } });

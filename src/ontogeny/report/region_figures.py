@@ -37,7 +37,7 @@ def forest_figure(study: Study) -> Figure:
         caption += f" {without} of {len(rows)} without a lead to draw; the table says why."
     if many:
         caption += " Sorted by factor; hover for names, regions.csv has all."
-    chart = _forest(rows, min(5, 600 / len(rows)) if many else 24, named=not many, task=study.task)
+    chart = _forest(rows, min(5.0, 600 / len(rows)) if many else 24.0, named=not many, task=study.task)
     name = file_stem(study.benchmark, study.metric, "regions")
     return Figure(name=name, title="Every region: which is first, by how much?", caption=caption, chart=chart)
 
@@ -62,7 +62,7 @@ def runs_forest(study: Study) -> Figure | None:
         "Filled: told apart from no lead."
     )
     title = f"Every run: {study.key.roi}, {study.key.layer}"
-    chart = _forest(rows, 24, named=True, task=study.task)
+    chart = _forest(rows, 24.0, named=True, task=study.task)
     return Figure(name=file_stem(study.benchmark, study.metric, "runs"), title=title, caption=caption, chart=chart)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,7 @@ from ontogeny.report.lead_figures import pair_figures
 from ontogeny.report.level_tests import level_tests, levels_figure
 from ontogeny.report.map_figure import map_figure
 from ontogeny.report.region_figures import forest_figure, runs_forest
-from ontogeny.report.regions import run_of
+from ontogeny.report.regions import Region, run_of
 from ontogeny.report.run_data import RunFacts
 from ontogeny.report.study import Study, primary_of, studies
 
@@ -137,6 +138,10 @@ def _read(records: Sequence[Record], only: Mapping[str, Sequence[str]] | None, *
     ]
 
 
+def _has_lead(region: Region) -> bool:
+    return math.isfinite(region.factor[0]) and region.outcome != "nothing to time"
+
+
 def _part(study: Study) -> Part:
     panels = [region.curves[0].panel for region in study.regions]
     tests = level_tests(panels)
@@ -150,7 +155,10 @@ def _part(study: Study) -> Part:
     return Part(
         study=study,
         tests=tests,
-        key=[key_figure(study), *([forest_figure(study)] if study.task else [])],
+        key=[
+            key_figure(study),
+            *([forest_figure(study)] if any(_has_lead(region) for region in study.regions) else []),
+        ],
         regions=[
             levels_figure(tests, levels, run=study.runs[0].name if len(study.runs) > 1 else ""),
             *([forest] if forest else []),

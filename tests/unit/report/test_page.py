@@ -161,14 +161,14 @@ def test_a_page_of_one_region_names_no_other(tmp_path, capsys):
     assert "roi: Did you mean 'V4'" in capsys.readouterr().err
 
 
-FIGURES = ("b-rsa-IT-key", "b-rsa-levels", "b-rsa-regions", "run-b-dimensions")
+FIGURES = ("b-rsa-IT-key", "b-rsa-levels", "run-b-dimensions")
 
 
 def test_one_record_becomes_a_page_figures_and_tables(tmp_path, capsys):
     fill(Record(tmp_path / "run", create=True))
     assert main(["report", str(tmp_path / "run")]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert "4 figures in" in said[-2]
+    assert "3 figures in" in said[-2]
     assert said[-1] == "Not yet: 4 checkpoints with both, 12 are needed. Train on, or probe more often."
     text = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     body = text[text.index("<body>") :]
@@ -232,8 +232,8 @@ def test_chromium_draws_every_picture_without_a_network(tmp_path):
     files = write_report(record.folder)
     dom, console = browse(files.html)
     states = re.findall(r'data-state="(\w+)"', dom)
-    assert states == ["drawn"] * 6
-    assert dom.count("<svg") >= 6
+    assert states == ["drawn"] * 5
+    assert dom.count("<svg") >= 5
     assert not console, console
     text = files.html.read_text(encoding="utf-8")
     outside = re.findall(

@@ -98,8 +98,8 @@ def test_the_methods_paragraph_has_what_a_paper_needs(record):
         assert part in text
     assert citations([facts])[0] == "b: A (2020). Terms: MIT."
     (row,) = region_rows(study, level_tests(facts.panels))
-    assert row["which is first"] == "not yet"
-    assert row["why"] == "3 checkpoints with both, 12 are needed. Train on, or probe more often."
+    assert row["which is first"] == "nothing to time"
+    assert row["why"] == "alignment with IT is not above pixels alone (0.32 against 0.45 rho)."
 
 
 def test_csv_files_have_every_value(tmp_path, record):
