@@ -48,9 +48,10 @@ def bar_html(runs: Sequence[RunFacts], studies: Sequence[Study], sections: Seque
             + (who if len(panels) == 1 else ""),
         ]
     links = "".join(f'<a href="#{name.lower()}">{name}</a>' for name in _LINKS if name.lower() in sections)
+    told = escape(" · ".join(part for part in parts if part))
     return (
         f'<a class="skip" href="#answer">Skip to the answer</a><header class="bar"><span class="{kind}">{chip}</span>'
-        f'<span>{escape(" · ".join(part for part in parts if part))}</span><nav aria-label="Sections">{links}</nav></header>'
+        f'<span>{told}</span><nav aria-label="Sections">{links}</nav></header>'
     )
 
 

@@ -157,7 +157,7 @@ def _curve_layers(
         *(
             {
                 "transform": [{"filter": f"isValid(datum.{name})"}],
-                "mark": {**rule, "strokeDash": dash},
+                "mark": dict(rule, strokeDash=dash),
                 "encoding": {"y": {**y, "field": name}},
             }
             for name, dash in _DASHES

@@ -183,7 +183,11 @@ def regions_of(
 
 
 def _pooled(roi: str, curves: tuple[Curve, ...], level: Level, task: str) -> Region:
-    leads = leads_over_runs([run_of(curve, task) for curve in curves]) if task else None
+    """Runs of one number of parameters are replicates, sizes are groups."""
+    sizes = [str(curve.facts.record.header.get("parameters", "")) for curve in curves]
+    named = sizes if len(set(sizes)) > 1 else [""] * len(sizes)
+    runs = [replace(run_of(c, task), group=group) for c, group in zip(curves, named, strict=True)] if task else []
+    leads = leads_over_runs(runs) if runs else None
     trend = Untestable(reason="no task") if leads is None else leads.trend
     own = Verdict(outcome="cannot be told", sentence="") if leads is None else verdict_of_runs(leads, level, task=task)
     return Region(

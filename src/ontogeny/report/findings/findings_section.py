@@ -33,7 +33,6 @@ from ontogeny.report.run_data import RunFacts
 
 __all__ = ["Answers", "answers_of", "finding_table"]
 
-_DRAWS = 1999
 _MOST_ROIS = 60
 Draw = Callable[[Finding], Sequence[Figure]]
 
@@ -86,8 +85,8 @@ def _of_benchmark(cells: Cells, stem: str) -> Answers:
     last, where = own.at_last_step(), f"{own.benchmark[0]}, {own.metric[0]}"
     order = next((name for name, steps in ORDERS.items() if _placed(steps, own) > 2), None)
     asked: list[tuple[str, Callable[[], Finding], Draw]] = [
-        ("which regions", lambda: regions(last, draws=_DRAWS), regions_pictures.figures),
-        ("hierarchy", lambda: hierarchy(last, order or "ventral", draws=_DRAWS), hierarchy_pictures.figures),
+        ("which regions", lambda: regions(last), regions_pictures.figures),
+        ("hierarchy", lambda: hierarchy(last, order or "ventral"), hierarchy_pictures.figures),
         ("depth", lambda: depth(last, source=str(own.model[0])), depth_pictures.figures),
         ("scale", lambda: _scale(cells.at_last_step()), scale_pictures.figures),
         ("when", lambda: _when(own, order), when_pictures.figures),
@@ -133,7 +132,7 @@ def _when(cells: Cells, order: str | None) -> Finding:
     """Every curve is fitted, so of many regions it is left to be asked for."""
     if len(cells.names("roi")) > _MOST_ROIS:
         raise OntogenyError(f"more than {_MOST_ROIS} regions; ask `ontogeny findings when RECORD --roi ...` of some")
-    return when(cells, order, draws=_DRAWS)
+    return when(cells, order)
 
 
 def _scale(cells: Cells) -> Finding:
