@@ -15,7 +15,7 @@ def complete(
 ) -> tuple[Bool[np.ndarray, " subjects"], Bool[np.ndarray, " steps"]]:
     """Subjects and steps such that each of these subjects has a value at each of these steps.
 
-    The mean over whoever happens to be there moves when somebody is missing. So either the subjects with a value at
+    The mean over the subjects with a value moves where one has none. So either the subjects with a value at
     every step are averaged, or the steps with a value of every subject are kept: whichever keeps more values. Steps and
     subjects without any value do not count.
 

@@ -15,7 +15,7 @@ __all__ = ["write_csv", "write_figures"]
 
 
 def write_figures(figures: Sequence[Figure | Picture], folder: Path, *, progress: bool = False) -> tuple[Path, ...]:
-    """Write every figure by its name: NAME.png, .svg, .pdf and .csv; a picture of pixels as PNG alone.
+    """Write every figure by its name: NAME.png, .svg and .pdf, NAME-data.csv; a picture of pixels as PNG alone.
 
     Args:
         figures: drawn at 183 mm or less, so that their text is readable at one or two columns of a journal.
@@ -40,7 +40,7 @@ def write_figures(figures: Sequence[Figure | Picture], folder: Path, *, progress
         (folder / f"{figure.name}.svg").write_text(svg, encoding="utf-8")
         (folder / f"{figure.name}.pdf").write_bytes(bytes(convert.svg_to_pdf(svg)))
         rows = [{"part": i, **row} for i, part in enumerate(data_of(figure.spec)) for row in part]
-        write_csv(rows, folder / f"{figure.name}.csv")
+        write_csv(rows, folder / f"{figure.name}-data.csv")
     return tuple(out)
 
 

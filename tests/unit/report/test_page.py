@@ -175,7 +175,7 @@ def test_one_record_becomes_a_page_figures_and_tables(tmp_path, capsys):
     assert body.index("SIMULATED") < body.index("<h1>")
     assert f"<h1>{said[-1]}</h1>" in body
     made = {p.name for p in (tmp_path / "run" / "figures").iterdir()}
-    assert made == {f"{name}.{ending}" for name in FIGURES for ending in ("png", "svg", "pdf", "csv")}
+    assert made == {f"{name}{ending}" for name in FIGURES for ending in (".png", ".svg", ".pdf", "-data.csv")}
     assert {p.name for p in (tmp_path / "run" / "tables").iterdir()} == {"curves.csv", "layers.csv", "regions.csv"}
     begins = {"png": b"\x89PNG", "svg": b"<svg", "pdf": b"%PDF"}
     for name, ending in product(FIGURES, begins):
