@@ -169,7 +169,8 @@ def _regions(made: Page) -> list[str]:
         out.append(f'<div class="figures">{"".join(figure_html(figure) for figure in part.regions)}</div>')
         if len(study.runs) > 1:
             out += ["<h3>Runs</h3>", table_html(run_rows(study))]
-        warned = study.leads.warnings if study.leads else study.key.leads.warnings if study.key.leads else ()
+        found = study.leads or study.key.leads
+        warned = found.warnings if found is not None and study.claims else ()
         out.append(notes_html([*study.notes, *warned]))
         if part.lead:
             figures = "".join(figure_html(figure) for figure in part.lead)

@@ -72,6 +72,11 @@ class Study:
     notes: tuple[str, ...] = ()
 
     @property
+    def claims(self) -> bool:
+        """Whether there is a lead to speak of: not after "not yet" or "nothing to time"."""
+        return self.verdict is not None and self.verdict.outcome not in ("not yet", "nothing to time")
+
+    @property
     def title(self) -> str:
         """Its runs by their names."""
         names = [facts.name for facts in self.runs]
@@ -91,7 +96,10 @@ def studies(runs: Sequence[RunFacts], primary: Primary | None, path: str) -> lis
     known = dict.fromkeys(p.roi for facts in runs for p in facts.panels if p.layers)
     if primary is not None and primary.roi not in known:
         raise RecordError(f"--primary {primary.roi}: no such ROI. {nearest(primary.roi, list(known))}")
-    return [_study(name, group, primary, path) for name, group in groups.items()]
+    return [
+        _study(name, group, primary, path if len(group) > 1 else str(group[0].record.folder))
+        for name, group in groups.items()
+    ]
 
 
 def _study(benchmark: str, runs: Sequence[RunFacts], primary: Primary | None, path: str) -> Study:

@@ -149,7 +149,7 @@ def _part(study: Study) -> Part:
     levels = file_stem(study.benchmark, study.metric, "levels")
     forest = runs_forest(study) if study.task else None
     lead = []
-    if study.leads is not None:
+    if study.leads is not None and study.claims:
         name = file_stem(study.benchmark, study.metric, study.key.roi, "lead")
         lead = pair_figures(run_of(study.key.curves[0], study.task), study.leads, name=name)
     return Part(
