@@ -27,7 +27,7 @@ _DECADES = 99.0  # an interval that reaches further is not pinned down; a float 
 
 GLOSSARY = {
     "trend lead": "which curve first reaches half of its own gain, in log10 steps and checkpoints; +: alignment",
-    "fluctuation lead": "whether what is left after the rises moves earlier in one curve, in checkpoints",
+    "fluctuation lead": "whether residuals after both rises move earlier in one curve, in checkpoints",
     "p(A leads)": "one-sided p of 'alignment is not earlier'; p(P leads) the other way; a verdict needs p < .025",
     "uniform": "the direction holds at 25, 50 and 75 % of the gain",
     "Granger": "the test as people know it, on the levels; and how often it rejects in replicates of these very series "
