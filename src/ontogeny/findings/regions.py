@@ -239,10 +239,11 @@ def _answer(rois: Sequence[str], values: Values, above: np.ndarray, agreement: E
     more = f" and {len(tied) - 6} more" if len(tied) > 6 else ""
     apart = int(np.diagonal(above, 1).sum())
     among = f"; not told apart from the first: {', '.join(tied[:6])}{more}" if tied else ""
+    agree = "agree" if agreement.p is not None and agreement.p < _ALPHA else "do not agree"
     return (
         f"Highest in {rois[0]} ({values[:, 0].mean():.3g}), lowest in {rois[-1]} ({values[:, -1].mean():.3g})"
         f"{among}. "
-        f"Subjects {'agree' if agreement.p is not None and agreement.p < _ALPHA else 'do not agree'} on an order (Kendall's W = "
+        f"Subjects {agree} on an order (Kendall's W = "
         f"{agreement.value:.2f}, p = {agreement.p:.2g}); {apart or 'no'} of {len(rois) - 1} neighbouring pairs differ."
     )
 
