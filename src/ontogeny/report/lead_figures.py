@@ -22,7 +22,7 @@ from ontogeny.report.figures import BLUE, ORANGE, Figure, altair, file_stem, fin
 __all__ = ["map_figure", "pair_figures", "runs_figure"]
 
 _COLOURS = {"alignment": BLUE, "performance": ORANGE}
-_WIDE = 230
+_WIDE = 205
 
 
 def pair_figures(run: Run, found: Leads, *, name: str) -> list[Figure]:
