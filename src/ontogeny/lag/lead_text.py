@@ -13,7 +13,6 @@ from ontogeny.lag.roi_layer_map import LeadMap
 
 __all__ = [
     "GLOSSARY",
-    "lead_row",
     "leads_table",
     "map_lines",
     "map_table",
@@ -49,15 +48,6 @@ def short(lead: TrendLead | FluctuationLead | PooledLead | Untestable) -> str:
         size = f"{lead.checkpoints:+.1f} checkpoints {_interval(lead.ci_checkpoints, '+.1f')}"
         return f"{lead.verdict}: {size}{'' if lead.identified else ', size not pinned down'}; {p}"
     return f"{lead.verdict}: {lead.mean:+.2f} {lead.unit} {_interval(lead.ci, '+.2f')}; {p}"
-
-
-def lead_row(found: Leads) -> dict[str, str]:
-    """One pair as cells of a table."""
-    return {
-        "checkpoints": str(found.n),
-        "trend lead": short(found.trend),
-        "fluctuation lead": short(found.fluctuation),
-    }
 
 
 def leads_table(title: str, found: Mapping[str, Leads]) -> Table:
