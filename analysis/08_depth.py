@@ -16,7 +16,7 @@ import numpy as np
 
 from ontogeny.errors import DatasetNotFoundError
 from ontogeny.findings import Cells, Finding, depth, published_depth, published_regions
-from ontogeny.report import write_pngs
+from ontogeny.report import write_figures
 from ontogeny.report.findings.depth_section import figures
 
 HERE = Path(__file__).parent
@@ -141,7 +141,7 @@ def main() -> None:
     ]
     write("depth.csv", rows)
     (HERE / "figures").mkdir(exist_ok=True)
-    write_pngs(figures(next(iter(found.values()))), HERE / "figures")
+    write_figures(figures(next(iter(found.values()))), HERE / "figures")
     text = "\n".join(lines(found, seen))
     (HERE / "depth.md").write_text(text, encoding="utf-8")
     print(text)

@@ -16,7 +16,7 @@ import numpy as np
 
 from ontogeny.errors import DatasetNotFoundError
 from ontogeny.findings import Estimate, Finding, published_regions, scale
-from ontogeny.report import write_pngs
+from ontogeny.report import write_figures
 from ontogeny.report.findings.scale_section import figures
 
 HERE = Path(__file__).parent
@@ -201,7 +201,7 @@ def main() -> None:
     (HERE / "figures").mkdir(exist_ok=True)
     for m in MODALITIES:
         drawn = figures(found[m, "cka_*", WIDTHS[0]])
-        write_pngs([replace(f, name=f.name.replace("scale-", f"scale-{m}-")) for f in drawn], HERE / "figures")
+        write_figures([replace(f, name=f.name.replace("scale-", f"scale-{m}-")) for f in drawn], HERE / "figures")
     text = "\n".join(lines(found))
     (HERE / "scale.md").write_text(text, encoding="utf-8")
     print(text)

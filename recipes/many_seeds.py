@@ -21,7 +21,7 @@ from ontogeny.datasets import load, training_images
 from ontogeny.errors import OntogenyError
 from ontogeny.lag import leads_over_runs, run_from_record
 from ontogeny.lag.lead_text import runs_lines
-from ontogeny.report import write_pngs
+from ontogeny.report import write_figures
 from ontogeny.report.lead_figures import runs_figure
 
 METRIC, LAYER = "rsa-correlation-spearman", "net.head"
@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         figures.append(runs_figure(found, title, name=f"lead-over-{task}"))
         results[task] = found.to_dict()
     (options.record / "leads.json").write_text(json.dumps(results, indent=1, allow_nan=False), encoding="utf-8")
-    write_pngs(figures, options.record)
+    write_figures(figures, options.record)
     print(f"\nWrote {options.record / 'leads.json'} and {len(figures)} pictures beside it.")
 
 

@@ -24,8 +24,8 @@ def demo(
     """Train two small models, watched, and write the report.
 
     A small CNN (Lightning) and a small GPT (Hugging Face), each probed while it trains and scored against brain
-    responses; then runs/demo/report.html: alignment of every layer over training, with chance, ceiling and baselines,
-    above the held-out loss of the very same weights. A few minutes.
+    responses; then runs/demo/report.html: does each become brain-like before it becomes good, and how brain-like? A few
+    minutes.
 
     On real data where they are found (ONTOGENY_DATA or `ontogeny data get`): CIFAR-10 -> human IT, books -> the
     language network. Else on two embedded simulated worlds where the right answer is known. The page's first line says
@@ -38,19 +38,19 @@ def demo(
         language_steps: optimizer updates of the GPT.
         keep: continue the records in --out instead of starting anew.
     """
-    from ontogeny.cli.demo_training import demo_leads, run_demo
+    from ontogeny.cli.demo_training import run_demo
     from ontogeny.report import write_report
 
     start = time.perf_counter()
     if not keep:
         _clear(out)
-    folders = run_demo(out, data=data, vision_steps=vision_steps, language_steps=language_steps, say=say)
+    run_demo(out, data=data, vision_steps=vision_steps, language_steps=language_steps, say=say)
     say("writing the report")
     files = write_report(out, progress=True)
     minutes = (time.perf_counter() - start) / 60
-    for line in demo_leads(folders):
-        say(line)
-    say(f"Done in {minutes:.1f} minutes. Open {files.html} (its pictures as PNG: {files.html.parent / 'figures'}).")
+    say(f"Done in {minutes:.1f} minutes. Open {files.html} (its figures as files: {files.html.parent / 'figures'}).")
+    say("One short run of one seed speaks of itself only; recipes/many_seeds.py trains five and pools them.")
+    say("\n".join(files.answers))
 
 
 def _clear(out: Path) -> None:

@@ -201,10 +201,10 @@ def _runs_of(path: str, which: Selection, how: Comparison, log: LogColumns, *, n
 
 
 def _write(found: _Found, out: Path, *, quiet: bool) -> None:
-    from ontogeny.report import write_pngs
+    from ontogeny.report import write_figures
 
     out.mkdir(parents=True, exist_ok=True)
     (out / "lag.json").write_text(json.dumps(found.content, indent=1, allow_nan=False), encoding="utf-8")
-    pngs = write_pngs(found.figures(), out)
+    pngs = write_figures(found.figures(), out)
     if not quiet:
         say(f"\nWrote {out / 'lag.json'} and {len(pngs)} pictures beside it.")

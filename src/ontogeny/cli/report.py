@@ -18,27 +18,31 @@ def report(
     /,
     *,
     which: Selection = Selection(),
+    primary: Annotated[str, Parameter(metavar="ROI:METRIC:LAYER")] = "",
     space: Annotated[tuple[Path, ...], Parameter(consume_multiple=1, metavar="FOLDER")] = (),
     out: Out = None,
 ) -> None:
-    """Pictures and one offline page from a record, or from a folder of records.
+    """The answer, figures and one offline page from a record, or from a folder of records.
 
-    Writes PATH/report.html (everything inside, no network) and PATH/figures/*.png: alignment of every layer over
-    training with chance, ceiling, baseline and controls, the held-out task of the same weights under it, layer x step
-    maps, effective dimensions, tables, what was refused and why.
+    Writes PATH/report.html (everything inside, no network), PATH/figures (each figure as PNG, SVG, PDF, and CSV of what
+    it shows) and PATH/tables (all curves, layers and regions as CSV), and says the answer: does the model become
+    brain-like before it becomes good?
 
       ontogeny report runs/a                 one run
+      ontogeny report runs/a --primary IT    the answer of one declared region; IT:ridge-gcv:layer3 of one curve
       ontogeny report runs/demo              both runs of the demo on one page
       ontogeny report runs/a --out paper/    write somewhere else
-      ontogeny report runs/a --metric ridge-gcv --roi V1 V4      some curves alone; needed beyond a million scores
+      ontogeny report runs/a --metric ridge-gcv --roi V1 V4      some curves alone
       ontogeny report runs/a --space my-benchmark    scores in the brain too: the folder was built from images
 
     Args:
         path: a record's folder, or a folder of records.
+        primary: declared curve that the answer is of, metric and layer may be left out; else in how many regions.
         space: benchmark folders that lead to the brain.
         out: folder to write to, PATH where not given.
     """
     from ontogeny.report import write_report
 
-    files = write_report(path, out, only=which.lists, spaces=space, progress=True)
-    say(f"Wrote {files.html} and {len(files.pngs)} pictures in {files.html.parent / 'figures'}.")
+    files = write_report(path, out, only=which.lists, primary=primary, spaces=space, progress=True)
+    say(f"Wrote {files.html}, {len(files.pngs)} figures in {files.html.parent / 'figures'} and CSV in tables.")
+    say("\n".join(files.answers))

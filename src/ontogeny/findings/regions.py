@@ -33,6 +33,7 @@ _BIASED = (
 )
 
 Values = Float[np.ndarray, "subjects rois"]
+_ALPHA = 0.05
 
 
 def regions(cells: Cells, *, layer: str | None = None, raw: bool = False, draws: int = 9999, seed: int = 0) -> Finding:
@@ -234,14 +235,16 @@ def _agreeing(values: np.ndarray) -> np.ndarray:
 
 
 def _answer(rois: Sequence[str], values: Values, above: np.ndarray, agreement: Estimate) -> str:
-    tied = [roi for roi, apart in zip(rois[1:], above[0, 1:], strict=True) if not apart]
+    tied = [roi for roi, differs in zip(rois[1:], above[0, 1:], strict=True) if not differs]
     more = f" and {len(tied) - 6} more" if len(tied) > 6 else ""
+    apart = int(np.diagonal(above, 1).sum())
     among = f"; not told apart from the first: {', '.join(tied[:6])}{more}" if tied else ""
+    agree = "agree" if agreement.p is not None and agreement.p < _ALPHA else "do not agree"
     return (
         f"Highest in {rois[0]} ({values[:, 0].mean():.3g}), lowest in {rois[-1]} ({values[:, -1].mean():.3g})"
         f"{among}. "
-        f"Subjects agree on the order with W = {agreement.value:.2f} (p = {agreement.p:.2g}); "
-        f"{int(np.diagonal(above, 1).sum())} of {len(rois) - 1} neighbours in it are told apart."
+        f"Subjects {agree} on an order (Kendall's W = "
+        f"{agreement.value:.2f}, p = {agreement.p:.2g}); {apart or 'no'} of {len(rois) - 1} neighbouring pairs differ."
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-from ontogeny.lag.results import PooledLead, Verdict
+from ontogeny.lag.results import LeadVerdict, PooledLead
 
 __all__ = ["pool"]
 
@@ -49,7 +49,7 @@ def pool(
         name, assumed = "sign flips", "leads symmetric about 0"
     p_a, p_p = max(t[0] for t in tails), max(t[1] for t in tails)
     in_groups = f" in {len(set(groups))} groups" if len(set(groups)) > 1 else ""
-    verdict: Verdict = (
+    verdict: LeadVerdict = (
         "alignment leads" if p_a < _ALPHA / 2 else "performance leads" if p_p < _ALPHA / 2 else "no lead detected"
     )
     return PooledLead(

@@ -162,9 +162,9 @@ def _pool(
 
 
 def _too_few(count: int, what: str) -> Untestable:
-    if count == 2:
-        return Untestable(reason=f"two runs with a testable {what}: both are shown, two give no test")
-    return Untestable(reason=f"{count} of the runs have a testable {what}, at least {_FEWEST_RUNS} are needed")
+    reason = f"{count} of the runs have a testable {what}, at least {_FEWEST_RUNS} are needed"
+    two = f"two runs with a testable {what}: both are shown, two give no test"
+    return Untestable(reason=two if count == 2 else reason, kind="runs")
 
 
 def _pooled_trend(known: Sequence[_Usable], seed: int) -> PooledLead | Untestable:

@@ -13,7 +13,6 @@ from ontogeny.lag.roi_layer_map import LeadMap
 
 __all__ = [
     "GLOSSARY",
-    "lead_row",
     "leads_table",
     "map_lines",
     "map_table",
@@ -27,7 +26,7 @@ _DECADES = 99.0  # an interval that reaches further is not pinned down; a float 
 
 GLOSSARY = {
     "trend lead": "which curve first reaches half of its own gain, in log10 steps and checkpoints; +: alignment",
-    "fluctuation lead": "whether what is left after the rises moves earlier in one curve, in checkpoints",
+    "fluctuation lead": "whether residuals after both rises move earlier in one curve, in checkpoints",
     "p(A leads)": "one-sided p of 'alignment is not earlier'; p(P leads) the other way; a verdict needs p < .025",
     "uniform": "the direction holds at 25, 50 and 75 % of the gain",
     "Granger": "the test as people know it, on the levels; and how often it rejects in replicates of these very series "
@@ -49,15 +48,6 @@ def short(lead: TrendLead | FluctuationLead | PooledLead | Untestable) -> str:
         size = f"{lead.checkpoints:+.1f} checkpoints {_interval(lead.ci_checkpoints, '+.1f')}"
         return f"{lead.verdict}: {size}{'' if lead.identified else ', size not pinned down'}; {p}"
     return f"{lead.verdict}: {lead.mean:+.2f} {lead.unit} {_interval(lead.ci, '+.2f')}; {p}"
-
-
-def lead_row(found: Leads) -> dict[str, str]:
-    """One pair as cells of a table."""
-    return {
-        "checkpoints": str(found.n),
-        "trend lead": short(found.trend),
-        "fluctuation lead": short(found.fluctuation),
-    }
 
 
 def leads_table(title: str, found: Mapping[str, Leads]) -> Table:

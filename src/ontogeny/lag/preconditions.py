@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -30,6 +31,7 @@ __all__ = [
 FEWEST = 12
 FEWEST_FLUCTUATION = 30
 _LOW_POWER = 60
+_ENOUGH = 0.85
 _NAMES = ("alignment", "performance")
 
 
@@ -100,12 +102,16 @@ def refuse_pair(pair: Pair) -> Untestable | None:
 def refuse_series(pair: Pair, names: Sequence[str]) -> Untestable | None:
     """Why the first series of a pair (one per name) cannot be used, if so."""
     if pair.n < FEWEST:
-        return Untestable(reason=f"too few checkpoints: {pair.n} with a value, at least {FEWEST} are needed")
+        return Untestable(
+            reason=f"too few checkpoints: {pair.n} with a value, at least {FEWEST} are needed", kind="few"
+        )
     for name, row in zip(names, pair.values, strict=False):
         if len(np.unique(row)) < 5:
-            return Untestable(reason=f"constant series: {name} has fewer than 5 distinct values")
+            reason = f"constant series: {name} has fewer than 5 distinct values"
+            return Untestable(reason=reason, kind="constant", series=_series(name))
     if pair.missing > 0.3:
-        return Untestable(reason=f"too many missing scores: {pair.missing:.0%} of the checkpoints, at most 30 % may be")
+        reason = f"too many missing scores: {pair.missing:.0%} of the checkpoints, at most 30 % may be"
+        return Untestable(reason=reason, kind="missing")
     return None
 
 
@@ -122,7 +128,8 @@ def refuse_trend(alignment: Timing, performance: Timing) -> Untestable | None:
             return refused
     if alignment.one_rise.rise.gain * performance.one_rise.rise.gain < 0:
         return Untestable(
-            reason="check polarity: one series rises and the other falls (for a loss say higher_is_better=False)"
+            reason="check polarity: one series rises and the other falls (for a loss say higher_is_better=False)",
+            kind="polarity",
         )
     for name, timed in both:
         if refused := _open_ended(name, timed):
@@ -134,7 +141,8 @@ def refuse_flat(name: str, timed: Timing) -> Untestable | None:
     """Why a series has no gain to speak of, if so."""
     r2 = timed.one_rise.rise.r2
     if r2 < 0.7:
-        return Untestable(reason=f"no clear rise: one rise explains {max(r2, 0):.0%} of {name}, 70 % are needed")
+        reason = f"no clear rise: one rise explains {max(r2, 0):.0%} of {name}, 70 % are needed"
+        return Untestable(reason=reason, kind="flat", series=_series(name))
     return None
 
 
@@ -144,16 +152,34 @@ def _open_ended(name: str, timed: Timing) -> Untestable | None:
     if first > 0.2 or last < 0.8:
         return Untestable(
             reason=f"plateaus not both observed: {name} has {first:.0%} of its fitted gain at the first checkpoint "
-            f"and {last:.0%} at the last (at most 20 % and at least 80 % are needed), so its half point is a guess"
+            f"and {last:.0%} at the last (at most 20 % and at least 80 % are needed), so its half point is a guess",
+            kind="unfinished" if last < 0.8 else "late",
+            series=_series(name),
+            share=last if last < 0.8 else first,
+            until=_until(timed) if last < 0.8 else float("nan"),
         )
     again = autocorrelation(timed.one_rise.rise.residuals)
     if again > 0.85 or timed.best.phi > 0.8:
         return Untestable(
             reason=f"stochastic trend: what the rise leaves of {name} wanders (lag-1 autocorrelation {again:.2f}, "
             f"noise coefficient {timed.best.phi:.2f}; at most .85 and .8 may be), as a random walk does; "
-            "one run cannot tell"
+            "one run cannot tell",
+            kind="wandering",
+            series=_series(name),
         )
     return None
+
+
+def _series(name: str) -> Literal["", "alignment", "performance"]:
+    return "alignment" if name == "alignment" else "performance" if name == "performance" else ""
+
+
+def _until(timed: Timing) -> float:
+    """The step at which 85 % of the fitted gain would be seen, up to a hundred times the last; NaN where later."""
+    rise = timed.one_rise.rise
+    u = np.linspace(rise.u[-1], rise.u[-1] + 2, 400)
+    seen = (rise.at(u) - rise.theta[0]) / rise.gain >= _ENOUGH
+    return float(10 ** u[seen.argmax()] - 1) if seen.any() else float("nan")
 
 
 def refuse_fluctuation(pair: Pair) -> Untestable | None:

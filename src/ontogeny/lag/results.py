@@ -13,6 +13,7 @@ from ontogeny.lag.granger_results import Granger
 
 __all__ = [
     "FluctuationLead",
+    "LeadVerdict",
     "Leads",
     "PooledLead",
     "Quantile",
@@ -20,7 +21,7 @@ __all__ = [
     "RiseTime",
     "TrendLead",
     "Untestable",
-    "Verdict",
+    "Why",
 ]
 
 _NAN = float("nan")
@@ -35,7 +36,8 @@ _UNKNOWN = {
     "tuple[str, ...]": (),
 }
 
-Verdict = Literal["alignment leads", "performance leads", "no lead detected", "different shapes", "not identified"]
+Why = Literal["", "few", "constant", "missing", "flat", "polarity", "late", "unfinished", "wandering", "runs"]
+LeadVerdict = Literal["alignment leads", "performance leads", "no lead detected", "different shapes", "not identified"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,10 @@ class Untestable:
 
     Args:
         reason: one sentence.
+        kind: what it is about, for whoever words an answer.
+        series: which of the two, "" where both.
+        share: of its fitted gain that was seen, where a plateau is missing; NaN otherwise.
+        until: the step at which enough of it would be seen, by the fitted curve; NaN where more steps do not help.
 
     Example:
         >>> Untestable(reason="11 checkpoints, at least 20 are needed").factor
@@ -53,6 +59,10 @@ class Untestable:
     """
 
     reason: str
+    kind: Why = ""
+    series: Literal["", "alignment", "performance"] = ""
+    share: float = _NAN
+    until: float = _NAN
 
     @property
     def testable(self) -> bool:
@@ -159,7 +169,7 @@ class TrendLead:
     t75: Quantile
     shapes: tuple[str, str]
     df: int
-    verdict: Verdict
+    verdict: LeadVerdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +202,7 @@ class FluctuationLead:
     statistic: float
     searched: float
     surrogates: int
-    verdict: Verdict
+    verdict: LeadVerdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,7 +277,7 @@ class PooledLead:
     p_alignment_leads: float
     p_performance_leads: float
     test: str
-    verdict: Verdict
+    verdict: LeadVerdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,16 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from ontogeny._arrays import Numbers
 from ontogeny._display import one_line
 from ontogeny.errors import LagError, nearest
 from ontogeny.lag.common_steps import FEWEST, Match, matched
 from ontogeny.lag.pairwise import leads
 from ontogeny.lag.results import Leads
-from ontogeny.record import Record, Series
+from ontogeny.record import Record, Score, Series
+from ontogeny.record.curve_groups import CurveGroup
+from ontogeny.record.series import curve
 from ontogeny.record.task_logs import LoggedCurve, curve_of, open_log
 
-__all__ = ["Run", "paired", "run_from_record", "run_leads"]
+__all__ = ["Run", "paired", "run_from_record", "run_leads", "run_of_curves"]
 
 _LOWER = ("loss", "ppl", "perplexity", "bits", "nll", "error", "wer")
 _THRESHOLDED = ("acc", "exact", "em", "error", "top1", "top5", "wer")
@@ -153,6 +157,38 @@ def run_from_record(
     named = name or f"{record.run}: {alignment.name} against {task}"
     fewest = 1 if task_log is None else FEWEST
     return paired(alignment, performance, name=named, group=group, match=match, fewest=fewest)
+
+
+def run_of_curves(panel: CurveGroup, layer: str, task: Sequence[Score], *, name: str) -> Run:
+    """The same of a record that was read already: one layer of a panel against the rows of one task measure.
+
+    Args:
+        panel: curves of a region.
+        layer: which of them.
+        task: rows of one measure.
+        name: of the run.
+
+    Raises:
+        LagError: no task rows, or no common steps.
+    """
+    if not task:
+        raise LagError(f"no task was measured beside {panel.roi} of {panel.benchmark}")
+    values = panel.means.value[panel.layers.index(layer)]
+    notes = tuple(f"{text[0].upper()}{text[1:]}." for text in panel.missing_of(layer))
+    unknown = np.full(len(values), np.nan)
+    steps = np.asarray(panel.steps, dtype=np.int64)
+    alignment = Series(
+        name=" · ".join(part for part in (panel.roi, panel.metric, layer, panel.pooling) if part),
+        steps=steps,
+        values=values,
+        unit=panel.unit,
+        chance=unknown,
+        ceiling=unknown,
+        notes=notes,
+    )
+    sources = {s.source for s in task}
+    source = "measured" if "measured" in sources else sorted(sources)[0]
+    return paired(alignment, curve([s for s in task if s.source == source]), name=name)
 
 
 def _task(record: Record, task: str) -> Series:

@@ -12,7 +12,7 @@ from ontogeny.record.event import EVENT_COLUMNS, EVENT_KINDS, Event
 from ontogeny.record.row import Row
 from ontogeny.record.score import COLUMNS, KEY, Score
 
-__all__ = ["asks_for_events", "hint", "row_of", "select_events", "select_scores"]
+__all__ = ["asks_for_events", "hint", "known_filter", "row_of", "select_events", "select_scores"]
 
 
 def select_scores(store: Store, columns: Mapping[str, Any]) -> list[Score]:
@@ -40,6 +40,11 @@ def row_of(store: Store, key: tuple[Any, ...]) -> Row | None:
     columns = dict(zip(KEY, key, strict=True))
     rows = store.parts.events if asks_for_events(columns) else store.parts.select(as_filter(columns))
     return next((row for row in rows if row.key == key), None)
+
+
+def known_filter(columns: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+    """Column -> values, of columns that a score has."""
+    return {name: tuple(want) for name, want in _wanted(columns, COLUMNS).items()}
 
 
 def hint(store: Store, columns: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Panels: the curves of a record, averaged over subjects and laid out for drawing. Plain rows, no plot library."""
+"""The curves of a record, averaged over subjects and laid out for drawing. Plain arrays and rows, no plot library."""
 
 from __future__ import annotations
 
@@ -8,15 +8,52 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Int
 
-from ontogeny.record.score import OWN_STIMULI, Score
+from ontogeny.record.complete import complete, incomplete_note
+from ontogeny.record.score import Score
+from ontogeny.record.score_columns import ScoreColumns, columns_of_scores
 
-__all__ = ["CurveGroup", "curve_groups", "curve_names", "mean_of"]
+__all__ = ["CurveGroup", "CurveMeans", "Reference", "curve_groups", "curve_names", "groups_of_columns", "mean_of"]
 
 SURPRISAL = "surprisal"
+_GROUP = ("benchmark", "metric", "roi", "pooling")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Reference:
+    """What curves are read against: a baseline or control.
+
+    Args:
+        steps: at which it was measured.
+        each: one row per subject of the group; NaN where there is none.
+    """
+
+    steps: tuple[int, ...]
+    each: Float[np.ndarray, "subjects steps"]
+
+    @property
+    def mean(self) -> Float[np.ndarray, " steps"]:
+        """Over the subjects that have a value at every step, see `complete`."""
+        return _mean_error(self.each)[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CurveMeans:
+    """Means over subjects, by the rule of `ontogeny.record.complete`.
+
+    Args:
+        value: NaN where a subject of the mean has none.
+        error: one standard error of that mean over subjects; 0 with one subject.
+        n_subjects: in the mean.
+    """
+
+    value: Float[np.ndarray, "layers steps"]
+    error: Float[np.ndarray, "layers steps"]
+    n_subjects: Int[np.ndarray, "layers steps"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CurveGroup:
     """All curves of one benchmark, metric, ROI and pooling.
 
@@ -27,9 +64,12 @@ class CurveGroup:
         roi: the region.
         pooling: how layers became one vector a stimulus.
         layers: first to last, in the order in which the model was read.
-        rows: one per layer and step: step, layer, value (mean over subjects), low and high (one standard error of that
-            mean), n_subjects, n_stimuli.
-        references: name -> rows of step and value: controls that move with the model, baselines that do not.
+        steps: all with a value, rising.
+        subjects: names.
+        each: every subject's values; NaN where there is none.
+        means: over subjects.
+        n_stimuli: the fewest of any subject.
+        stated: name -> what the curves are read against: controls that move with the model, baselines that do not.
         chance: mean over layers and steps.
         ceiling: mean over subjects, None where not known.
         ceiling_lower: what other subjects reach, None where not known.
@@ -42,26 +82,86 @@ class CurveGroup:
     roi: str
     pooling: str
     layers: tuple[str, ...]
-    rows: tuple[Mapping[str, Any], ...]
-    references: Mapping[str, tuple[Mapping[str, Any], ...]]
+    steps: tuple[int, ...]
+    subjects: tuple[str, ...]
+    each: Float[np.ndarray, "subjects layers steps"]
+    means: CurveMeans
+    n_stimuli: Int[np.ndarray, "layers steps"]
+    stated: Mapping[str, Reference]
     chance: float | None
     ceiling: float | None
     ceiling_lower: float | None
     own_stimuli: bool = False
 
+    @property
+    def rows(self) -> tuple[Mapping[str, Any], ...]:
+        """One per layer and step: step, layer, value, low and high (one standard error), n_subjects, n_stimuli."""
+        m = self.means
+        return tuple(
+            {
+                "layer": layer,
+                "step": step,
+                "value": float(m.value[i, k]),
+                "low": float(m.value[i, k] - m.error[i, k]),
+                "high": float(m.value[i, k] + m.error[i, k]),
+                "n_subjects": int(m.n_subjects[i, k]),
+                "n_stimuli": int(self.n_stimuli[i, k]),
+            }
+            for k, step in enumerate(self.steps)
+            for i, layer in enumerate(self.layers)
+            if math.isfinite(m.value[i, k])
+        )
+
+    @property
+    def references(self) -> Mapping[str, tuple[Mapping[str, Any], ...]]:
+        """Name -> rows of step and value."""
+        return {
+            name: tuple(
+                {"step": step, "value": float(value)}
+                for step, value in zip(found.steps, found.mean, strict=True)
+                if math.isfinite(value)
+            )
+            for name, found in self.stated.items()
+        }
+
+    @property
+    def baseline(self) -> tuple[str, float] | None:
+        """The stimuli's own surface: its name, and what it reaches; None where it was not scored."""
+        for name, found in self.stated.items():
+            if name.startswith("baseline: ") and math.isfinite(found.mean[-1]):
+                return name.removeprefix("baseline: "), float(found.mean[-1])
+        return None
+
     def at(self, step: int) -> dict[str, float]:
         """Layer -> value at one step."""
-        return {row["layer"]: row["value"] for row in self.rows if row["step"] == step}
+        if step not in self.steps:
+            return {}
+        column = self.means.value[:, self.steps.index(step)]
+        return {layer: float(v) for layer, v in zip(self.layers, column, strict=True) if math.isfinite(v)}
+
+    @property
+    def best_at_last(self) -> str:
+        """The layer that ends highest, a choice that carries no timing; "" where no layer has a value."""
+        for place in reversed(range(len(self.steps))):
+            if at := self.at(self.steps[place]):
+                return max(at, key=lambda layer: at[layer])
+        return ""
 
     @property
     def before_training(self) -> float | None:
         """The highest layer's value at step 0, None where the record does not hold it: the untrained reference."""
         return max(self.at(0).values(), default=None)
 
+    def missing_of(self, layer: str) -> tuple[str, ...]:
+        """What is left out of a layer's means because a subject lacks it; nothing where all is there."""
+        known = np.isfinite(self.each[:, self.layers.index(layer)])
+        text = "" if known.all() else incomplete_note(known, self.subjects, self.steps)
+        return (text,) if text else ()
+
     @property
-    def steps(self) -> tuple[int, ...]:
-        """All steps with a value, rising."""
-        return tuple(sorted({row["step"] for row in self.rows}))
+    def missing(self) -> tuple[str, ...]:
+        """The same of all layers, each sentence once."""
+        return tuple(dict.fromkeys(text for layer in self.layers for text in self.missing_of(layer)))
 
 
 def mean_of(values: Iterable[float | None]) -> float | None:
@@ -71,75 +171,126 @@ def mean_of(values: Iterable[float | None]) -> float | None:
 
 
 def curve_groups(scores: Sequence[Score]) -> tuple[CurveGroup, ...]:
-    """One panel a benchmark, metric, ROI and pooling, in the order of the record."""
-    groups: dict[tuple[str, str, str, str], list[Score]] = {}
-    stated: dict[tuple[str, str, str], list[Score]] = {}
-    for s in scores:
-        if s.value is None or not math.isfinite(s.value):
-            continue
-        if s.kind == "alignment" or (s.kind == "control" and s.pooling != "stimuli"):
-            groups.setdefault((s.benchmark, s.metric, s.roi, s.pooling), []).append(s)
-        elif s.kind in ("baseline", "control"):
-            stated.setdefault((s.benchmark, s.metric, s.roi), []).append(s)
-    return tuple(_panel(group, stated.get(key[:3], [])) for key, group in groups.items())
+    """One group a benchmark, metric, ROI and pooling, in the order of the record."""
+    return groups_of_columns(columns_of_scores(scores))
+
+
+def groups_of_columns(table: ScoreColumns) -> tuple[CurveGroup, ...]:
+    """The same of columns."""
+    table = table.only(np.isfinite(table.numbers["value"]))
+    control = table.is_one_of("kind", ["control"])
+    moving = control & ~table.is_one_of("pooling", ["stimuli"])
+    own = table.is_one_of("kind", ["alignment"])
+    still = _split(table.only((control | table.is_one_of("kind", ["baseline"])) & ~moving), _GROUP[:3])
+    return tuple(_group(part, still.get(key[:3])) for key, part in _split(table.only(own | moving), _GROUP).items())
 
 
 def curve_names(found: Sequence[CurveGroup]) -> list[str]:
-    """A short name a panel, the same in every run: "<roi>.<metric>.<pooling>", of several benchmarks theirs first."""
+    """A short name a group, the same in every run: "<roi>.<metric>.<pooling>", of several benchmarks theirs first."""
     several = len({panel.benchmark for panel in found}) > 1
     parts = [(p.benchmark if several else "", p.roi, p.metric, p.pooling) for p in found]
     return [".".join(part for part in one if part) for one in parts]
 
 
-def _panel(group: Sequence[Score], stated: Sequence[Score]) -> CurveGroup:
-    first = group[0]
-    own = [s for s in group if s.kind == "alignment"]
-    layers = tuple(dict.fromkeys(s.layer for s in own if s.layer != SURPRISAL))
-    references: dict[str, tuple[Mapping[str, Any], ...]] = {}
-    for kind in ("baseline", "control"):
-        for layer in dict.fromkeys(s.layer for s in stated if s.kind == kind):
-            references[f"{kind}: {layer}"] = _over_subjects([s for s in stated if s.layer == layer])
-    moving = [s for s in group if s.kind == "control"]
-    for layer in dict.fromkeys(s.layer for s in moving):
-        references[f"control: {layer}"] = _over_subjects([s for s in moving if s.layer == layer])
-    surprisal = [s for s in own if s.layer == SURPRISAL]
-    if surprisal:
-        references["token surprisal alone"] = _over_subjects(surprisal)
+def _split(table: ScoreColumns, names: Sequence[str]) -> dict[tuple[str, ...], ScoreColumns]:
+    """Scores by the words of some columns, in the order of first appearance."""
+    if not len(table):
+        return {}
+    code = np.zeros(len(table), dtype=np.int64)
+    for name in names:
+        code = code * (len(table.words[name]) + 1) + table.codes[name]
+    _, first, inverse = np.unique(code, return_index=True, return_inverse=True)
+    rows = np.split(np.argsort(inverse, kind="stable"), np.cumsum(np.bincount(inverse))[:-1])
+    key = {i: tuple(table.words[name][table.codes[name][first[i]]] for name in names) for i in range(len(first))}
+    return {key[i]: table.only(rows[i]) for i in np.argsort(first, kind="stable")}
+
+
+def _group(table: ScoreColumns, stated: ScoreColumns | None) -> CurveGroup:
+    words = {name: table.words[name][table.codes[name][0]] for name in (*_GROUP, "unit")}
+    own = table.only(table.is_one_of("kind", ["alignment"]))
+    of_layers = own.only(~own.is_one_of("layer", [SURPRISAL]))
+    layers, subjects = _in_order(of_layers, "layer"), _in_order(own, "subject")
+    steps = tuple(np.unique(of_layers.numbers["step"]).tolist())
+    each = _cube(of_layers, "value", (subjects, layers, steps))
+    stimuli = _cube(of_layers, "n_stimuli", (subjects, layers, steps))
+    fewest = np.where(np.isfinite(stimuli), stimuli, np.inf).min(axis=0, initial=np.inf)
     return CurveGroup(
-        benchmark=first.benchmark,
-        metric=first.metric,
-        unit=first.unit,
-        roi=first.roi,
-        pooling=first.pooling,
+        **words,
         layers=layers,
-        rows=_over_subjects([s for s in own if s.layer != SURPRISAL]),
-        references=references,
-        chance=mean_of(s.chance for s in own),
-        ceiling=mean_of(s.ceiling for s in own),
-        ceiling_lower=mean_of(s.ceiling_lower for s in own),
-        own_stimuli=any(s.note.startswith(OWN_STIMULI) for s in own),
+        steps=steps,
+        subjects=subjects,
+        each=each,
+        means=_means(each),
+        n_stimuli=np.where(np.isfinite(fewest), fewest, 0).astype(np.int64),
+        stated=_references(table, stated, subjects),
+        chance=mean_of(own.numbers["chance"].tolist()),
+        ceiling=mean_of(own.numbers["ceiling"].tolist()),
+        ceiling_lower=mean_of(own.numbers["ceiling_lower"].tolist()),
+        own_stimuli=bool(own.own_stimuli.any()),
     )
 
 
-def _over_subjects(scores: Sequence[Score]) -> tuple[Mapping[str, Any], ...]:
-    """One row per layer and step, by step."""
-    at: dict[tuple[str, int], list[Score]] = {}
-    for score in scores:
-        at.setdefault((score.layer, score.step), []).append(score)
-    rows = []
-    for (layer, step), group in sorted(at.items(), key=lambda item: item[0][1]):
-        values = np.asarray([s.value for s in group], dtype=np.float64)
-        error = float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else 0.0
-        mean = float(values.mean())
-        rows.append(
-            {
-                "layer": layer,
-                "step": step,
-                "value": mean,
-                "low": mean - error,
-                "high": mean + error,
-                "n_subjects": len(values),
-                "n_stimuli": min(s.n_stimuli for s in group),
-            }
-        )
-    return tuple(rows)
+def _references(table: ScoreColumns, stated: ScoreColumns | None, subjects: Sequence[str]) -> dict[str, Reference]:
+    out: dict[str, Reference] = {}
+    for part, kind in ((stated, "baseline"), (stated, "control"), (table, "control")):
+        found = None if part is None else part.only(part.is_one_of("kind", [kind]))
+        if found is not None:
+            out |= {f"{kind}: {layer}": _reference(found, layer, subjects) for layer in _in_order(found, "layer")}
+    own = table.only(table.is_one_of("kind", ["alignment"]))
+    if SURPRISAL in _in_order(own, "layer"):
+        out["token surprisal alone"] = _reference(own, SURPRISAL, subjects)
+    return out
+
+
+def _reference(table: ScoreColumns, layer: str, subjects: Sequence[str]) -> Reference:
+    rows = table.only(table.is_one_of("layer", [layer]))
+    steps = tuple(np.unique(rows.numbers["step"]).tolist())
+    known = tuple(dict.fromkeys([*subjects, *_in_order(rows, "subject")]))
+    return Reference(steps=steps, each=_cube(rows, "value", (known, (layer,), steps))[:, 0])
+
+
+def _in_order(table: ScoreColumns, name: str) -> tuple[str, ...]:
+    """The words that occur in a column, in the order of first appearance."""
+    used, first = np.unique(table.codes[name], return_index=True)
+    return tuple(table.words[name][code] for code in used[np.argsort(first, kind="stable")])
+
+
+def _cube(
+    table: ScoreColumns, name: str, axes: tuple[Sequence[str], Sequence[str], Sequence[int]]
+) -> Float[np.ndarray, "subjects layers steps"]:
+    """One number per subject, layer and step; NaN where there is none."""
+    subjects, layers, steps = axes
+    out = np.full((len(subjects), len(layers), len(steps)), np.nan)
+    if len(table):
+        where = [_places(table, "subject", subjects), _places(table, "layer", layers)]
+        out[(*where, np.searchsorted(np.asarray(steps), table.numbers["step"]))] = table.numbers[name]
+    return out
+
+
+def _places(table: ScoreColumns, name: str, words: Sequence[str]) -> Int[np.ndarray, " scores"]:
+    at = {word: place for place, word in enumerate(words)}
+    places = np.asarray([at.get(word, 0) for word in table.words[name]], dtype=np.int64)
+    return np.asarray(places[table.codes[name]])
+
+
+def _means(each: Float[np.ndarray, "subjects layers steps"]) -> CurveMeans:
+    if np.isfinite(each).all():
+        found = [np.asarray(part) for part in _mean_error(each.reshape(len(each), -1))]
+    else:
+        rows = [_mean_error(each[:, i]) for i in range(each.shape[1])]
+        found = [np.stack(part) for part in zip(*rows, strict=True)] if rows else [np.zeros(0)] * 3
+    value, error, count = (part.reshape(each.shape[1:]) for part in found)
+    return CurveMeans(value=value, error=error, n_subjects=np.nan_to_num(count).astype(np.int64))
+
+
+def _mean_error(
+    each: Float[np.ndarray, "subjects steps"],
+) -> tuple[Float[np.ndarray, " steps"], Float[np.ndarray, " steps"], Float[np.ndarray, " steps"]]:
+    """Mean, its standard error and the number of subjects; NaN at the steps that are left out."""
+    subjects, steps = complete(np.isfinite(each))
+    value, error, count = (np.full(each.shape[1], np.nan) for _ in range(3))
+    kept = each[subjects][:, steps]
+    if kept.size:
+        value[steps], count[steps] = kept.mean(axis=0), len(kept)
+        error[steps] = kept.std(axis=0, ddof=1) / math.sqrt(len(kept)) if len(kept) > 1 else 0.0
+    return value, error, count

@@ -21,13 +21,14 @@ from ontogeny.errors import RecordError
 from ontogeny.record._export import as_frame, as_parquet
 from ontogeny.record._facts import facts_of, probed, with_benchmark
 from ontogeny.record._query import best_by_group, open_query
-from ontogeny.record._select import asks_for_events, hint, row_of, select_events, select_scores
+from ontogeny.record._select import asks_for_events, hint, known_filter, row_of, select_events, select_scores
 from ontogeny.record._storage.branches import Branch, Written
 from ontogeny.record._storage.metadata import has_header
 from ontogeny.record._storage.store import Store, begin
 from ontogeny.record.event import Event
 from ontogeny.record.row import Row, to_row
 from ontogeny.record.score import Score
+from ontogeny.record.score_columns import ScoreColumns, columns_of_store
 from ontogeny.record.series import Series, curve
 
 __all__ = ["MOST_LINES", "Record", "Series"]
@@ -160,14 +161,11 @@ class Record:
         return row_of(self._store, key)
 
     def append(self, rows: Iterable[Row]) -> list[Row]:
-        """Write the scores and events whose keys are new, and flush them to disk: scores first, then events.
+        """Write the scores and events whose keys are new, flush them to disk (scores first), and return them.
 
         Beyond `MOST_LINES` JSON lines (an eighth of the rows in parts, where that is more) these and new ones become
         a Parquet part together, if pyarrow is installed. No other process may write here, from the first row on until
         this one ends or calls `close`.
-
-        Returns:
-            The rows that were written.
 
         Raises:
             RecordError: the disk is full (nothing is half-written then), another process writes there or did since the
@@ -176,14 +174,11 @@ class Record:
         return self._store.append(rows)
 
     def append_table(self, table: Any) -> int:
-        """Write the rows of a `pyarrow.Table` whose keys are new, in one piece: for scorers with many rows a probe.
+        """Write the rows of a `pyarrow.Table` whose keys are new, in one piece, and return how many these were.
 
         Args:
             table: columns are a score's fields; those left out get a score's defaults (`run`, `step` and `kind` are
                 needed). Text may be dictionary-coded. Numbers that are not finite become None, with a note.
-
-        Returns:
-            How many rows were written.
 
         Raises:
             RecordError: see `append`; or a column that no score has.
@@ -192,12 +187,9 @@ class Record:
         return self._store.append_table(table)
 
     def compact(self) -> int:
-        """Move the rows in JSON lines into a Parquet part; a kill at any byte loses and doubles nothing.
+        """Move the rows in JSON lines into a Parquet part, and return how many; a kill at any byte loses nothing.
 
         `append` does so by itself. Refused while another process writes.
-
-        Returns:
-            How many rows were moved.
 
         Raises:
             RecordError: see `append`.
@@ -222,6 +214,14 @@ class Record:
             warnings.warn("events are no scores: ask record.events(kind=...)", DeprecationWarning, stacklevel=2)
             found += self.events(**columns)  # type: ignore[arg-type]
         return found
+
+    def columns(self, **columns: Any) -> ScoreColumns:
+        """What `select` finds, as columns of numbers instead of an object per score: millions take seconds.
+
+        Raises:
+            RecordError: no such column.
+        """
+        return columns_of_store(self._store, known_filter(columns))
 
     def events(self, **columns: Any) -> list[Event]:
         """Events whose columns equal what is asked for, or one of a list: `events(kind="refusal", step=0)`.

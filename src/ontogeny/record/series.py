@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 
 from ontogeny._display import one_line
 from ontogeny.errors import RecordError
+from ontogeny.record.complete import complete, incomplete_note
 from ontogeny.record.score import KEY, OWN_STIMULI, Score
 
 __all__ = ["Series", "curve"]
@@ -28,6 +29,7 @@ class Series:
         ceiling: one per step (NaN where not known).
         source: "measured", or what else the values come from.
         note: what has to be said of the mean: that its subjects saw different stimuli.
+        notes: who is left out of the mean because a value is missing, see `ontogeny.record.complete`.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Series:
     ceiling: Float[np.ndarray, " steps"]
     source: str = "measured"
     note: str = ""
+    notes: tuple[str, ...] = ()
 
     __repr__ = one_line
 
@@ -54,21 +57,26 @@ def curve(found: Sequence[Score]) -> Series:
     for name in (name for name in KEY if name not in ("step", "subject")):
         if len(seen := sorted({str(getattr(score, name)) for score in found})) > 1:
             raise RecordError(f"these rows are {len(seen)} curves, not one: choose {name} from {seen}")
-    steps = sorted({s.step for s in found})
-    at: dict[int, list[Score]] = {step: [] for step in steps}
-    for score in found:
-        at[score.step].append(score)
+    steps, subjects = sorted({s.step for s in found}), list(dict.fromkeys(s.subject for s in found))
     first = found[0]
     parts = [first.roi, first.metric, first.layer, first.pooling] if first.kind != "task" else [first.metric]
+    known = np.isfinite(_table(found, "value", subjects, steps))
+    kept, whole = complete(known)
+    left_out = incomplete_note(known, subjects, steps)
+
+    def means(name: str) -> Float[np.ndarray, " steps"]:
+        return np.where(whole, _means(_table(found, name, subjects, steps)[kept]), np.nan)
+
     return Series(
         name=" · ".join(p for p in parts if p),
         steps=np.asarray(steps, dtype=np.int64),
-        values=_means(at, "value"),
+        values=means("value"),
         unit=first.unit,
-        chance=_means(at, "chance"),
-        ceiling=_means(at, "ceiling"),
+        chance=means("chance"),
+        ceiling=means("ceiling"),
         source=first.source,
         note=_note(found),
+        notes=(f"{left_out[0].upper()}{left_out[1:]}.",) if left_out else (),
     )
 
 
@@ -79,9 +87,20 @@ def _note(found: Sequence[Score]) -> str:
     return f"mean of {len(own)} subjects who saw different stimuli, {n} each" if len(own) > 1 else ""
 
 
-def _means(at: Mapping[int, Sequence[Score]], name: str) -> Float[np.ndarray, " steps"]:
-    out = []
-    for scores in at.values():
-        known = [value for s in scores if (value := getattr(s, name)) is not None]
-        out.append(float(np.mean(known)) if known else float("nan"))
-    return np.asarray(out, dtype=np.float64)
+def _table(
+    found: Sequence[Score], name: str, subjects: Sequence[str], steps: Sequence[int]
+) -> Float[np.ndarray, "subjects steps"]:
+    """One number per subject and step; NaN where there is none."""
+    row, column = ({key: place for place, key in enumerate(keys)} for keys in (subjects, steps))
+    out = np.full((len(subjects), len(steps)), np.nan)
+    for score in found:
+        value = getattr(score, name)
+        out[row[score.subject], column[score.step]] = np.nan if value is None else value
+    return out
+
+
+def _means(table: Float[np.ndarray, "subjects steps"]) -> Float[np.ndarray, " steps"]:
+    """Of the known values; NaN where none is known."""
+    known = np.isfinite(table)
+    count = known.sum(axis=0)
+    return np.where(count, np.where(known, table, 0.0).sum(axis=0) / np.maximum(count, 1), np.nan)

@@ -2,233 +2,246 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from importlib.resources import files
+from typing import Any
 
-from ontogeny._display import as_html
 from ontogeny.errors import require
 from ontogeny.lag.lead_text import GLOSSARY as LEAD_WORDS
-from ontogeny.report._record_text import GLOSSARY, cost, final_table, first_line, refusal_table, sentences
-from ontogeny.report.figures import Figure, Picture, altair, plain_json
+from ontogeny.report._first_screen import answer_html, bar_html, sentence
+from ontogeny.report._html import escape, figure_html, json_block, notes_html, shared_of, table_html
+from ontogeny.report._methods import GLOSSARY, citations, methods
+from ontogeny.report._tables import MOST_ROWS, layer_rows, missing_notes, refusal_rows, region_rows, run_rows
+from ontogeny.report.figures import CONFIG, Figure, Picture, plain_json, vegalite
 from ontogeny.report.findings.findings_section import Answers, finding_table
+from ontogeny.report.level_tests import LevelTest
 from ontogeny.report.run_data import RunFacts
+from ontogeny.report.study import Study
 
-__all__ = ["Section", "page"]
-
-escape = partial(as_html, quote=True)
-
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #1c2833; margin: 0 auto; max-width: 1240px; padding: 1.5rem; }
-.origin { font-weight: 600; padding: .6rem .9rem; border-left: 5px solid #1e8449; background: #eafaf1; }
-.origin.simulated { border-color: #b9770e; background: #fef5e7; }
-h1 { font-size: 1.5rem; } h2 { margin-top: 2.4rem; border-bottom: 1px solid #d5d8dc; } h3 { font-size: 1.05rem; }
-figure { margin: 1.2rem 0 2rem; overflow-x: auto; } figcaption { max-width: 75ch; color: #34495e; }
-table { border-collapse: collapse; font-size: 13px; display: block; overflow: auto; max-height: 30rem; }
-th, td { text-align: left; padding: .2rem .7rem .2rem 0; border-bottom: 1px solid #eef0f2; white-space: nowrap; }
-th { position: sticky; top: 0; background: white; }
-.findings td { white-space: normal; min-width: 11rem; vertical-align: top; }
-.why, .curve, .trend, .fluctuation { white-space: normal; min-width: 14rem; vertical-align: top; }
-dt { font-weight: 600; float: left; clear: left; min-width: 7rem; } dd { margin-left: 8rem; }
-img { max-width: 100%; }
-code { background: #f4f6f7; padding: 0 .25em; } .chart-error { color: #c0392b; white-space: pre-wrap; }
-"""
-_SCRIPT = """
-for (const holder of document.querySelectorAll("div.chart")) {
-  const spec = JSON.parse(holder.nextElementSibling.textContent);
-  const actions = { export: true, source: false, compiled: false, editor: false };
-  vegaEmbed(holder, spec, { renderer: "svg", actions }).then(
-    () => holder.setAttribute("data-state", "drawn"),
-    (error) => {
-      holder.setAttribute("data-state", "failed");
-      holder.className += " chart-error";
-      holder.textContent = error;
-    });
-}
-"""
+__all__ = ["Page", "Part", "page", "sentences"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
-    """One record's part of the page.
+class Part:
+    """One study's part of the page.
 
     Args:
-        facts: the record.
-        figures: alignment over training.
-        leads: one row a curve and task: which moves first.
-        lead_warnings: what to know beside them.
-        lead_figures: pictures of some of them.
-        answers: the study's other questions.
+        study: of one benchmark.
+        tests: how high its layers end.
+        key: the figures of the first screen.
+        regions: levels, and every run's factor.
+        curves: small multiples and maps of all regions.
+        lead: the lead test of the key curve in detail.
+    """
+
+    study: Study
+    tests: Sequence[LevelTest]
+    key: Sequence[Figure]
+    regions: Sequence[Figure]
+    curves: Sequence[Figure | Picture]
+    lead: Sequence[Figure]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """All that is on a page.
+
+    Args:
+        title: of the window.
+        command: that made it.
+        runs: records, read.
+        parts: one per benchmark.
+        explorer: of `explorer_data`, and what did not fit.
         brain: scores in the brain, where a benchmark folder leads back to it.
         brain_notes: what could not be drawn there, and why.
+        answers: more questions.
+        beside: figures of what is no alignment: the task alone, effective dimensions.
     """
 
-    facts: RunFacts
-    figures: Sequence[Figure]
-    leads: Sequence[Mapping[str, str]]
-    lead_warnings: Sequence[str]
-    lead_figures: Sequence[Figure]
+    title: str
+    command: str
+    runs: Sequence[RunFacts]
+    parts: Sequence[Part]
+    explorer: tuple[Mapping[str, Any], str]
+    brain: Sequence[Picture]
+    brain_notes: Sequence[str]
     answers: Answers
-    brain: Sequence[Picture] = ()
-    brain_notes: Sequence[str] = ()
+    beside: Sequence[Figure]
+
+    @property
+    def figures(self) -> list[Figure | Picture]:
+        """All, in the order of the page."""
+        own = [f for part in self.parts for f in (*part.key, *part.curves, *part.regions, *part.lead)]
+        return [*own, *self.brain, *self.answers.figures, *self.beside]
 
 
-def page(
-    sections: Sequence[Section],
-    pooled: tuple[Sequence[Mapping[str, str]], Sequence[Figure]],
-    across: Answers,
-    *,
-    title: str,
-) -> str:
-    """The whole page.
-
-    Args:
-        sections: records with their pictures, in the order of the page.
-        pooled: leads over all records, and their pictures; empty where the records are not runs of one kind.
-        across: what was asked of all records together.
-        title: heading; escaped, as is everything that comes out of a record.
-    """
-    origin = first_line([section.facts for section in sections])
-    kind = "origin" if origin.startswith("Real") else "origin simulated"
-    body = [
-        f'<p class="{kind}">{escape(origin)}</p>',
-        f"<h1>{escape(title)}</h1>",
-        "<p>Alignment of a model's layers with brain responses while it trains, beside its task at the same weights. "
-        "Hover for values; the three dots of a picture save it.</p>",
-        *_pooled(*pooled),
-        *(_answers(across, "h2", "All runs: the study's other questions") if across.findings else ()),
-        *(part for section in sections for part in _run(section)),
-        "<h2>Words</h2><dl>",
-        *(f"<dt>{escape(word)}</dt><dd>{escape(text)}</dd>" for word, text in sorted((GLOSSARY | LEAD_WORDS).items())),
-        "</dl>",
-        "<noscript>The pictures need JavaScript (inside this file); the folder figures holds them as PNG.</noscript>",
-    ]
-    bundle = require("vl_convert", "report").javascript_bundle(vl_version=_vegalite())
+def page(made: Page) -> str:
+    """The whole page; everything that comes out of a record is escaped."""
+    sections = {
+        "answer": _answer(made),
+        "curves": _curves(made),
+        "regions": _regions(made),
+        "brain": _brain(made),
+        "questions": _questions(made.answers),
+        "numbers": _numbers(made),
+        "methods": _methods(made),
+    }
+    there = {name: "\n".join(html) for name, html in sections.items() if html}
+    body = "\n".join(f'<section id="{name}">{html}</section>' for name, html in there.items())
+    own = files("ontogeny.report")
+    bundle = require("vl_convert", "report").javascript_bundle(vl_version=vegalite())
+    script = own.joinpath("page.js").read_text(encoding="utf-8")
     return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>\n'
-        f"<style>{_STYLE}</style></head>\n<body>\n" + "\n".join(body) + "\n"
-        f'<script type="module">{bundle}\n{_SCRIPT}</script>\n</body></html>\n'
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
+        f'content="width=device-width, initial-scale=1"><title>{escape(made.title)}</title>\n'
+        f"<style>{own.joinpath('page.css').read_text(encoding='utf-8')}</style></head>\n<body>\n"
+        f"{bar_html(made.runs, [part.study for part in made.parts], list(there))}\n<main>\n{body}\n</main>\n"
+        "<noscript>The figures need JavaScript (inside this file); the folder figures holds them as PNG, SVG and PDF."
+        f"</noscript>\n{json_block(plain_json(CONFIG), 'look')}\n<script "
+        f'type="module">{bundle}\n{script}</script>\n</body></html>\n'
     )
 
 
-def _vegalite() -> str:
-    """The Vega-Lite version of Altair's specifications, "6.4"."""
-    return ".".join(altair().SCHEMA_VERSION.removeprefix("v").split(".")[:2])
+def _answer(made: Page) -> list[str]:
+    if not made.parts:
+        return ["<h1>No alignment was scored.</h1>", *(figure_html(figure, level=2) for figure in made.beside[:1])]
+    alone = len(made.parts) == 1
+    out = [] if alone else [f"<h1>{escape(_summary(made.parts))}</h1>"]
+    for part in made.parts:
+        out.append(f'<div class="answer">{answer_html(part.study, level=1 if alone else 2, alone=alone)}')
+        pictures = [figure_html(figure, picks=i > 0) for i, figure in enumerate(part.key)]
+        out.append(f'<div class="pair">{"".join(pictures)}</div></div>')
+    return out
 
 
-def _run(section: Section) -> list[str]:
-    facts = section.facts
-    out = [f"<h2>{escape(facts.record.run)}</h2>", "<ul>"]
-    out += [f"<li>{escape(sentence)}</li>" for sentence in [*sentences(facts), cost(facts)]]
-    out.append("</ul>")
-    out += [_figure(figure) for figure in section.figures]
-    out += [_picture(picture) for picture in section.brain]
-    out += [f"<p>{escape(note)}</p>" for note in section.brain_notes]
-    out += _leads(section)
-    out += _answers(section.answers, "h3", "The study's other questions")
-    table = final_table(facts)
-    if table:
-        out.append("<h3>Every layer at the last step</h3>")
+def _summary(parts: Sequence[Part]) -> str:
+    told = (f"{p.study.benchmark}: {p.study.verdict.outcome if p.study.verdict else 'no task'}" for p in parts)
+    return f"{len(parts)} benchmarks. Alignment before the task? {'; '.join(told)}."
+
+
+def _curves(made: Page) -> list[str]:
+    data, left = made.explorer
+    if not data["runs"]:
+        return []
+    key = made.parts[0].study
+    view = " · ".join(part for part in (key.benchmark, key.metric, key.pooling) if part)
+    keep = {"run": key.key.curves[0].facts.name, "view": view, "roi": key.key.roi}
+    told = "".join(f' data-{name}="{escape(value)}"' for name, value in keep.items())
+    names = (("run", "Run"), ("view", "Benchmark · metric · pooling"), ("roi", "Region"), ("layer", "Layer"))
+    lists = "".join(f'<label>{title}<select name="{name}"></select></label>' for name, title in names)
+    scale = (
+        '<label>Scale<select name="scale"><option value="unit">in its unit</option><option '
+        'value="share">share of the ceiling</option></select></label>'
+    )
+    out = [
+        "<h2>Curves</h2>",
+        f'<form class="pick" id="explorer-form"{told}>{lists}{scale}</form>',
+        '<div class="figures"><figure><h3>Layers over training</h3><div class="chart" id="explorer-curves" role="img" '
+        'aria-label="Alignment of each layer over training, of what is picked above"></div>'
+        "<figcaption>Dashed: the stimuli's own surface; "
+        "dotted: chance; yellow: noise ceiling; grey: controls. Hover for value, SE, ceiling and n; ... "
+        "menu: save as SVG or PNG.</figcaption></figure>",
+        '<figure><h3>Layer by step</h3><div class="chart" id="explorer-map" role="img" aria-label="Layer '
+        'by step, of what is picked above"></div>'
+        "<figcaption>From chance to the ceiling's lower edge. White line: what the stimuli's own surface "
+        "reaches; orange: the highest layer."
+        "</figcaption></figure></div>",
+        json_block(plain_json(data), "curves-data"),
+    ]
+    out += [notes_html([left])] if left else []
+    figures = [figure_html(figure) for part in made.parts for figure in part.curves]
+    return [*out, f'<div class="figures">{"".join(figures)}</div>'] if figures else out
+
+
+def _regions(made: Page) -> list[str]:
+    refused = refusal_rows(made.runs)
+    if not made.parts and not refused:
+        return []
+    out = ["<h2>Regions, and can this be trusted?</h2>"]
+    for part in made.parts:
+        study = part.study
         out.append(
-            "<p>The highest layer of such a table was chosen after looking; it is a description, not a test.</p>"
+            f"<h3>{escape(study.benchmark)}, "
+            f"{escape(study.metric)}{escape(', ' + study.pooling if study.pooling else '')}</h3>"
         )
-        out.append(_table(table))
-    refused = refusal_table(facts)
-    if refused:
-        out += ["<h3>What could not be measured, and why</h3>", _table(refused)]
-    return [*out, *_provenance(facts)]
+        out.append(table_html(region_rows(study, part.tests)))
+        out.append(f'<div class="figures">{"".join(figure_html(figure) for figure in part.regions)}</div>')
+        if len(study.runs) > 1:
+            out += ["<h3>Runs</h3>", table_html(run_rows(study))]
+        found = study.leads or study.key.leads
+        warned = found.warnings if found is not None and study.claims else ()
+        out.append(notes_html([*study.notes, *warned]))
+        if part.lead:
+            figures = "".join(figure_html(figure) for figure in part.lead)
+            out.append(
+                f"<details><summary>The lead test of {escape(study.key.roi)} in detail</summary>{figures}</details>"
+            )
+    gone = [text for facts in made.runs for text in missing_notes(facts)]
+    out += ["<h3>Missing values</h3>", notes_html(gone)] if gone else []
+    return [*out, "<h3>What could not be measured, and why</h3>", table_html(refused)] if refused else out
 
 
-def _pooled(rows: Sequence[Mapping[str, str]], figures: Sequence[Figure]) -> list[str]:
-    """Several runs of one kind, first on the page: they carry what a single one cannot."""
-    if not rows:
+def _brain(made: Page) -> list[str]:
+    if not made.brain and not made.brain_notes:
         return []
-    return [
-        "<h2>All runs: which moves first?</h2>",
-        "<p>The run is the unit. All runs are compared with the same brain data, so this speaks of further runs of "
-        "this kind, not of further subjects.</p>",
-        _table(rows),
-        *(_figure(figure) for figure in figures),
-    ]
+    return ["<h2>Brain</h2>", *map(figure_html, made.brain), notes_html(made.brain_notes)]
 
 
-def _leads(section: Section) -> list[str]:
-    """Which moves first, with what one run can tell."""
-    if not section.leads:
-        return []
-    return [
-        "<h3>Which moves first?</h3>",
-        "<p>The layer of each row is the one with the highest alignment at the last step, a choice that carries no "
-        "timing. One run speaks of itself only: several seeds pooled (<code>ontogeny lag</code>) are the design that "
-        "carries a claim. A lead is precedence, not cause.</p>",
-        _table(section.leads),
-        "<ul>",
-        *(f"<li>{escape(text)}</li>" for text in section.lead_warnings),
-        "</ul>",
-        *(_figure(figure) for figure in section.lead_figures),
-    ]
-
-
-def _answers(answers: Answers, level: str, title: str) -> list[str]:
+def _questions(answers: Answers) -> list[str]:
     """One row a question that could be asked, its picture, and why the others could not."""
     if not answers.findings and not answers.unasked:
         return []
-    out = [f"<{level}>{escape(title)}</{level}>"]
+    out = ["<h2>More questions</h2>"]
     if answers.findings:
-        out.append(_table(finding_table(answers)).replace("<table>", '<table class="findings">'))
-    out += [_figure(figure) for figure in answers.figures]
+        out.append(table_html(finding_table(answers)))
+    out.append(f'<div class="column">{"".join(figure_html(figure) for figure in answers.figures)}</div>')
     if answers.unasked:
-        reasons = "".join(f"<li>{escape(text)}</li>" for text in answers.unasked)
-        out.append(
-            f"<details><summary>Questions that these records cannot answer</summary><ul>{reasons}</ul></details>"
+        reasons = notes_html(answers.unasked)
+        out.append(f"<details><summary>Questions that these records cannot answer</summary>{reasons}</details>")
+    return out
+
+
+def _numbers(made: Page) -> list[str]:
+    rows = [row for part in made.parts for row in layer_rows(part.tests)]
+    out = ["<h2>Numbers</h2>"]
+    if rows:
+        shown = rows if len(rows) <= MOST_ROWS else []
+        cut = (
+            ""
+            if shown
+            else f" The {len(rows):,} rows of every layer are too many for a page and stand in tables/layers.csv."
         )
-    return out
-
-
-def _figure(figure: Figure) -> str:
-    drawn = plain_json(figure.chart.to_dict())
-    spec = json.dumps(drawn, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-    return (
-        f'<figure><h3>{escape(figure.title)}</h3><div class="chart" id="{escape(figure.name)}"></div>'
-        f'<script type="application/json">{spec}</script><figcaption>{escape(figure.caption)}</figcaption></figure>'
+        out.append(
+            "<h3>Every layer at the last step</h3><p>The highest layer of such a table was chosen after "
+            "looking; it is a "
+            f"description, not a test. tables/curves.csv has every step.{cut}</p>"
+        )
+        told, shown = shared_of(shown)
+        out += [f"<p>{escape(told)}</p>" if told else "", table_html(shown)] if shown else []
+    out.append(
+        "<p>figures/ has every figure as PNG, SVG and PDF (183 mm wide or less) and as CSV of what it shows.</p>"
     )
+    beside = made.beside if made.parts else made.beside[1:]
+    return [*out, f'<div class="figures">{"".join(figure_html(figure) for figure in beside)}</div>']
 
 
-def _picture(picture: Picture) -> str:
-    source = f"data:image/png;base64,{base64.b64encode(picture.png).decode()}"
-    return (
-        f'<figure><h3>{escape(picture.title)}</h3><img alt="{escape(picture.title)}" '
-        f'width="{picture.width}" src="{source}">'
-        f"<figcaption>{escape(picture.caption)}</figcaption></figure>"
-    )
+def _methods(made: Page) -> list[str]:
+    out = ["<h2>Methods</h2>", "<p>To paste, and to be checked:</p>"]
+    out += [f'<p class="methods">{escape(methods(part.study, made.command))}</p>' for part in made.parts]
+    out += ["<h3>How to cite</h3>", notes_html(citations(made.runs))]
+    for name, about in {n: a for facts in made.runs for n, a in facts.record.header["benchmarks"].items()}.items():
+        out.append(f"<h3>About {escape(name)}</h3><p>{escape(str(about.get('about', '')))}</p>")
+    folders = ", ".join(f"<code>{escape(str(facts.record.folder))}</code>" for facts in made.runs)
+    out.append(f"<p>Record{'s' if len(made.runs) > 1 else ''} {folders}.</p>")
+    words = sorted((GLOSSARY | LEAD_WORDS).items())
+    terms = "".join(f"<dt>{escape(word)}</dt><dd>{escape(text)}</dd>" for word, text in words)
+    return [*out, f'<h3 id="words">Words</h3><dl class="words">{terms}</dl>']
 
 
-def _table(rows: Sequence[Mapping[str, str]]) -> str:
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
-    lines = [
-        "<tr>" + "".join(f'<td class="{escape(name)}">{escape(row.get(name, ""))}</td>' for name in columns) + "</tr>"
-        for row in rows
-    ]
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
-
-
-def _provenance(facts: RunFacts) -> list[str]:
-    """Where the numbers come from."""
-    header = facts.record.header
-    out = ["<h3>Where the numbers come from</h3>"]
-    for name, about in header["benchmarks"].items():
-        lines = [
-            ("benchmark", f"{name}, version {about.get('version', '?')}, fingerprint {about.get('fingerprint', '?')}"),
-            ("about", str(about.get("about", ""))),
-            ("stimuli", f"{about.get('n_stimuli', '?')}; {about.get('folds', '')}"),
-            ("ceiling", str(about.get("ceiling_source", ""))),
-            ("cite", str(about.get("citation", ""))),
-            ("terms", str(about.get("licence", ""))),
-        ]
-        out.append("<dl>" + "".join(f"<dt>{key}</dt><dd>{escape(text)}</dd>" for key, text in lines) + "</dl>")
-    versions = ", ".join(f"{name} {version}" for name, version in header.get("versions", {}).items())
-    out.append(f"<p>Record <code>{escape(str(facts.record.folder))}</code>; {escape(versions)}.</p>")
-    return out
+def sentences(made: Page) -> list[str]:
+    """The answer of every part, as the command line says it."""
+    if not made.parts:
+        return ["No alignment was scored."]
+    alone = len(made.parts) == 1
+    return [("" if alone else f"{part.study.benchmark}: ") + sentence(part.study) for part in made.parts]

@@ -17,13 +17,12 @@ from ontogeny.lag.null.fluctuation_lead import searched
 from ontogeny.lag.null.surrogates import cross_correlation, flip_signs, flipped
 from ontogeny.lag.preconditions import FEWEST, Pair, clean, refuse_pair
 from ontogeny.lag.roi_layer_map import LeadMap
-from ontogeny.report.figures import Figure, altair, file_stem, finished, step_axis
+from ontogeny.report.figures import BLUE, ORANGE, Figure, altair, file_stem, finished, step_axis
 
 __all__ = ["map_figure", "pair_figures", "runs_figure"]
 
-_COLOURS = {"alignment": "#1f6fb4", "performance": "#c0392b"}
-_WIDE = 430
-_MOST_PAIRS = 40
+_COLOURS = {"alignment": BLUE, "performance": ORANGE}
+_WIDE = 205
 
 
 def pair_figures(run: Run, found: Leads, *, name: str) -> list[Figure]:
@@ -42,9 +41,9 @@ def pair_figures(run: Run, found: Leads, *, name: str) -> list[Figure]:
     right = alt.vconcat(_sizes(found), _correlation(parts), spacing=18)
     caption = (
         "Above left: both series in units of their own fitted gain (0 before the rise, 1 after it), the curves fitted "
-        "to them, and where each first reaches half of its gain (dashes, 95 % band). Below left: what is left after "
+        "to them, and where each first reaches half of its gain (dashes, 95 % band). Below left: residuals after "
         "the rise and a slow spline. Above right: the trend lead at 25, 50 and 75 % of the gain with 95 % intervals; "
-        "right of 0 alignment is earlier. Below right: correlation of what is left, alignment shifted against "
+        "right of 0 alignment is earlier. Below right: cross-correlation of these residuals, alignment shifted against "
         "performance, with the band of pairs in which nothing leads. "
         f"Trend: {short(found.trend)}. Fluctuations: {short(found.fluctuation)}."
     )
@@ -100,7 +99,7 @@ def _residuals(pair: Pair, parts: Decomposed) -> Any:
     x = step_axis([int(s) for s in pair.steps])
     y = alt.Y("value:Q", title="share of own gain")
     line = alt.Chart(alt.Data(values=rows)).mark_line(point=alt.OverlayMarkDef(size=16), strokeWidth=1)
-    return line.encode(x=x, y=y, color=_colour()).properties(width=_WIDE, height=120, title="what is left")
+    return line.encode(x=x, y=y, color=_colour()).properties(width=_WIDE, height=120, title="residuals after both fits")
 
 
 def _sizes(found: Leads) -> Any:
@@ -155,7 +154,7 @@ def _correlation(parts: Decomposed) -> Any:
     return alt.layer(
         base.mark_area(opacity=0.2, color="#7f8c8d").encode(y=alt.Y("low:Q", title="correlation"), y2="high:Q"),
         base.mark_line(point=alt.OverlayMarkDef(color="#111111"), color="#111111").encode(y="r:Q"),
-    ).properties(width=_WIDE, height=120, title="correlation of what is left")
+    ).properties(width=_WIDE, height=120, title="cross-correlation of residuals")
 
 
 def runs_figure(found: RunsLeads, title: str, *, name: str = "lag-runs") -> Figure:

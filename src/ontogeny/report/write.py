@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,23 +14,40 @@ from tqdm import tqdm
 from ontogeny._atomic_write import natural_key
 from ontogeny.errors import RecordError
 from ontogeny.record import Record
-from ontogeny.report._alignment_section import run_figures
-from ontogeny.report._page import Section, page
-from ontogeny.report.brain_section import Brain, brain_of, brain_pictures, known_in
-from ontogeny.report.figures import Figure, Picture, as_picture
-from ontogeny.report.findings.findings_section import answers_of_run, answers_of_runs
-from ontogeny.report.lead_section import lead_figures, lead_table, lead_warnings, pooled_leads, record_leads
+from ontogeny.report._page import Page, Part, page, sentences
+from ontogeny.report._tables import write_tables
+from ontogeny.report.beside_figures import beside_figures
+from ontogeny.report.brain_section import brain_of, brain_pictures, known_in
+from ontogeny.report.curve_figures import curves_figure
+from ontogeny.report.explorer import explorer_data
+from ontogeny.report.figure_files import write_figures
+from ontogeny.report.figures import file_stem
+from ontogeny.report.findings.findings_section import answers_of
+from ontogeny.report.key_figure import key_figure
+from ontogeny.report.lead_figures import pair_figures
+from ontogeny.report.level_tests import level_tests, levels_figure
+from ontogeny.report.map_figure import map_figure
+from ontogeny.report.region_figures import forest_figure, runs_forest
+from ontogeny.report.regions import Region, run_of
 from ontogeny.report.run_data import RunFacts
+from ontogeny.report.study import Study, primary_of, studies
 
-__all__ = ["ReportFiles", "find_records", "write_pngs", "write_report"]
+__all__ = ["ReportFiles", "find_records", "write_report"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportFiles:
-    """What a report wrote."""
+    """What a report wrote.
+
+    Args:
+        html: the page.
+        pngs: every figure; SVG, PDF and CSV have the same names beside them.
+        answers: the page's answer, one sentence per benchmark.
+    """
 
     html: Path
     pngs: tuple[Path, ...]
+    answers: tuple[str, ...]
 
 
 def find_records(path: str | os.PathLike[str]) -> list[Record]:
@@ -54,69 +73,96 @@ def write_report(
     out: str | os.PathLike[str] | None = None,
     *,
     only: Mapping[str, Sequence[str]] | None = None,
+    primary: str = "",
     spaces: Sequence[str | os.PathLike[str]] = (),
     progress: bool = False,
 ) -> ReportFiles:
-    """Write report.html and its pictures as PNG.
+    """Write report.html, its figures as PNG, SVG, PDF and CSV, and tables as CSV.
 
     Args:
         path: a record's folder, or a folder of records.
-        out: folder to write to; `path` itself where not given. Pictures go to its folder `figures`.
+        out: folder to write to; `path` itself where not given. Figures go to its folder `figures`, CSV to `tables`.
         only: draw some curves alone: "benchmark", "metric", "roi", "layer", "pooling" or "subject" -> names.
+        primary: the declared curve that the answer is of, "ROI:metric:layer"; metric and layer may be left out. Without
+            it the answer is in how many regions, corrected for their number.
         spaces: benchmark folders that were built from images: scores are shown in the brain too. A record does not
             need its benchmark to be read, so it does not know where the folder lies.
         progress: show a bar.
 
     Returns:
-        The files that were written.
+        The files that were written, and the answer.
 
     Raises:
-        RecordError: no record there, one without any score, or with too many to draw (see `only`); or a folder of
-            `spaces` that none was scored with.
+        RecordError: no record there, one without any score, or with too many to draw (see `only`); no such primary
+            curve; or a folder of `spaces` that none was scored with.
         DataError: a folder of `spaces` that does not lead back to the brain.
         MissingExtraError: the extra `report` is not installed.
     """
-    runs = [RunFacts.of(record, only) for record in find_records(path)]
-    empty = [str(facts.record.folder) for facts in runs if not facts.steps]
-    if len(empty) == len(runs):
-        raise RecordError(f"no score in {', '.join(empty)} yet; the first probe writes some")
+    runs = _read(find_records(path), only, progress=progress)
+    if not any(facts.steps for facts in runs):
+        raise RecordError(
+            f"no score in {', '.join(str(f.record.folder) for f in runs)} yet; the first probe writes some"
+        )
+    runs = [facts for facts in runs if facts.steps]
     brains = [brain_of(folder) for folder in spaces]
     for brain in brains:
         known_in(brain, [facts.record for facts in runs])
-    sections = [_section(facts, brains) for facts in tqdm(runs, desc="records", disable=not progress) if facts.steps]
-    target = Path(path if out is None else out)
-    pictures = target / "figures"
-    pictures.mkdir(parents=True, exist_ok=True)
-    html = target / "report.html"
-    pooled = pooled_leads([section.facts for section in sections])
-    across = answers_of_runs([section.facts for section in sections])
-    html.write_text(page(sections, pooled, across, title=Path(path).resolve().name), encoding="utf-8")
-    figures: list[Figure | Picture] = [*pooled[1], *across.figures]
-    for section in sections:
-        figures += [*section.figures, *section.brain, *section.lead_figures, *section.answers.figures]
-    pngs = write_pngs(figures, pictures, progress=progress)
-    return ReportFiles(html=html, pngs=pngs)
-
-
-def _section(facts: RunFacts, brains: Sequence[Brain]) -> Section:
-    found = record_leads(facts)
-    drawn = [brain_pictures(facts.record, brain) for brain in brains]
-    return Section(
-        facts=facts,
-        figures=run_figures(facts),
-        leads=lead_table(found),
-        lead_warnings=lead_warnings(found),
-        lead_figures=lead_figures(facts, found),
-        answers=answers_of_run(facts),
+    drawn = [brain_pictures(facts.record, brain) for facts in runs for brain in brains]
+    found = studies(runs, primary_of(primary), str(path))
+    parts = [_part(study) for study in found]
+    made = Page(
+        title=Path(path).resolve().name,
+        command=f"ontogeny report {path}" + (f' --primary "{primary}"' if primary else ""),
+        runs=runs,
+        parts=parts,
+        explorer=explorer_data(runs),
         brain=[picture for pictures, _ in drawn for picture in pictures],
         brain_notes=[note for _, notes in drawn for note in notes],
+        answers=answers_of(runs),
+        beside=[figure for facts in runs[:1] for figure in beside_figures(facts)],
     )
+    target = Path(path if out is None else out)
+    pngs = write_figures(made.figures, target / "figures", progress=progress)
+    write_tables(found, runs, {i: part.tests for i, part in enumerate(parts)}, target / "tables")
+    html = target / "report.html"
+    html.write_text(page(made), encoding="utf-8")
+    return ReportFiles(html=html, pngs=pngs, answers=tuple(sentences(made)))
 
 
-def write_pngs(figures: Sequence[Figure | Picture], folder: Path, *, progress: bool = False) -> tuple[Path, ...]:
-    """Write every picture as PNG, by its name."""
-    out = []
-    for figure in tqdm(figures, desc="pictures", unit="png", disable=not progress):
-        out.append(folder / f"{figure.name}.png")
-        out[-1].write_bytes((figure if isinstance(figure, Picture) else as_picture(figure)).png)
-    return tuple(out)
+def _read(records: Sequence[Record], only: Mapping[str, Sequence[str]] | None, *, progress: bool) -> list[RunFacts]:
+    """All records, each under its own name: the folder's, where two runs have one."""
+    names = Counter(record.run for record in records)
+    return [
+        RunFacts.of(record, only, name=record.run if names[record.run] == 1 else record.folder.name)
+        for record in tqdm(records, desc="records", disable=not progress)
+    ]
+
+
+def _has_lead(region: Region) -> bool:
+    return math.isfinite(region.factor[0]) and region.outcome != "nothing to time"
+
+
+def _part(study: Study) -> Part:
+    panels = [region.curves[0].panel for region in study.regions]
+    tests = level_tests(panels)
+    several = [curves_figure(study), map_figure(study)] if len(study.regions) > 1 else []
+    levels = file_stem(study.benchmark, study.metric, "levels")
+    forest = runs_forest(study) if study.task else None
+    lead = []
+    if study.leads is not None and study.claims:
+        name = file_stem(study.benchmark, study.metric, study.key.roi, "lead")
+        lead = pair_figures(run_of(study.key.curves[0], study.task), study.leads, name=name)
+    return Part(
+        study=study,
+        tests=tests,
+        key=[
+            key_figure(study),
+            *([forest_figure(study)] if any(_has_lead(region) for region in study.regions) else []),
+        ],
+        regions=[
+            levels_figure(tests, levels, run=study.runs[0].name if len(study.runs) > 1 else ""),
+            *([forest] if forest else []),
+        ],
+        curves=several,
+        lead=lead,
+    )

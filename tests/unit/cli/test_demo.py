@@ -38,10 +38,14 @@ def test_the_command_leaves_two_records_and_a_page(tmp_path, capsys):
     assert main(command) == 0
     said = capsys.readouterr().out
     assert "1/2  a small CNN under a Lightning Trainer, SIMULATED data (embedded world), 3 steps" in said
-    assert said.splitlines()[-1].startswith("Done in ")
-    assert str(tmp_path / "report.html") in said.splitlines()[-1]
+    done, _, language, vision = said.splitlines()[-4:]
+    assert done.startswith("Done in ")
+    assert str(tmp_path / "report.html") in done
+    assert language.startswith("planted-language: Not")
+    assert vision.startswith("planted-vision: Not")
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "SIMULATED responses, no brain was measured: planted-language, planted-vision." in text
+    assert '<span class="chip simulated">SIMULATED</span>' in text
+    assert "benchmarks planted-language, planted-vision" in text
     for name, metrics in (("vision", {"rsa-correlation-spearman", "cka-linear-debiased"}), ("language", {"ridge-gcv"})):
         record = Record(tmp_path / name)
         assert {s.step for s in record.events(kind="probe")} == {0, 1, 2, 3}

@@ -135,8 +135,10 @@ def test_depth_at_the_command_line(folders, yeo, tmp_path, capsys):
     out = tmp_path / "depth"
     assert main(["findings", "depth", *runs, "--metric", "cka-rbf-12-debiased-z", "--out", str(out)]) == 0
     assert "profile distance over depth" in capsys.readouterr().out
-    names = ["agreement.csv", "curves.csv", "depth-curves.png", "depth-distances.png", "distances.csv", "finding.json"]
-    assert sorted(path.name for path in out.iterdir()) == [*names, "models.csv", "verdicts.csv"]
+    tables = {f"{name}.csv" for name in ("agreement", "curves", "distances", "models", "verdicts")}
+    endings = (".png", ".svg", ".pdf", "-data.csv")
+    figures = {f"depth-{name}{ending}" for name in ("curves", "distances") for ending in endings}
+    assert {path.name for path in out.iterdir()} == tables | figures | {"finding.json"}
     assert main(["findings", "depth", *runs]) == 2
     assert "depth compares layers by one metric, got" in capsys.readouterr().err
     options = ["--metric", "cka-rbf-12-debiased-z", "--groups", str(yeo), "--json", "--step", "0"]

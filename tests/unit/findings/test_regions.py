@@ -29,7 +29,7 @@ def test_a_planted_profile_is_found_in_its_order():
     assert found.headline.value == pytest.approx(1.0)
     assert found.headline.p < 0.001
     assert found.answer.startswith("Highest in R02 (0.4") or found.answer.startswith("Highest in R02 (0.5")
-    assert "3 of 3 neighbours in it are told apart" in found.answer
+    assert "3 of 3 neighbouring pairs differ" in found.answer
 
 
 def test_chance_is_taken_away_unless_raw_is_said():

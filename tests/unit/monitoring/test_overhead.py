@@ -16,7 +16,7 @@ from ontogeny.errors import ConfigError
 from ontogeny.monitoring._overhead import OverheadBudget
 from ontogeny.monitoring._progress import progress_line
 from ontogeny.monitoring.heldout.loss import Measured
-from ontogeny.report._record_text import cost as said
+from ontogeny.report._first_screen import cost_of
 from ontogeny.report.run_data import RunFacts
 
 
@@ -59,7 +59,9 @@ def test_every_probe_records_its_share_of_the_wall_time(image_benchmark, tmp_pat
     assert line.count("of wall time") == 1
     monitor.close()
     assert not capsys.readouterr().err
-    assert re.search(r"in 3 probes, \d+\.\d% of wall time", said(RunFacts.of(monitor.record)))
+    share, said = cost_of([RunFacts.of(monitor.record)])
+    assert re.fullmatch(r"\d+\.\d % of wall time", share)
+    assert said == "3 probes, none failed"
 
 
 def test_a_budget_leaves_probes_out_and_the_record_says_so(image_benchmark, tmp_path, capsys):
@@ -74,7 +76,7 @@ def test_a_budget_leaves_probes_out_and_the_record_says_so(image_benchmark, tmp_
     assert left_out[0].note == "left out to stay within 30.0% of wall time"
     assert monitor.cost.share < 0.45
     assert f"{len(left_out)} left out to stay within 30.0%" in capsys.readouterr().err
-    assert f"{len(left_out)} due probes were left out" in said(RunFacts.of(monitor.record))
+    assert f"{len(left_out)} due probes were left out" in cost_of([RunFacts.of(monitor.record)])[1]
 
 
 class Thinks(nn.Module):

@@ -22,7 +22,7 @@ from ontogeny.metrics import Ridge, make_folds
 from ontogeny.metrics.ridge.ridge import ridge_cv
 from ontogeny.neuroimaging import Presentations, Space, read_betas, read_space, score_map, score_values, voxelwise
 from ontogeny.record import Score
-from ontogeny.report import write_pngs
+from ontogeny.report import write_figures
 from ontogeny.report.brain_figures import map_figure, rise_map, write_glass_brain
 
 STEPS = np.unique(np.logspace(0, 4, 40).round().astype(int))
@@ -217,7 +217,7 @@ def test_small_multiples_draw_every_scored_voxel_of_the_slices(record, space, tm
     domains = {str(c["encoding"]["color"]["scale"]["domain"]) for row in rows for c in row["hconcat"]}
     assert len(domains) == 1
     assert rows[0]["hconcat"][0]["encoding"]["x"]["scale"]["reverse"] is True  # the first axis runs to the left
-    (path,) = write_pngs([figure], tmp_path)
+    (path,) = write_figures([figure], tmp_path)
     assert path.stat().st_size > 2000
 
 

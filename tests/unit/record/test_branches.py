@@ -59,7 +59,8 @@ def test_what_was_left_behind_stays_on_disk_and_is_in_no_answer(tmp_path, moved)
         assert len(pd.read_parquet(record.to_parquet(tmp_path / "all.parquet"))) == len(record)
         assert [s.value for s in record.left_behind(record.branches[0])] == [3, 13, 4, 14, 5, 15]
         assert [(b.name, b.after, b.note) for b in record.branches] == [("branch 1", 2, "other weights")]
-        assert [s.step for s in RunFacts.of(record).alignment if s.layer == "l"] == [0, 1, 2, 3, 4]
+        table = RunFacts.of(record).alignment
+        assert table.numbers["step"][table.text("layer") == "l"].tolist() == [0, 1, 2, 3, 4]
     assert made.header["schema"] == 4
     assert made.append([row(3, 7.0)]) == [], "one row a key, among those that count"
     assert [s.value for s in made.append([row(5, 105.0)])] == [105.0]

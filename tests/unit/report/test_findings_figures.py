@@ -9,7 +9,7 @@ import pytest
 from tests.helpers.brains import NETWORKS, depth_cells, over_depth, over_scales, scale_cells
 
 from ontogeny.findings import depth, scale
-from ontogeny.report import write_pngs
+from ontogeny.report import write_figures
 from ontogeny.report.findings import depth_section as depth_pictures
 from ontogeny.report.findings import scale_section as scale_pictures
 
@@ -45,7 +45,7 @@ def test_depth_draws_each_network_and_each_distance(tmp_path):
     assert f"slope {one.value:.3g} [{one.low:.3g}, {one.high:.3g}]" in spec(distances)
     assert "zero" in spec(curves)
     assert "Dashes: chance (0)." in curves.caption
-    assert all(path.stat().st_size > 30_000 for path in write_pngs((curves, distances), tmp_path))
+    assert all(path.stat().st_size > 30_000 for path in write_figures((curves, distances), tmp_path))
 
 
 def test_scale_draws_networks_contrast_and_regions(tmp_path):
@@ -56,7 +56,7 @@ def test_scale_draws_networks_contrast_and_regions(tmp_path):
     assert len(values(regions, "z_low")) == len(groups)
     assert "shift from 28 to 68" in spec(networks)
     assert "z at 28" in spec(regions)
-    assert all(path.stat().st_size > 30_000 for path in write_pngs((networks, regions), tmp_path))
+    assert all(path.stat().st_size > 30_000 for path in write_figures((networks, regions), tmp_path))
 
 
 def test_biased_values_are_drawn_with_the_words_that_chance_is_not_known():
@@ -81,7 +81,7 @@ def test_one_subject_and_one_modality_are_drawn_without_intervals(tmp_path):
     cells, groups = scale_cells(*over_scales("none", 0, subjects=1))
     drawn = scale_pictures.figures(scale(cells, groups=groups))
     assert all(row["low"] is None for row in values(drawn[0], "shift"))
-    assert all(path.exists() for path in write_pngs((curves, *drawn), tmp_path))
+    assert all(path.exists() for path in write_figures((curves, *drawn), tmp_path))
 
 
 def test_many_regions_without_networks_are_cut_to_what_can_be_read():

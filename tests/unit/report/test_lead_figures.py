@@ -12,7 +12,7 @@ from tests.unit.lag.test_across_runs import record_of, runs_of
 from tests.unit.report.test_page import browse
 
 from ontogeny.lag import Run, leads_map, leads_over_runs, run_leads
-from ontogeny.report import write_pngs, write_report
+from ontogeny.report import write_figures, write_report
 from ontogeny.report.lead_figures import map_figure, pair_figures, runs_figure
 from ontogeny.simulated.planted_leads import planted_lead
 
@@ -35,9 +35,9 @@ def test_a_pair_is_drawn_with_its_fits_bands_and_verdict(tmp_path):
     figures = pair_figures(run, found, name="pair")
     assert found.trend.verdict in figures[0].caption
     spec = json.dumps(figures[0].chart.to_dict())
-    for text in ("both curves, and when they are half-way", "what is left", "trend lead: alignment leads"):
+    for text in ("both curves, and when they are half-way", "residuals after both fits", "trend lead: alignment leads"):
         assert text in spec
-    assert write_pngs(figures, tmp_path)[0].stat().st_size > 20000
+    assert write_figures(figures, tmp_path)[0].stat().st_size > 20000
 
 
 def test_a_refused_pair_says_so_in_the_picture_and_a_short_one_is_not_drawn(tmp_path):
@@ -46,7 +46,7 @@ def test_a_refused_pair_says_so_in_the_picture_and_a_short_one_is_not_drawn(tmp_
     found = run_leads(run, surrogates=19)
     figures = pair_figures(run, found, name="walk")
     assert "refused:" in json.dumps(figures[0].chart.to_dict())
-    assert write_pngs(figures, tmp_path)[0].exists()
+    assert write_figures(figures, tmp_path)[0].exists()
     short = Run(name="few", steps=run.steps[:8], alignment=run.alignment[:8], performance=run.performance[:8])
     assert pair_figures(short, run_leads(short, surrogates=19), name="few") == []
 
@@ -56,11 +56,11 @@ def test_runs_are_dots_and_a_pooled_one(tmp_path):
     figure = runs_figure(found, "seeds")
     rows = [row for layer in figure.chart.to_dict()["layer"] for row in layer["data"].get("values", [])]
     assert {"r0", "r1", "r2", "r3", "all runs"} == {row["run"] for row in rows if "run" in row}
-    assert write_pngs([figure], tmp_path)[0].exists()
+    assert write_figures([figure], tmp_path)[0].exists()
     flat = [replace(r, alignment=noise().alignment) for r in runs_of("lead_trend", 3)]
     none = runs_figure(leads_over_runs(flat, surrogates=19), "flat")
     assert "refused" in none.caption
-    assert write_pngs([none], tmp_path)[0].exists()
+    assert write_figures([none], tmp_path)[0].exists()
 
 
 def test_a_map_shows_leads_and_refusals(tmp_path):
@@ -72,7 +72,7 @@ def test_a_map_shows_leads_and_refusals(tmp_path):
     figure = map_figure(found, "run")
     rows = figure.chart.to_dict()["data"]["values"]
     assert [row["lead"] is None for row in rows] == [False, True]
-    assert write_pngs([figure], tmp_path)[0].exists()
+    assert write_figures([figure], tmp_path)[0].exists()
 
 
 @pytest.mark.browser
@@ -80,22 +80,22 @@ def test_a_map_shows_leads_and_refusals(tmp_path):
 def test_the_page_says_which_moves_first(tmp_path):
     record_of(tmp_path / "r", [("IT", "head", planted_lead("lead_trend", 30, seed=1, lead=2))])
     files = write_report(tmp_path / "r")
-    assert "run-b-rsa-lead.png" in {p.name for p in files.pngs}
+    assert "b-rsa-IT-lead.png" in {p.name for p in files.pngs}
     text, errors = browse(files.html)
     assert not errors
-    assert "Which moves first?" in text
+    assert "Yes, in this run: the model is half-way to its alignment with IT in" in text
     assert "alignment leads: +0." in text
-    assert "A lead is precedence, not cause" in text
+    assert "precedence, not cause" in text
 
 
-def test_a_folder_of_seeds_is_pooled_and_several_layers_are_a_map(tmp_path):
+def test_a_folder_of_seeds_is_pooled_under_the_names_of_its_folders(tmp_path):
     for run in range(3):
         worlds = [planted_lead("lead_trend", 30, seed=1, lead=2, run=run), noise()]
         record_of(tmp_path / "runs" / f"seed{run}", [("IT", "head", worlds[0]), ("IT", "stem", worlds[1])])
     files = write_report(tmp_path / "runs")
     names = {png.name for png in files.pngs}
-    assert {"all-runs-b-rsa-IT-unnamed-loss-lead.png", "run-b-rsa-lead-map.png", "run-b-rsa-lead.png"} <= names
+    assert {"b-rsa-IT-key.png", "b-rsa-runs.png"} <= names
+    assert files.answers[0].startswith("Yes, over 3 runs: the model is half-way to its alignment with IT in")
     text = files.html.read_text(encoding="utf-8")
-    assert "All runs: which moves first?" in text
-    assert text.index("All runs: which moves first?") < text.index("Which moves first?</h3>")
-    assert "rsa, IT, head against held-out loss" in text
+    for name in ("seed0", "seed1", "seed2"):
+        assert f'"run":"{name}"' in text

@@ -95,7 +95,7 @@ def test_chromium_draws_the_findings_also_of_regions_without_a_place(tmp_path):
     assert "run-image-when.png" in {path.name for path in files.pngs}
     dom, console = browse(files.html)
     charts = re.findall(r'<div class="chart[ "][^>]*>', dom)
-    assert len(charts) == len(files.pngs)
+    assert len(charts) == len(files.pngs) + 2  # those of the explorer
     assert all('data-state="drawn"' in chart for chart in charts), charts
     assert not console, console
 
@@ -111,7 +111,7 @@ def test_questions_that_a_record_can_answer_have_a_row_and_pictures(tmp_path):
     asked_record(tmp_path / "run", loss=1.0)
     made = write_report(tmp_path / "run")
     text = made.html.read_text(encoding="utf-8")
-    part = text[text.index("The study's other questions".replace("'", "&#x27;")) :]
+    part = text[text.index("<h2>More questions</h2>") :]
     for question in (
         "Which regions does the model resemble most?",
         "How does alignment change with depth",
@@ -122,11 +122,13 @@ def test_questions_that_a_record_can_answer_have_a_row_and_pictures(tmp_path):
     assert {"run-image-regions.png", "run-image-depth-curves.png", "run-image-scale-networks.png"} <= names
 
 
-def test_two_records_that_answer_nothing_together_leave_no_heading(tmp_path):
-    for number in range(2):
-        fill(Record(tmp_path / f"run-{number}", create=True))
+def test_seeds_of_one_model_are_not_asked_whether_better_models_align_better(tmp_path):
+    for number in range(6):
+        asked_record(tmp_path / f"seed-{number}", loss=3.0 - 0.3 * number)
     text = write_report(tmp_path).html.read_text(encoding="utf-8")
-    assert "All runs: the study" not in text
+    assert "better models" not in text.casefold()
+    assert text.count("Which regions does the model resemble most?</h3>") <= 1
+    assert '"run":"seed-5"' in text
 
 
 @pytest.mark.long
@@ -140,41 +142,46 @@ def test_of_very_many_regions_the_page_does_not_ask_when(tmp_path, monkeypatch):
 @pytest.mark.long
 def test_questions_of_several_records_stand_first(tmp_path):
     for number in range(6):
-        asked_record(tmp_path / f"model-{number}", loss=3.0 - 0.3 * number, lift=0.05 * number)
+        record = asked_record(tmp_path / f"model-{number}", loss=3.0 - 0.3 * number, lift=0.05 * number)
+        record.note("parameters", 1000 * (number + 1))
     text = write_report(tmp_path).html.read_text(encoding="utf-8")
-    start = text.index("All runs: the study&#x27;s other questions")
-    assert start < text.index("<h2>model-0</h2>")
-    assert "Do better models align better?" in text[start : text.index("<h2>model-0</h2>")]
+    part = text[text.index("<h2>More questions</h2>") :]
+    assert part.index("Do better models align better?") < part.index("Which regions does the model resemble most?")
 
 
 def test_a_page_of_one_region_names_no_other(tmp_path, capsys):
     fill(fill(Record(tmp_path / "run", create=True)), roi="V4")
     assert main(["report", str(tmp_path / "run"), "--roi", "V4"]) == 0
     text = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
-    assert "rsa, V4" in text
-    assert "rsa, IT" not in text
+    assert "Alignment with V4" in text
+    assert '"roi":"IT"' not in text
     assert "Questions that these records cannot answer" in text
     assert "b, rsa, which regions: " in text
     assert main(["report", str(tmp_path / "run"), "--roi", "V44"]) == 2
     assert "roi: Did you mean 'V4'" in capsys.readouterr().err
 
 
-def test_one_record_becomes_a_page_and_pictures(tmp_path, capsys):
+FIGURES = ("b-rsa-IT-key", "b-rsa-levels", "run-b-dimensions")
+
+
+def test_one_record_becomes_a_page_figures_and_tables(tmp_path, capsys):
     fill(Record(tmp_path / "run", create=True))
     assert main(["report", str(tmp_path / "run")]) == 0
-    assert "report.html and 3 pictures" in capsys.readouterr().out
+    said = capsys.readouterr().out.splitlines()
+    assert "3 figures in" in said[-2]
+    assert said[-1] == "Not yet: 4 checkpoints with both, 12 are needed. Train on, or probe more often."
     text = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     body = text[text.index("<body>") :]
-    assert body.index("SIMULATED responses") < body.index("<h1>")
-    assert '"reference":"highest layer at step 0"' in body
-    assert {p.name for p in (tmp_path / "run" / "figures").iterdir()} == {
-        "run-b-rsa-alignment.png",
-        "run-b-rsa-map.png",
-        "run-b-dimensions.png",
-    }
-    for picture in (tmp_path / "run" / "figures").iterdir():
-        assert picture.read_bytes().startswith(b"\x89PNG")
-        assert picture.stat().st_size > 5000
+    assert body.index("SIMULATED") < body.index("<h1>")
+    assert f"<h1>{said[-1]}</h1>" in body
+    made = {p.name for p in (tmp_path / "run" / "figures").iterdir()}
+    assert made == {f"{name}{ending}" for name in FIGURES for ending in (".png", ".svg", ".pdf", "-data.csv")}
+    assert {p.name for p in (tmp_path / "run" / "tables").iterdir()} == {"curves.csv", "layers.csv", "regions.csv"}
+    begins = {"png": b"\x89PNG", "svg": b"<svg", "pdf": b"%PDF"}
+    for name, ending in product(FIGURES, begins):
+        content = (tmp_path / "run" / "figures" / f"{name}.{ending}").read_bytes()
+        assert content.startswith(begins[ending])
+        assert len(content) > 2000
 
 
 def test_a_folder_of_records_becomes_one_page_elsewhere(tmp_path):
@@ -182,8 +189,9 @@ def test_a_folder_of_records_becomes_one_page_elsewhere(tmp_path):
         fill(Record(tmp_path / "runs" / name, create=True))
     files = write_report(tmp_path / "runs", tmp_path / "out")
     assert files.html == tmp_path / "out" / "report.html"
-    assert len(files.pngs) == 6
+    assert "b-rsa-runs.png" in {png.name for png in files.pngs}
     assert [record.run for record in find_records(tmp_path / "runs")] == ["a", "b"]
+    assert files.html.read_text(encoding="utf-8").count("<h1>") == 1
 
 
 def test_names_out_of_a_record_neither_run_nor_leave_their_folder(tmp_path):
@@ -224,8 +232,8 @@ def test_chromium_draws_every_picture_without_a_network(tmp_path):
     files = write_report(record.folder)
     dom, console = browse(files.html)
     states = re.findall(r'data-state="(\w+)"', dom)
-    assert states == ["drawn"] * 3
-    assert dom.count("<svg") >= 3
+    assert states == ["drawn"] * 5
+    assert dom.count("<svg") >= 5
     assert not console, console
     text = files.html.read_text(encoding="utf-8")
     outside = re.findall(

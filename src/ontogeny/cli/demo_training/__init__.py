@@ -8,19 +8,15 @@ Real data where they are found, else the embedded known-answer worlds; the repor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from ontogeny.cli.demo_training.train_language import train_language
 from ontogeny.cli.demo_training.train_vision import train_vision
 from ontogeny.datasets import load, training_images, training_text
 from ontogeny.errors import ConfigError, DatasetNotFoundError
-from ontogeny.lag.lead_text import short
-from ontogeny.record import Record
-from ontogeny.report.lead_section import PairFound, record_leads
-from ontogeny.report.run_data import RunFacts
 
-__all__ = ["demo_leads", "real_or_planted", "run_demo"]
+__all__ = ["real_or_planted", "run_demo"]
 
 Say = Callable[[str], None]
 
@@ -73,25 +69,6 @@ def run_demo(
     say(f"2/2  a small GPT under a Hugging Face Trainer, {_where(real=real)}, {language_steps} steps")
     train_language(out / "language", real=real, steps=language_steps)
     return [out / "vision", out / "language"]
-
-
-def demo_leads(folders: Sequence[Path]) -> list[str]:
-    """Which moves first in each run, a line for each ROI; and what one short run can tell."""
-    out = ["Which moves first, alignment or held-out loss?"]
-    for folder in folders:
-        found = record_leads(RunFacts.of(Record(folder)))
-        against = [pair for pair in found if pair.task == "loss"]
-        alike = [pair for pair in against if _kind(pair) == _kind(against[0])]
-        out += [f"  {pair.run.name}: {short(pair.leads.trend)}" for pair in alike]
-    out.append(
-        "One short run of one seed speaks of itself only, with few checkpoints and often no plateau. "
-        "recipes/many_seeds.py trains five and pools them."
-    )
-    return out
-
-
-def _kind(pair: PairFound) -> tuple[str, str]:
-    return pair.panel.metric, pair.panel.pooling
 
 
 def _where(*, real: bool) -> str:

@@ -68,7 +68,7 @@ def _text(finding: Finding) -> str:
 
 
 def _write(finding: Finding, figures: Sequence[Figure], folder: Path) -> list[Path]:
-    from ontogeny.report import write_pngs
+    from ontogeny.report import write_figures
     from ontogeny.report.figures import plain_json
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -80,4 +80,4 @@ def _write(finding: Finding, figures: Sequence[Figure], folder: Path) -> list[Pa
             table = csv.DictWriter(handle, list(dict.fromkeys(column for row in rows for column in row)))
             table.writeheader()
             table.writerows(plain_json(row) for row in rows)
-    return [*written, *write_pngs(figures, folder)]
+    return [*written, *write_figures(figures, folder)]

@@ -10,8 +10,9 @@ import numpy as np
 
 from ontogeny._display import one_line
 from ontogeny.errors import DataError, nearest
-from ontogeny.record import Record, Score
+from ontogeny.record import Record
 from ontogeny.record.curve_groups import SURPRISAL
+from ontogeny.record.score_columns import ScoreColumns
 
 __all__ = ["ABOVE_CHANCE", "CHANCE_LEFT_IN", "Cells", "is_biased", "unit_of"]
 
@@ -112,20 +113,19 @@ class Cells:
         """
         asked: dict[str, Any] = {"kind": "alignment"} if step is None else {"kind": "alignment", "step": step}
         at = "" if step is None else f" at step {step}"
-        return cls.of_scores([(record.select(**asked), record.header) for record in records], where=at)
+        return cls.of_columns([(record.columns(**asked), record.header) for record in records], where=at)
 
     @classmethod
-    def of_scores(cls, runs: Iterable[tuple[Sequence[Score], Mapping[str, Any]]], *, where: str = "") -> Cells:
+    def of_columns(cls, runs: Iterable[tuple[ScoreColumns, Mapping[str, Any]]], *, where: str = "") -> Cells:
         """The same of alignment scores that were read already: those of a run, with its record's header.
 
         Raises:
             DataError: no alignment score in any of them.
         """
         parts = [_of_run(scores, header) for scores, header in runs]
-        columns = {name: [value for part in parts for value in part[name]] for name in _COLUMNS}
-        if not columns["value"]:
+        if not sum(len(part["value"]) for part in parts):
             raise DataError(f"the records hold no alignment score{where}; the first probe writes some")
-        return cls.of_table(columns)
+        return cls.of_table({name: np.concatenate([part[name] for part in parts]) for name in _COLUMNS})
 
     def where(self, **columns: Any) -> Cells:
         """The cells whose columns equal what is asked for, or are in a list of it.
@@ -201,29 +201,27 @@ def _column(name: str, given: Any, n: int) -> np.ndarray:
     return np.asarray(given, dtype=kind)
 
 
-def _of_run(scores: Sequence[Score], header: Mapping[str, Any]) -> dict[str, list[Any]]:
+def _of_run(scores: ScoreColumns, header: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Column -> values of one run's scores."""
-    scores = [s for s in scores if s.value is not None and s.layer != SURPRISAL]
-    places = _depths(scores)
+    scores = scores.only(np.isfinite(scores.numbers["value"]) & ~scores.is_one_of("layer", [SURPRISAL]))
     modality = {name: str(about.get("modality", "")) for name, about in header["benchmarks"].items()}
-    told = ("step", "benchmark", "subject", "roi", "layer", "pooling", "metric", "value")
+    read = [modality.get(name, "") for name in scores.words["benchmark"]]
+    written = ("benchmark", "subject", "roi", "layer", "pooling", "metric")
     return {
-        "model": [s.run for s in scores],
-        "modality": [modality.get(s.benchmark, "") for s in scores],
-        "depth": [places[s.benchmark, s.layer] for s in scores],
-        **{name: [getattr(s, name) for s in scores] for name in told},
-        "chance": [np.nan if s.chance is None else s.chance for s in scores],
-        "ceiling": [np.nan if s.ceiling is None else s.ceiling for s in scores],
+        "model": scores.text("run"),
+        "modality": np.asarray([*read, ""], dtype=np.str_)[scores.codes["benchmark"]],
+        "depth": _depths(scores),
+        **{name: scores.text(name) for name in written},
+        **{name: scores.numbers[name] for name in ("step", "value", "chance", "ceiling")},
     }
 
 
-def _depths(scores: Sequence[Score]) -> dict[tuple[str, str], float]:
-    """Place of each layer of a benchmark's reading, 0 to 1, in the order in which the model was read."""
-    order: dict[str, dict[str, None]] = {}
-    for score in scores:
-        order.setdefault(score.benchmark, {})[score.layer] = None
-    return {
-        (name, layer): place / max(1, len(layers) - 1)
-        for name, layers in order.items()
-        for place, layer in enumerate(layers)
-    }
+def _depths(scores: ScoreColumns) -> np.ndarray:
+    """Place of each score's layer in its benchmark's reading, 0 to 1, in the order in which the model was read."""
+    out = np.zeros(len(scores))
+    for code in np.unique(scores.codes["benchmark"]):
+        here = scores.codes["benchmark"] == code
+        _, first, layer = np.unique(scores.codes["layer"][here], return_index=True, return_inverse=True)
+        rank = np.argsort(np.argsort(first, kind="stable"), kind="stable")
+        out[here] = rank[layer] / max(1, len(first) - 1)
+    return out

@@ -13,6 +13,7 @@ from scipy import sparse, stats
 from ontogeny.findings.data.cells import Cells
 from ontogeny.findings.statistics._score_array import one_kind
 from ontogeny.lag import RiseTime, rise_time
+from ontogeny.record.complete import complete
 
 __all__ = ["SIDES", "Effects", "HalfPoint", "connected", "effects", "half_points"]
 
@@ -62,20 +63,23 @@ def half_points(cells: Cells, *, raw: bool = False) -> tuple[HalfPoint, ...]:
     """
     one_kind(cells, "step")
     values, _ = cells.levels(raw=raw)
-    curves: dict[tuple[str, str], dict[int, list[float]]] = {}
+    curves: dict[tuple[str, str], dict[tuple[str, int], float]] = {}
     depth: dict[str, float] = {}
-    columns = (cells.roi.tolist(), cells.layer.tolist(), cells.step.tolist(), cells.depth.tolist(), values.tolist())
-    for roi, layer, step, place, value in zip(*columns, strict=True):
-        curves.setdefault((roi, layer), {}).setdefault(step, []).append(value)
+    names = ("roi", "layer", "subject", "step", "depth")
+    for roi, layer, subject, step, place, value in zip(
+        *(getattr(cells, name).tolist() for name in names), values.tolist(), strict=True
+    ):
+        curves.setdefault((roi, layer), {})[subject, step] = value
         depth.setdefault(layer, place)
     return tuple(_half_point(roi, layer, depth[layer], curve) for (roi, layer), curve in curves.items())
 
 
-def _half_point(roi: str, layer: str, depth: float, curve: Mapping[int, Sequence[float]]) -> HalfPoint:
-    """Steps that lack a subject are left out: a mean over other subjects would jump there."""
-    most = max(map(len, curve.values()))
-    steps = sorted(curve)
-    means = [float(np.mean(curve[step])) if len(curve[step]) == most else math.nan for step in steps]
+def _half_point(roi: str, layer: str, depth: float, curve: Mapping[tuple[str, int], float]) -> HalfPoint:
+    """Of the mean over complete subjects or steps, see `ontogeny.record.complete`."""
+    subjects, steps = list(dict.fromkeys(subject for subject, _ in curve)), sorted({step for _, step in curve})
+    table = np.asarray([[curve.get((subject, step), math.nan) for step in steps] for subject in subjects])
+    kept, whole = complete(np.isfinite(table))
+    means = np.where(whole, table[kept].mean(axis=0), math.nan)
     name = " ".join(filter(None, (roi, layer)))
     found = rise_time(steps, means, name=name or "alignment")
     if not isinstance(found, RiseTime):

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from scipy import stats
 
 from ontogeny.lag.fit.timing import QUANTILES, ShapeTiming, Timing
-from ontogeny.lag.results import Quantile, TrendLead, Verdict
+from ontogeny.lag.results import LeadVerdict, Quantile, TrendLead
 
 __all__ = ["spacing_at", "trend_lead"]
 
@@ -57,7 +57,7 @@ def _uniform(quantiles: list[Quantile]) -> bool:
     return all(a) or all(p)
 
 
-def _verdict(quantiles: list[Quantile]) -> Verdict:
+def _verdict(quantiles: list[Quantile]) -> LeadVerdict:
     middle = quantiles[1]
     a, p = (
         {q.share for q in quantiles if getattr(q, f"p_{name}_leads") < _ALPHA / 2}

@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from ontogeny.lag.granger import time_reversed_net
 from ontogeny.lag.null.surrogates import cross_correlation, flipped, tail
-from ontogeny.lag.results import FluctuationLead, Verdict
+from ontogeny.lag.results import FluctuationLead, LeadVerdict
 
 __all__ = ["flip_test", "fluctuation_lead", "peak_shift", "searched"]
 
@@ -33,7 +33,7 @@ def fluctuation_lead(
     test: tuple[float, Float[np.ndarray, " surrogates"]],
     rng: np.random.Generator,
 ) -> FluctuationLead:
-    """Verdict and size of the lead of a detrended pair, given its `flip_test`."""
+    """LeadVerdict and size of the lead of a detrended pair, given its `flip_test`."""
     observed, null = test
     p_a, p_p = tail(null, observed), tail(-null, -observed)
     reach = searched(residuals.shape[1])
@@ -53,7 +53,7 @@ def fluctuation_lead(
     )
 
 
-def _verdict(p_a: float, p_p: float, *, identified: bool) -> Verdict:
+def _verdict(p_a: float, p_p: float, *, identified: bool) -> LeadVerdict:
     if p_a < _ALPHA / 2:
         return "alignment leads"
     if p_p < _ALPHA / 2:

@@ -31,9 +31,8 @@ from ontogeny.report.findings import rise_order_section as when_pictures
 from ontogeny.report.findings import scale_section as scale_pictures
 from ontogeny.report.run_data import RunFacts
 
-__all__ = ["Answers", "answers_of_run", "answers_of_runs", "finding_table"]
+__all__ = ["Answers", "answers_of", "finding_table"]
 
-_DRAWS = 1999
 _MOST_ROIS = 60
 Draw = Callable[[Finding], Sequence[Figure]]
 
@@ -53,14 +52,31 @@ class Answers:
     unasked: tuple[str, ...]
 
 
-def answers_of_run(facts: RunFacts) -> Answers:
+def answers_of(runs: Sequence[RunFacts]) -> Answers:
+    """More questions to records: those to several models first, then those to each of them."""
+    return _joined([_of_runs(runs), *(_of_run(facts) for facts in _one_of_each_kind(runs))])
+
+
+def _one_of_each_kind(runs: Sequence[RunFacts]) -> list[RunFacts]:
+    """The first of several seeds: each would give the same figures once more."""
+    return list({_kind(facts): facts for facts in reversed(runs)}.values())[::-1]
+
+
+def _kind(facts: RunFacts) -> tuple[object, ...]:
+    """The same for seeds of one model: what it was scored with, its size and its layers."""
+    layers = tuple(dict.fromkeys((p.benchmark, layer) for p in facts.panels for layer in p.layers))
+    return (facts.record.header.get("parameters"), layers)
+
+
+def _of_run(facts: RunFacts) -> Answers:
     """Regions, hierarchy, depth, scale and when, for every benchmark of a record by its first metric and pooling."""
-    if not facts.alignment:
+    if not len(facts.alignment):
         return Answers(findings=(), figures=(), unasked=())
-    cells = Cells.of_scores([(facts.alignment, facts.record.header)])
-    parts = [
-        _of_benchmark(cells.where(benchmark=name), f"{facts.record.run}-{name}") for name in cells.names("benchmark")
-    ]
+    steps = facts.alignment.numbers["step"]
+    few = len(facts.alignment.words["roi"]) <= _MOST_ROIS
+    table = facts.alignment if few else facts.alignment.only(steps == steps.max())
+    cells = Cells.of_columns([(table, facts.record.header)])
+    parts = [_of_benchmark(cells.where(benchmark=name), f"{facts.name}-{name}") for name in cells.names("benchmark")]
     return _joined(parts)
 
 
@@ -69,8 +85,8 @@ def _of_benchmark(cells: Cells, stem: str) -> Answers:
     last, where = own.at_last_step(), f"{own.benchmark[0]}, {own.metric[0]}"
     order = next((name for name, steps in ORDERS.items() if _placed(steps, own) > 2), None)
     asked: list[tuple[str, Callable[[], Finding], Draw]] = [
-        ("which regions", lambda: regions(last, draws=_DRAWS), regions_pictures.figures),
-        ("hierarchy", lambda: hierarchy(last, order or "ventral", draws=_DRAWS), hierarchy_pictures.figures),
+        ("which regions", lambda: regions(last), regions_pictures.figures),
+        ("hierarchy", lambda: hierarchy(last, order or "ventral"), hierarchy_pictures.figures),
         ("depth", lambda: depth(last, source=str(own.model[0])), depth_pictures.figures),
         ("scale", lambda: _scale(cells.at_last_step()), scale_pictures.figures),
         ("when", lambda: _when(own, order), when_pictures.figures),
@@ -78,13 +94,16 @@ def _of_benchmark(cells: Cells, stem: str) -> Answers:
     return _joined([_ask(name, make, draw, where, stem) for name, make, draw in asked])
 
 
-def answers_of_runs(runs: Sequence[RunFacts]) -> Answers:
-    """Whether better models align better, and whether one modality aligns more, of several records."""
-    if len(runs) < 2:
+def _of_runs(runs: Sequence[RunFacts]) -> Answers:
+    """Whether better models align better, and whether one modality aligns more; not asked of seeds of one model."""
+    runs = [facts for facts in runs if len(facts.alignment)]
+    if len({_kind(facts) for facts in runs}) < 2:
         return Answers(findings=(), figures=(), unasked=())
-    cells = Cells.of_scores([(facts.alignment, facts.record.header) for facts in runs])
+    lasts = [
+        facts.alignment.only(facts.alignment.numbers["step"] == facts.alignment.numbers["step"].max()) for facts in runs
+    ]
+    last = Cells.of_columns([(table, facts.record.header) for table, facts in zip(lasts, runs, strict=True)])
     records = [facts.record for facts in runs]
-    last = cells.at_last_step()
     asked: list[tuple[str, Callable[[], Finding], Draw]] = [
         (
             "better models",
@@ -113,7 +132,7 @@ def _when(cells: Cells, order: str | None) -> Finding:
     """Every curve is fitted, so of many regions it is left to be asked for."""
     if len(cells.names("roi")) > _MOST_ROIS:
         raise OntogenyError(f"more than {_MOST_ROIS} regions; ask `ontogeny findings when RECORD --roi ...` of some")
-    return when(cells, order, draws=_DRAWS)
+    return when(cells, order)
 
 
 def _scale(cells: Cells) -> Finding:

@@ -83,7 +83,15 @@ def test_with_out_everything_is_written_and_named(tmp_path, capsys):
     figure = Figure(name="one", title="t", caption="c", chart=chart)
     folder = tmp_path / "new" / "folder"
     deliver(FINDING, lambda _: [figure], Output(out=folder))
-    assert sorted(path.name for path in folder.iterdir()) == ["finding.json", "none.csv", "one.png", "rows.csv"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "finding.json",
+        "none.csv",
+        "one-data.csv",
+        "one.pdf",
+        "one.png",
+        "one.svg",
+        "rows.csv",
+    ]
     assert json.loads((folder / "finding.json").read_text())["answer"] == "It does."
     rows = list(csv.DictReader((folder / "rows.csv").read_text().splitlines()))
     assert rows == [{"name": 'a,"b"', "value": "", "more": ""}, {"name": "c", "value": "1.5", "more": ""}]

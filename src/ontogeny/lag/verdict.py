@@ -1,0 +1,232 @@
+"""Verdict: the answer to "alignment before the task?" in one sentence, by one rule, from one declared curve.
+
+The page, `ontogeny report` and whoever else gives the answer take it from here.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from ontogeny.lag.results import TrendLead, Untestable
+
+__all__ = [
+    "CAUSE",
+    "Level",
+    "Outcome",
+    "Verdict",
+    "fewer_steps",
+    "nothing_to_time",
+    "power",
+    "span",
+    "times",
+    "undecided",
+    "untestable",
+    "verdict",
+]
+
+Outcome = Literal["yes", "no", "cannot be told", "not yet", "nothing to time"]
+_WIDEST = 2.0
+CAUSE = "precedence, not cause"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """How high one curve is, and what it is read against; all in one unit, NaN where not known.
+
+    Args:
+        roi: region.
+        layer: whose curve.
+        metric: with its options.
+        unit: of the values.
+        value: at the last step.
+        error: one standard error over subjects.
+        n_subjects: in the mean.
+        peak: the highest mean of three checkpoints in a row.
+        chance: expected for unrelated data.
+        baseline: what the stimuli's own surface reaches.
+        surface: its name, "pixels"; "" where it was not scored.
+        ceiling: the highest that the noise allows.
+        ceiling_lower: what other subjects reach.
+    """
+
+    roi: str
+    layer: str
+    metric: str
+    unit: str
+    value: float
+    error: float
+    n_subjects: int
+    peak: float
+    chance: float = math.nan
+    baseline: float = math.nan
+    surface: str = ""
+    ceiling: float = math.nan
+    ceiling_lower: float = math.nan
+
+    @property
+    def share(self) -> float:
+        """Of the way from chance to the ceiling."""
+        chance = 0.0 if math.isnan(self.chance) else self.chance
+        room = self.ceiling - chance
+        return (self.value - chance) / room if room > 0 else math.nan
+
+    @property
+    def above_surface(self) -> bool:
+        """Whether it ever got above the stimuli's own surface, or above chance where that was not scored."""
+        floor = self.chance if math.isnan(self.baseline) else self.baseline
+        return math.isnan(floor) or self.peak > floor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The answer.
+
+    Args:
+        outcome: one of five.
+        sentence: the answer with its number.
+        detail: its interval and the two half points; "" where there is none.
+        caveats: how far it carries, half sentences.
+        advice: what to do next, a sentence.
+        command: that does it, "" where there is none.
+        factor: how many times fewer steps alignment needs; NaN where it cannot be said.
+        ci: its 95 % interval.
+    """
+
+    outcome: Outcome
+    sentence: str
+    detail: str = ""
+    caveats: tuple[str, ...] = ()
+    advice: str = ""
+    command: str = ""
+    factor: float = math.nan
+    ci: tuple[float, float] = (math.nan, math.nan)
+
+
+def fewer_steps(log10: float) -> str:
+    """A lead as a factor: "2.3x fewer", or "1.4x more"."""
+    return f"{times(10 ** abs(log10))} {'fewer' if log10 >= 0 else 'more'}"
+
+
+def times(factor: float) -> str:
+    """A factor with as many digits as it needs."""
+    return f"{factor:,.0f}×" if factor >= 10 else f"{factor:.2f}×" if factor < 1.1 else f"{factor:.1f}×"
+
+
+def verdict(trend: TrendLead | Untestable, level: Level, *, task: str, n: int = 1, path: str = "RUN") -> Verdict:
+    """The answer of one curve of one run.
+
+    Args:
+        trend: its lead over the task.
+        level: how high it is.
+        task: what alignment is compared with, "loss".
+        n: checkpoints.
+        path: of the record, for the command.
+    """
+    if not level.above_surface:
+        return nothing_to_time(level, path)
+    if isinstance(trend, Untestable):
+        return untestable(trend, level, task, n)
+    return replace(_told(trend, level, task), caveats=("one run, one seed", CAUSE), **_seeds(level, path))
+
+
+def _seeds(level: Level, path: str) -> dict[str, Any]:
+    seeds = f"{path.rpartition('/')[0] or '.'}/seed*"
+    command = f'ontogeny lag {seeds} --roi "{level.roi}" --layer "{level.layer}" --metric {level.metric}'
+    return {"advice": "A claim needs five seeds or more:", "command": command}
+
+
+def _told(trend: TrendLead, level: Level, task: str) -> Verdict:
+    low, high = trend.ci_log10
+    size: dict[str, Any] = {"factor": trend.factor, "ci": (power(low), power(high))}
+    half = f"step {trend.t50.alignment[0]:,.0f} against {trend.t50.performance[0]:,.0f}"
+    if trend.verdict == "alignment leads":
+        sentence = (
+            f"Yes, in this run: the model is half-way to its alignment with {level.roi} in {times(trend.factor)} "
+            f"fewer steps than to its {task}."
+        )
+        return Verdict(outcome="yes", sentence=sentence, detail=f"95 % interval {span(low, high)}; {half}", **size)
+    if trend.verdict == "performance leads":
+        sentence = (
+            f"No: in this run the {task} is first. The model is half-way to it in {times(1 / trend.factor)} fewer "
+            f"steps than to its alignment with {level.roi}."
+        )
+        return Verdict(outcome="no", sentence=sentence, detail=f"95 % interval {span(-high, -low)}; {half}", **size)
+    return undecided(low, high, f"alignment with {level.roi} and {task}", different=trend.verdict == "different shapes")
+
+
+def power(log10: float) -> float:
+    """Of ten, as far as a float holds it."""
+    return float(10 ** min(max(log10, -99.0), 99.0))
+
+
+def span(low: float, high: float) -> str:
+    """An interval of factors."""
+    return f"{10**low:.2f} to {10**high:.2f}×" if high < _WIDEST else f"{10**low:.2f}× or more"
+
+
+def undecided(low: float, high: float, what: str, *, different: bool = False) -> Verdict:
+    """No lead that can be told, with what fits."""
+    if different:
+        why = f"{what} cross: one is first early in its rise, the other late."
+    elif math.isnan(low) or math.isnan(high) or high - low > _WIDEST:
+        why = f"the interval of the lead between {what} covers the whole range of steps."
+    else:
+        why = f"no lead between {what} fits, and so does anything from {fewer_steps(low)} to {fewer_steps(high)} steps."
+    return Verdict(outcome="cannot be told", sentence=f"Cannot be told: {why}")
+
+
+def nothing_to_time(level: Level, path: str) -> Verdict:
+    """Not above the stimuli's own surface."""
+    other = f"{level.surface} alone" if level.surface else "chance"
+    floor = level.baseline if level.surface else level.chance
+    return Verdict(
+        outcome="nothing to time",
+        sentence=f"Nothing to time: alignment with {level.roi} is not above {other} "
+        f"({level.peak:.2f} against {floor:.2f} {level.unit}).",
+        caveats=("the highest mean of three checkpoints in a row was compared",),
+        advice="See which layers and regions come highest:",
+        command=f"ontogeny record best {path}",
+    )
+
+
+def untestable(trend: Untestable, level: Level, task: str, n: int) -> Verdict:
+    """What holds a test back, and what would help."""
+    name = f"alignment with {level.roi}" if trend.series == "alignment" else f"the {task}"
+    if trend.kind == "few":
+        text = f"{n} checkpoints with both, 12 are needed. Train on, or probe more often."
+        return Verdict(
+            outcome="not yet", sentence=f"Not yet: {text}", advice="30 checkpoints, evenly spread in log step."
+        )
+    if trend.kind == "unfinished":
+        until = "" if math.isnan(trend.until) else f" Train to about step {_round_up(trend.until):,}."
+        still = "rising" if trend.series == "alignment" else "changing"
+        text = (
+            f"{name} is still {still} ({100 * trend.share:.0f} % of its fitted gain at the last "
+            "checkpoint, 80 % is needed)."
+        )
+        return Verdict(outcome="not yet", sentence=f"Not yet: {text}{until}")
+    if trend.kind in ("flat", "constant") and trend.series == "alignment":
+        return Verdict(outcome="nothing to time", sentence=f"Nothing to time: {name} does not rise over training.")
+    return Verdict(outcome="cannot be told", sentence=f"Cannot be told: {_because(trend, name, task)}")
+
+
+def _because(trend: Untestable, name: str, task: str) -> str:
+    texts = {
+        "late": (
+            f"{name} had {100 * trend.share:.0f} % of its fitted gain at the first checkpoint (20 % "
+            "may be). Probe earlier."
+        ),
+        "flat": f"{name} does not move over training.",
+        "constant": f"{name} does not move over training.",
+        "missing": f"{trend.reason}.",
+        "polarity": f"alignment and {task} move in opposite directions.",
+        "wandering": f"{name} wanders like a random walk. Several seeds can tell.",
+    }
+    return texts.get(trend.kind, f"{trend.reason}.")
+
+
+def _round_up(step: float) -> int:
+    digit = 10 ** max(0, math.floor(math.log10(max(step, 1))) - 1)
+    return int(math.ceil(step / digit) * digit)

@@ -1,0 +1,154 @@
+"""The same answer of several runs, and of all regions where none was declared."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from ontogeny.lag.across_runs import RunsLeads
+from ontogeny.lag.results import PooledLead, TrendLead, Untestable
+from ontogeny.lag.verdict import (
+    CAUSE,
+    Level,
+    Outcome,
+    Verdict,
+    nothing_to_time,
+    power,
+    span,
+    times,
+    undecided,
+    untestable,
+)
+
+__all__ = ["corrected_outcome", "verdict_of_regions", "verdict_of_runs"]
+
+_ALPHA = 0.05
+
+
+def verdict_of_runs(found: RunsLeads, level: Level, *, task: str) -> Verdict:
+    """The answer of the same curve of several runs.
+
+    Args:
+        found: their leads.
+        level: of the mean over runs.
+        task: see `verdict`.
+    """
+    runs = len(found.runs)
+    if not level.above_surface:
+        return nothing_to_time(level, "RUN")
+    if isinstance(found.trend, Untestable):
+        return _unpooled(found, level, task)
+    caveats = ("the run is the unit: further runs of this kind, not further subjects", CAUSE)
+    return replace(_pooled(found.trend, level, task, runs), caveats=caveats)
+
+
+def _pooled(trend: PooledLead, level: Level, task: str, runs: int) -> Verdict:
+    low, high = trend.ci
+    over = f"over {len(trend.runs)} of {runs} runs" if len(trend.runs) < runs else f"over {runs} runs"
+    size: dict[str, Any] = {"factor": power(trend.mean), "ci": (power(low), power(high))}
+    if trend.verdict == "alignment leads":
+        sentence = (
+            f"Yes, {over}: the model is half-way to its alignment with {level.roi} in {times(power(trend.mean))} "
+            f"fewer steps than to its {task}."
+        )
+        return Verdict(outcome="yes", sentence=sentence, detail=f"95 % interval {span(low, high)}", **size)
+    if trend.verdict == "performance leads":
+        sentence = (
+            f"No: {over} the {task} is first. The model is half-way to it in {times(power(-trend.mean))} fewer "
+            f"steps than to its alignment with {level.roi}."
+        )
+        return Verdict(outcome="no", sentence=sentence, detail=f"95 % interval {span(-high, -low)}", **size)
+    return undecided(low, high, f"alignment with {level.roi} and {task} {over}")
+
+
+def _unpooled(found: RunsLeads, level: Level, task: str) -> Verdict:
+    """Too few runs with a lead: what holds back most of them, or that two are no test."""
+    refused = [(run.leads.n, run.leads.trend) for run in found.runs if isinstance(run.leads.trend, Untestable)]
+    if len(found.runs) - len(refused) >= len(refused):
+        each = Counter(run.leads.trend.verdict for run in found.runs if isinstance(run.leads.trend, TrendLead))
+        said = ", ".join(f"{verdict} in {count}" for verdict, count in each.items())
+        text = f"Cannot be told over {len(found.runs)} runs: three with a lead are needed for a test ({said})."
+        return Verdict(outcome="cannot be told", sentence=text, advice="Train more seeds.")
+    first = Counter(trend.kind for _, trend in refused).most_common(1)[0][0]
+    alike = [(n, trend) for n, trend in refused if trend.kind == first]
+    n, longest = max(alike, key=lambda pair: _known(pair[1].until))
+    one = untestable(longest, level, task, n)
+    return replace(one, caveats=(f"so it is in {len(alike)} of {len(found.runs)} runs",))
+
+
+def _known(step: float) -> float:
+    return 0.0 if math.isnan(step) else step
+
+
+def verdict_of_regions(
+    alone: Sequence[Verdict], p: Sequence[float], levels: Sequence[Level], *, task: str, path: str = "RUN"
+) -> Verdict:
+    """The answer where no curve was declared: in how many regions, corrected for looking at all of them.
+
+    Args:
+        alone: each region's own answer.
+        p: two-sided, corrected for the number of regions; NaN where a region has no lead.
+        levels: of the same regions.
+        task: see `verdict`.
+        path: see `verdict`.
+    """
+    if len(alone) == 1:
+        return alone[0]
+    outcomes = [corrected_outcome(own, one) for own, one in zip(alone, p, strict=True)]
+    kinds, n = Counter(outcomes), len(alone)
+    commonest = alone[outcomes.index(kinds.most_common(1)[0][0])]
+    example = max(levels, key=lambda level: level.share if math.isfinite(level.share) else level.value)
+    common: dict[str, Any] = {
+        "caveats": ("no curve was declared, so this is corrected for the number of regions", *commonest.caveats),
+        "advice": "To answer for one region, declare it:",
+        "command": f'ontogeny report {path} --primary "{example.roi}"',
+    }
+    yes, no = kinds["yes"], kinds["no"]
+    if yes and no:
+        text = f"Cannot be told as one: alignment is first in {yes} of {n} regions, the {task} in {no}."
+        return Verdict(outcome="cannot be told", sentence=text, detail=_counted(kinds, n), **common)
+    if yes or no:
+        leading = [own for own, outcome in zip(alone, outcomes, strict=True) if outcome in ("yes", "no")]
+        text = _in_regions(leading, n, task)
+        return Verdict(outcome=leading[0].outcome, sentence=text, detail=_counted(kinds, n), **common)
+    outcome = kinds.most_common(1)[0][0]
+    text = commonest.sentence.partition(": ")[2]
+    if outcome == "nothing to time":
+        surface = f"{levels[0].surface} alone" if levels[0].surface else "chance"
+        risen = "" if not any(level.above_surface for level in levels) else " and rises"
+        text = (
+            f"none of {n} regions is above {surface}{risen}."
+            if kinds[outcome] == n
+            else f"in {kinds[outcome]} of {n} regions; {text}"
+        )
+    else:
+        text = f"in {kinds[outcome]} of {n} regions; {text}"
+    head = f"{outcome[0].upper()}{outcome[1:]}"
+    return Verdict(outcome=outcome, sentence=f"{head}: {text}", detail=_counted(kinds, n), **common)
+
+
+def corrected_outcome(own: Verdict, p: float) -> Outcome:
+    """A lead that does not survive the correction is none that can be told."""
+    return "cannot be told" if own.outcome in ("yes", "no") and not p < _ALPHA else own.outcome
+
+
+def _in_regions(leading: Sequence[Verdict], n: int, task: str) -> str:
+    factors = sorted(10 ** abs(math.log10(own.factor)) for own in leading)
+    many = times(factors[0]) if len(factors) == 1 else f"{times(factors[0])} to {times(factors[-1])}"
+    if leading[0].outcome == "yes":
+        return (
+            f"Yes, in {len(leading)} of {n} regions: half-way to the alignment in {many} fewer steps "
+            f"than to the {task}."
+        )
+    return (
+        f"No: in {len(leading)} of {n} regions the {task} is first, half-way in {many} fewer steps than the alignment."
+    )
+
+
+def _counted(kinds: Counter[Outcome], n: int) -> str:
+    if len(kinds) < 2:
+        return ""
+    return f"of {n} regions: {', '.join(f'{kind} {count}' for kind, count in sorted(kinds.items()))}"

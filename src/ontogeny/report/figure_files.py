@@ -1,0 +1,53 @@
+"""Figures as files: PNG, SVG and PDF of each, and a CSV of what it shows."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ontogeny.errors import require
+from ontogeny.report.figures import Figure, Picture, as_svg, data_of
+
+__all__ = ["write_csv", "write_figures"]
+
+
+def write_figures(figures: Sequence[Figure | Picture], folder: Path, *, progress: bool = False) -> tuple[Path, ...]:
+    """Write every figure by its name: NAME.png, .svg and .pdf, NAME-data.csv; a picture of pixels as PNG alone.
+
+    Args:
+        figures: drawn at 183 mm or less, so that their text is readable at one or two columns of a journal.
+        folder: is made where it is missing.
+        progress: show a bar.
+
+    Returns:
+        The PNG files, in the order of the figures.
+
+    Raises:
+        MissingExtraError: the extra `report` is not installed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    out = []
+    for figure in tqdm(figures, desc="figures", unit="figure", disable=not progress):
+        out.append(folder / f"{figure.name}.png")
+        if isinstance(figure, Picture):
+            out[-1].write_bytes(figure.png)
+            continue
+        svg, convert = as_svg(figure), require("vl_convert", "report")
+        out[-1].write_bytes(bytes(convert.svg_to_png(svg, scale=2)))
+        (folder / f"{figure.name}.svg").write_text(svg, encoding="utf-8")
+        (folder / f"{figure.name}.pdf").write_bytes(bytes(convert.svg_to_pdf(svg)))
+        rows = [{"part": i, **row} for i, part in enumerate(data_of(figure.spec)) for row in part]
+        write_csv(rows, folder / f"{figure.name}-data.csv")
+    return tuple(out)
+
+
+def write_csv(rows: Sequence[dict[str, object]], path: Path) -> None:
+    """Rows under the names of their columns, "" where a row has none."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with path.open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.DictWriter(handle, columns, restval="")
+        writer.writeheader()
+        writer.writerows(rows)

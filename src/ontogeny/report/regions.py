@@ -1,0 +1,229 @@
+"""The regions of a study: their curves in every run, how high they end, and which is first in them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from ontogeny.errors import LagError
+from ontogeny.lag import Run, RunsLeads, leads_over_runs
+from ontogeny.lag.region_leads import region_leads
+from ontogeny.lag.results import PooledLead, TrendLead, Untestable
+from ontogeny.lag.runs_from_records import run_of_curves
+from ontogeny.lag.verdict import Level, Outcome, Verdict, verdict
+from ontogeny.lag.verdict_pooled import corrected_outcome, verdict_of_runs
+from ontogeny.record.curve_groups import CurveGroup
+from ontogeny.report.run_data import RunFacts
+
+__all__ = ["Curve", "Region", "curves_of", "level_of", "regions_of", "run_of"]
+
+_MOST_POOLED = 60
+_WINDOW = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Curve:
+    """One region's curve in one run.
+
+    Args:
+        facts: of the run.
+        panel: the region's curves.
+        layer: which of them.
+    """
+
+    facts: RunFacts
+    panel: CurveGroup
+    layer: str
+
+    @property
+    def values(self) -> np.ndarray:
+        """One mean over subjects per step of the panel."""
+        return np.asarray(self.panel.means.value[self.panel.layers.index(self.layer)])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Region:
+    """One region of a study: the layer that ends highest, in every run.
+
+    Args:
+        roi: which.
+        curves: one per run.
+        level: how high, on average over runs.
+        trend: its lead over the task, pooled where there are several runs.
+        p: two-sided, corrected for the number of regions; NaN where there is no lead.
+        outcome: its own answer after the correction.
+        own: its own answer before it.
+        leads: of every run, where they were pooled.
+    """
+
+    roi: str
+    curves: tuple[Curve, ...]
+    level: Level
+    trend: TrendLead | PooledLead | Untestable
+    p: float
+    outcome: Outcome
+    own: Verdict
+    leads: RunsLeads | None = None
+
+    @property
+    def layer(self) -> str:
+        """The layer."""
+        return self.level.layer
+
+    @property
+    def factor(self) -> tuple[float, float, float]:
+        """How many times fewer steps alignment needs, with its 95 % interval; NaN where there is no lead."""
+        if isinstance(self.trend, Untestable):
+            return (math.nan,) * 3
+        at, ends = (
+            (self.trend.mean, self.trend.ci)
+            if isinstance(self.trend, PooledLead)
+            else (self.trend.log10, self.trend.ci_log10)
+        )
+        at, low, high = (float(10 ** np.clip(x, -9, 9)) for x in (at, *ends))
+        return at, low, high
+
+
+def curves_of(runs: Sequence[RunFacts], where: Mapping[str, str], layer: str = "") -> tuple[Curve, ...]:
+    """The same curve of every run: of the declared layer, else of the one that ends highest on average over runs."""
+    found = [
+        (facts, panel)
+        for facts in runs
+        for panel in facts.panels
+        if all(getattr(panel, name) == value for name, value in where.items()) and panel.best_at_last
+    ]
+    if not found:
+        return ()
+    shared = [layer for layer in found[0][1].layers if all(layer in panel.layers for _, panel in found)]
+    if layer:
+        pass
+    elif len(found) > 1 and shared:
+        lasts = [panel.at(panel.steps[-1]) for _, panel in found]
+        layer = max(shared, key=lambda name: sum(at.get(name, -math.inf) for at in lasts))
+    else:
+        return tuple(Curve(facts=facts, panel=panel, layer=panel.best_at_last) for facts, panel in found)
+    return tuple(Curve(facts=facts, panel=panel, layer=layer) for facts, panel in found if layer in panel.layers)
+
+
+def level_of(curves: Sequence[Curve]) -> Level:
+    """Of the mean over runs; with one run the spread is over subjects, with several over runs."""
+    panel, layer = curves[0].panel, curves[0].layer
+    ends = [_last(curve) for curve in curves]
+    value = float(np.mean([value for value, _, _ in ends]))
+    error = ends[0][1] if len(ends) == 1 else float(stats.sem([value for value, _, _ in ends]))
+    return Level(
+        roi=panel.roi,
+        layer=layer,
+        metric=panel.metric,
+        unit=panel.unit,
+        value=value,
+        error=error,
+        n_subjects=ends[0][2],
+        peak=float(np.mean([_peak(curve.values) for curve in curves])),
+        chance=_known(panel.chance),
+        baseline=math.nan if panel.baseline is None else panel.baseline[1],
+        surface="" if panel.baseline is None else panel.baseline[0],
+        ceiling=_known(panel.ceiling),
+        ceiling_lower=_known(panel.ceiling_lower),
+    )
+
+
+def _known(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _last(curve: Curve) -> tuple[float, float, int]:
+    """Value, standard error and subjects at the last step that has a value."""
+    i, means = curve.panel.layers.index(curve.layer), curve.panel.means
+    at = np.flatnonzero(np.isfinite(means.value[i]))[-1]
+    return float(means.value[i, at]), float(means.error[i, at]), int(means.n_subjects[i, at])
+
+
+def _peak(values: np.ndarray) -> float:
+    """The highest mean of three checkpoints in a row."""
+    known = values[np.isfinite(values)]
+    window = min(_WINDOW, len(known))
+    return float(np.convolve(known, np.ones(window) / window, "valid").max())
+
+
+def run_of(curve: Curve, task: str) -> Run:
+    """The curve against the task, on common steps."""
+    rows = [s for s in curve.facts.task if s.metric == task]
+    return run_of_curves(curve.panel, curve.layer, rows, name=curve.facts.name)
+
+
+def regions_of(
+    found: Mapping[str, tuple[Curve, ...]], levels: Mapping[str, Level], task: str, path: str
+) -> tuple[tuple[Region, ...], tuple[str, ...]]:
+    """Every region's lead, corrected for their number."""
+    several = max(len(found[roi]) for roi in levels) > 1
+    if several:
+        count = sum(len(found[roi]) for roi in levels)
+        chosen = list(levels)[: max(1, _MOST_POOLED // max(len(found[roi]) for roi in levels))]
+        notes = (
+            ()
+            if len(chosen) == len(levels)
+            else (
+                f"Leads of {len(chosen)} of {len(levels)} regions were pooled ({count} curves are too "
+                "many for a page); "
+                "`ontogeny lag RUNS --roi NAME` pools the others.",
+            )
+        )
+        pooled = [_pooled(roi, found[roi], levels[roi], task) for roi in chosen]
+    else:
+        notes, pooled = (), _single(found, levels, task, path)
+    p = _corrected([region.trend for region in pooled])
+    out = [replace(r, p=q, outcome=corrected_outcome(r.own, q)) for r, q in zip(pooled, p, strict=True)]
+    return tuple(out), notes
+
+
+def _pooled(roi: str, curves: tuple[Curve, ...], level: Level, task: str) -> Region:
+    """Runs of one number of parameters are replicates, sizes are groups."""
+    sizes = [str(curve.facts.record.header.get("parameters", "")) for curve in curves]
+    named = sizes if len(set(sizes)) > 1 else [""] * len(sizes)
+    runs = [replace(run_of(c, task), group=group) for c, group in zip(curves, named, strict=True)] if task else []
+    leads = leads_over_runs(runs) if runs else None
+    trend = Untestable(reason="no task") if leads is None else leads.trend
+    own = Verdict(outcome="cannot be told", sentence="") if leads is None else verdict_of_runs(leads, level, task=task)
+    return Region(
+        roi=roi, curves=curves, level=level, trend=trend, p=math.nan, outcome=own.outcome, own=own, leads=leads
+    )
+
+
+def _single(found: Mapping[str, tuple[Curve, ...]], levels: Mapping[str, Level], task: str, path: str) -> list[Region]:
+    runs, rois = [], []
+    for roi in levels:
+        try:
+            runs.append(replace(run_of(found[roi][0], task), name=roi))
+            rois.append(roi)
+        except LagError:  # no step in common with the task
+            pass
+    by_name = {one.name: one for one in region_leads(runs)}
+    out = []
+    for roi, level in levels.items():
+        one = by_name.get(roi)
+        trend = Untestable(reason="alignment and task share no step") if one is None else one.trend
+        own = verdict(trend, level, task=task, n=0 if one is None else one.n, path=path)
+        out.append(
+            Region(roi=roi, curves=found[roi], level=level, trend=trend, p=math.nan, outcome=own.outcome, own=own)
+        )
+    return out
+
+
+def _corrected(trends: Sequence[Any]) -> list[float]:
+    """Two-sided p after Benjamini-Hochberg."""
+    p = np.asarray(
+        [
+            math.nan if isinstance(t, Untestable) else min(1.0, 2 * min(t.p_alignment_leads, t.p_performance_leads))
+            for t in trends
+        ]
+    )
+    known = np.isfinite(p)
+    if known.any():
+        p[known] = stats.false_discovery_control(p[known])
+    return [float(x) for x in p]
