@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ontogeny.metrics import CKA, CKNNA, CycleKNN, Metric, MutualKNN
-from ontogeny.record.row import Row
+from ontogeny.record import Row
 
 __all__ = ["StudyProtocol", "best_region_mean", "shen2026"]
 
