@@ -29,7 +29,7 @@ from ontogeny.lag.granger_results import Granger
 from ontogeny.lag.pairwise import leads
 from ontogeny.lag.placebo import Placebo, placebo
 from ontogeny.lag.results import FluctuationLead, Leads, PooledLead, RiseTime, TrendLead, Untestable
-from ontogeny.lag.rise_time import rise_time
+from ontogeny.lag.rise_time import rise_time, rise_times
 from ontogeny.lag.roi_layer_map import LeadMap, leads_map
 from ontogeny.lag.runs_from_logs import runs_of_log
 from ontogeny.lag.runs_from_records import Run, paired, run_from_record, run_leads
@@ -57,6 +57,7 @@ __all__ = [
     "placebo",
     "record_shares",
     "rise_time",
+    "rise_times",
     "run_from_record",
     "run_leads",
     "runs_of_log",

@@ -20,8 +20,9 @@ from ontogeny.lag.null.fluctuation_lead import flip_test, fluctuation_lead
 from ontogeny.lag.null.surrogates import flip_signs
 from ontogeny.lag.preconditions import Pair, clean, refuse_fluctuation, refuse_pair, refuse_trend
 from ontogeny.lag.results import FluctuationLead, TrendLead, Untestable
-from ontogeny.lag.runs_from_records import Run, run_from_record
-from ontogeny.record import Record
+from ontogeny.lag.runs_from_records import Run, paired, task_series
+from ontogeny.record import Record, Score
+from ontogeny.record.series import curve
 
 __all__ = ["LeadMap", "MapCell", "leads_map", "map_of_runs"]
 
@@ -125,11 +126,14 @@ def leads_map(
     rows = [s for s in record.select(kind="alignment", **columns) if s.value is not None]
     chosen = list(rois) if rois is not None else list(dict.fromkeys(s.roi for s in rows))
     depths = list(layers) if layers is not None else list(dict.fromkeys(s.layer for s in rows))
-    have = {(s.roi, s.layer) for s in rows}
-    cells = [(roi, layer) for roi in chosen for layer in depths if (roi, layer) in have]
+    of_cell: dict[tuple[str, str], list[Score]] = {}
+    for row in rows:
+        of_cell.setdefault((row.roi, row.layer), []).append(row)
+    cells = [(roi, layer) for roi in chosen for layer in depths if (roi, layer) in of_cell]
     if not cells:
         raise LagError(f"record {record.folder} holds no alignment of these ROIs, layers and {columns}")
-    runs = [run_from_record(record, task=task, roi=roi, layer=layer, **columns) for roi, layer in cells]
+    performance = task_series(record, task)
+    runs = [paired(curve(of_cell[cell]), performance) for cell in cells]
     return map_of_runs(runs, cells, task=task, seed=seed, surrogates=surrogates)
 
 

@@ -20,7 +20,7 @@ from ontogeny.record.curve_groups import CurveGroup
 from ontogeny.record.series import curve
 from ontogeny.record.task_logs import LoggedCurve, curve_of, open_log
 
-__all__ = ["Run", "paired", "run_from_record", "run_leads", "run_of_curves"]
+__all__ = ["Run", "paired", "run_from_record", "run_leads", "run_of_curves", "task_series"]
 
 _LOWER = ("loss", "ppl", "perplexity", "bits", "nll", "error", "wer")
 _THRESHOLDED = ("acc", "exact", "em", "error", "top1", "top5", "wer")
@@ -152,7 +152,7 @@ def run_from_record(
         DataError: the log cannot be read, or has no such column.
         LagError: no task rows of that name, or too few common steps.
     """
-    performance = _task(record, task) if task_log is None else curve_of(open_log(task_log), task)
+    performance = task_series(record, task) if task_log is None else curve_of(open_log(task_log), task)
     alignment = record.series(**columns)
     named = name or f"{record.run}: {alignment.name} against {task}"
     fewest = 1 if task_log is None else FEWEST
@@ -191,8 +191,8 @@ def run_of_curves(panel: CurveGroup, layer: str, task: Sequence[Score], *, name:
     return paired(alignment, curve([s for s in task if s.source == source]), name=name)
 
 
-def _task(record: Record, task: str) -> Series:
-    """The task's series: what was measured at the probed weights, where there is any.
+def task_series(record: Record, task: str) -> Series:
+    """The task's curve: what was measured at the probed weights, where there is any.
 
     Raises:
         LagError: no task rows of that name.

@@ -12,7 +12,7 @@ from scipy import sparse, stats
 
 from ontogeny.findings.data.cells import Cells
 from ontogeny.findings.statistics._score_array import one_kind
-from ontogeny.lag import RiseTime, rise_time
+from ontogeny.lag import RiseTime, Untestable, rise_times
 from ontogeny.record.complete import complete
 
 __all__ = ["SIDES", "Effects", "HalfPoint", "connected", "effects", "half_points"]
@@ -71,17 +71,21 @@ def half_points(cells: Cells, *, raw: bool = False) -> tuple[HalfPoint, ...]:
     ):
         curves.setdefault((roi, layer), {})[subject, step] = value
         depth.setdefault(layer, place)
-    return tuple(_half_point(roi, layer, depth[layer], curve) for (roi, layer), curve in curves.items())
+    steps = sorted({step for curve in curves.values() for _, step in curve})
+    called = [" ".join(filter(None, place)) or "alignment" for place in curves]
+    found = rise_times(steps, np.stack([_means(curve, steps) for curve in curves.values()]), names=called)
+    return tuple(_half_point(roi, layer, depth[layer], rise) for (roi, layer), rise in zip(curves, found, strict=True))
 
 
-def _half_point(roi: str, layer: str, depth: float, curve: Mapping[tuple[str, int], float]) -> HalfPoint:
-    """Of the mean over complete subjects or steps, see `ontogeny.record.complete`."""
-    subjects, steps = list(dict.fromkeys(subject for subject, _ in curve)), sorted({step for _, step in curve})
+def _means(curve: Mapping[tuple[str, int], float], steps: Sequence[int]) -> Float[np.ndarray, " steps"]:
+    """Over complete subjects or steps, see `ontogeny.record.complete`; NaN elsewhere."""
+    subjects = list(dict.fromkeys(subject for subject, _ in curve))
     table = np.asarray([[curve.get((subject, step), math.nan) for step in steps] for subject in subjects])
     kept, whole = complete(np.isfinite(table))
-    means = np.where(whole, table[kept].mean(axis=0), math.nan)
-    name = " ".join(filter(None, (roi, layer)))
-    found = rise_time(steps, means, name=name or "alignment")
+    return np.asarray(np.where(whole, table[kept].mean(axis=0), math.nan))
+
+
+def _half_point(roi: str, layer: str, depth: float, found: RiseTime | Untestable) -> HalfPoint:
     if not isinstance(found, RiseTime):
         return HalfPoint(roi=roi, layer=layer, depth=depth, why_not=found.reason)
     low, high = found.ci_log10

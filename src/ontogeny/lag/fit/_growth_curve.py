@@ -169,23 +169,28 @@ def _extra_starts(u: np.ndarray, values: Values, plain: np.ndarray, shape: Shape
     """Extras on a grid, each added by linear least squares to the plain rise or a narrower one; the best two a rise."""
     owner, starts = [], []
     for series, (y, theta) in enumerate(zip(values, plain, strict=True)):
+        places = [(centre, spread) for centre in np.linspace(theta[2] - 0.4, u[-1] - 0.1, 7) for spread in (0.12, 0.25)]
+        extras = np.stack([_extra(u, *place, shape) for place in places])
+        wide = np.flatnonzero((extras > 0.3).sum(axis=1) >= 2)
         narrow = [[theta[2] + shift, np.log(0.2), 0.0] for shift in (-0.8, -0.4, 0.0)]
-        for main in (theta[2:], theta[2:] + np.asarray([-0.15, -0.4, 0.0]), *narrow):
-            rise = curve(u, np.asarray([[0.0, 1.0, *main]]), "one rise")[0][0]
-            tried = []
-            for centre in np.linspace(theta[2] - 0.4, u[-1] - 0.1, 7):
-                for spread in (0.12, 0.25):
-                    extra = _extra(u, centre, spread, shape)
-                    if (extra > 0.3).sum() < 2:
-                        continue
-                    design = np.stack([np.ones_like(u), rise, extra], axis=1)
-                    linear = np.linalg.solve(design.T @ design + 1e-9 * np.eye(3), design.T @ y)
-                    left = y - design @ linear
-                    tried.append((float(left @ left), [*linear[:2], *main, linear[2], centre, np.log(spread)]))
-            best = sorted(tried, key=lambda item: item[0])[:_STARTS_EACH]
-            owner += [series] * len(best)
-            starts += [row for _, row in best]
+        mains = np.asarray([theta[2:], theta[2:] + np.asarray([-0.15, -0.4, 0.0]), *narrow])
+        rises = curve(u, np.column_stack([np.zeros(len(mains)), np.ones(len(mains)), mains]), "one rise")[0]
+        for main, rise in zip(mains, rises, strict=True):
+            linear, rss = _added(y, rise, extras[wide])
+            for k in np.argsort(rss, kind="stable")[:_STARTS_EACH]:
+                centre, spread = places[wide[k]]
+                owner.append(series)
+                starts.append([*linear[k, :2], *main, linear[k, 2], centre, np.log(spread)])
     return np.asarray(owner), np.asarray(starts)
+
+
+def _added(y: np.ndarray, rise: np.ndarray, extras: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Level, gain and height of each extra by linear least squares; and what is left, summed and squared."""
+    designs = np.stack([np.ones_like(extras), np.broadcast_to(rise, extras.shape), extras], axis=2)
+    normal = designs.swapaxes(1, 2) @ designs + 1e-9 * np.eye(3)
+    linear = np.linalg.solve(normal, designs.swapaxes(1, 2) @ y[:, None])
+    left = y - (designs @ linear)[..., 0]
+    return linear[..., 0], (left * left).sum(axis=1)
 
 
 def _extra(u: np.ndarray, centre: float, spread: float, shape: Shape) -> np.ndarray:
