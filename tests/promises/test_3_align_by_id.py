@@ -86,5 +86,5 @@ def test_doubled_ids_are_refused():
 def test_a_benchmark_of_three_stimuli_is_refused(text_benchmark):
     stimuli = text_benchmark.stimuli
     few = StimulusSet(name="s", modality="text", ids=stimuli.ids[:3], inputs=stimuli.inputs[:3])
-    with pytest.raises(DataError, match="has 3 stimuli; no metric here means anything below 10"):
+    with pytest.raises(DataError, match="has 3 stimuli; metrics mean nothing below 10"):
         replace(text_benchmark, stimuli=few)

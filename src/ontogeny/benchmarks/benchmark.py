@@ -18,7 +18,7 @@ from ontogeny.benchmarks.fitted import FittedEncoding, fit_encoding
 from ontogeny.benchmarks.prepared import PreparedBenchmark
 from ontogeny.benchmarks.stimulus_mapping import StimulusMapping
 from ontogeny.brain import Assembly, Geometry, Target, targets
-from ontogeny.errors import AlignmentIdError, DataError, MetricError
+from ontogeny.errors import AlignmentIdError, DataError, MetricError, nearest
 from ontogeny.extraction import Features
 from ontogeny.metrics import Encoding, Folds, Metric, NeedsStimuli, Splits, make_folds
 from ontogeny.metrics.batching import prepare_all
@@ -51,6 +51,7 @@ class Benchmark:
             (volumes); see `ontogeny.neuroimaging.story_words`.
         own_stimuli: subjects saw different stimuli, and each is scored on those that it saw. Folds are the same for
             all, so that a stimulus which several saw is on one side of the split.
+        primary: the curve that was declared beforehand, "ROI", "ROI:metric" or "ROI:metric:layer"; "": none was.
 
     Raises:
         DataError: fewer than 10 stimuli, no responses, folds of another length, a ROI of one subject twice, or pieces
@@ -71,13 +72,11 @@ class Benchmark:
     baseline: bool = True
     pieces: StimulusMapping | None = None
     own_stimuli: bool = False
+    primary: str = ""
 
     def __post_init__(self) -> None:
-        n = len(self.stimuli)
-        if n < MIN_STIMULI:
-            raise DataError(
-                f"benchmark {self.name!r} has {n} stimuli; no metric here means anything below {MIN_STIMULI}"
-            )
+        if (n := len(self.stimuli)) < MIN_STIMULI:
+            raise DataError(f"benchmark {self.name!r} has {n} stimuli; metrics mean nothing below {MIN_STIMULI}")
         if not self.assemblies or not self.metrics:
             raise DataError(f"benchmark {self.name!r} needs at least one assembly and one metric")
         if self.folds.n_stimuli != n:
@@ -86,14 +85,19 @@ class Benchmark:
             raise DataError(f"benchmark {self.name!r} has two metrics of one name: {[m.name for m in self.metrics]}")
         if self.own_stimuli:
             self._check_own()
-        counted = Counter(f"{t.roi!r} of subject {t.subject!r}" for t in self._targets())
-        if doubled := [subject_name for subject_name, count in counted.items() if count > 1]:
+        self._check_targets(self._targets())
+        if self.pieces is not None and self.pieces.stimuli.ids != self.stimuli.ids:
+            raise DataError(f"benchmark {self.name!r}: the pieces are of other stimuli; give stimuli=pieces.stimuli")
+
+    def _check_targets(self, cut: Sequence[Target]) -> None:
+        counted = Counter(f"{t.roi!r} of subject {t.subject!r}" for t in cut)
+        if doubled := [target for target, count in counted.items() if count > 1]:
             raise DataError(
                 f"benchmark {self.name!r} has {', '.join(doubled)} twice, of which a record would keep one; put its "
                 "voxels into one assembly, or give the two other names (hemispheres: 'L ...', 'R ...')"
             )
-        if self.pieces is not None and self.pieces.stimuli.ids != self.stimuli.ids:
-            raise DataError(f"benchmark {self.name!r}: the pieces are of other stimuli; give stimuli=pieces.stimuli")
+        if (roi := self.primary.partition(":")[0]) not in (known := {"", *(t.roi for t in cut)}):
+            raise DataError(f"benchmark {self.name!r} has no ROI {roi!r} to be primary. {nearest(roi, known)}")
 
     __repr__ = one_line
     __str__ = table_text
@@ -274,16 +278,11 @@ class Benchmark:
 
     def describe(self, fingerprint: str) -> dict[str, Any]:
         """What a record says of this benchmark."""
-        cut = self._targets()
+        cut, same = self._targets(), ("name", "version", "citation", "licence", "about", "simulated")
         sources = {a.ceiling_source for a in self.assemblies if isinstance(a, Assembly)}
         return {
-            "name": self.name,
-            "version": self.version,
+            **{name: getattr(self, name) for name in same},
             "fingerprint": fingerprint,
-            "citation": self.citation,
-            "licence": self.licence,
-            "about": self.about,
-            "simulated": self.simulated,
             "modality": self.stimuli.modality,
             "n_stimuli": len(self.stimuli),
             "subjects": sorted({t.subject for t in cut}),
@@ -291,6 +290,7 @@ class Benchmark:
             "metrics": [m.name for m in self.metrics],
             "folds": self.folds.how,
             "ceiling_source": "; ".join(sorted(sources)) or "bounds over subjects",
+            **({"primary": self.primary} if self.primary else {}),
             **({} if self.pieces is None else {"pieces": self.pieces.how}),
             **({"own_stimuli": {a.subject: len(a.stimulus_ids) for a in self.assemblies}} if self.own_stimuli else {}),
         }

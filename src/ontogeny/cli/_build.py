@@ -63,6 +63,7 @@ class Facts:
         simulated: the responses were computed, not measured.
         ceiling: highest Pearson r the noise allows, or made from repeats or the other subjects; else the ROI table's.
         ceiling_source: how ceilings were made.
+        primary: ROI, ROI:METRIC or ROI:METRIC:LAYER whose curve was declared beforehand as the answer.
     """
 
     name: str = ""
@@ -76,6 +77,7 @@ class Facts:
         Parameter(metavar="R|ncsnr|split-half|between-subjects", show_choices=False),
     ] = None
     ceiling_source: str = "given with the data"
+    primary: Annotated[str, Parameter(metavar="ROI:METRIC:LAYER")] = ""
 
 
 @Parameter(name="*", group="Folds")
@@ -222,6 +224,7 @@ def _about(facts: Facts, folder: Path, images: ImageOptions) -> About:
         simulated=facts.simulated,
         ceiling=facts.ceiling,
         ceiling_source=facts.ceiling_source,
+        primary=facts.primary,
     )
 
 

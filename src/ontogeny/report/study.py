@@ -104,6 +104,8 @@ def studies(runs: Sequence[RunFacts], primary: Primary | None, path: str) -> lis
 
 def _study(benchmark: str, runs: Sequence[RunFacts], primary: Primary | None, path: str) -> Study:
     own = [p for facts in runs for p in facts.panels if p.benchmark == benchmark and p.layers]
+    stated = (facts.record.header["benchmarks"].get(benchmark, {}).get("primary", "") for facts in runs)
+    primary = primary or primary_of(next(filter(None, stated), ""))
     declared = primary if primary is not None and any(p.roi == primary.roi for p in own) else None
     metric, pooling = _view(own, declared)
     rois = list(dict.fromkeys(p.roi for p in own if (p.metric, p.pooling) == (metric, pooling)))

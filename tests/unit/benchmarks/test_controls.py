@@ -373,7 +373,7 @@ def test_halves_part_the_stimuli_and_keep_groups_and_folds(groups, contiguous):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"n": 16}, DataError, "'world, half 1' has 8 stimuli; no metric here means anything below 10"),
+        ({"n": 16}, DataError, "'world, half 1' has 8 stimuli; metrics mean nothing below 10"),
         (
             {"n": 40, "contiguous": True, "folds": Folds(held_out=(0,) * 20 + (1,) * 20, how="two")},
             DataError,

@@ -86,6 +86,13 @@ def test_of_several_regions_without_a_declared_one_the_answer_counts_them(six, t
             write_report(six.html.parent, tmp_path / "out", primary=wrong)
 
 
+def test_the_curve_that_a_benchmark_declares_is_the_answer(tmp_path):
+    record = write_world(tmp_path / "r", world({"V1": 300.0, "IT": 3000.0}), header={"primary": "IT"})
+    assert write_report(record.folder).answers[0].startswith("No: in this run the loss")
+    asked = write_report(record.folder, tmp_path / "out", primary="V1")
+    assert asked.answers[0].startswith("Yes, in this run: the model is half-way to its alignment with V1")
+
+
 def test_page_and_command_line_agree_on_a_curve_with_a_missing_value(six, capsys):
     from ontogeny.cli import main
 

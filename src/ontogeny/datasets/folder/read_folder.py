@@ -87,6 +87,7 @@ def assembled(
         folds=folds,
         pieces=read_pieces(manifest, stimuli, check=check),
         own_stimuli=fact(facts, "own_stimuli", bool, owner) if "own_stimuli" in facts else False,
+        primary=fact(facts, "primary", str, owner) if "primary" in facts else "",
     )
 
 

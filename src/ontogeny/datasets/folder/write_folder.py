@@ -81,6 +81,8 @@ def write_benchmark(
             facts |= {"pieces": write_pieces(scratch, benchmark.pieces), "format_version": NEWER_VERSION}
         if isinstance(benchmark.folds, Splits):
             facts |= {"format_version": NEWER_VERSION}
+        if benchmark.primary:
+            facts["primary"] = benchmark.primary
         if benchmark.own_stimuli:
             facts |= {"own_stimuli": True, "format_version": NEWER_VERSION}
         facts["assemblies"] = _Writer(scratch, arrays, dict(extras or {})).write(benchmark.assemblies)

@@ -53,6 +53,7 @@ class About:
             repeats of each subject; "between-subjects", from the others' same voxels; None: as the voxel table says,
             else by ncsnr where there are repeats.
         ceiling_source: how ceilings were made, where they are given.
+        primary: see `Benchmark`.
     """
 
     name: str
@@ -63,6 +64,7 @@ class About:
     simulated: bool = False
     ceiling: float | Literal["ncsnr", "split-half", "between-subjects"] | None = None
     ceiling_source: str = "given with the data"
+    primary: str = ""
 
     def __post_init__(self) -> None:
         for name in ("name", "citation", "licence", "about", "version"):
@@ -182,6 +184,7 @@ def benchmark_of(about: About, *, said: str = "", **parts: Any) -> Benchmark:
         licence=about.licence,
         about=f"{about.about} {said}".strip(),
         simulated=about.simulated,
+        primary=about.primary,
         **parts,
     )
     made.prepare()

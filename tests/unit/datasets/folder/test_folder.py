@@ -62,6 +62,15 @@ def test_what_is_read_back_has_the_same_fingerprint_and_scores(kind, arrays, tmp
     assert back.describe("") == benchmark.describe("")
 
 
+def test_a_declared_curve_goes_through_a_folder_and_changes_no_fingerprint(image_benchmark, tmp_path):
+    declared = replace(image_benchmark, primary="IT:rsa-correlation-spearman")
+    assert declared.fingerprint() == image_benchmark.fingerprint()
+    back = read_benchmark(write_benchmark(declared, tmp_path / "b"))
+    assert back.primary == back.describe("")["primary"] == declared.primary
+    with pytest.raises(DataError, match="has no ROI 'nowhere' to be primary"):
+        replace(image_benchmark, primary="nowhere")
+
+
 @pytest.mark.parametrize("name", ["planted-language", "planted-vision"])
 def test_the_worlds_go_through_a_folder(name, tmp_path):
     world = load(name)
