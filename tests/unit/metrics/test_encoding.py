@@ -233,10 +233,10 @@ def test_a_geometry_has_no_voxels(rng):
 
 
 class Sleeping(LinearRegression):
-    """Each fit takes ten milliseconds."""
+    """Each fit takes fifty milliseconds, far more than a busy machine adds."""
 
     def fit(self, x, y):
-        time.sleep(0.01)
+        time.sleep(0.05)
         return super().fit(x, y)
 
 
@@ -250,7 +250,7 @@ def test_what_a_slow_estimator_costs_is_said_before_training(text_benchmark, tmp
         said, layers, width = re.search(r"about ([\d.]+) s of .* \((\d+) layers of (\d+) features", line).groups()
         prepared = monitor.watched[0].benchmark
         n_fits = len(set(slow.folds.held_out)) * len(prepared.targets) * (1 + len(prepared.copies))
-        assert float(said) == pytest.approx(0.01 * int(layers) * n_fits, rel=0.5)
+        assert float(said) == pytest.approx(0.05 * int(layers) * n_fits, rel=0.5)
         assert "Sleeping" in line
         assert int(width) > 0
     assert line.removeprefix("ontogeny: ") in monitor.record.header["rehearsal"]
