@@ -23,11 +23,6 @@ class Background(Generic[T]):
         self._job: Future[T] | None = None
 
     @property
-    def busy(self) -> bool:
-        """Whether a job was given and its result not taken out yet."""
-        return self._job is not None
-
-    @property
     def ready(self) -> bool:
         """Whether a result can be taken out without waiting."""
         return self._job is not None and self._job.done()
