@@ -145,6 +145,7 @@ class MutualKNN:
     form: ClassVar[Form] = "mutual"
     damping: ClassVar[float] = 0.0
     together: ClassVar = staticmethod(prepare_neighbours)
+    permuted: ClassVar = "layer"
     uses_folds: ClassVar = False
     __call__ = score_arrays
     prepare = _prepare
@@ -195,6 +196,7 @@ class CycleKNN:
     form: ClassVar[Form] = "cycle"
     damping: ClassVar[float] = 0.0
     together: ClassVar = staticmethod(prepare_neighbours)
+    permuted: ClassVar = "layer"
     uses_folds: ClassVar = False
     __call__ = score_arrays
     prepare = _prepare
@@ -245,6 +247,7 @@ class CKNNA:
 
     form: ClassVar[Form] = "local"
     together: ClassVar = staticmethod(prepare_neighbours)
+    permuted: ClassVar = "layer"
     uses_folds: ClassVar = False
     __call__ = score_arrays
     prepare = _prepare

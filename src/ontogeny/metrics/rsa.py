@@ -9,7 +9,7 @@ from typing import ClassVar, get_args
 import numpy as np
 from jaxtyping import Float
 
-from ontogeny._arrays import Pairs, upper
+from ontogeny._arrays import Pairs, symmetric, upper
 from ontogeny.brain import Target
 from ontogeny.errors import FeatureError, MetricError
 from ontogeny.metrics._batched.kernel_grid import DOUBLE_UP_TO
@@ -30,6 +30,7 @@ from ontogeny.metrics.layer_geometry import LayerGeometry
 from ontogeny.metrics.memory_limits import check_room
 from ontogeny.metrics.metric import Value
 from ontogeny.metrics.on_arrays import score_arrays
+from ontogeny.metrics.permutations import inverse, permuted_pairs
 
 __all__ = ["KENDALL_UP_TO", "RSA", "PreparedRSA", "compare_rdms", "prepare_rsa", "rdm"]
 
@@ -49,19 +50,25 @@ _UNITS: dict[Comparison, str] = {
 Rows = Float[np.ndarray, "rows entries"]
 
 
-def prepare_rsa(metrics: Sequence[RSA], targets: Sequence[Target]) -> PreparedRSA:
+def prepare_rsa(metrics: Sequence[RSA], targets: Sequence[Target], orders: Sequence[np.ndarray] = ()) -> PreparedRSA:
     """Every target's dissimilarities once for all comparisons of a distance.
+
+    Args:
+        metrics: of any distances and comparisons.
+        targets: one per subject and ROI.
+        orders: permutations of the stimuli that layers are scored in too.
 
     Raises:
         MetricError: a target without responses, with too few voxels, or with too many stimuli for "kendall".
         TooLargeError: no memory for so many dissimilarities.
     """
-    check_room([metric.name for metric in metrics], targets, _SQUARES + len(metrics) * len(targets) / 2)
+    squares = _SQUARES + len(metrics) * len(targets) / 2 + (len(orders) / 2 + 1 if orders else 0)
+    check_room([metric.name for metric in metrics], targets, squares)
     spaces = []
     for distance in dict.fromkeys(metric.distance for metric in metrics):
         users = [(place, metric.comparison) for place, metric in enumerate(metrics) if metric.distance == distance]
         spaces.append(_prepare_space(distance, users, targets))
-    return PreparedRSA(spaces=spaces)
+    return PreparedRSA(spaces=spaces, orders=tuple(orders))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +104,7 @@ class RSA:
     comparison: Comparison = "spearman"
 
     together: ClassVar = staticmethod(prepare_rsa)
+    permuted: ClassVar = "layer"
     uses_folds: ClassVar = False
     __call__ = score_arrays
 
@@ -158,21 +166,37 @@ class _Scored:
     theirs: _Side
     bounds: list[Bounds]
 
-    def values(self, pairs: Sequence[Pairs]) -> list[list[Value]]:
-        """SingleMetric list of values a layer."""
+    def values(self, pairs: Sequence[Pairs], orders: Sequence[np.ndarray]) -> list[list[Value]]:
+        """One list of values a layer: of all targets, then of all targets in each order."""
         [mine] = _sides(pairs, [self.comparison])
+        rows = _in_orders(mine.rows, orders)
         if self.comparison == "kendall":
-            found = np.array([[tau_a(row, side) for side in self.theirs.rows] for row in mine.rows])
+            found = np.array([[tau_a(row, side) for side in self.theirs.rows] for row in rows])
         else:
-            found = _products(mine.rows, self.theirs.rows)
-        chances = np.outer(mine.leans, self.theirs.leans)
+            found = _products(rows, self.theirs.rows)
+        chances = np.tile(np.outer(mine.leans, self.theirs.leans), 1 + len(orders))
+        bounds = [*self.bounds, *([(None, None)] * (len(self.bounds) * len(orders)))]
         return [
             [
                 Value(value=v, chance=c, ceiling=above, ceiling_lower=below)
-                for v, c, (below, above) in zip(*numbers, self.bounds, strict=True)
+                for v, c, (below, above) in zip(*numbers, bounds, strict=True)
             ]
-            for numbers in zip(found.tolist(), chances.tolist(), strict=True)
+            for numbers in zip(found.reshape(chances.shape).tolist(), chances.tolist(), strict=True)
         ]
+
+
+def _in_orders(rows: Rows, orders: Sequence[np.ndarray]) -> Float[np.ndarray, "_ entries"]:
+    """Each row, followed by the same of permuted stimuli."""
+    if not orders:
+        return rows
+    n_pairs = _pairs_among(len(orders[0]))
+    out = np.empty((len(rows), 1 + len(orders), rows.shape[1]), rows.dtype)
+    for row, room in zip(rows, out, strict=True):
+        room[0], square = row, symmetric(row[:n_pairs])
+        for order, part in zip(orders, room[1:], strict=True):
+            permuted_pairs(square, order, part[:n_pairs])
+            part[n_pairs:] = row[n_pairs:][inverse(order)] if rows.shape[1] > n_pairs else 0
+    return out.reshape(-1, rows.shape[1])
 
 
 def _products(rows: Rows, sides: Float[np.ndarray, "targets entries"]) -> Float[np.ndarray, "rows targets"]:
@@ -201,6 +225,7 @@ class PreparedRSA:
     """
 
     spaces: list[_Space]
+    orders: tuple[np.ndarray, ...] = ()
 
     def score_all(self, views: Sequence[LayerGeometry]) -> list[list[Outcome]]:
         """SingleMetric outcome a layer and metric."""
@@ -215,7 +240,7 @@ class PreparedRSA:
                     for scored in space.metrics:
                         row[scored.place] = error
             for scored in space.metrics if usable else ():
-                for row, values in zip(usable, scored.values(pairs), strict=True):
+                for row, values in zip(usable, scored.values(pairs, self.orders), strict=True):
                     row[scored.place] = values
         return outcomes
 
