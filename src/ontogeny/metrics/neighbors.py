@@ -18,9 +18,10 @@ from torch import Tensor
 from ontogeny._arrays import Square
 from ontogeny.brain import Target
 from ontogeny.errors import MetricError
-from ontogeny.metrics._batched.neighbor_grid import Form, Measure, prepare_neighbours
+from ontogeny.metrics._batched.neighbor_grid import prepare_neighbours
 from ontogeny.metrics._pairwise.local_kernels import Edges, Sums, hsic_over
 from ontogeny.metrics._pairwise.nearest_neighbors import Likeness, Nearest, likeness_of, neighbours, view_of
+from ontogeny.metrics._pairwise.neighbor_measures import Form, Measure
 from ontogeny.metrics.batching import SingleMetric
 from ontogeny.metrics.folds import Folds
 from ontogeny.metrics.on_arrays import score_arrays

@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
-from ontogeny._arrays import Pairs, Square
+from ontogeny._arrays import Pairs, Square, symmetric
 from ontogeny._memory import require_memory
 from ontogeny.brain import Target
 
-__all__ = ["NONE", "Permutations", "inverse", "permuted", "permuted_pairs", "sampled_voxels"]
+__all__ = ["NONE", "Permutations", "in_orders", "inverse", "permuted", "permuted_pairs", "sampled_voxels"]
 
 _EVERY = 25
 _FEWEST = 4
@@ -115,3 +115,17 @@ def permuted_pairs(square: Square, order: Order, room: Pairs) -> None:
     for i in range(len(square) - 1):
         start, end = end, end + len(square) - 1 - i
         np.take(square[place[i]], place[i + 1 :], out=room[start:end], mode="clip")
+
+
+def in_orders(rows: Float[np.ndarray, "rows entries"], orders: Sequence[np.ndarray]) -> Float[np.ndarray, "_ entries"]:
+    """Each row of pairs i < j (and of stimuli, after them), followed by the same of permuted stimuli."""
+    if not orders:
+        return rows
+    n_pairs = len(orders[0]) * (len(orders[0]) - 1) // 2
+    out = np.empty((len(rows), 1 + len(orders), rows.shape[1]), rows.dtype)
+    for row, room in zip(rows, out, strict=True):
+        room[0], square = row, symmetric(row[:n_pairs])
+        for order, part in zip(orders, room[1:], strict=True):
+            permuted_pairs(square, order, part[:n_pairs])
+            part[n_pairs:] = row[n_pairs:][inverse(order)] if rows.shape[1] > n_pairs else 0
+    return out.reshape(-1, rows.shape[1])

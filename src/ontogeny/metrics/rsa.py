@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import ClassVar, get_args
 
 import numpy as np
 from jaxtyping import Float
 
-from ontogeny._arrays import Pairs, symmetric, upper
+from ontogeny._arrays import Pairs, upper
 from ontogeny.brain import Target
 from ontogeny.errors import FeatureError, MetricError
 from ontogeny.metrics._batched.kernel_grid import DOUBLE_UP_TO
@@ -24,13 +25,14 @@ from ontogeny.metrics._pairwise.dissimilarities import (
     summary,
     tau_a,
 )
-from ontogeny.metrics.batching import Outcome, SingleMetric
+from ontogeny.metrics._streamed import rsa as streamed
+from ontogeny.metrics.batching import MetricBatch, Outcome, SingleMetric
 from ontogeny.metrics.folds import Folds
 from ontogeny.metrics.layer_geometry import LayerGeometry
-from ontogeny.metrics.memory_limits import check_room
+from ontogeny.metrics.memory_limits import check_room, needs_tiles
 from ontogeny.metrics.metric import Value
 from ontogeny.metrics.on_arrays import score_arrays
-from ontogeny.metrics.permutations import inverse, permuted_pairs
+from ontogeny.metrics.permutations import in_orders
 
 __all__ = ["KENDALL_UP_TO", "RSA", "PreparedRSA", "compare_rdms", "prepare_rsa", "rdm"]
 
@@ -50,7 +52,7 @@ _UNITS: dict[Comparison, str] = {
 Rows = Float[np.ndarray, "rows entries"]
 
 
-def prepare_rsa(metrics: Sequence[RSA], targets: Sequence[Target], orders: Sequence[np.ndarray] = ()) -> PreparedRSA:
+def prepare_rsa(metrics: Sequence[RSA], targets: Sequence[Target], orders: Sequence[np.ndarray] = ()) -> MetricBatch:
     """Every target's dissimilarities once for all comparisons of a distance.
 
     Args:
@@ -63,6 +65,10 @@ def prepare_rsa(metrics: Sequence[RSA], targets: Sequence[Target], orders: Seque
         TooLargeError: no memory for so many dissimilarities.
     """
     squares = _SQUARES + len(metrics) * len(targets) / 2 + (len(orders) / 2 + 1 if orders else 0)
+    if needs_tiles(targets, squares, alone=True) and all(m.comparison in streamed.COMPARISONS for m in metrics):
+        for metric, target in product(metrics, targets):
+            _check_target(target, metric.distance, [metric.comparison])
+        return streamed.prepare([(m.distance, m.comparison) for m in metrics], targets, orders)
     check_room([metric.name for metric in metrics], targets, squares)
     spaces = []
     for distance in dict.fromkeys(metric.distance for metric in metrics):
@@ -169,7 +175,7 @@ class _Scored:
     def values(self, pairs: Sequence[Pairs], orders: Sequence[np.ndarray]) -> list[list[Value]]:
         """One list of values a layer: of all targets, then of all targets in each order."""
         [mine] = _sides(pairs, [self.comparison])
-        rows = _in_orders(mine.rows, orders)
+        rows = in_orders(mine.rows, orders)
         if self.comparison == "kendall":
             found = np.array([[tau_a(row, side) for side in self.theirs.rows] for row in rows])
         else:
@@ -183,20 +189,6 @@ class _Scored:
             ]
             for numbers in zip(found.reshape(chances.shape).tolist(), chances.tolist(), strict=True)
         ]
-
-
-def _in_orders(rows: Rows, orders: Sequence[np.ndarray]) -> Float[np.ndarray, "_ entries"]:
-    """Each row, followed by the same of permuted stimuli."""
-    if not orders:
-        return rows
-    n_pairs = _pairs_among(len(orders[0]))
-    out = np.empty((len(rows), 1 + len(orders), rows.shape[1]), rows.dtype)
-    for row, room in zip(rows, out, strict=True):
-        room[0], square = row, symmetric(row[:n_pairs])
-        for order, part in zip(orders, room[1:], strict=True):
-            permuted_pairs(square, order, part[:n_pairs])
-            part[n_pairs:] = row[n_pairs:][inverse(order)] if rows.shape[1] > n_pairs else 0
-    return out.reshape(-1, rows.shape[1])
 
 
 def _products(rows: Rows, sides: Float[np.ndarray, "targets entries"]) -> Float[np.ndarray, "rows targets"]:
@@ -274,7 +266,7 @@ def _of_sessions(target: Target, bounds: Bounds, *, comparison: Comparison) -> B
     return None, float(target.ceiling[0])
 
 
-def _target_pairs(target: Target, distance: Distance, comparisons: Sequence[Comparison]) -> Pairs:
+def _check_target(target: Target, distance: Distance, comparisons: Sequence[Comparison]) -> None:
     whose = f"{target.roi!r} of subject {target.subject!r}"
     given = target.responses if target.rdm is None else target.rdm
     if given is None:
@@ -285,11 +277,13 @@ def _target_pairs(target: Target, distance: Distance, comparisons: Sequence[Comp
             f"rsa-{distance}-kendall goes through all pairs of {_pairs_among(rows)} dissimilarities for every layer "
             f"and target: {rows} stimuli, at most {KENDALL_UP_TO}; use comparison='rho-a', which treats ties alike"
         )
-    if target.rdm is not None:
-        return upper(target.rdm)
-    if distance == "correlation" and columns < 3:
+    if target.rdm is None and distance == "correlation" and columns < 3:
         raise MetricError(
             f"RSA with correlation distance needs at least 3 voxels, but ROI {whose} has {columns}; use "
             "distance='euclidean' or Ridge"
         )
-    return rdm(given, distance=distance)
+
+
+def _target_pairs(target: Target, distance: Distance, comparisons: Sequence[Comparison]) -> Pairs:
+    _check_target(target, distance, comparisons)
+    return upper(target.rdm) if target.rdm is not None else rdm(np.asarray(target.responses), distance=distance)

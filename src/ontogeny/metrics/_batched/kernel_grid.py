@@ -27,9 +27,10 @@ from ontogeny.brain import Target
 from ontogeny.errors import MetricError
 from ontogeny.metrics._intersubject_ceiling import Bounds, bounds_of_cosines, same_roi
 from ontogeny.metrics._pairwise.kernels import Kind, direction, kernel_of_squares, variance
-from ontogeny.metrics.batching import Outcome
+from ontogeny.metrics._streamed import cka as streamed
+from ontogeny.metrics.batching import MetricBatch, Outcome
 from ontogeny.metrics.layer_geometry import LayerGeometry
-from ontogeny.metrics.memory_limits import check_room
+from ontogeny.metrics.memory_limits import check_room, needs_tiles
 from ontogeny.metrics.metric import Value
 from ontogeny.metrics.permutations import permuted_pairs
 
@@ -211,7 +212,7 @@ def _values(scored: _Scored, kernel: _Kernel, side: _Side, inner: Float[np.ndarr
 
 def prepare_kernels(
     metrics: Sequence[CKA], targets: Sequence[Target], orders: Sequence[np.ndarray] = ()
-) -> PreparedKernels:
+) -> MetricBatch:
     """Distances of all targets once, and for each kernel norm, trace and ceilings of its centred form.
 
     Args:
@@ -224,6 +225,8 @@ def prepare_kernels(
         TooLargeError: no memory for so many kernels.
     """
     squares = _squares_needed(len(metrics), targets) + len(metrics) * len(orders) / 4
+    if needs_tiles(targets, squares, alone=False) and all(metric.kind == "linear" for metric in metrics):
+        return streamed.prepare(metrics, targets, orders)
     check_room([metric.name for metric in metrics], targets, squares)
     spaces = []
     for standardise in (False, True):

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt64
-from scipy.special import gammaln
+from jaxtyping import Float, UInt64
 
 from ontogeny._arrays import Square
 from ontogeny.brain import Target
@@ -29,39 +27,17 @@ from ontogeny.metrics._pairwise.nearest_neighbors import (
     pack_bits,
     view_of,
 )
-from ontogeny.metrics.batching import Outcome
+from ontogeny.metrics._pairwise.neighbor_measures import Measure, cycle_chance
+from ontogeny.metrics._streamed import neighbors as streamed
+from ontogeny.metrics.batching import MetricBatch, Outcome
 from ontogeny.metrics.layer_geometry import LayerGeometry
-from ontogeny.metrics.memory_limits import check_room, n_stimuli_of
+from ontogeny.metrics.memory_limits import check_room, n_stimuli_of, needs_tiles
 from ontogeny.metrics.metric import Value
 from ontogeny.metrics.permutations import inverse
 
-__all__ = ["Form", "Measure", "PreparedNeighbours", "cycle_chance", "prepare_neighbours"]
+__all__ = ["PreparedNeighbours", "prepare_neighbours"]
 
-Form = Literal["mutual", "cycle", "local"]
 PerTarget = Float[np.ndarray, " targets"]
-
-
-@runtime_checkable
-class Measure(Protocol):
-    """What the grid reads of a neighbour metric's options."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def form(self) -> Form: ...
-
-    @property
-    def k(self) -> int: ...
-
-    @property
-    def likeness(self) -> Likeness: ...
-
-    @property
-    def standardise(self) -> bool: ...
-
-    @property
-    def damping(self) -> float: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,22 +107,6 @@ def _local(
     return (found / scale).ravel(), np.array([chance_hsic(sums, theirs) for _, theirs in edges]) / scale
 
 
-def cycle_chance(mask: Bool[np.ndarray, "stimuli stimuli"]) -> float:
-    """Exact mean of cycle kNN over permutations of the responses' stimuli.
-
-    A permutation deals every stimulus k of the n - 1 others at random; they miss all d whose neighbour it is with
-    probability C(n - 1 - d, k) / C(n - 1, k).
-
-    Args:
-        mask: whether the column is among the row's k nearest, by the features.
-    """
-    others, k = len(mask) - 1, int(mask[0].sum())
-    free = others - mask.sum(axis=0)
-    left = free[free >= k]
-    log = gammaln(left + 1) - gammaln(left - k + 1) - gammaln(others + 1) + gammaln(others - k + 1)
-    return float(1 - np.exp(log).sum() / len(mask))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedNeighbours:
     """Neighbour metrics with the brain side done; this module's docstring says what is kept.
@@ -195,7 +155,7 @@ def _key(metric: Measure) -> tuple[bool, Likeness]:
 
 def prepare_neighbours(
     metrics: Sequence[Measure], targets: Sequence[Target], orders: Sequence[np.ndarray] = ()
-) -> PreparedNeighbours:
+) -> MetricBatch:
     """Every target's neighbours once for all k, and ceilings: neighbours in the mean of subjects' likenesses.
 
     Args:
@@ -207,7 +167,10 @@ def prepare_neighbours(
         MetricError: a target without responses, a geometry where voxels are needed, a k that is not 1 to stimuli - 1.
         TooLargeError: no memory for so many likenesses.
     """
-    check_room([metric.name for metric in metrics], targets, _squares_needed(metrics, targets))
+    squares = _squares_needed(metrics, targets)
+    if needs_tiles(targets, squares, alone=True):
+        return streamed.prepare(metrics, targets, orders)
+    check_room([metric.name for metric in metrics], targets, squares)
     bounds: list[list[Bounds]] = [[(None, None)] * len(targets) for _ in metrics]
     stores = {}
     for key in dict.fromkeys(map(_key, metrics)):
