@@ -59,6 +59,7 @@ def _levels(pairs: Float[np.ndarray, " pairs"], middle: float, spread: float) ->
     scaled /= 1 + np.abs(scaled)
     scaled += 1
     scaled *= _LEVELS / 2
+    scaled += 0.5  # the median, which many pairs of classes may have, lies within a level
     return np.minimum(scaled.astype(np.int32), _LEVELS - 1)
 
 
