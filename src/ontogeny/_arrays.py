@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Float, Real
 
-__all__ = ["Numbers", "Pairs", "PerVoxel", "Responses", "Square", "digest", "digest_of", "upper"]
+__all__ = ["Numbers", "Pairs", "PerVoxel", "Responses", "Square", "digest", "digest_of", "symmetric", "upper"]
 
 Responses: TypeAlias = Float[np.ndarray, "stimuli voxels"]
 PerVoxel: TypeAlias = Float[np.ndarray, " voxels"]
@@ -48,4 +48,14 @@ def upper(square: Square, room: Pairs | None = None) -> Pairs:
     for i in range(n - 1):
         start, end = end, end + n - 1 - i
         out[start:end] = square[i, i + 1 :]
+    return out
+
+
+def symmetric(pairs: Pairs) -> Square:
+    """The matrix with these entries i < j, the same below the diagonal, and 0 on it."""
+    n, end = round((1 + (1 + 8 * len(pairs)) ** 0.5) / 2), 0
+    out = np.zeros((n, n), pairs.dtype)
+    for i in range(n - 1):
+        start, end = end, end + n - 1 - i
+        out[i, i + 1 :] = out[i + 1 :, i] = pairs[start:end]
     return out

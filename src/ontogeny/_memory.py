@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ontogeny.errors import TooLargeError
 
-__all__ = ["available", "require_memory", "square"]
+__all__ = ["available", "fits", "require_memory", "square"]
 
 _GIB = 2**30
 _SMALL = 2**26
@@ -39,14 +39,17 @@ def require_memory(n_bytes: float | int, what: str, *, instead: str) -> None:
     Example:
         >>> require_memory(square(1000), "an RDM of 1,000 stimuli", instead="take fewer stimuli")
     """
-    if n_bytes <= _SMALL:
-        return
-    there = available()
-    if n_bytes > there:
+    if not fits(n_bytes):
+        there = available()
         raise TooLargeError(
             f"{what} needs {n_bytes / _GIB:.1f} GiB of memory, and {max(there, 0) / _GIB:.1f} GiB are available; "
             f"{instead}"
         )
+
+
+def fits(n_bytes: float | int) -> bool:
+    """Whether so many bytes are small or available."""
+    return n_bytes <= _SMALL or n_bytes <= available()
 
 
 def available() -> float:

@@ -15,7 +15,8 @@ from sklearn.model_selection import PredefinedSplit
 from ontogeny.brain import Target
 from ontogeny.metrics import LayerGeometry, Ridge, make_folds
 from ontogeny.metrics.ridge._outer_folds import fits
-from ontogeny.metrics.ridge._solve import arrange, design
+from ontogeny.metrics.ridge._solve import design
+from ontogeny.metrics.ridge._voxels import arrange
 from ontogeny.metrics.ridge.ridge import ALPHAS, ridge_cv
 
 pytestmark = pytest.mark.oracle

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ontogeny._arrays import digest
 from ontogeny._display import Table, one_line, table_html, table_text
-from ontogeny.benchmarks.controls import PERMUTED, SEED, check_copies, circular_shifts, orders, permuted, within_groups
+from ontogeny.benchmarks.controls import PERMUTED, SEED, WITHIN, circular_shifts, orders, within_groups
 from ontogeny.benchmarks.fitted import FittedEncoding, fit_encoding
 from ontogeny.benchmarks.prepared import PreparedBenchmark
 from ontogeny.benchmarks.stimulus_mapping import StimulusMapping
@@ -22,6 +22,7 @@ from ontogeny.errors import AlignmentIdError, DataError, MetricError, nearest
 from ontogeny.extraction import Features
 from ontogeny.metrics import Encoding, Folds, Metric, NeedsStimuli, Splits, make_folds
 from ontogeny.metrics.batching import prepare_all
+from ontogeny.metrics.permutations import Permutations
 from ontogeny.record import Row
 from ontogeny.stimuli import StimulusSet, surface_features
 
@@ -169,9 +170,10 @@ class Benchmark:
         """Do all that depends on the brain side alone.
 
         Args:
-            permutations: score against this many copies of the responses with permuted stimuli too (frozen by a seed).
-                They share the feature side with the real ones, so that this control costs little. Where neighbours
-                are not independent (a story), each group is shifted in a circle instead.
+            permutations: score against responses to permuted stimuli too, in this many orders (frozen by a seed).
+                They share what is made of features and responses with the real ones, and where a value is a mean over
+                voxels a sample of them is permuted (`ontogeny.metrics.permutations`), so that this control costs
+                little. Where neighbours are not independent (a story), each group is shifted in a circle instead.
             within: against this many whose stimuli are permuted within their groups alone, so that what a group's
                 stimuli share is kept.
             halves: score each half of the stimuli too: the layer is chosen on other stimuli than it is scored on.
@@ -187,15 +189,13 @@ class Benchmark:
         cut = targets(self.assemblies, self.stimuli.ids)
         anywhere = self._orders(permutations)
         grouped = within_groups(self.stimuli.groups, within, owner=f"benchmark {self.name!r}") if within else []
-        check_copies(cut, len(anywhere) + len(grouped))
-        copies = [(PERMUTED, o) for o in anywhere] + [("permuted within groups", o) for o in grouped]
-        every = [*cut, *(permuted(t, order, f"copy {i}") for i, (_, order) in enumerate(copies) for t in cut)]
+        permuted = Permutations(orders=(*anywhere, *grouped), sampled=(True,) * len(anywhere) + (False,) * len(grouped))
         return PreparedBenchmark(
             benchmark=self,
             fingerprint=self.fingerprint(),
             targets=cut,
-            copies=tuple(name for name, _ in copies),
-            prepared=prepare_all(self._metrics(), every, self.folds),
+            copies=(PERMUTED,) * len(anywhere) + (WITHIN,) * len(grouped),
+            prepared=prepare_all(self._metrics(), cut, self.folds, permutations=permuted),
             halves=tuple(half.prepare() for half in self.halves()) if halves else (),
         )
 

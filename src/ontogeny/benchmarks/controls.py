@@ -21,8 +21,6 @@ from typing import Any
 
 import numpy as np
 
-from ontogeny._memory import require_memory
-from ontogeny.brain import Target
 from ontogeny.errors import ConfigError, DataError, nearest
 from ontogeny.record import Score
 
@@ -30,18 +28,17 @@ __all__ = [
     "CONTROLS",
     "DEFAULT",
     "averaged",
-    "check_copies",
     "circular_shifts",
     "held_out_layer",
     "orders",
     "parse_controls",
-    "permuted",
     "within_groups",
 ]
 
 PERMUTED = "permuted stimuli"
+WITHIN = "permuted within groups"
 DEFAULT = ("random features", PERMUTED, "surface")
-CONTROLS = (*DEFAULT, "permuted within groups", "random tokens", "split leak", "held-out layer")
+CONTROLS = (*DEFAULT, WITHIN, "random tokens", "split leak", "held-out layer")
 SEED = 20080092
 
 
@@ -113,30 +110,11 @@ def within_groups(groups: Sequence[str] | None, n: int, *, owner: str) -> list[n
     return out
 
 
-def check_copies(targets: Sequence[Target], n: int) -> None:
-    """Refuse so many permuted copies of all responses where there is no memory for them.
-
-    Raises:
-        TooLargeError: says how much they need.
-    """
-    given = (target.responses if target.rdm is None else target.rdm for target in targets)
-    one = sum(values.nbytes for values in given if values is not None)
-    require_memory(n * one, f"{n} permuted copies of the responses", instead="leave them out: controls=False, or names")
-
-
-def permuted(target: Target, order: np.ndarray, name: str) -> Target:
-    """The same responses, to other stimuli."""
-    if target.rdm is not None:
-        return replace(target, roi=f"{target.roi} {name}", rdm=target.rdm[np.ix_(order, order)])
-    assert target.responses is not None  # noqa: S101 - a target has one or the other
-    return replace(target, roi=f"{target.roi} {name}", responses=target.responses[order])
-
-
 def averaged(controls: Sequence[Score], over: str) -> list[Score]:
     """One row a key: the mean, and what the mean is of.
 
     Args:
-        controls: rows with values.
+        controls: rows with values; a note is kept.
         over: what rows of one key differ in, e.g. "permutations and layers".
     """
     groups: dict[tuple[Any, ...], list[Score]] = {}
@@ -150,7 +128,7 @@ def averaged(controls: Sequence[Score], over: str) -> list[Score]:
             ceiling=None,
             ceiling_lower=None,
             n_features=max(s.n_features for s in group),
-            note=f"mean over {len(group)} {over}",
+            note="; ".join(filter(None, [f"mean over {len(group)} {over}", group[0].note])),
         )
         for group in groups.values()
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -13,16 +13,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ontogeny._display import one_line
+from ontogeny.benchmarks._confounds import confounds
 from ontogeny.benchmarks.controls import DEFAULT, PERMUTED, SEED, averaged, held_out_layer
 from ontogeny.benchmarks.stimulus_mapping import StimulusMapping
 from ontogeny.brain import Target
-from ontogeny.brain.assembly import spread
-from ontogeny.errors import AlignmentIdError, FeatureError, TooLargeError
+from ontogeny.errors import AlignmentIdError, FeatureError
 from ontogeny.extraction import Features
 from ontogeny.extraction.features import Site
-from ontogeny.metrics import LayerGeometry, Value
+from ontogeny.metrics import LayerGeometry, Metric, Value
 from ontogeny.metrics.batching import Outcome, PreparedMetrics
-from ontogeny.metrics.dimensionality import intrinsic_dimension, mean_norm, participation_ratio
+from ontogeny.metrics.permutations import sampled_voxels
 from ontogeny.record import Row, Score
 from ontogeny.record.event import refusal_of
 from ontogeny.record.score import OWN_STIMULI, Kind
@@ -35,7 +35,6 @@ __all__ = ["PreparedBenchmark"]
 
 _LAYERS_AT_ONCE = 8
 _PAIRS_AT_ONCE = 8_000_000
-_MOST = 5000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +45,8 @@ class PreparedBenchmark:
         benchmark: that was prepared.
         fingerprint: of it.
         targets: one per subject and ROI.
-        copies: names of the permuted copies of all targets.
-        prepared: all metrics, of the targets and, after them, every copy.
+        copies: names of the permutations, each of all targets.
+        prepared: all metrics, of the targets and, after them, of every permutation.
         halves: of its stimuli; none where not asked for.
         parts: where subjects saw different stimuli, one for each group that saw the same ones; they score, and
             `prepared` is that of none.
@@ -143,7 +142,7 @@ class PreparedBenchmark:
             joined = self.benchmark.pieces.joined(x[rows]) if in_pieces and self.benchmark.pieces else x[rows]
             named = replace(blank, layer=site.layer, pooling=site.pooling, n_features=joined.shape[1])
             if isinstance(view := _view(joined), LayerGeometry):
-                out |= {row.key: row for row in _confounds(view, named)}
+                out |= {row.key: row for row in confounds(view, named)}
         return list(out.values())
 
     def scoring_seconds(self, n_features: int) -> dict[str, float]:
@@ -181,7 +180,7 @@ class PreparedBenchmark:
             weights: hash of the weights that were read.
         """
         rows = self.without_halves().score(features, run=run, step=step, weights=weights)
-        named = [replace(s, kind="control", layer=name) for s in _of_kind(rows, "alignment")]
+        named = [replace(s, kind="control", layer=name, note="") for s in _of_kind(rows, "alignment")]
         return averaged(named, "layers")
 
     def constants(self, *, run: str, n_features: int, names: Sequence[str] = DEFAULT) -> list[Score]:
@@ -227,7 +226,7 @@ class PreparedBenchmark:
             if isinstance(view, FeatureError):
                 yield refusal_of(blank, str(view))
                 continue
-            yield from _confounds(view, blank)
+            yield from confounds(view, blank)
             yield from self._rows_of(next(scored), blank)
 
     def _rows_of(self, outcomes: Sequence[Outcome], blank: Score) -> Iterator[Row]:
@@ -240,7 +239,14 @@ class PreparedBenchmark:
                 target = self.targets[index % len(self.targets)]
                 row = _with_value(named, target, value)
                 copy = index // len(self.targets)
-                yield row if copy == 0 else replace(row, kind="control", layer=self.copies[copy - 1])
+                yield row if copy == 0 else self._control(row, metric, copy - 1)
+
+    def _control(self, row: Score, metric: Metric, which: int) -> Score:
+        name, note = self.copies[which], ""
+        if name == PERMUTED and getattr(metric, "permuted", None) == "voxels":
+            used = len(sampled_voxels(row.n_voxels, which))
+            note = f"of {used} of {row.n_voxels} voxels each" if used < row.n_voxels else ""
+        return replace(row, kind="control", layer=name, note=note)
 
 
 def _of_kind(rows: Sequence[Row], kind: Kind) -> list[Score]:
@@ -265,31 +271,3 @@ def _with_value(blank: Score, target: Target, value: Value) -> Score:
         ceiling=value.ceiling,
         ceiling_lower=value.ceiling_lower,
     )
-
-
-def _confounds(view: LayerGeometry, blank: Score) -> list[Row]:
-    """What grows during training with no true alignment: effective dimensions and the size of the features.
-
-    The intrinsic dimension is that of at most 5,000 stimuli, evenly spread.
-    """
-    common = replace(blank, kind="confound")
-    ratio = replace(common, metric="participation ratio", unit="dimensions")
-    surface = replace(common, metric="intrinsic dimension", unit="dimensions", n_stimuli=min(view.n_stimuli, _MOST))
-    norm = mean_norm(view.near) * view.scale
-    return [
-        _measured(ratio, lambda: participation_ratio(view.spread)),
-        _measured(surface, lambda: intrinsic_dimension(_some(view).squared_distances)),
-        replace(common, metric="feature norm", unit="features' unit", value=norm),
-    ]
-
-
-def _some(view: LayerGeometry) -> LayerGeometry:
-    return view if view.n_stimuli <= _MOST else LayerGeometry(view.near[spread(view.n_stimuli, _MOST)])
-
-
-def _measured(row: Score, measure: Callable[[], float]) -> Row:
-    """The row with its value, or why there is none."""
-    try:
-        return replace(row, value=measure())
-    except (FeatureError, TooLargeError) as error:
-        return refusal_of(row, str(error))

@@ -16,13 +16,14 @@ from ontogeny.errors import FeatureError, MetricError
 from ontogeny.metrics.folds import Folds, Splits, suited
 from ontogeny.metrics.layer_geometry import LayerGeometry
 from ontogeny.metrics.metric import Metric, Prepared, Value
+from ontogeny.metrics.permutations import NONE, Permutations
 
 __all__ = ["METRIC_FAILED", "MetricBatch", "Outcome", "PreparedMetrics", "SingleMetric", "prepare_all"]
 
 METRIC_FAILED = "the metric failed"
 """How the reason begins where a metric's own code raised an error that no metric should."""
 Outcome: TypeAlias = list[Value] | FeatureError | MetricError
-"""One metric's values of one layer, one per target; or why it has none."""
+"""One metric's values of one layer, one per target, then one per target of each permutation; or why it has none."""
 
 
 @runtime_checkable
@@ -118,21 +119,35 @@ def _scored(family: MetricBatch, views: Sequence[LayerGeometry], n_metrics: int)
         return [[failed] * n_metrics for _ in views]
 
 
-def prepare_all(metrics: Sequence[Metric], targets: Sequence[Target], folds: Folds | Splits) -> PreparedMetrics:
+def prepare_all(
+    metrics: Sequence[Metric], targets: Sequence[Target], folds: Folds | Splits, *, permutations: Permutations = NONE
+) -> PreparedMetrics:
     """Do all that depends on the brain side alone, family by family.
+
+    Args:
+        metrics: in the benchmark's order.
+        targets: one per subject and ROI.
+        folds: frozen.
+        permutations: that layers are scored with too, each metric in its way (`ontogeny.metrics.permutations`).
 
     Raises:
         MetricError: a metric cannot use these targets or folds; says which and why.
+        TooLargeError: no memory for permuted copies of the responses, where a metric needs them.
     """
     places: dict[Callable[..., MetricBatch] | int, list[int]] = {}
     for place, metric in enumerate(metrics):
         places.setdefault(getattr(metric, "together", place), []).append(place)
     families: list[tuple[tuple[int, ...], MetricBatch]] = []
     for together, group in places.items():
+        how, members = getattr(metrics[group[0]], "permuted", None), [metrics[i] for i in group]
+        if how == "layer" and not isinstance(together, int):
+            families.append((tuple(group), together(members, targets, permutations.orders)))
+            continue
+        every = [*targets, *permutations.copies(targets, means=how == "voxels")]
         if isinstance(together, int):
             used: Any = suited(metrics[together], folds)
-            family: MetricBatch = _Alone(prepared=metrics[together].prepare(targets, used))
+            family: MetricBatch = _Alone(prepared=metrics[together].prepare(every, used))
         else:
-            family = together([metrics[i] for i in group], targets)
+            family = together(members, every)
         families.append((tuple(group), family))
     return PreparedMetrics(families=tuple(families))

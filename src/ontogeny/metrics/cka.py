@@ -76,6 +76,7 @@ class CKA:
     damping: float = 0.0
 
     together: ClassVar = staticmethod(prepare_kernels)
+    permuted: ClassVar = "layer"
     uses_folds: ClassVar = False
     __call__ = score_arrays
 

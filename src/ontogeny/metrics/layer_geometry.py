@@ -14,7 +14,6 @@ from ontogeny.metrics.memory_limits import check_squares
 __all__ = ["LayerGeometry", "refusal", "z_scored"]
 
 _CANCELLED = 1e-4
-_MANY = 5000
 _SINGLE = ("mps",)  # devices without float64
 
 
@@ -91,8 +90,8 @@ class LayerGeometry:
 
     @property
     def spread(self) -> Float[Tensor, "rows rows"]:
-        """A matrix with the Gram matrix's eigenvalues: itself, or the features' products where it is large."""
-        if self.n_stimuli <= self.n_features or self.n_stimuli <= _MANY:
+        """A matrix with the Gram matrix's eigenvalues: itself where it is there, else the smaller side's products."""
+        if self.n_stimuli <= self.n_features or "gram" in self.__dict__:
             return self.gram
         return _products(self._centred.T)
 
@@ -106,9 +105,8 @@ class LayerGeometry:
         """Squared Euclidean distances between stimuli; the diagonal is exactly zero."""
         check_squares("squared distances", self.n_stimuli, 4)
         norms = self.gram.diagonal()
-        out: Tensor = (norms[:, None] + norms[None, :] - 2 * self.gram).clamp_min(0)
-        out.fill_diagonal_(0)
-        return out
+        out: Tensor = norms[:, None] + norms[None, :]
+        return out.sub_(self.gram, alpha=2).clamp_min_(0).fill_diagonal_(0)
 
     @cached_property
     def correlations(self) -> Float[Tensor, "stimuli stimuli"]:

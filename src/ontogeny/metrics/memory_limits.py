@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ontogeny._memory import require_memory, square
+from ontogeny._memory import fits, require_memory, square
 from ontogeny.brain import Target
 
-__all__ = ["INSTEAD", "check_room", "check_squares", "n_stimuli_of"]
+__all__ = ["INSTEAD", "check_room", "check_squares", "n_stimuli_of", "needs_tiles"]
 
 INSTEAD = (
     "score fewer stimuli, targets or permuted copies (controls=False), or use Ridge, which makes no stimuli x stimuli "
@@ -35,6 +35,19 @@ def check_room(names: Sequence[str], targets: Sequence[Target], squares: float |
     n = n_stimuli_of(targets)
     what = f"{', '.join(names)} of {n:,} stimuli and {len(targets)} targets (subjects x ROIs, permuted copies too)"
     require_memory(squares * square(n), what, instead=INSTEAD)
+
+
+def needs_tiles(targets: Sequence[Target], squares: float | int, *, alone: bool) -> bool:
+    """Whether stimuli x stimuli matrices do not fit, and pairs can be made in tiles instead: there are voxels.
+
+    Args:
+        targets: of one or several subjects.
+        squares: as for `check_room`.
+        alone: ceilings over subjects need all pairs at once, so that no ROI may be that of two subjects.
+    """
+    voxels = all(target.rdm is None and target.responses is not None for target in targets)
+    shared = alone and len({target.roi for target in targets}) < len(targets)
+    return voxels and not shared and not fits(squares * square(n_stimuli_of(targets)))
 
 
 def check_squares(what: str, n_stimuli: int, squares: float | int) -> None:

@@ -18,9 +18,10 @@ from torch import Tensor
 from ontogeny._arrays import Square
 from ontogeny.brain import Target
 from ontogeny.errors import MetricError
-from ontogeny.metrics._batched.neighbor_grid import Form, Measure, prepare_neighbours
+from ontogeny.metrics._batched.neighbor_grid import prepare_neighbours
 from ontogeny.metrics._pairwise.local_kernels import Edges, Sums, hsic_over
 from ontogeny.metrics._pairwise.nearest_neighbors import Likeness, Nearest, likeness_of, neighbours, view_of
+from ontogeny.metrics._pairwise.neighbor_measures import Form, Measure
 from ontogeny.metrics.batching import SingleMetric
 from ontogeny.metrics.folds import Folds
 from ontogeny.metrics.on_arrays import score_arrays
@@ -145,6 +146,7 @@ class MutualKNN:
     form: ClassVar[Form] = "mutual"
     damping: ClassVar[float] = 0.0
     together: ClassVar = staticmethod(prepare_neighbours)
+    permuted: ClassVar = "layer"
     uses_folds: ClassVar = False
     __call__ = score_arrays
     prepare = _prepare
@@ -195,6 +197,7 @@ class CycleKNN:
     form: ClassVar[Form] = "cycle"
     damping: ClassVar[float] = 0.0
     together: ClassVar = staticmethod(prepare_neighbours)
+    permuted: ClassVar = "layer"
     uses_folds: ClassVar = False
     __call__ = score_arrays
     prepare = _prepare
@@ -245,6 +248,7 @@ class CKNNA:
 
     form: ClassVar[Form] = "local"
     together: ClassVar = staticmethod(prepare_neighbours)
+    permuted: ClassVar = "layer"
     uses_folds: ClassVar = False
     __call__ = score_arrays
     prepare = _prepare

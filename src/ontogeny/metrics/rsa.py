@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import ClassVar, get_args
 
 import numpy as np
@@ -24,12 +25,14 @@ from ontogeny.metrics._pairwise.dissimilarities import (
     summary,
     tau_a,
 )
-from ontogeny.metrics.batching import Outcome, SingleMetric
+from ontogeny.metrics._streamed import rsa as streamed
+from ontogeny.metrics.batching import MetricBatch, Outcome, SingleMetric
 from ontogeny.metrics.folds import Folds
 from ontogeny.metrics.layer_geometry import LayerGeometry
-from ontogeny.metrics.memory_limits import check_room
+from ontogeny.metrics.memory_limits import check_room, needs_tiles
 from ontogeny.metrics.metric import Value
 from ontogeny.metrics.on_arrays import score_arrays
+from ontogeny.metrics.permutations import in_orders
 
 __all__ = ["KENDALL_UP_TO", "RSA", "PreparedRSA", "compare_rdms", "prepare_rsa", "rdm"]
 
@@ -49,19 +52,29 @@ _UNITS: dict[Comparison, str] = {
 Rows = Float[np.ndarray, "rows entries"]
 
 
-def prepare_rsa(metrics: Sequence[RSA], targets: Sequence[Target]) -> PreparedRSA:
+def prepare_rsa(metrics: Sequence[RSA], targets: Sequence[Target], orders: Sequence[np.ndarray] = ()) -> MetricBatch:
     """Every target's dissimilarities once for all comparisons of a distance.
+
+    Args:
+        metrics: of any distances and comparisons.
+        targets: one per subject and ROI.
+        orders: permutations of the stimuli that layers are scored in too.
 
     Raises:
         MetricError: a target without responses, with too few voxels, or with too many stimuli for "kendall".
         TooLargeError: no memory for so many dissimilarities.
     """
-    check_room([metric.name for metric in metrics], targets, _SQUARES + len(metrics) * len(targets) / 2)
+    squares = _SQUARES + len(metrics) * len(targets) / 2 + (len(orders) / 2 + 1 if orders else 0)
+    if needs_tiles(targets, squares, alone=True) and all(m.comparison in streamed.COMPARISONS for m in metrics):
+        for metric, target in product(metrics, targets):
+            _check_target(target, metric.distance, [metric.comparison])
+        return streamed.prepare([(m.distance, m.comparison) for m in metrics], targets, orders)
+    check_room([metric.name for metric in metrics], targets, squares)
     spaces = []
     for distance in dict.fromkeys(metric.distance for metric in metrics):
         users = [(place, metric.comparison) for place, metric in enumerate(metrics) if metric.distance == distance]
         spaces.append(_prepare_space(distance, users, targets))
-    return PreparedRSA(spaces=spaces)
+    return PreparedRSA(spaces=spaces, orders=tuple(orders))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +110,7 @@ class RSA:
     comparison: Comparison = "spearman"
 
     together: ClassVar = staticmethod(prepare_rsa)
+    permuted: ClassVar = "layer"
     uses_folds: ClassVar = False
     __call__ = score_arrays
 
@@ -158,20 +172,22 @@ class _Scored:
     theirs: _Side
     bounds: list[Bounds]
 
-    def values(self, pairs: Sequence[Pairs]) -> list[list[Value]]:
-        """SingleMetric list of values a layer."""
+    def values(self, pairs: Sequence[Pairs], orders: Sequence[np.ndarray]) -> list[list[Value]]:
+        """One list of values a layer: of all targets, then of all targets in each order."""
         [mine] = _sides(pairs, [self.comparison])
+        rows = in_orders(mine.rows, orders)
         if self.comparison == "kendall":
-            found = np.array([[tau_a(row, side) for side in self.theirs.rows] for row in mine.rows])
+            found = np.array([[tau_a(row, side) for side in self.theirs.rows] for row in rows])
         else:
-            found = _products(mine.rows, self.theirs.rows)
-        chances = np.outer(mine.leans, self.theirs.leans)
+            found = _products(rows, self.theirs.rows)
+        chances = np.tile(np.outer(mine.leans, self.theirs.leans), 1 + len(orders))
+        bounds = [*self.bounds, *([(None, None)] * (len(self.bounds) * len(orders)))]
         return [
             [
                 Value(value=v, chance=c, ceiling=above, ceiling_lower=below)
-                for v, c, (below, above) in zip(*numbers, self.bounds, strict=True)
+                for v, c, (below, above) in zip(*numbers, bounds, strict=True)
             ]
-            for numbers in zip(found.tolist(), chances.tolist(), strict=True)
+            for numbers in zip(found.reshape(chances.shape).tolist(), chances.tolist(), strict=True)
         ]
 
 
@@ -201,6 +217,7 @@ class PreparedRSA:
     """
 
     spaces: list[_Space]
+    orders: tuple[np.ndarray, ...] = ()
 
     def score_all(self, views: Sequence[LayerGeometry]) -> list[list[Outcome]]:
         """SingleMetric outcome a layer and metric."""
@@ -215,7 +232,7 @@ class PreparedRSA:
                     for scored in space.metrics:
                         row[scored.place] = error
             for scored in space.metrics if usable else ():
-                for row, values in zip(usable, scored.values(pairs), strict=True):
+                for row, values in zip(usable, scored.values(pairs, self.orders), strict=True):
                     row[scored.place] = values
         return outcomes
 
@@ -249,7 +266,7 @@ def _of_sessions(target: Target, bounds: Bounds, *, comparison: Comparison) -> B
     return None, float(target.ceiling[0])
 
 
-def _target_pairs(target: Target, distance: Distance, comparisons: Sequence[Comparison]) -> Pairs:
+def _check_target(target: Target, distance: Distance, comparisons: Sequence[Comparison]) -> None:
     whose = f"{target.roi!r} of subject {target.subject!r}"
     given = target.responses if target.rdm is None else target.rdm
     if given is None:
@@ -260,11 +277,13 @@ def _target_pairs(target: Target, distance: Distance, comparisons: Sequence[Comp
             f"rsa-{distance}-kendall goes through all pairs of {_pairs_among(rows)} dissimilarities for every layer "
             f"and target: {rows} stimuli, at most {KENDALL_UP_TO}; use comparison='rho-a', which treats ties alike"
         )
-    if target.rdm is not None:
-        return upper(target.rdm)
-    if distance == "correlation" and columns < 3:
+    if target.rdm is None and distance == "correlation" and columns < 3:
         raise MetricError(
             f"RSA with correlation distance needs at least 3 voxels, but ROI {whose} has {columns}; use "
             "distance='euclidean' or Ridge"
         )
-    return rdm(given, distance=distance)
+
+
+def _target_pairs(target: Target, distance: Distance, comparisons: Sequence[Comparison]) -> Pairs:
+    _check_target(target, distance, comparisons)
+    return upper(target.rdm) if target.rdm is not None else rdm(np.asarray(target.responses), distance=distance)

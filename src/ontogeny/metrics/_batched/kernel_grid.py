@@ -27,10 +27,12 @@ from ontogeny.brain import Target
 from ontogeny.errors import MetricError
 from ontogeny.metrics._intersubject_ceiling import Bounds, bounds_of_cosines, same_roi
 from ontogeny.metrics._pairwise.kernels import Kind, direction, kernel_of_squares, variance
-from ontogeny.metrics.batching import Outcome
+from ontogeny.metrics._streamed import cka as streamed
+from ontogeny.metrics.batching import MetricBatch, Outcome
 from ontogeny.metrics.layer_geometry import LayerGeometry
-from ontogeny.metrics.memory_limits import check_room
+from ontogeny.metrics.memory_limits import check_room, needs_tiles
 from ontogeny.metrics.metric import Value
+from ontogeny.metrics.permutations import permuted_pairs
 
 if TYPE_CHECKING:
     from ontogeny.metrics.cka import CKA
@@ -133,6 +135,7 @@ class PreparedKernels:
     """CKA metrics with the brain side done; this module's docstring says what is kept."""
 
     spaces: list[_Space]
+    orders: tuple[np.ndarray, ...] = ()
 
     def score_all(self, views: Sequence[LayerGeometry]) -> list[list[Outcome]]:
         """One outcome a layer and metric."""
@@ -140,19 +143,21 @@ class PreparedKernels:
         outcomes: list[list[Outcome]] = [[[] for _ in range(n_metrics)] for _ in views]
         for space in self.spaces:
             pairs = space.spread.shape[1]
-            rows = [np.zeros((len(users) * len(views), pairs), space.spread.dtype) for _, users in space.kernels]
+            each, kind = 1 + len(self.orders), space.spread.dtype
+            rows = [np.zeros((len(users) * len(views), each, pairs), kind) for _, users in space.kernels]
             sides = [
                 [
-                    _Side.of(view, scored.metric, room)
+                    _Side.of(view, scored.metric, room, self.orders)
                     for (scored, view), room in zip(product(users, views), mine, strict=True)
                 ]
                 for (_, users), mine in zip(space.kernels, rows, strict=True)
             ]
-            products = space.products(rows)
+            products = space.products([some.reshape(-1, pairs) for some in rows])
             for (kernel, users), mine, inner in zip(space.kernels, sides, products, strict=True):
                 for column, side in enumerate(mine):
                     scored = users[column // len(views)]
-                    outcome = side.error or _values(scored, kernel, side, inner[:, column])
+                    found = inner[:, column * each : (column + 1) * each].T
+                    outcome = side.error or _values(scored, kernel, side, found)
                     outcomes[column % len(views)][scored.place] = outcome
         return outcomes
 
@@ -167,15 +172,19 @@ class _Side:
     error: MetricError | None = None
 
     @classmethod
-    def of(cls, view: LayerGeometry, metric: CKA, room: Float[np.ndarray, " pairs"]) -> _Side:
-        """Put the upper triangle of the centred kernel at unit norm into `room`."""
+    def of(cls, view: LayerGeometry, metric: CKA, room: Rows, orders: Sequence[np.ndarray]) -> _Side:
+        """Put the upper triangle of the centred kernel at unit norm first into `room`, then in each order."""
         n = view.n_stimuli
         try:
             kernel, unit = _kernel_of_layer(view, metric)
             flat, norm = direction(kernel, debiased=metric.debiased)
         except MetricError as error:
             return cls(n_stimuli=n, error=error)
-        upper(flat.reshape(n, n), room)
+        square = flat.reshape(n, n)
+        upper(square, room[0])
+        square = square.astype(room.dtype, copy=False)
+        for order, row in zip(orders, room[1:], strict=True):
+            permuted_pairs(square, order, row)
         return cls(n_stimuli=n, norm=norm * unit, trace=float(flat[:: n + 1].sum()))
 
 
@@ -188,31 +197,43 @@ def _kernel_of_layer(view: LayerGeometry, metric: CKA) -> tuple[Square, float]:
     return kernel_of_squares(seen.squared_distances.numpy(), metric.kind, width), 1.0
 
 
-def _values(scored: _Scored, kernel: _Kernel, side: _Side, inner: PerTarget) -> list[Value]:
+def _values(scored: _Scored, kernel: _Kernel, side: _Side, inner: Float[np.ndarray, "orders targets"]) -> list[Value]:
+    """Of all targets, then of all targets in each other order of the stimuli."""
     metric, n = scored.metric, side.n_stimuli
     trace = 0.0 if metric.debiased else side.trace
     hsic = side.norm * scored.norms / (n * (n - 3) if metric.debiased else 1)
     damped = hsic / (hsic + metric.damping)
     found = damped * (2 * kernel.scale * inner + kernel.diagonal * trace) / scored.norms
     chance = damped * trace * scored.traces / (n - 1)
-    numbers = zip(found.tolist(), chance.tolist(), scored.bounds, strict=True)
+    bounds = [*scored.bounds, *([(None, None)] * (found.size - len(scored.bounds)))]
+    numbers = zip(found.ravel().tolist(), np.tile(chance, len(found)).tolist(), bounds, strict=True)
     return [Value(value=v, chance=c, ceiling=upper, ceiling_lower=lower) for v, c, (lower, upper) in numbers]
 
 
-def prepare_kernels(metrics: Sequence[CKA], targets: Sequence[Target]) -> PreparedKernels:
+def prepare_kernels(
+    metrics: Sequence[CKA], targets: Sequence[Target], orders: Sequence[np.ndarray] = ()
+) -> MetricBatch:
     """Distances of all targets once, and for each kernel norm, trace and ceilings of its centred form.
+
+    Args:
+        metrics: of any kernels.
+        targets: one per subject and ROI.
+        orders: permutations of the stimuli that layers are scored in too.
 
     Raises:
         MetricError: a target without responses, a geometry where voxels are needed, or a kernel without structure.
         TooLargeError: no memory for so many kernels.
     """
-    check_room([metric.name for metric in metrics], targets, _squares_needed(len(metrics), targets))
+    squares = _squares_needed(len(metrics), targets) + len(metrics) * len(orders) / 4
+    if needs_tiles(targets, squares, alone=False) and all(metric.kind == "linear" for metric in metrics):
+        return streamed.prepare(metrics, targets, orders)
+    check_room([metric.name for metric in metrics], targets, squares)
     spaces = []
     for standardise in (False, True):
         here = [(place, metric) for place, metric in enumerate(metrics) if metric.standardise == standardise]
         if here:
             spaces.append(_prepare_space(here, targets))
-    return PreparedKernels(spaces=spaces)
+    return PreparedKernels(spaces=spaces, orders=tuple(orders))
 
 
 def _squares_needed(n_metrics: int, targets: Sequence[Target]) -> float:

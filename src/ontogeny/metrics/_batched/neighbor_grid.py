@@ -7,13 +7,11 @@ target and stimulus for CKNNA (630 and 670 MB for the grid of Shen et al. with 7
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt64
-from scipy.special import gammaln
+from jaxtyping import Float, UInt64
 
 from ontogeny._arrays import Square
 from ontogeny.brain import Target
@@ -29,38 +27,17 @@ from ontogeny.metrics._pairwise.nearest_neighbors import (
     pack_bits,
     view_of,
 )
-from ontogeny.metrics.batching import Outcome
+from ontogeny.metrics._pairwise.neighbor_measures import Measure, cycle_chance
+from ontogeny.metrics._streamed import neighbors as streamed
+from ontogeny.metrics.batching import MetricBatch, Outcome
 from ontogeny.metrics.layer_geometry import LayerGeometry
-from ontogeny.metrics.memory_limits import check_room, n_stimuli_of
+from ontogeny.metrics.memory_limits import check_room, n_stimuli_of, needs_tiles
 from ontogeny.metrics.metric import Value
+from ontogeny.metrics.permutations import inverse
 
-__all__ = ["Form", "Measure", "PreparedNeighbours", "cycle_chance", "prepare_neighbours"]
+__all__ = ["PreparedNeighbours", "prepare_neighbours"]
 
-Form = Literal["mutual", "cycle", "local"]
 PerTarget = Float[np.ndarray, " targets"]
-
-
-@runtime_checkable
-class Measure(Protocol):
-    """What the grid reads of a neighbour metric's options."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def form(self) -> Form: ...
-
-    @property
-    def k(self) -> int: ...
-
-    @property
-    def likeness(self) -> Likeness: ...
-
-    @property
-    def standardise(self) -> bool: ...
-
-    @property
-    def damping(self) -> float: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,39 +77,34 @@ class _Store:
             lists[index] = side.edges(k)
 
     def score(
-        self, side: _Side, metric: Measure, targets: list[int] | slice, damping: float
-    ) -> tuple[PerTarget, PerTarget]:
-        """Values and chance levels of some targets, the side taken as the features."""
+        self,
+        side: _Side,
+        metric: Measure,
+        targets: list[int] | slice,
+        damping: float,
+        orders: Sequence[np.ndarray] = (),
+    ) -> tuple[Float[np.ndarray, " values"], PerTarget]:
+        """Values of some targets and then of the same in each order, and chance levels; the side is the features'."""
         k, n = metric.k, len(side.likeness)
         if metric.form == "local":
-            return _local(side, k, self.edges[k][targets], damping)
+            return _local(side, k, self.edges[k][targets], damping, orders)
         sets, mask = self.bits[k][targets], side.nearest.mask(k)
+        masks = [mask, *(mask[inverse(order)][:, inverse(order)] for order in orders)]
         if metric.form == "mutual":
-            return intersection_size(pack_bits(mask), sets) / (n * k), np.full(len(sets), k / (n - 1))
-        return n_intersecting(pack_bits(mask.T), sets) / n, np.full(len(sets), cycle_chance(mask))
+            found = [intersection_size(pack_bits(one), sets) / (n * k) for one in masks]
+            return np.concatenate(found), np.full(len(sets), k / (n - 1))
+        found = [n_intersecting(pack_bits(one.T), sets) / n for one in masks]
+        return np.concatenate(found), np.full(len(sets), cycle_chance(mask))
 
 
-def _local(side: _Side, k: int, edges: Iterable[tuple[Edges, Sums]], damping: float) -> tuple[PerTarget, PerTarget]:
+def _local(
+    side: _Side, k: int, edges: np.ndarray, damping: float, orders: Sequence[np.ndarray]
+) -> tuple[Float[np.ndarray, " values"], PerTarget]:
     mask, (_, sums) = side.nearest.mask(k), side.edges(k)
     scale = np.array([(sums.own * theirs.own) ** 0.5 for _, theirs in edges]) + damping
-    found = np.array([hsic_over(side.likeness, mask, lists) for lists, _ in edges])
-    return found / scale, np.array([chance_hsic(sums, theirs) for _, theirs in edges]) / scale
-
-
-def cycle_chance(mask: Bool[np.ndarray, "stimuli stimuli"]) -> float:
-    """Exact mean of cycle kNN over permutations of the responses' stimuli.
-
-    A permutation deals every stimulus k of the n - 1 others at random; they miss all d whose neighbour it is with
-    probability C(n - 1 - d, k) / C(n - 1, k).
-
-    Args:
-        mask: whether the column is among the row's k nearest, by the features.
-    """
-    others, k = len(mask) - 1, int(mask[0].sum())
-    free = others - mask.sum(axis=0)
-    left = free[free >= k]
-    log = gammaln(left + 1) - gammaln(left - k + 1) - gammaln(others + 1) + gammaln(others - k + 1)
-    return float(1 - np.exp(log).sum() / len(mask))
+    places = [None, *map(inverse, orders)]
+    found = np.array([[hsic_over(side.likeness, mask, lists.at(to)) for lists, _ in edges] for to in places])
+    return (found / scale).ravel(), np.array([chance_hsic(sums, theirs) for _, theirs in edges]) / scale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,11 +115,13 @@ class PreparedNeighbours:
         metrics: in their order.
         stores: (z-scored, likeness) -> the targets' side.
         bounds: ceilings, one list per metric.
+        orders: permutations of the stimuli that layers are scored in too.
     """
 
     metrics: Sequence[Measure]
     stores: dict[tuple[bool, Likeness], _Store]
     bounds: list[list[Bounds]]
+    orders: tuple[np.ndarray, ...] = ()
 
     def score_all(self, views: Sequence[LayerGeometry]) -> list[list[Outcome]]:
         """One outcome a layer and metric."""
@@ -165,10 +139,13 @@ class PreparedNeighbours:
 
     def _outcome(self, metric: Measure, side: _Side, bounds: Sequence[Bounds]) -> Outcome:
         try:
-            found, chance = self.stores[_key(metric)].score(side, metric, slice(None), metric.damping)
+            store = self.stores[_key(metric)]
+            found, chance = store.score(side, metric, slice(None), metric.damping, self.orders)
         except MetricError as error:
             return error
-        numbers = zip(found.tolist(), chance.tolist(), bounds, strict=True)
+        n = len(self.orders)
+        every = [*bounds, *([(None, None)] * (n * len(bounds)))]
+        numbers = zip(found.tolist(), np.tile(chance, 1 + n).tolist(), every, strict=True)
         return [Value(value=v, chance=c, ceiling=upper, ceiling_lower=lower) for v, c, (lower, upper) in numbers]
 
 
@@ -176,20 +153,30 @@ def _key(metric: Measure) -> tuple[bool, Likeness]:
     return metric.standardise, metric.likeness
 
 
-def prepare_neighbours(metrics: Sequence[Measure], targets: Sequence[Target]) -> PreparedNeighbours:
+def prepare_neighbours(
+    metrics: Sequence[Measure], targets: Sequence[Target], orders: Sequence[np.ndarray] = ()
+) -> MetricBatch:
     """Every target's neighbours once for all k, and ceilings: neighbours in the mean of subjects' likenesses.
+
+    Args:
+        metrics: of any form, k and likeness.
+        targets: one per subject and ROI.
+        orders: permutations of the stimuli that layers are scored in too.
 
     Raises:
         MetricError: a target without responses, a geometry where voxels are needed, a k that is not 1 to stimuli - 1.
         TooLargeError: no memory for so many likenesses.
     """
-    check_room([metric.name for metric in metrics], targets, _squares_needed(metrics, targets))
+    squares = _squares_needed(metrics, targets)
+    if needs_tiles(targets, squares, alone=True):
+        return streamed.prepare(metrics, targets, orders)
+    check_room([metric.name for metric in metrics], targets, squares)
     bounds: list[list[Bounds]] = [[(None, None)] * len(targets) for _ in metrics]
     stores = {}
     for key in dict.fromkeys(map(_key, metrics)):
         here = [(metric, bound) for metric, bound in zip(metrics, bounds, strict=True) if _key(metric) == key]
         stores[key] = _prepare_store(here, targets)
-    return PreparedNeighbours(metrics=metrics, stores=stores, bounds=bounds)
+    return PreparedNeighbours(metrics=metrics, stores=stores, bounds=bounds, orders=tuple(orders))
 
 
 def _squares_needed(metrics: Sequence[Measure], targets: Sequence[Target]) -> float:

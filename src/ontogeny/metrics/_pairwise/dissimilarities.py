@@ -24,7 +24,7 @@ from jaxtyping import Float, Int
 from scipy.stats import kendalltau
 from torch import Tensor
 
-from ontogeny._arrays import Pairs, upper
+from ontogeny._arrays import Pairs, symmetric, upper
 from ontogeny.errors import MetricError
 from ontogeny.metrics._pairwise.kernels import centre
 from ontogeny.metrics.layer_geometry import LayerGeometry
@@ -167,9 +167,7 @@ def _second_moment(pairs: Pairs) -> Summary:
         raise MetricError(
             f"a whitened comparison needs all pairs of n stimuli, n (n - 1) / 2 of them; got {len(pairs)}"
         )
-    square = np.zeros((n, n))
-    square[np.triu_indices(n, 1)] = pairs
-    kernel = centre((square + square.T) / -2, debiased=False)
+    kernel = centre(symmetric(pairs) / -2, debiased=False)
     return np.concatenate([upper(kernel) * 2**0.5, kernel.diagonal()])
 
 

@@ -10,7 +10,7 @@ which is Song et al.'s unbiased HSIC (JMLR 13:1393, equation 5) of the two maske
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -49,6 +49,13 @@ class Edges:
         back = nearest.is_near(near.ravel(), np.repeat(np.arange(n), k), k)
         small = np.int32 if n**2 < 2**31 else np.int64
         return cls(place=place.astype(small), kernel=kernel.ravel()[place], back=back)
+
+    def at(self, places: Int[np.ndarray, " stimuli"] | None) -> Edges:
+        """The same where stimulus i has the number `places[i]`, in the order in which they were."""
+        if places is None:
+            return self
+        i, j = np.divmod(self.place, len(places))
+        return replace(self, place=(places[i] * len(places) + places[j]).astype(self.place.dtype))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ __all__ = [
     "Likeness",
     "Nearest",
     "intersection_size",
+    "keys_of",
     "likeness_of",
     "n_intersecting",
     "neighbours",
@@ -76,16 +77,8 @@ class Nearest:
         Raises:
             TooLargeError: no memory for two numbers a pair more.
         """
-        n = len(likeness)
-        check_squares("sorted neighbours", n, 3)
-        others = likeness.copy()
-        np.fill_diagonal(others, 0.0)
-        most = np.abs(others).max(axis=1)
-        others *= (-_STEPS / np.where(most > 0, most, 1.0))[:, None]
-        keys = np.rint(others, out=others).astype(np.int64)
-        keys <<= _LOW
-        keys += np.arange(n)
-        np.fill_diagonal(keys, np.iinfo(np.int64).max)
+        check_squares("sorted neighbours", len(likeness), 3)
+        keys = keys_of(likeness, np.arange(len(likeness)))
         return cls(keys=keys, ordered=np.sort(keys, axis=1))
 
     def rows(self, k: int) -> Int[np.ndarray, "stimuli k"]:
@@ -117,6 +110,21 @@ class Nearest:
         if not 1 <= k < n:
             raise MetricError(f"k nearest neighbours among {n} stimuli: k should be 1 to {n - 1}, got {k}")
         return k
+
+
+def keys_of(
+    likeness: Float[np.ndarray, "some stimuli"], own: Int[np.ndarray, " some"]
+) -> Int[np.ndarray, "some stimuli"]:
+    """The keys of `Nearest` of some stimuli, whose own columns are `own`."""
+    others, rows = likeness.copy(), np.arange(len(own))
+    others[rows, own] = 0.0
+    most = np.abs(others).max(axis=1)
+    others *= (-_STEPS / np.where(most > 0, most, 1.0))[:, None]
+    keys = np.rint(others, out=others).astype(np.int64)
+    keys <<= _LOW
+    keys += np.arange(likeness.shape[1])
+    keys[rows, own] = np.iinfo(np.int64).max
+    return np.asarray(keys)
 
 
 def neighbours(likeness: Square, k: int) -> Int[np.ndarray, "stimuli k"]:

@@ -25,9 +25,21 @@ from ontogeny.metrics.ridge._penalty_selection import (
     penalties,
     squared_errors,
 )
-from ontogeny.metrics.ridge._solve import Design, Voxels, blocks, with_moments
+from ontogeny.metrics.ridge._solve import Design
+from ontogeny.metrics.ridge._tridiagonal import few_predicted
+from ontogeny.metrics.ridge._voxels import Voxels, blocks, with_moments
 
-__all__ = ["Fits", "Regions", "by_region", "by_voxel", "chosen_by_region", "fits", "projections", "regions"]
+__all__ = [
+    "Fits",
+    "Regions",
+    "by_few_voxels",
+    "by_region",
+    "by_voxel",
+    "chosen_by_region",
+    "fits",
+    "projections",
+    "regions",
+]
 
 PerFold = Float[np.ndarray, "folds voxels"]
 _LOO_BLOCK = 2048
@@ -156,6 +168,18 @@ def projections(
     """The projections z of every outer fold."""
     for fitted, given in zip(folds, coordinates(designed, folds, y), strict=True):
         yield given @ fitted.to_z
+
+
+def by_few_voxels(designed: Design, alphas: Alphas, voxels: Voxels) -> PerFold:
+    """The same by GCV, without eigenvectors.
+
+    Raises:
+        ArithmeticError: rounding in the way.
+    """
+    out, every = np.empty(voxels.sums.shape), slice(None)
+    for fold, predicted in enumerate(few_predicted(designed, alphas, voxels)):
+        out[fold] = _pearson(predicted, voxels, fold, every)
+    return out
 
 
 def by_voxel(fitted: Fits, voxels: Voxels) -> PerFold:

@@ -18,9 +18,21 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from ontogeny.metrics.ridge._solve import Factors, blocks
+from ontogeny.metrics.ridge._solve import Factors
+from ontogeny.metrics.ridge._voxels import blocks
 
-__all__ = ["Fit", "Leverage", "Rule", "choose_loo", "fit", "leverage", "loo_errors", "penalties", "squared_errors"]
+__all__ = [
+    "Fit",
+    "Leverage",
+    "Rule",
+    "about_mean",
+    "choose_loo",
+    "fit",
+    "leverage",
+    "loo_errors",
+    "penalties",
+    "squared_errors",
+]
 
 Rule = Literal["gcv", "loo", "kfold"]
 Alphas = Float[np.ndarray, " alphas"]
@@ -93,7 +105,7 @@ def fit(factors: Factors, grid: Alphas, *, offsets: bool) -> Fit:
     return Fit(
         left=None if factors.left is None else factors.left.astype(np.float32),
         right=None if factors.right is None else factors.right.astype(np.float32),
-        tests=tuple((test if offsets else _centred(test)).astype(np.float32) for test in factors.tests),
+        tests=tuple((test if offsets else about_mean(test)).astype(np.float32) for test in factors.tests),
         shrink=shrink.astype(np.float32),
         lack=((1 - shrink) ** 2).T.astype(np.float32),
         free=np.maximum(factors.n - 1 - shrink.sum(axis=1), 1e-6) ** 2,
@@ -101,7 +113,7 @@ def fit(factors: Factors, grid: Alphas, *, offsets: bool) -> Fit:
     )
 
 
-def _centred(test: Float[np.ndarray, "test rank"]) -> Float[np.ndarray, "test rank"]:
+def about_mean(test: Float[np.ndarray, "test rank"]) -> Float[np.ndarray, "test rank"]:
     """Columns less their mean; exactly 0 where the held-out stimuli do not differ."""
     mean = test.mean(axis=0)
     return np.where(np.ptp(test, axis=0) > 1e-12 * np.abs(mean), test - mean, 0.0)

@@ -19,7 +19,7 @@ from ontogeny.metrics.ridge._penalty_selection import (
     penalties,
     squared_errors,
 )
-from ontogeny.metrics.ridge._solve import Voxels, blocks
+from ontogeny.metrics.ridge._voxels import Voxels, blocks
 
 __all__ = ["Chosen", "chosen", "weights_at"]
 

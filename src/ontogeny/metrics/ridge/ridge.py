@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import InitVar, dataclass
-from typing import get_args
+from typing import ClassVar, get_args
 
 import numpy as np
 import torch
@@ -26,9 +26,11 @@ from ontogeny.metrics.folds import Folds
 from ontogeny.metrics.layer_geometry import LayerGeometry
 from ontogeny.metrics.metric import Value
 from ontogeny.metrics.on_arrays import score_arrays
-from ontogeny.metrics.ridge._outer_folds import Fits, Regions, by_region, by_voxel, fits, regions
+from ontogeny.metrics.ridge._outer_folds import Fits, Regions, by_few_voxels, by_region, by_voxel, fits, regions
 from ontogeny.metrics.ridge._penalty_selection import Rule
-from ontogeny.metrics.ridge._solve import Voxels, arrange, design
+from ontogeny.metrics.ridge._solve import Design, design, is_wide
+from ontogeny.metrics.ridge._tridiagonal import is_few
+from ontogeny.metrics.ridge._voxels import Voxels, arrange
 from ontogeny.metrics.ridge._weights import chosen, weights_at
 
 __all__ = ["ALPHAS", "Ridge", "ridge_cv", "side_by_side"]
@@ -97,6 +99,7 @@ class Ridge:
     local_alpha: bool = True
     alpha: InitVar[str | None] = None
 
+    permuted: ClassVar = "voxels"
     __call__ = score_arrays
 
     def __post_init__(self, alpha: str | None) -> None:
@@ -204,14 +207,30 @@ class PreparedRidge:
 
     def per_voxel(self, view: LayerGeometry) -> PerVoxel:
         """Pearson r of every voxel, mean over folds."""
+        few = self._per_few_voxels(view)
+        if few is not None:
+            return few
         fitted, shared = self._fits(view), self.regions
         each = by_voxel(fitted, self.voxels) if shared is None else by_region(fitted, self.voxels, shared)
         return np.asarray(each.mean(axis=0))
 
-    def _fits(self, view: LayerGeometry) -> Fits:
+    def _per_few_voxels(self, view: LayerGeometry) -> PerVoxel | None:
+        """The same without eigenvectors; None where they are the cheaper way, or the only safe one."""
+        shape, cuts, alphas = (view.n_stimuli, view.n_features), self.voxels.cuts, np.asarray(self.metric.alphas)
+        size = int(shape[0] * (1 - 1 / cuts.n_folds)) if is_wide(shape, cuts) else shape[1]
+        if self.metric.rule != "gcv" or self.regions is not None or not is_few(len(self.voxels.y), size, alphas):
+            return None
+        try:
+            return np.asarray(by_few_voxels(self._design(view, whiten=False), alphas, self.voxels).mean(axis=0))
+        except ArithmeticError:
+            return None
+
+    def _design(self, view: LayerGeometry, *, whiten: bool = True) -> Design:
         shape, cuts = (view.n_stimuli, view.n_features), self.voxels.cuts
-        designed = design(shape, lambda: view.x.numpy(), lambda: view.gram.numpy(), cuts)
-        return fits(designed, self.metric.rule, np.asarray(self.metric.alphas, dtype=np.float64))
+        return design(shape, lambda: view.x.numpy(), lambda: view.gram.numpy(), cuts, whiten=whiten)
+
+    def _fits(self, view: LayerGeometry) -> Fits:
+        return fits(self._design(view), self.metric.rule, np.asarray(self.metric.alphas, dtype=np.float64))
 
     def fit(self, view: LayerGeometry, responses: Responses) -> FittedRidge:
         """Weights to keep, at the penalties that the rule chooses on all stimuli; and predictions of held-out stimuli.

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -27,7 +28,8 @@ from ontogeny.metrics.metric import Value
 from ontogeny.metrics.nuisance import Nuisance
 from ontogeny.metrics.on_arrays import score_arrays
 from ontogeny.metrics.ridge._outer_folds import Fits, PerFold, fits, projections
-from ontogeny.metrics.ridge._solve import Design, Voxels, arrange, blocks, design
+from ontogeny.metrics.ridge._solve import Design, design
+from ontogeny.metrics.ridge._voxels import Voxels, arrange, blocks
 from ontogeny.metrics.ridge.ridge import ALPHAS, check_alphas, side_by_side
 from ontogeny.stimuli import StimulusSet
 
@@ -84,6 +86,7 @@ class UniqueVariance:
     ratios: tuple[float, ...] = RATIOS
     alphas: tuple[float, ...] = ALPHAS
 
+    permuted: ClassVar = "voxels"
     __call__ = score_arrays
 
     def __post_init__(self) -> None:
