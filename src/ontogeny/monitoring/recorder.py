@@ -13,7 +13,7 @@ from typing import Any
 from ontogeny._messages import has_to_pass, say, warn
 from ontogeny.errors import ProbeError, RecordError
 from ontogeny.monitoring._overhead import OverheadBudget
-from ontogeny.monitoring._progress import progress_line
+from ontogeny.monitoring._progress import progress_line, surfaces_of
 from ontogeny.monitoring._settings import Settings
 from ontogeny.monitoring.benchmark_probe import BenchmarkProbe
 from ontogeny.monitoring.snapshot import ScoredSnapshot, constants
@@ -203,7 +203,7 @@ class Recorder:
         share = [replace(blank, value=self.cost.share)] if self.cost.running else []
         written = self.record.append([*share, *rows])
         if self.settings.say_every and len(self.cost.seconds) % self.settings.say_every == 0:
-            say(progress_line(written), log=True)
+            say(progress_line(written, surfaces_of(self.record.select(kind="baseline"))), log=True)
         write(self.sinks, scored.step, metric_keys(written, self.settings.weights))
         if failed and self.settings.on_error == "raise":
             why = "; ".join(f"{name}: {reason}" for name, reason in failed.items())

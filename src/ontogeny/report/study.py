@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from ontogeny.errors import RecordError, nearest
 from ontogeny.findings.data.cells import is_biased
 from ontogeny.lag import Leads, run_leads
+from ontogeny.lag.levels import level_of
 from ontogeny.lag.results import TrendLead, Untestable
 from ontogeny.lag.verdict import Verdict
 from ontogeny.lag.verdict_pooled import verdict_of_regions
 from ontogeny.record.curve_groups import CurveGroup
-from ontogeny.report.regions import Region, curves_of, level_of, regions_of, run_of
+from ontogeny.report.regions import Region, curves_of, regions_of, run_of
 from ontogeny.report.run_data import RunFacts
 
 __all__ = ["Primary", "Study", "primary_of", "studies"]
@@ -113,7 +114,7 @@ def _study(benchmark: str, runs: Sequence[RunFacts], primary: Primary | None, pa
         roi: curves_of(runs, {**columns, "roi": roi}, declared.layer if declared and declared.roi == roi else "")
         for roi in rois
     }
-    levels = {roi: level_of(curves) for roi, curves in found.items() if curves}
+    levels = {roi: level_of([(one.panel, one.layer) for one in curves]) for roi, curves in found.items() if curves}
     regions, notes = regions_of(found, levels, task, path)
     by_name = {region.roi: region for region in regions}
     key = by_name[declared.roi] if declared else max(regions, key=_height)
