@@ -19,7 +19,7 @@ from ontogeny.lag.levels import level_of
 from ontogeny.lag.preconditions import Pair, clean, refuse_flat, refuse_pair, refuse_rise, refuse_trend, warn
 from ontogeny.lag.results import TrendLead, Untestable
 from ontogeny.lag.runs_from_records import AVERAGED, Run, run_from_record
-from ontogeny.lag.verdict import verdict
+from ontogeny.lag.verdict import so_far, verdict
 from ontogeny.record import Record
 from ontogeny.record.curve_groups import CurveGroup, curve_groups, curve_names
 
@@ -53,6 +53,10 @@ class Shares:
     grid: str
     answer: Verdict
     warnings: tuple[str, ...] = ()
+
+    def so_far(self) -> Shares:
+        """The same while training runs: what is said is no reason to stop."""
+        return replace(self, answer=so_far(self.answer))
 
     @property
     def says(self) -> str:

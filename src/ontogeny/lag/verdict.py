@@ -20,6 +20,7 @@ __all__ = [
     "fewer_steps",
     "nothing_to_time",
     "power",
+    "so_far",
     "span",
     "times",
     "undecided",
@@ -87,6 +88,16 @@ def _told(trend: TrendLead, level: Level | None, task: str) -> Verdict:
         )
         return Verdict(outcome="no", sentence=sentence, detail=f"95 % interval {span(-high, -low)}; {half}", **size)
     return undecided(low, high, f"alignment{_with(level)} and {task}", different=trend.verdict == "different shapes")
+
+
+def so_far(told: Verdict) -> Verdict:
+    """The answer while training runs: of what is there by now, and no reason to stop.
+
+    Args:
+        told: of the record as it is.
+    """
+    caveat = "looked at while training runs, so it is no stopping rule and no test"
+    return replace(told, sentence=f"So far: {told.sentence}", caveats=(*told.caveats, caveat))
 
 
 def power(log10: float) -> float:

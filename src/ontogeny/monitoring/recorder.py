@@ -19,7 +19,7 @@ from ontogeny.monitoring.benchmark_probe import BenchmarkProbe
 from ontogeny.monitoring.snapshot import ScoredSnapshot, constants
 from ontogeny.record import Event, Record, Row
 from ontogeny.record.event import EventKind
-from ontogeny.sinks import Sink, finish, metric_keys, write
+from ontogeny.sinks import Refresher, Sink, finish, metric_keys, write
 
 __all__ = ["Recorder"]
 
@@ -72,6 +72,7 @@ class Recorder:
         self._ahead: set[int] = set()
         self._agreed = False
         self._constant: set[str] = set()
+        self._refresh = Refresher()
         self.record.close()
 
     def taken(self) -> str:
@@ -205,6 +206,7 @@ class Recorder:
         if self.settings.say_every and len(self.cost.seconds) % self.settings.say_every == 0:
             say(progress_line(written, surfaces_of(self.record.select(kind="baseline"))), log=True)
         write(self.sinks, scored.step, metric_keys(written, self.settings.weights))
+        self.cost.drawing += self._refresh(self.sinks, self.record, sum(self.cost.seconds))
         if failed and self.settings.on_error == "raise":
             why = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
             raise ProbeError(f"the probe at step {scored.step} is recorded, but for what failed: {why}")
