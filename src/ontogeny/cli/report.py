@@ -20,6 +20,7 @@ def report(
     which: Selection = Selection(),
     primary: Annotated[str, Parameter(metavar="ROI:METRIC:LAYER")] = "",
     space: Annotated[tuple[Path, ...], Parameter(consume_multiple=1, metavar="FOLDER")] = (),
+    mni: bool = False,
     out: Out = None,
     watch: bool = False,
 ) -> None:
@@ -41,6 +42,7 @@ def report(
         path: a record's folder, or a folder of records.
         primary: declared curve that the answer is of, metric and layer may be left out; else in how many regions.
         space: benchmark folders that lead to the brain.
+        mni: their volumes are in MNI space, and are drawn on the cortex (fsaverage5; nilearn).
         out: folder to write to, PATH where not given.
         watch: rewrite the first screen after each probe until the training ends; one record.
     """
@@ -51,6 +53,6 @@ def report(
 
         if not watch_record(path, out or path, primary=primary, say=say):
             say(f"no training writes into {path} now; here is the whole page")
-    files = write_report(path, out, only=which.lists, primary=primary, spaces=space, progress=True)
+    files = write_report(path, out, only=which.lists, primary=primary, spaces=space, mni=mni, progress=True)
     say(f"Wrote {files.html}, {len(files.pngs)} figures in {files.html.parent / 'figures'} and CSV in tables.")
     say("\n".join(files.answers))

@@ -9,7 +9,7 @@ import numpy as np
 
 from ontogeny._display import minus
 from ontogeny.brain.noise_ceiling import share_of_ceiling
-from ontogeny.record import Row, Score
+from ontogeny.record import Record, Row, Score
 
 __all__ = ["Surfaces", "progress_line", "surfaces_of"]
 
@@ -20,14 +20,14 @@ Surfaces = Mapping[tuple[str, str, str], tuple[str, float]]
 """(benchmark, ROI, metric) -> the stimuli's own surface by name, and what it reaches."""
 
 
-def surfaces_of(baselines: Sequence[Score]) -> Surfaces:
+def surfaces_of(record: Record) -> Surfaces:
     """The first baseline of each region, mean over subjects.
 
     Args:
-        baselines: rows of that kind.
+        record: which has them from its first probe on.
     """
     found: dict[tuple[str, str, str], dict[str, list[float]]] = {}
-    for score in (s for s in baselines if s.value is not None):
+    for score in (s for s in record.select(kind="baseline") if s.value is not None):
         values = found.setdefault((score.benchmark, score.roi, score.metric), {})
         values.setdefault(score.layer, []).append(score.value or 0.0)
     return {key: (name := next(iter(of)), float(np.mean(of[name]))) for key, of in found.items()}

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from ontogeny._messages import has_to_pass, say, warn
 from ontogeny.errors import ProbeError, RecordError
@@ -65,10 +65,8 @@ class Recorder:
         self.watched = watched
         self.settings = settings
         self.sinks = [] if sinks is None else sinks
-        self._finished = False
-        self._failing: Mapping[str, str] = {}
-        self._start = 0
-        self._before = self.record.written
+        self._finished, self._failing = False, cast("Mapping[str, str]", {})
+        self._start, self._before = 0, self.record.written
         self._ahead: set[int] = set()
         self._agreed = False
         self._constant: set[str] = set()
@@ -204,7 +202,7 @@ class Recorder:
         share = [replace(blank, value=self.cost.share)] if self.cost.running else []
         written = self.record.append([*share, *rows])
         if self.settings.say_every and len(self.cost.seconds) % self.settings.say_every == 0:
-            say(progress_line(written, surfaces_of(self.record.select(kind="baseline"))), log=True)
+            say(progress_line(written, surfaces_of(self.record)), log=True)
         write(self.sinks, scored.step, metric_keys(written, self.settings.weights))
         self.cost.drawing += self._refresh(self.sinks, self.record, sum(self.cost.seconds))
         if failed and self.settings.on_error == "raise":

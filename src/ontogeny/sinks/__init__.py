@@ -2,7 +2,8 @@
 
 A sink is anything with `write(step, metrics)`; `metrics` maps short names (`alignment/...`, `task/...`) to numbers.
 One that also has `finish(record)` is given the whole record when training ends, for tables and charts; one that has
-`refresh(record)` draws it while it grows, no more often than 1 % of the probes' time allows. Trainers' loggers are sinks that their callbacks make. A broken sink warns and never stops training nor another sink.
+`refresh(record)` draws it while it grows, no more often than 1 % of the probes' time allows. Trainers' loggers are
+sinks that their callbacks make. A broken sink warns and never stops training nor another sink.
 """
 
 from __future__ import annotations

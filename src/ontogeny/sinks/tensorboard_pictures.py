@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ontogeny.errors import require
+from ontogeny._messages import say
+from ontogeny.errors import MissingExtraError, require
 from ontogeny.record import Record
+from ontogeny.record.curve_groups import CurveGroup
 from ontogeny.sinks._record_charts import MOST_CHARTS, Leads, bands, named_groups, pairs_of
 from ontogeny.sinks.charts import Chart, png
 
@@ -32,6 +34,7 @@ class TensorboardPictures:
     def __init__(self, writer: Any, *, leads: Leads | None = None) -> None:
         self._writer = writer
         self._leads = leads
+        self._silent = False
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """Nothing: the logger has the numbers."""
@@ -47,8 +50,15 @@ class TensorboardPictures:
 
     def _draw(self, record: Record, *, running: bool) -> None:
         named = named_groups(record)
-        if not named:
+        if not named or self._silent:
             return
+        try:
+            self._pictures(record, named, running=running)
+        except MissingExtraError as error:
+            self._silent = True
+            say(f"no pictures in TensorBoard: {error}")
+
+    def _pictures(self, record: Record, named: dict[str, CurveGroup], *, running: bool) -> None:
         step = max(panel.steps[-1] for panel in named.values())
         self._add("alignment_curves", bands(named), step)
         if self._leads is not None:

@@ -44,8 +44,8 @@ class WandbSink:
     Every curve is tied to that axis by its exact name: where a trainer has tied "*" to its own axis, which of two
     matching patterns holds is left to chance by Weights & Biases.
 
-    `refresh` logs charts and pictures while training runs, what is first with the words "so far"; `finish` adds the table
-    `alignment/scores`, charts and summary values.
+    `refresh` logs charts and pictures while training runs, what is first with the words "so far"; `finish` adds the
+    table `alignment/scores`, charts and summary values.
 
     Args:
         run: a run, or anything with `log(dict)`; the run that is there (`wandb.run`) where not given.
