@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, fields
 from html import escape
@@ -68,13 +70,15 @@ def labelled(label: str, *texts: str, indent: int = _LABEL) -> list[str]:
 
 
 def fitted(lines: Iterable[str]) -> list[str]:
-    """Lines of the form "  label      text", wrapped under their text; empty ones stay.
+    """Lines of the form "  label      text", wrapped under their text on a terminal; elsewhere one line each, for grep.
 
     Example:
         >>> fitted(["  power      effective n = 92 stimuli"])
         ['  power      effective n = 92 stimuli']
     """
     out: list[str] = []
+    if not sys.stdout.isatty() and "COLUMNS" not in os.environ:
+        return list(lines)
     for line in lines:
         head = re.match(r" *(\S+( \S+){0,2}  +)?", line)
         indent = min(head.end() if head else 0, screen_width() // 2)

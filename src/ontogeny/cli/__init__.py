@@ -150,13 +150,8 @@ def _app(verb: str | None) -> App:
     groups = [Group(title, sort_key=place) for place, title in enumerate(_GROUPS)]
     for name, (place, about) in _VERBS.items():
         group = next(group for group in groups if name in _GROUPS[group.name])
-        app.command(
-            f"ontogeny.cli.{place}",
-            name=name,
-            help=None if name == verb else about,
-            group=group,
-            help_epilogue=_EPILOGUES.get(name),
-        )
+        more = {"help_epilogue": _EPILOGUES[name]} if name in _EPILOGUES else {}
+        app.command(f"ontogeny.cli.{place}", name=name, help=None if name == verb else about, group=group, **more)
 
     @app.meta.default
     def common(
