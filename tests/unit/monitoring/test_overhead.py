@@ -103,7 +103,7 @@ def test_the_hash_of_a_checkpoint_is_part_of_the_cost(image_benchmark, tmp_path,
         monitor.saved(model, step)
     model.seconds = 0.0
     assert 0.4 <= monitor.cost.hashing < 2
-    assert monitor.cost.spent == monitor.cost.hashing + sum(monitor.cost.seconds)
+    assert monitor.cost.spent == monitor.cost.hashing + sum(monitor.cost.seconds) + monitor.cost.drawing
     for row in (noted := monitor.record.events(kind="checkpoint")):
         assert row.value >= 0.2
         assert row.unit == "s"
