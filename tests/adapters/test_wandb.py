@@ -231,8 +231,7 @@ def test_without_a_run_nothing_happens(image_benchmark, tmp_path, monkeypatch):
     record = train(image_benchmark, tmp_path / "r", sinks=[WandbSink()])
     assert len(record.events(kind="probe")) == 3
     assert not (tmp_path / "wandb").exists()
-    code = "import sys; from ontogeny.sinks.tensorboard_pictures import TensorboardPictures
-from ontogeny.sinks.wandb_sink import WandbSink; WandbSink().write(0, {'task/loss': 1.0}); "
+    code = "import sys; from ontogeny.sinks.wandb_sink import WandbSink; WandbSink().write(0, {'task/loss': 1.0}); "
     code += "assert 'wandb' not in sys.modules and 'PIL' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env={"PYTHONPATH": ":".join(sys.path)})
 
