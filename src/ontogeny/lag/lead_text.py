@@ -216,7 +216,8 @@ def map_lines(found: LeadMap, *, details: bool = False) -> list[str]:
     shown = tested if details else [cell for cell in tested if cell.trend_p and cell.trend_p.bh < _ALPHA]
     out = [*verdict_lines(answer), "", *labelled("compared", f"alignment against {found.task}; {found.grid}")]
     out += labelled("read with care", f"{'; '.join(answer.caveats)}.") if answer.caveats else []
-    rows = [(f"{cell.roi} · {cell.layer}", *_cells(cell.trend)[:2], _corrected(cell.trend_p)) for cell in shown]
+    text = _every_p if details else _corrected_p
+    rows = [(f"{cell.roi} · {cell.layer}", *_cells(cell.trend)[:2], text(cell.trend_p)) for cell in shown]
     wide = [max((len(row[i]) for row in rows), default=0) for i in range(4)]
     out += ["", *("  ".join(cell.ljust(w) for cell, w in zip(row, wide, strict=True)).rstrip() for row in rows)]
     if details:
@@ -228,7 +229,11 @@ def map_lines(found: LeadMap, *, details: bool = False) -> list[str]:
     return [*out, *wrapped(found.note), *_next(answer, more)]
 
 
-def _corrected(p: Any) -> str:
+def _corrected_p(p: Any) -> str:
+    return f"BH p {p_text(p.bh)}"
+
+
+def _every_p(p: Any) -> str:
     return f"p {p_text(p.p)}, BH {p_text(p.bh)}, BY {p_text(p.by)}"
 
 

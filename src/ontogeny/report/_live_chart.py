@@ -13,7 +13,7 @@ from ontogeny.report.study import Study
 __all__ = ["live_svg"]
 
 _WIDE, _HIGH, _LEFT, _RIGHT = 692, 190, 62, 110
-Points = Sequence[tuple[float, float]]
+Points = Sequence[tuple[int | float, float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,13 +25,13 @@ class _Panel:
     low: float
     high: float
 
-    def x(self, step: float) -> float:
+    def x(self, step: int | float) -> float:
         return _LEFT + (_WIDE - _LEFT - _RIGHT) * math.log10(step + 1) / math.log10(self.last + 1)
 
     def y(self, value: float) -> float:
         return self.top + _HIGH * (1 - (value - self.low) / (self.high - self.low))
 
-    def line(self, points: Points, colour: str, wide: float) -> str:
+    def line(self, points: Points, colour: str, wide: int | float) -> str:
         known = [(self.x(step), self.y(value)) for step, value in points if math.isfinite(value)]
         dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2" fill="{colour}"/>' for x, y in known if wide > 1)
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in known)
@@ -70,7 +70,7 @@ def live_svg(study: Study) -> str:
     panel, layer, level = study.key.curves[0].panel, study.key.layer, study.key.level
     curves = [list(zip(panel.steps, row, strict=True)) for row in panel.means.value.tolist()]
     task = [(s.step, s.value) for s in study.runs[0].task if s.metric == study.task and s.value is not None]
-    last = max(1, panel.steps[-1], *(step for step, _ in task))
+    last = float(max(1, panel.steps[-1], *(step for step, _ in task)))
     values = [v for curve in curves for _, v in curve] + [level.chance, level.baseline, level.ceiling_lower]
     upper = _panel(14, last, values)
     key = panel.layers.index(layer)
@@ -90,10 +90,10 @@ def live_svg(study: Study) -> str:
     )
 
 
-def _panel(top: float, last: float, values: Sequence[float]) -> _Panel:
+def _panel(top: int, last: float, values: Sequence[float]) -> _Panel:
     known = [value for value in values if math.isfinite(value)] or [0.0]
     pad = 0.06 * max(max(known) - min(known), 1e-6)
-    return _Panel(top=top, last=last, low=min(known) - pad, high=max(known) + pad)
+    return _Panel(top=float(top), last=float(last), low=min(known) - pad, high=max(known) + pad)
 
 
 def _ceiling(panel: _Panel, lower: float, upper: float) -> str:

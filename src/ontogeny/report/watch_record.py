@@ -17,7 +17,7 @@ _LOOK = 1.0
 def watch_record(
     folder: Path, out: Path, *, primary: str = "", say: Callable[[str], None] = print, look: float = _LOOK
 ) -> bool:
-    """Rewrite OUT/report.html after each probe until no process writes into the record any more.
+    """Rewrite OUT/report.html after each probe until there are probes and no process writes into the record.
 
     Args:
         folder: of the record; it may come later.
@@ -34,13 +34,15 @@ def watch_record(
     while not (folder / "record.json").exists():
         time.sleep(look)
     seen, watched = -1, False
-    while running := is_written(folder):
-        watched = True
+    while True:
+        running = is_written(folder)
         record = Record(folder)
         probes = record.events(kind="probe")
+        if probes and not running:
+            return watched
+        watched = watched or running
         if len(probes) != seen:
             seen = len(probes)
-            path = write_live_page(record, out, primary=primary, running=running)
+            path = write_live_page(record, out, primary=primary)
             say(f"step {probes[-1].step:,}: {path}" if probes else f"no probe yet: {path}")
         time.sleep(look)
-    return watched

@@ -31,13 +31,14 @@ class RefreshingSink(Sink, Protocol):
 class Refresher:
     """Decides which sinks draw after a probe. What fails warns once and is left alone from then on.
 
-    A drawing is made where its seconds, as long as the last one took, fit into the share of the probes' seconds that is
-    left. One that may be tried at once is made after the first probe whatever it takes, and not counted.
+    Sinks have equal parts of the share, so that a quick one does not starve a slow one. A drawing is made where its
+    seconds, as long as the last one took, fit into what is left of its part. One that may be tried at once is made
+    after the first probe whatever it takes, and not counted.
     """
 
     def __init__(self) -> None:
         self._last: dict[int, float] = {}
-        self._spent = 0.0
+        self._spent: dict[int, float] = {}
         self._broken: set[int] = set()
 
     def __call__(self, sinks: Sequence[Sink], record: Record, probing: float) -> float:
@@ -52,16 +53,16 @@ class Refresher:
             Seconds that it took.
         """
         began = time.perf_counter()
-        for sink in sinks:
-            if isinstance(sink, RefreshingSink) and id(sink) not in self._broken:
-                self._one(sink, record, probing)
+        drawing = [sink for sink in sinks if isinstance(sink, RefreshingSink) and id(sink) not in self._broken]
+        for sink in drawing:
+            self._one(sink, record, SHARE * probing / len(drawing))
         return time.perf_counter() - began
 
-    def _one(self, sink: RefreshingSink, record: Record, probing: float) -> None:
+    def _one(self, sink: RefreshingSink, record: Record, allowed: float) -> None:
         key = id(sink)
         first = key not in self._last
         at_once = first and not sink.first_refresh
-        if not at_once and self._spent + self._last.get(key, sink.first_refresh) > SHARE * probing:
+        if not at_once and self._spent.get(key, 0.0) + self._last.get(key, sink.first_refresh) > allowed:
             return
         began = time.perf_counter()
         try:
@@ -72,4 +73,4 @@ class Refresher:
             self._broken.add(key)
             warn(f"{sink_name(sink)} draws nothing more while training runs: {error_text(error)}")
         self._last[key] = time.perf_counter() - began
-        self._spent += 0.0 if at_once else self._last[key]
+        self._spent[key] = self._spent.get(key, 0.0) + (0.0 if at_once else self._last[key])
