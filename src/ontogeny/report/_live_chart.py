@@ -47,7 +47,8 @@ class _Panel:
     def axis(self, title: str) -> str:
         ticks = [self.low + (self.high - self.low) * part for part in (0.05, 0.5, 0.95)]
         marks = "".join(
-            f'<text x="{_LEFT - 8}" y="{self.y(v) + 4:.1f}" text-anchor="end">{v:.2f}</text>' for v in ticks
+            f'<text x="{_LEFT - 8}" y="{self.y(v) + 4:.1f}" text-anchor="end">{round(v, 2) + 0.0:.2f}</text>'
+            for v in ticks
         )
         middle = self.top + _HIGH / 2
         turned = f'transform="rotate(-90 14 {middle})" text-anchor="middle"'

@@ -137,7 +137,7 @@ def over_training(
     maps = [step_maps(record, space, metric=metric, layer=layer, **columns) for space in spaces]
     unit = scores_of(record, metric=metric, layer=layer, **_kept(columns))[0].unit or metric
     caption = (
-        f"{metric} of the {'best layer at each step' if layer == BEST else f'layer {layer}'} at each step (optimizer "
+        f"{metric} of the {'best layer at each step' if layer == BEST else f'layer {layer}'} (steps are optimizer "
         f"updates), both hemispheres, on one colour scale.{_PROJECTED if mni else ''} Grey: not scored. Read it beside "
         "the curves, which show chance and ceiling."
     )

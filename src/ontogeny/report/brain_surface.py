@@ -48,7 +48,7 @@ class Scale:
 
     def text(self, place: float) -> str:
         """A place on the scale, as a number."""
-        return f"{10**place - 1:,.0f}" if self.log else f"{place:.2f}"
+        return f"{10**place - 1:,.0f}" if self.log else f"{round(place, 2) + 0.0:.2f}"
 
 
 def surface_picture(
@@ -92,7 +92,7 @@ def surface_picture(
         frames.append(_frame(painted, title, ends, scale, colours))
     whole = image.fromarray(np.concatenate(frames))
     buffer = io.BytesIO()
-    whole.quantize(256).save(buffer, "PNG", optimize=True)
+    whole.quantize(256, method=image.Quantize.MAXCOVERAGE).save(buffer, "PNG", optimize=True)
     name, title, caption = about
     return Picture(name=name, title=title, caption=caption, png=buffer.getvalue(), frames=tuple(full))
 
@@ -129,10 +129,10 @@ class _View:
     def painted(self, values: np.ndarray, hatched: np.ndarray, ends: tuple[float, float], colours: Any) -> np.ndarray:
         """Pixels of one map."""
         faces = self.one.faces
-        known = np.isfinite(values[faces])
-        count = known.sum(axis=1)
-        mean = np.where(known, values[faces], 0).sum(axis=1) / np.maximum(count, 1)
-        place = np.clip((mean - ends[0]) / max(ends[1] - ends[0], 1e-12), 0, 1)
+        ordered = np.sort(values[faces], axis=1)  # NaN last: two regions that meet are not blended
+        count = np.isfinite(ordered).sum(axis=1)
+        middle = np.nan_to_num(np.where(count > 2, ordered[:, 1], ordered[:, 0]))
+        place = np.clip((middle - ends[0]) / max(ends[1] - ends[0], 1e-12), 0, 1)
         grey = np.where(self.one.folds[faces].mean(axis=1) > 0, 0.62, 0.78)
         colour = np.where(count[:, None] > 1, np.asarray(colours(place))[:, :3], grey[:, None]) * self.light[:, None]
         pixels = np.ones((*self.seen.shape, 3))
