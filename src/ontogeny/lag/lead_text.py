@@ -205,7 +205,7 @@ def _cells(lead: TrendLead | Untestable) -> tuple[str, str, str]:
 
 
 def map_lines(found: LeadMap, *, details: bool = False) -> list[str]:
-    """A map for a terminal: the answer, then the cells with a lead that is told apart, or all of them.
+    """A map for a terminal: the answer, then the cells with a lead that is told apart, or all where there is none.
 
     Args:
         found: of `leads_map`.
@@ -213,7 +213,7 @@ def map_lines(found: LeadMap, *, details: bool = False) -> list[str]:
     """
     answer = found.answer
     tested = sorted((cell for cell in found.cells if cell.trend_p), key=lambda cell: cell.trend_p.bh)  # type: ignore[union-attr]
-    shown = tested if details else [cell for cell in tested if cell.trend_p and cell.trend_p.bh < _ALPHA]
+    shown = [cell for cell in tested if cell.trend_p and cell.trend_p.bh < _ALPHA and not details] or tested
     out = [*verdict_lines(answer), "", *labelled("compared", f"alignment against {found.task}; {found.grid}")]
     out += labelled("read with care", f"{'; '.join(answer.caveats)}.") if answer.caveats else []
     text = _every_p if details else _corrected_p

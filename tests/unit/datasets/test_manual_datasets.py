@@ -44,7 +44,7 @@ def test_get_says_where_and_list_names_it(one, tmp_path, monkeypatch, capsys):
     assert main(["data", "get", one.name]) == 2
     said = capsys.readouterr().out
     assert "You get it yourself; nothing was downloaded." in said
-    assert f"put it into  {tmp_path / 'data' / one.name}" in said
+    assert f"put into   {tmp_path / 'data' / one.name}" in said
     for field in fields(Elsewhere):
         assert str(getattr(one, field.name)) in said or field.name == "tried"
     assert main(["data", "list"]) == 0

@@ -84,7 +84,7 @@ def test_the_page_says_which_moves_first(tmp_path):
     text, errors = browse(files.html)
     assert not errors
     assert "Yes, in this run: the model is half-way to its alignment with IT in" in text
-    assert "alignment leads: +0." in text
+    assert "alignment first: half-way in " in text
     assert "precedence, not cause" in text
 
 
