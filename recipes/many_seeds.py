@@ -20,7 +20,6 @@ from ontogeny.cli.demo_training.train_vision import train_vision
 from ontogeny.datasets import load, training_images
 from ontogeny.errors import OntogenyError
 from ontogeny.lag import leads_over_runs, run_from_record
-from ontogeny.lag.lead_text import runs_lines
 from ontogeny.report import write_figures
 from ontogeny.report.lead_figures import runs_figure
 
@@ -61,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         ]
         found = leads_over_runs(runs)
         title = f"{ROI[real]} ({'real' if real else 'SIMULATED'} data) against held-out {task}"
-        print("\n" + "\n".join(runs_lines(title, found)))
+        print(f"\n{title}\n{found}")
         figures.append(runs_figure(found, title, name=f"lead-over-{task}"))
         results[task] = found.to_dict()
     (options.record / "leads.json").write_text(json.dumps(results, indent=1, allow_nan=False), encoding="utf-8")

@@ -2,26 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+import os
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, fields
 from html import escape
+from shutil import get_terminal_size
+from textwrap import wrap
 from typing import Any, Protocol
 
 from typing_extensions import override
 
 from ontogeny._messages import printable
 
-__all__ = ["Table", "as_html", "one_line", "table_html", "table_text"]
+__all__ = [
+    "Table",
+    "as_html",
+    "fitted",
+    "labelled",
+    "minus",
+    "one_line",
+    "screen_width",
+    "table_html",
+    "table_text",
+    "wrapped",
+]
 
 _MOST_ROWS = 18
 _MOST_CELL = 60
 _MOST_LINE = 160
 _MOST_ITEMS = 4
+_WIDTH = (40, 120)
+_LABEL = 17
 
 
 def as_html(text: str, *, quote: bool = False) -> str:
     """Escaped, with "?" for control characters; quotes too where it stands in an attribute."""
     return escape(printable(text), quote=quote)
+
+
+def screen_width() -> int:
+    """Columns of the terminal, or 100 where the output goes elsewhere; lines beyond 120 are hard to read."""
+    return min(max(get_terminal_size((100, 24)).columns, _WIDTH[0]), _WIDTH[1])
+
+
+def wrapped(text: str, indent: int = 0) -> list[str]:
+    """Lines that fit the screen; names and numbers are not broken."""
+    return _whole_words(text, screen_width(), " " * indent)
+
+
+def _whole_words(text: str, width: int, indent: str = "") -> list[str]:
+    return wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False) or [""]
+
+
+def labelled(label: str, *texts: str, indent: int = _LABEL) -> list[str]:
+    """Texts beside a label, wrapped under each other.
+
+    Example:
+        >>> labelled("task", "loss 2.31", indent=8)
+        ['task    loss 2.31']
+    """
+    heads = [f"{label:<{indent - 1}} ", *[" " * indent] * (len(texts) - 1)]
+    room = screen_width()
+    lines = []
+    for head, text in zip(heads, texts, strict=True):
+        found = _whole_words(text, max(room - len(head), 20))
+        lines += [f"{head}{found[0]}".rstrip(), *(" " * indent + line for line in found[1:])]
+    return lines
+
+
+def fitted(lines: Iterable[str]) -> list[str]:
+    """Lines of the form "  label      text", wrapped under their text on a terminal; elsewhere one line each, for grep.
+
+    Example:
+        >>> fitted(["  power      effective n = 92 stimuli"])
+        ['  power      effective n = 92 stimuli']
+    """
+    out: list[str] = []
+    if not sys.stdout.isatty() and "COLUMNS" not in os.environ:
+        return list(lines)
+    for line in lines:
+        head = re.match(r" *(\S+( \S+){0,2}  +)?", line)
+        indent = min(head.end() if head else 0, screen_width() // 2)
+        text = _whole_words(line[indent:], max(screen_width() - indent, 20))
+        out += [f"{line[:indent]}{text[0]}".rstrip(), *(" " * indent + rest for rest in text[1:])]
+    return out
+
+
+def minus(number: str) -> str:
+    """A formatted number with a minus sign in place of a hyphen.
+
+    Example:
+        >>> minus(f"{-0.5:+.2f}")
+        '−0.50'
+    """
+    return number.replace("-", "−")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "TooLargeError",
     "UnreachableError",
     "WeightsError",
+    "in_words",
     "nearest",
     "require",
 ]
@@ -123,6 +124,18 @@ class ConfigError(OntogenyError, ValueError):
 
 class MissingExtraError(OntogenyError, ImportError):
     """An optional library is not installed."""
+
+
+def in_words(columns: Mapping[str, Any]) -> str:
+    """What was asked for by name, for a message.
+
+    Example:
+        >>> in_words({"roi": "IT", "layer": ["h.1", "h.2"], "kind": "alignment"})
+        "roi 'IT', layer 'h.1' or 'h.2'"
+    """
+    several = {name: want if isinstance(want, list | tuple) else [want] for name, want in columns.items()}
+    said = [f"{name} {' or '.join(map(repr, want))}" for name, want in several.items() if want != ["alignment"]]
+    return ", ".join(said) or "alignment"
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:

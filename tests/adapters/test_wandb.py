@@ -14,17 +14,20 @@ import torch
 import wandb
 from lightning.pytorch.loggers import WandbLogger
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tests.helpers.models import TinyCNN, image_data, image_loader, transform
 from tests.helpers.wandb_files import config, history, metrics, run_folder, summary
 from tests.unit.lag.test_across_runs import record_of
 from torch.utils.data import DataLoader
+from torch.utils.tensorboard import SummaryWriter
 
 from ontogeny import HeldOutLoss, Record, watch
 from ontogeny.lag import record_shares
-from ontogeny.record import Score
+from ontogeny.record import Event, Score
 from ontogeny.simulated.planted_leads import planted_lead
-from ontogeny.sinks import metric_keys
+from ontogeny.sinks import Refresher, metric_keys
 from ontogeny.sinks.charts import BAND, LAG
+from ontogeny.sinks.tensorboard_pictures import TensorboardPictures
 from ontogeny.sinks.wandb_sink import AXIS, WandbSink, newest_probes
 
 METRICS = ("rsa-correlation-spearman", "cka-linear-debiased")
@@ -126,9 +129,7 @@ def test_the_end_brings_table_charts_pictures_and_summary(image_benchmark, tmp_p
     wanted = sorted(record.rows(), key=lambda row: row["step"])
     assert [{**row, "run": record.run} for row in rows] == wanted
     panels = {key: value for key, value in config(folder).items() if key.startswith("_wandb/visualize/")}
-    curves = [
-        f"alignment/curves.IT.{metric}.spatial_mean" for metric in ("rsa-correlation-spearman", "cka-linear-debiased")
-    ]
+    curves = [f"alignment/curves.IT.{metric}" for metric in ("rsa-correlation-spearman", "cka-linear-debiased")]
     assert set(panels) >= {f"_wandb/visualize/{key}" for key in curves}
     for key in curves:
         drawn = panels[f"_wandb/visualize/{key}"]
@@ -138,7 +139,7 @@ def test_the_end_brings_table_charts_pictures_and_summary(image_benchmark, tmp_p
     assert len(pictures) == 2
     with Image.open(pictures[0]) as picture:
         assert picture.size == (1720, 880)
-    at = f"alignment/best.IT.{METRICS[0]}.spatial_mean"
+    at = f"alignment/best.IT.{METRICS[0]}"
     last = {n: record.series(layer=n, metric=METRICS[0]).values[-1] for n in ("early", "late", "head")}
     assert told[f"{at}.layer"] == max(last, key=last.get)
     assert told[f"{at}.value"] == pytest.approx(max(last.values()))
@@ -167,13 +168,50 @@ def test_which_moves_first_is_drawn_where_leads_are_given(tmp_path, start):
     panels = {k: v["panel_config"] for k, v in config(folder).items() if k.startswith("_wandb/visualize/")}
     lag = [p for k, p in panels.items() if k.startswith("_wandb/visualize/alignment/lag.")]
     assert [p["panelDefId"] for p in lag] == [f"me/{LAG}"]
-    assert "alignment leads: " in lag[0]["stringSettings"]["subtitle"]
+    assert lag[0]["stringSettings"]["subtitle"].startswith("Yes, in this run: the model is half-way")
     told = summary(folder)
     (says,) = [v for k, v in told.items() if k.startswith("alignment/lag.") and k.endswith(".says")]
-    assert says.startswith("Trend: alignment leads: +")
-    assert "p(A leads)" in says
+    assert says.startswith("Yes, in this run: ")
+    assert "95 % interval" in says
     assert "30 checkpoints" in says
     assert len(list((folder / "files/media/images/alignment").glob("which_first_*.png"))) == 1
+
+
+def test_charts_are_refreshed_while_training_runs_with_the_words_so_far(tmp_path, start):
+    record = record_of(tmp_path / "r", [("IT", "head", planted_lead("lead_trend", 30, seed=1))])
+    probe = {"run": record.run, "kind": "probe", "metric": "seconds", "value": 1.0}
+    with start() as run:
+        sink, refresh = WandbSink(run, leads=record_shares), Refresher()
+        record.append([Event(**probe, step=0)])
+        refresh([sink], record, 1e6)  # one probe is no curve
+        assert not list((run_folder(tmp_path) / "files").glob("media/images/alignment/*.png"))
+        record.append([Event(**probe, step=1)])
+        refresh([sink], record, 1e6)
+        refresh([sink], record, 1.0)  # no time for it
+        folder = run_folder(tmp_path)
+        assert len(list(folder.glob("files/media/images/alignment/pictures_*.png"))) == 1
+    captions = [row["alignment/which_first"]["captions"] for row in history(folder) if "alignment/which_first" in row]
+    assert len(captions) == 1
+    assert "So far: Yes, in this run: " in captions[0][0]
+    assert any(key.endswith("alignment/curves.IT") for key in config(folder))
+
+
+def test_tensorboard_gets_the_same_pictures(tmp_path):
+    record = record_of(tmp_path / "r", [("IT", "head", planted_lead("lead_trend", 30, seed=1))])
+    probe = {"run": record.run, "kind": "probe", "metric": "seconds", "value": 1.0}
+    record.append([Event(**probe, step=step) for step in (0, 1)])
+    with SummaryWriter(tmp_path / "tb") as writer:
+        sink = TensorboardPictures(writer, leads=record_shares)
+        Refresher()([sink], record, 1e6)
+        sink.finish(record)
+    events = EventAccumulator(str(tmp_path / "tb"), size_guidance={"images": 0})
+    events.Reload()
+    first, *_ = events.Tags()["images"]
+    assert {tag.partition("/")[0] for tag in events.Tags()["images"]} == {"alignment_curves", "alignment_first"}
+    assert first == "alignment_curves/IT"
+    drawn = events.Images(first)
+    assert [one.step for one in drawn] == [record.series(roi="IT").steps[-1]] * 2
+    assert (drawn[0].width, drawn[0].height) == (1720, 880)
 
 
 def test_a_short_record_says_why_nothing_can_be_tested(image_benchmark, tmp_path, start):
@@ -182,7 +220,7 @@ def test_a_short_record_says_why_nothing_can_be_tested(image_benchmark, tmp_path
     told = summary(run_folder(tmp_path))
     says = {v for k, v in told.items() if k.endswith(".says")}
     assert says == {
-        "Trend: refused: too few checkpoints: 3 with a value, at least 12 are needed (3 checkpoints, steps 0 to 6)"
+        "Not yet: 3 checkpoints with both, 12 are needed. Train on, or probe more often. (3 checkpoints, steps 0 to 6)"
     }
     assert "alignment/which_first/count" not in told
 
@@ -358,7 +396,7 @@ def test_two_benchmarks_with_the_same_roi_are_two_charts(tmp_path, start):
     panels = {
         k.removeprefix("_wandb/visualize/alignment/") for k in config(folder) if k.startswith("_wandb/visualize/")
     }
-    assert panels == {"curves.b1.IT.rsa", "curves.b2.IT.rsa"}
+    assert panels == {"curves.b1.IT", "curves.b2.IT"}
     assert summary(folder)["alignment/best.b2.IT.rsa.value"] == pytest.approx(0.2)
 
 

@@ -40,7 +40,7 @@ def test_every_answer_has_its_grid_and_every_refusal_its_reason(kind, n):
     found = leads(world.steps[:n], world.alignment[:n], world.performance[:n], surrogates=19)
     assert isinstance(found, Leads)
     assert found.n == n
-    assert f"{n} checkpoints, steps 0 to {world.steps[n - 1]}" == found.grid
+    assert f"{n} checkpoints, steps 0 to {world.steps[n - 1]:,}" == found.grid
     for lead in (found.trend, found.fluctuation):
         if isinstance(lead, Untestable):
             assert len(lead.reason) > 20
@@ -56,8 +56,9 @@ def test_every_answer_has_its_grid_and_every_refusal_its_reason(kind, n):
     if found.naive_granger is not None:
         assert "not 'no lead'" in found.naive_granger.null
         assert found.naive_granger.alignment_to_performance.placebo is not None
-    text = "\n".join(pair_lines(kind, found))
+    text = " ".join(" ".join(pair_lines(found)).split())
     assert found.grid in text
+    assert " p " not in text.partition("read with care")[0]  # a p stands beside its null, in the details
 
 
 def test_no_lead_is_only_said_with_its_interval():
@@ -81,4 +82,4 @@ def test_pooled_answers_name_their_test_and_assumptions():
     )
     assert "over 3 runs" in found.trend.test
     assert found.assumptions
-    assert found.trend.test in "\n".join(runs_lines("three", found))
+    assert found.trend.test in "\n".join(runs_lines(found, details=True))

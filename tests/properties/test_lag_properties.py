@@ -41,7 +41,7 @@ def test_every_pair_has_an_answer_or_a_reason(seed, n, a, p, higher):
     steps, alignment, performance = make(seed, n, a, p)
     found = leads(steps, alignment, performance, higher_is_better=higher, surrogates=19)
     json.dumps(found.to_dict(), allow_nan=False)
-    assert pair_lines("pair", found)
+    assert pair_lines(found, details=True)
     for lead in (found.trend, found.fluctuation, rise_time(steps, alignment)):
         if isinstance(lead, Untestable):
             assert lead.reason
@@ -58,7 +58,7 @@ def test_every_set_of_runs_has_an_answer_or_a_reason(seed, a, p, count, n):
         runs.append(Run(name=str(i), group=str(i % 2), steps=steps, alignment=alignment, performance=performance))
     found = leads_over_runs(runs, surrogates=9)
     json.dumps(found.to_dict(), allow_nan=False)
-    assert runs_lines("runs", found)
+    assert runs_lines(found, details=True)
 
 
 @settings(deadline=None, max_examples=20)

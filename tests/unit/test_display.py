@@ -102,7 +102,9 @@ def test_a_record_is_a_table_of_what_it_holds(record):
 def test_what_a_lag_analysis_says_is_a_table(record):
     found = leads_map(record, surrogates=19)
     assert len(found.cells) == 40
-    is_table(found, names=("r0", "trend lead", "... and 22 more rows", "Declare one primary"))
+    assert str(found).splitlines()[0].startswith(f"{found.answer.outcome.capitalize()}: in ")
+    assert "Declare one primary" in " ".join(str(found).split())
+    assert "... and 22 more rows" in found._repr_html_()
     assert "cells=40" in is_one_line(repr(found))
     one = lag.compare(record, roi="r1", layer="l3", surrogates=19)
     assert one.trend.verdict in is_one_line(repr(one))

@@ -24,26 +24,36 @@ from ontogeny.errors import OntogenyError, nearest
 
 __all__ = ["main", "parse"]
 
+_GROUPS = {
+    "A first session": ("demo", "replay", "report"),
+    "Before training": ("doctor", "data"),
+    "What came out": ("lag", "record", "findings", "map"),
+    "Elsewhere": ("wandb",),
+}
 _VERBS = {
     "demo": ("demo:demo", "Train two small models, watched, and write the report (a few minutes)."),
+    "replay": ("replay:replay", "Score a series of saved checkpoints; `replay tiny` needs no file."),
+    "report": ("report:report", "The answer, figures and one offline page from a record."),
     "doctor": ("doctor:doctor", "What would be read, does it fit, what does it cost."),
     "data": ("data:app", "List, get, build, show, verify and export data sets."),
-    "replay": ("replay:replay", "Score a series of saved checkpoints."),
+    "lag": ("lag:lag", "Which is first, alignment or the task."),
     "record": ("record:app", "What a record holds, and questions to it."),
-    "report": ("report:report", "Pictures and one offline page from a record."),
-    "map": ("brain_map:brain_map", "Scores of a record back in the brain."),
-    "lag": ("lag:lag", "Which moves first, alignment or performance."),
     "findings": ("findings:app", "Better models, modalities, regions, depth, scale, when."),
+    "map": ("brain_map:brain_map", "Scores of a record back in the brain."),
     "wandb": ("wandb:app", "Charts, pages and records on Weights & Biases."),
 }
 _EXAMPLES = """\
 start here:
   ontogeny demo                          two small models, a few minutes, a page to look at
+  ontogeny replay tiny --benchmark planted-vision --record runs/tiny        a series that comes along
+  ontogeny report runs/tiny              the answer, and one offline page
+
+then:
   ontogeny data list                     which brain data are here
   ontogeny doctor tuckute2024 --model my_module:make_model --tokenizer my_module:tokenizer
   ontogeny replay out/ --benchmark tuckute2024      the checkpoint-N folders of a Hugging Face Trainer
   ontogeny record show runs/a            what it holds; best, query and compact are there too
-  ontogeny report runs/a                 pictures and one offline page from a record
+  ontogeny report runs/a --watch         the page while training runs
   ontogeny map runs/a --space my-benchmark          scores back in the brain, as NIfTI
   ontogeny lag runs/a --roi IT --layer head --metric rsa-correlation-spearman
   ontogeny findings across --published shen2026     do better models align better?
@@ -53,6 +63,22 @@ in a training script:
   from ontogeny.callbacks.lightning import AlignmentCallback      # or .transformers
   trainer = L.Trainer(callbacks=[AlignmentCallback("kriegeskorte2008", transform=tf, record="runs/a")])
 """
+_EPILOGUES = {
+    "lag": """\
+what the lines of --details mean:
+  trend lead        which curve first reaches half of its own gain. 2.0× fewer steps: alignment needs half as many.
+                    Refused where a plateau was not observed, where there is no rise, or with fewer than 12
+                    checkpoints. Where a curve overshoots or dips, a lead is claimed only if it holds for every
+                    shape that may describe it.
+  fluctuation lead  whether checkpoint-to-checkpoint fluctuations of alignment come first. Needs 30 checkpoints; its
+                    null allows any drive that both share, however unequal their noise.
+  p(A leads)        one-sided p of "alignment is not earlier"; p(P leads) the other way. A verdict needs p < .025.
+  uniform           the direction holds at 25, 50 and 75 % of the gain.
+  Granger, usual    the test as people know it, on the levels, and how often it rejects in replicates of your own
+                    series in which nothing leads. Where that is far above 5 %, its p means nothing.
+  re-pairing        (5 runs or more) whether alignment of one run also leads performance of another.
+"""
+}
 _OLD_SPELLINGS = {("findings",): ("--rois", "--roi"), ("data", "get"): ("--to", "--out")}
 _EVERYWHERE = Group("With every verb")
 _PIPE_CLOSED = 141  # what a shell says of a program that SIGPIPE ended
@@ -121,8 +147,11 @@ def _app(verb: str | None) -> App:
         help_format="plaintext",
         default_parameter=Parameter(negative=(), show_default=_shown, allow_repeating=True),
     )
+    groups = [Group(title, sort_key=place) for place, title in enumerate(_GROUPS)]
     for name, (place, about) in _VERBS.items():
-        app.command(f"ontogeny.cli.{place}", name=name, help=None if name == verb else about)
+        group = next(group for group in groups if name in _GROUPS[group.name])
+        more = {"help_epilogue": _EPILOGUES[name]} if name in _EPILOGUES else {}
+        app.command(f"ontogeny.cli.{place}", name=name, help=None if name == verb else about, group=group, **more)
 
     @app.meta.default
     def common(

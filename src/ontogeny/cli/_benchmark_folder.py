@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ontogeny._display import fitted
 from ontogeny.cli._output import print_table, say
 
 if TYPE_CHECKING:
@@ -23,34 +24,38 @@ def show_folder(folder: Path) -> None:
     benchmark = read_benchmark(folder)
     facts = read_manifest(folder).facts
     kind = "SIMULATED" if benchmark.simulated else "real"
-    say(f"{benchmark.name} {benchmark.version} ({kind} data), fingerprint {benchmark.fingerprint()}")
-    say(benchmark.about)
+    _say(f"{benchmark.name} {benchmark.version} ({kind} data), fingerprint {benchmark.fingerprint()}")
+    _say(benchmark.about)
     say()
     print_table(_region_rows(benchmark))
     say()
     stimuli = benchmark.stimuli
     groups = "" if stimuli.groups is None else f", {len(set(stimuli.groups))} groups"
-    say(f"stimuli      {len(stimuli)} {stimuli.modality}s{groups}")
+    _say(f"  stimuli    {len(stimuli)} {stimuli.modality}s{groups}")
     if benchmark.pieces is not None:
-        say(f"read         {benchmark.pieces.how}")
+        _say(f"  read       {benchmark.pieces.how}")
     for subject, n in benchmark.describe("").get("own_stimuli", {}).items():
-        say(f"saw          subject {subject}: {n} of these stimuli")
+        _say(f"  saw        subject {subject}: {n} of these stimuli")
     rdms = [one.subject for one in benchmark.assemblies if not hasattr(one, "responses")]
     if rdms:
         n = len(set(rdms))
-        say(f"geometries   {len(rdms)} RDM{'s' * (len(rdms) > 1)}, of {n} subject{'s' * (n > 1)}")
-    say(f"folds        {benchmark.folds.how}")
-    say(f"metrics      {', '.join(metric.name for metric in benchmark.metrics)}")
+        _say(f"  geometries {len(rdms)} RDM{'s' * (len(rdms) > 1)}, of {n} subject{'s' * (n > 1)}")
+    _say(f"  folds      {benchmark.folds.how}")
+    _say(f"  metrics    {', '.join(metric.name for metric in benchmark.metrics)}")
     sources = [a.ceiling_source for a in benchmark.assemblies if hasattr(a, "responses") or a.ceiling is not None]
     for source in dict.fromkeys(sources):
-        say(f"ceiling      {source}")
+        _say(f"  ceiling    {source}")
     for entry in facts["assemblies"]:
         if "made_by" in entry:
-            say(f"made by      subject {entry['subject']}: {entry['made_by']}")
+            _say(f"  made by    subject {entry['subject']}: {entry['made_by']}")
     for entry in facts["dropped"]:
-        say(f"dropped      subject {entry['subject']}: {len(entry['voxels'])} voxels, {entry['why']}")
-    say(f"please cite  {benchmark.citation}")
-    say(f"terms        {benchmark.licence}")
+        _say(f"  dropped    subject {entry['subject']}: {len(entry['voxels'])} voxels, {entry['why']}")
+    _say(f"  cite       {benchmark.citation}")
+    _say(f"  terms      {benchmark.licence}")
+
+
+def _say(line: str) -> None:
+    say("\n".join(fitted([line])))
 
 
 def _region_rows(benchmark: Benchmark) -> list[tuple[str, ...]]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ontogeny._messages import printable
 
-__all__ = ["PlainOutput", "print_json", "print_table", "say"]
+__all__ = ["PlainOutput", "print_answer", "print_json", "print_table", "say"]
 
 
 class PlainOutput:
@@ -40,6 +41,16 @@ def say(text: str = "") -> None:
     """One line (or several), at once."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
+
+
+def print_answer(lines: Sequence[str]) -> None:
+    """Lines of which the first sentence is the answer; on a terminal that is bold."""
+    out = getattr(sys.stdout, "_out", sys.stdout)
+    end = next((i for i, line in enumerate(lines) if not line), 1)
+    if out.isatty() and "NO_COLOR" not in os.environ:
+        out.write(f"\033[1m{printable(chr(10).join(lines[:end]))}\033[0m\n")
+        lines = lines[end:]
+    say("\n".join(lines))
 
 
 def print_json(content: Any) -> None:

@@ -38,7 +38,8 @@ class Painted:
         series: all steps, one map each.
         rise: t50 and its 95 % interval, and a table of them.
         out: image to write; in RECORD/maps where not given.
-        figure: a PNG beside it; with --step a column, else small multiples.
+        figure: a PNG beside it, of both hemispheres; with --series a part per step.
+        mni: the volume is in MNI space: the figure shows it on the cortex (fsaverage5).
         glass: the map as a glass brain (MNI space only; nilearn).
         mesh: of a surface: .surf.gii to draw on; fsaverage5, of its size, where not given.
     """
@@ -49,6 +50,7 @@ class Painted:
     rise: Annotated[bool, _WHAT] = False
     out: Out = None
     figure: bool = False
+    mni: bool = False
     glass: bool = False
     mesh: Path | None = None
 
@@ -98,9 +100,10 @@ def brain_map(
         raise ConfigError(f"--out names one image, and {len(maps)} maps are asked for; leave it out, or name one value")
     for one in maps:
         spaces = by_subject.get(one["subject"]) or by_subject[""]
-        for each in spaces:
-            for path in _write(job, each, one, alone=len(spaces) == 1):
-                say(f"Wrote {path}")
+        written = [path for each in spaces for path in _write(job, each, one, alone=len(spaces) == 1)]
+        named = _path(job, spaces[0], one, alone=True)
+        for path in [*written, *_pictures(job, spaces, one, named, written[0])]:
+            say(f"Wrote {path}")
 
 
 def _spaces(job: _Job) -> tuple[dict[str, tuple[Space, ...]], dict[str, str]]:
@@ -156,7 +159,6 @@ def _write(job: _Job, space: Space, one: dict[str, Any], *, alone: bool) -> Iter
         beside = table_beside(path)
         beside.write_text("".join("\t".join(row) + "\n" for row in table), encoding="utf-8")
         yield beside
-    yield from _pictures(job, space, one, path, risen)
 
 
 def _maps(job: _Job, space: Space, one: dict[str, Any]) -> tuple[dict[str, Any], Table]:
@@ -203,20 +205,22 @@ def _path(job: _Job, space: Space, one: dict[str, Any], *, alone: bool) -> Path:
     raise ConfigError(f"--out takes a {' or '.join(endings)} file for this space, got {job.painted.out}")
 
 
-def _pictures(job: _Job, space: Space, one: dict[str, Any], path: Path, risen: RiseMap | None) -> Iterator[Path]:
+def _pictures(job: _Job, spaces: tuple[Space, ...], one: dict[str, Any], named: Path, image: Path) -> Iterator[Path]:
+    """One figure of all spaces (both hemispheres), and a glass brain of the first."""
     from ontogeny.neuroimaging.voxel_space import table_beside
     from ontogeny.report.brain_figures import write_glass_brain
     from ontogeny.report.brain_section import over_training, rise_picture
 
-    png = table_beside(path).with_suffix(".png")
-    if job.painted.figure and risen is not None:
-        png.write_bytes(rise_picture(risen, job.record, space, metric=one["metric"], mesh=job.painted.mesh).png)
+    png = table_beside(named).with_suffix(".png")
+    how: dict[str, Any] = {"mesh": job.painted.mesh, "mni": job.painted.mni, **one}
+    if job.painted.figure and job.painted.rise:
+        png.write_bytes(rise_picture(job.record, spaces, **how).png)
         yield png
     elif job.painted.figure:
         steps = [] if job.painted.series else [_step(job)]
-        png.write_bytes(over_training(job.record, space, steps=steps, mesh=job.painted.mesh, **one).png)
+        png.write_bytes(over_training(job.record, spaces, steps=steps, **how).png)
         yield png
     if job.painted.glass:
         if job.painted.rise or job.painted.series:
             raise ConfigError("--glass draws one map; give --step")
-        yield write_glass_brain(path, png.with_name(f"{png.stem}_glass.png"), title=str(one["metric"]))
+        yield write_glass_brain(image, png.with_name(f"{png.stem}_glass.png"), title=str(one["metric"]))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from ontogeny._display import fitted
 from ontogeny.cli._build import build
 from ontogeny.cli._image_options import atlas
 from ontogeny.cli._output import print_json, print_table, say
@@ -16,9 +16,6 @@ from ontogeny.datasets.data_paths import cache_folder, check_file, data_folders,
 from ontogeny.datasets.manual_datasets import ELSEWHERE, Elsewhere, folder_of
 from ontogeny.datasets.pinned_datasets import SOURCES, PinnedFile, Source, find_source
 from ontogeny.errors import ChecksumError, DatasetNotFoundError
-
-if TYPE_CHECKING:
-    from ontogeny.record import Score
 
 __all__ = ["app"]
 
@@ -111,15 +108,13 @@ def show(name: Name, /) -> None:
     if one := _elsewhere(name):
         return _explain(one)
     source = find_source(name)
-    say(f"{source.name}: {source.title}")
-    say(source.about)
-    say()
+    _say(f"{source.name}: {source.title}", source.about, "")
     if source.kind == "benchmark" and is_here(source):
         _show_benchmark(source.name)
     for file in source.files:
         path = locate(file)
-        say(f"file         {file.path}, {file.size} bytes, {'not here' if path is None else path}")
-    say(f"state        {_state(source)}")
+        _say(f"  file       {file.path}, {file.size:,} bytes, {'not here' if path is None else path}")
+    _say(f"  state      {_state(source)}")
     return _terms(source)
 
 
@@ -186,7 +181,7 @@ def _state(source: Source) -> str:
 
 def _place(one: Elsewhere) -> str:
     found = _found(one)
-    return f"you get it: ontogeny data get {one.name} says how" if found is None else f"found in {found}"
+    return f"not here; see: ontogeny data get {one.name}" if found is None else f"found in {found}"
 
 
 def _found(one: Elsewhere) -> Path | None:
@@ -196,19 +191,22 @@ def _found(one: Elsewhere) -> Path | None:
 def _explain(one: Elsewhere) -> None:
     """Where a set lies that this package does not download."""
     found = _found(one)
-    say(f"{one.name}: {one.title}{'' if one.tried else ' (reader untried on all real files)'}")
-    say("You get it yourself; nothing was downloaded." if found is None else f"found in     {found}")
+    _say(f"{one.name}: {one.title}{'' if one.tried else ' (reader untried on all real files)'}")
+    _say("You get it yourself; nothing was downloaded." if found is None else f"  found in   {found}")
     for what in ("address", "size", "layout"):
-        say(f"{what:<12} {getattr(one, what)}")
+        _say(f"  {what:<10} {getattr(one, what)}")
     if found is None:
-        say(f"put it into  {data_folders()[0] / one.name}")
-    say(f"please cite  {one.citation}")
-    say(f"terms        {one.terms}")
+        _say(f"  put into   {data_folders()[0] / one.name}")
+    _say(f"  cite       {one.citation}", f"  terms      {one.terms}")
 
 
 def _terms(source: Source) -> None:
-    say(f"please cite  {source.citation}")
-    say(f"terms        {source.licence}")
+    _say(f"  cite       {source.citation}", f"  terms      {source.licence}")
+
+
+def _say(*lines: str) -> None:
+    """In the one layout of this verb, wrapped."""
+    say("\n".join(fitted(lines)))
 
 
 def _show_benchmark(name: str) -> None:
@@ -218,31 +216,8 @@ def _show_benchmark(name: str) -> None:
     benchmark = load(name)
     prepared = benchmark.prepare()
     facts = benchmark.describe(prepared.fingerprint)
-    say("\n".join(describe_benchmark(prepared)))
-    for key in ("version", "subjects", "rois", "folds", "ceiling_source"):
-        value = facts[key]
-        say(f"{key.replace('_', ' '):<12} {', '.join(value) if isinstance(value, list) else value}")
-    for line in _ceilings([row for row in prepared.constants(run="", n_features=16) if row.kind == "baseline"]):
-        say(line)
-    say(f"how made     {benchmark.about}")
-
-
-def _ceilings(rows: Sequence[Score]) -> list[str]:
-    """A line per ROI and metric: ceiling and baseline, mean over subjects."""
-    lines = []
-    for roi, metric in dict.fromkeys((row.roi, row.metric) for row in rows):
-        group = [row for row in rows if (row.roi, row.metric) == (roi, metric)]
-        bounds = [_mean([row.ceiling_lower for row in group]), _mean([row.ceiling for row in group])]
-        shown = " to ".join(f"{bound:.3f}" for bound in bounds if bound is not None) or "not known"
-        value = _mean([row.value for row in group])
-        beside = "" if value is None else f"; {group[0].layer} alone {value:.3f}"
-        lines.append(f"ceiling      {roi}, {metric}: {shown} {group[0].unit}{beside}")
-    return lines
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+    _say(*describe_benchmark(prepared), f"  subjects   {', '.join(facts['subjects'])}")
+    _say(f"  ceilings   {facts['ceiling_source']}", f"  how made   {benchmark.about}")
 
 
 def _is_right(file: PinnedFile) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from cyclopts import Parameter
 
+from ontogeny._display import fitted
 from ontogeny._import_string import import_from_string
 from ontogeny.cli._output import say
 from ontogeny.cli._vocabulary import Names
@@ -75,7 +76,7 @@ def doctor(
 
     beside = "".join(f"{line}\n" for name in benchmark for line in _of_folder(name)).rstrip("\n")
     if model is None:
-        say("\n".join(line for name in benchmark for line in describe_benchmark(load(name).prepare())))
+        say("\n".join(fitted(line for name in benchmark for line in describe_benchmark(load(name).prepare()))))
         obstacles: Any = ()
     else:
         made = import_from_string(model)
@@ -84,7 +85,7 @@ def doctor(
         say(str(found))
         obstacles = found.obstacles
     if beside:
-        say(beside)
+        say("\n".join(fitted(beside.splitlines())))
     return 1 if obstacles else 0
 
 

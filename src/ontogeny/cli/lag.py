@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from ontogeny.cli._output import print_json, say
+from ontogeny.cli._output import print_answer, print_json, say
 from ontogeny.cli._vocabulary import AsJson, Out, Selection
 from ontogeny.errors import LagError
 
@@ -57,6 +57,7 @@ class Comparison:
         placebo: error rates and power on your own series (one pair).
         surrogates: conjugate flips.
         seed: of surrogates and bootstrap.
+        details: statistics behind the answer: p, null, residuals, Granger's test, assumptions, warnings.
     """
 
     task: str | None = None
@@ -66,6 +67,7 @@ class Comparison:
     placebo: bool = False
     surrogates: int = 999
     seed: int = 0
+    details: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,18 +105,7 @@ def lag(
     where nothing of that name is here; needs a key), trainer_state.json, Lightning's metrics.csv, results of
     lm-evaluation-harness.
 
-    what each line means:
-      trend lead        which curve first reaches half of its own gain. +0.30 log10 steps: alignment needs half as many
-                        steps. Refused where a plateau was not observed, where there is no rise, or with fewer than 12
-                        checkpoints. Where a curve overshoots or dips, a lead is claimed only if it holds for every
-                        shape that may describe it.
-      fluctuation lead  whether checkpoint-to-checkpoint fluctuations of alignment come first. Needs 30 checkpoints; its
-                        null allows any drive that both share, however unequal their noise.
-      p(A leads)        one-sided p of "alignment is not earlier"; p(P leads) the other way. A verdict needs p < .025.
-      uniform           the direction holds at 25, 50 and 75 % of the gain.
-      Granger, usual    the test as people know it, on the levels, and how often it rejects in replicates of your own
-                        series in which nothing leads. Where that is far above 5 %, its p means nothing.
-      re-pairing        (5 runs or more) whether alignment of one run also leads performance of another.
+    It begins with the answer: yes, no, cannot be told, not yet, or nothing to time; --details shows the statistics.
     Neither lead is causal. Several runs are better than one longer run.
 
     Args:
@@ -127,7 +118,7 @@ def lag(
     else:
         runs = _runs(paths, which, how, log)
         found = _pooled(paths, runs, how) if len(runs) > 1 else _one(runs[0], how)
-    print_json(found.content) if as_json else say("\n".join(found.lines))
+    print_json(found.content) if as_json else print_answer(found.lines)
     if out is not None:
         _write(found, out, quiet=as_json)
 
@@ -143,7 +134,7 @@ def _map(paths: Sequence[str], which: Selection, how: Comparison) -> _Found:
     cells: dict[str, Any] = {f"{name}s": which.lists[name] for name in ("roi", "layer") if columns.pop(name, None)}
     cells |= {"seed": how.seed, "surrogates": how.surrogates}
     found = leads_map(Record(paths[0]), task=task, **columns, **cells)
-    lines = lead_text.map_lines(f"{paths[0]} against held-out {task}", found)
+    lines = lead_text.map_lines(found, details=how.details)
     return _Found(lines=lines, content=found.to_dict(), figures=lambda: [map_figure(found, paths[0])])
 
 
@@ -153,7 +144,7 @@ def _pooled(paths: Sequence[str], runs: Sequence[Any], how: Comparison) -> _Foun
 
     title = ", ".join(paths)
     found = leads_over_runs(runs, seed=how.seed, surrogates=how.surrogates)
-    lines = lead_text.runs_lines(title, found)
+    lines = lead_text.runs_lines(found, details=how.details)
     return _Found(lines=lines, content=found.to_dict(), figures=lambda: [runs_figure(found, title)])
 
 
@@ -162,7 +153,7 @@ def _one(run: Any, how: Comparison) -> _Found:
     from ontogeny.report.lead_figures import pair_figures
 
     found = run_leads(run, seed=how.seed, surrogates=how.surrogates)
-    lines, content = lead_text.pair_lines(run.name, found), found.to_dict()
+    lines, content = lead_text.pair_lines(found, details=how.details), found.to_dict()
     if how.placebo:
         series = (run.steps, run.alignment, run.performance)
         rates = placebo(*series, higher_is_better=run.higher_is_better, seed=how.seed, progress=True)

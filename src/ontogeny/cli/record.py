@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
+from ontogeny._display import labelled, wrapped
 from ontogeny.cli._output import print_json, say
 from ontogeny.cli._vocabulary import AsJson, Columns, Out, Record, Selection
 from ontogeny.errors import ConfigError
@@ -60,7 +61,17 @@ def show(record: Record, /, *, as_json: AsJson = False) -> None:
     if as_json:
         print_json(facts)
     else:
-        say("\n".join(f"{name:<12}{' '.join(fact.split())}" for name, fact in facts.items()))
+        lines = (line for name, fact in facts.items() for line in labelled(name, fact, indent=12))
+        say("\n".join([*wrapped(_summary(facts)), "", *lines]))
+
+
+def _summary(facts: dict[str, str]) -> str:
+    """What can be asked of it, first."""
+    if facts["probes"] == "none":
+        return "Nothing was probed yet: the first probe writes the first scores."
+    refusals = "" if facts["refusals"] == "0" else f", {facts['refusals']} refusals"
+    task = "no task, so nothing can be said of which is first" if facts["tasks"] == "none" else facts["tasks"]
+    return f"{facts['scores']} scores of {facts['probes']} against {facts['benchmarks']}; task: {task}{refusals}."
 
 
 def _files(folder: Path, pattern: str) -> tuple[int, int]:

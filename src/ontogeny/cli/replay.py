@@ -74,7 +74,13 @@ def _run_series(request: Asked) -> int:
     reports = replay_many(zip(several, monitors, strict=True), **_how(request))
     for done, record in zip(reports, records, strict=True):
         say("\n".join([*done.lines(), f"record {record}"]))
+    say(f"next: ontogeny report {_common(records)}")
     return 0 if all(done.whole for done in reports) else 1
+
+
+def _common(records: Sequence[Path]) -> Path:
+    """The record, or the folder that several lie in."""
+    return records[0] if len(records) == 1 else records[0].parent
 
 
 def _several(request: Asked) -> list[Any]:
@@ -151,7 +157,7 @@ def _run_models(request: Asked, listed: Path) -> int:
     performance_and_alignment(folder, models).to_csv(folder / "models.csv", index=False)
     closing = f"{len(models) - len(lost)} of {len(models)} models have scores"
     tables = f"{folder / 'models.csv'}: one row per model; {folder / 'scores.csv'}: one row a score"
-    say("\n".join([closing, *(f"  {line}" for line in problem_lines), tables]))
+    say("\n".join([closing, *(f"  {line}" for line in problem_lines), tables, f"next: ontogeny report {folder}"]))
     return 0 if not lost and all(done.whole for done in reports) else 1
 
 

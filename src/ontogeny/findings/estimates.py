@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ontogeny._display import minus
+
 __all__ = ["Estimate", "Finding"]
 
 
@@ -39,9 +41,9 @@ class Estimate:
 
     def text(self) -> str:
         """One phrase: estimate, interval, p, n."""
-        out = f"{self.value:.3g} {self.unit}"
+        out = f"{minus(f'{self.value:.3g}')} {self.unit}"
         if self.low is not None and self.high is not None:
-            out += f" [{self.low:.3g}, {self.high:.3g}]"
+            out += f" [{minus(f'{self.low:.3g}')}, {minus(f'{self.high:.3g}')}]"
         for name, p in (("p", self.p), ("q", self.q)):
             if p is not None:
                 out += f", {name} < .001" if p < 0.001 else f", {name} = {p:.3f}".replace("0.", ".")

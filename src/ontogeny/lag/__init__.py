@@ -13,7 +13,9 @@ runs_from_logs.py      tables and logs -> runs
 common_steps.py        two series on common steps
 preconditions.py       what must hold first; warnings
 results.py             what comes out
-lead_text.py           results -> lines for a terminal
+answer.py              the answer's parts; levels.py: how high a curve is
+verdict.py             the answer in one sentence; verdict_pooled.py: of runs, regions and maps
+lead_text.py           results -> lines for a terminal; lead_tables.py: for a notebook
 fit/                   _growth_curve.py, timing.py, decompose.py: series = rise + rest; _trend_lead.py
 null/                  surrogates.py, _null_replicates.py: pairs in which nothing leads; fluctuation_lead.py
 """

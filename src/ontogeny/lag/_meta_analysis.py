@@ -12,7 +12,7 @@ from scipy import stats
 
 from ontogeny.lag.results import LeadVerdict, PooledLead
 
-__all__ = ["pool"]
+__all__ = ["assumptions", "pool"]
 
 _ALPHA = 0.05
 _FEWEST_FLIPPED = 6
@@ -97,3 +97,24 @@ def _sign_flips(values: Float[np.ndarray, " runs"], groups: Sequence[str], seed:
     null, tolerance = signs @ weighed, 1e-12 * float(np.abs(weighed).sum())
     above, below = (null >= weighed.sum() - tolerance).mean(), (null <= weighed.sum() + tolerance).mean()
     return float(above), float(below)
+
+
+def assumptions(groups: Sequence[str]) -> tuple[str, ...]:
+    """What pooling takes for granted, sentences.
+
+    Args:
+        groups: of the runs.
+    """
+    sizes = Counter(groups)
+    out = [
+        "The run is the unit: runs are exchangeable, independent trainings.",
+        "All runs are compared with the same brain data, so this speaks of further runs, not of further subjects.",
+    ]
+    if len(sizes) > 1:
+        replicated = min(sizes.values()) > 1
+        out.append(
+            f"{len(sizes)} groups are blocks: the mean is over groups, the spread within them."
+            if replicated
+            else f"{len(sizes)} groups, some with one run: groups serve as replicates, so their spread counts as noise."
+        )
+    return tuple(out)

@@ -16,13 +16,16 @@ from typing_extensions import override
 from ontogeny._display import Table, table_html
 from ontogeny._plain_json import plain
 from ontogeny.errors import LagError
-from ontogeny.lag._meta_analysis import pool
+from ontogeny.lag._meta_analysis import assumptions, pool
+from ontogeny.lag.answer import Verdict
 from ontogeny.lag.fit.decompose import Decomposed, decompose
 from ontogeny.lag.fit.timing import ShapeTiming, common_shapes
+from ontogeny.lag.granger_results import Repairing
+from ontogeny.lag.levels import level_over_runs
 from ontogeny.lag.null.fluctuation_lead import peak_shift
 from ontogeny.lag.null.surrogates import cross_correlation
 from ontogeny.lag.preconditions import Pair, autocorrelation, clean, refuse_pair
-from ontogeny.lag.results import Leads, PooledLead, Repairing, TrendLead, Untestable
+from ontogeny.lag.results import Leads, PooledLead, TrendLead, Untestable
 from ontogeny.lag.runs_from_records import Run, run_leads
 
 __all__ = ["OneRun", "RunsLeads", "leads_over_runs"]
@@ -60,6 +63,14 @@ class RunsLeads:
     warnings: tuple[str, ...]
     assumptions: tuple[str, ...]
 
+    @property
+    def answer(self) -> Verdict:
+        """In one sentence."""
+        from ontogeny.lag.verdict_pooled import verdict_of_runs
+
+        about = [run.leads.about for run in self.runs]
+        return verdict_of_runs(self, level_over_runs([one.level for one in about]), task=about[0].task)
+
     @override
     def __repr__(self) -> str:
         trend, fluctuation = self.trend.verdict, self.fluctuation.verdict
@@ -68,7 +79,7 @@ class RunsLeads:
     _repr_html_ = table_html
 
     def _table(self) -> Table:
-        from ontogeny.lag.lead_text import leads_table
+        from ontogeny.lag.lead_tables import leads_table
 
         return leads_table(f"{len(self.runs)} runs", {run.name: run.leads for run in self.runs})
 
@@ -77,11 +88,11 @@ class RunsLeads:
         """What `ontogeny lag` prints."""
         from ontogeny.lag.lead_text import runs_lines
 
-        return "\n".join(runs_lines(f"{len(self.runs)} runs", self))
+        return "\n".join(runs_lines(self))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types, for JSON."""
-        out: dict[str, Any] = plain({**asdict(self), "runs": []})
+        out: dict[str, Any] = plain({**asdict(self), "runs": [], "answer": asdict(self.answer)})
         out["runs"] = [{"name": r.name, "group": r.group, **r.leads.to_dict()} for r in self.runs]
         for name in ("trend", "fluctuation"):
             out[name]["verdict"] = getattr(self, name).verdict
@@ -120,7 +131,7 @@ def leads_over_runs(runs: Sequence[Run | Mapping[str, Any]], *, seed: int = 0, s
         runs=own,
         repairing=_repaired(known, common, seed),
         warnings=_warnings(own, common),
-        assumptions=_assumptions(known),
+        assumptions=assumptions([part.run.group for part in known]),
     )
 
 
@@ -140,12 +151,7 @@ def _named_once(runs: Sequence[Run | Mapping[str, Any]]) -> list[Run]:
 
 
 def _usable(run: Run) -> _Usable | None:
-    pair = clean(
-        run.steps,
-        run.alignment,
-        run.performance,
-        higher_is_better=run.higher_is_better,
-    )
+    pair = clean(run.steps, run.alignment, run.performance, higher_is_better=run.higher_is_better)
     return None if refuse_pair(pair) else _Usable(run=run, pair=pair, parts=decompose(pair.steps, pair.values))
 
 
@@ -280,20 +286,4 @@ def _warnings(own: Sequence[OneRun], common: Float[np.ndarray, " steps"] | None)
     for texts in (texts for start, texts in alike.items() if start):
         example = "" if len(set(texts)) == 1 else "for instance, "
         out.append(f"{len(texts)} times in {len(own)} runs: {example}{texts[0]}")
-    return tuple(out)
-
-
-def _assumptions(known: Sequence[_Usable]) -> tuple[str, ...]:
-    sizes = Counter(k.run.group for k in known)
-    out = [
-        "The run is the unit: runs are exchangeable, independent trainings.",
-        "All runs are compared with the same brain data, so this speaks of further runs, not of further subjects.",
-    ]
-    if len(sizes) > 1:
-        replicated = min(sizes.values()) > 1
-        out.append(
-            f"{len(sizes)} groups are blocks: the mean is over groups, the spread within them."
-            if replicated
-            else f"{len(sizes)} groups, some with one run: groups serve as replicates, so their spread counts as noise."
-        )
     return tuple(out)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,13 +11,15 @@ from jaxtyping import Float
 from scipy import stats
 
 from ontogeny.errors import LagError
+from ontogeny.lag.answer import Verdict
 from ontogeny.lag.fit._trend_lead import trend_lead
 from ontogeny.lag.fit.decompose import decompose
 from ontogeny.lag.fit.timing import ShapeTiming, Timing, determined
-from ontogeny.lag.lead_text import short
+from ontogeny.lag.levels import level_of
 from ontogeny.lag.preconditions import Pair, clean, refuse_flat, refuse_pair, refuse_rise, refuse_trend, warn
 from ontogeny.lag.results import TrendLead, Untestable
 from ontogeny.lag.runs_from_records import AVERAGED, Run, run_from_record
+from ontogeny.lag.verdict import so_far, verdict
 from ontogeny.record import Record
 from ontogeny.record.curve_groups import CurveGroup, curve_groups, curve_names
 
@@ -41,6 +43,7 @@ class Shares:
         trend: which of the two is half-way first, or why that cannot be tested.
         grid: which checkpoints.
         warnings: what to know beside it.
+        answer: in one sentence.
     """
 
     name: str
@@ -48,12 +51,18 @@ class Shares:
     rows: tuple[Mapping[str, Any], ...]
     trend: TrendLead | Untestable
     grid: str
+    answer: Verdict
     warnings: tuple[str, ...] = ()
+
+    def so_far(self) -> Shares:
+        """The same while training runs: what is said is no reason to stop."""
+        return replace(self, answer=so_far(self.answer))
 
     @property
     def says(self) -> str:
-        """The trend lead in a line, with interval, p both ways and grid; or why it cannot be tested."""
-        return f"Trend: {short(self.trend)} ({self.grid})"
+        """The answer with its interval and grid; or why there is none."""
+        detail = f" {self.answer.detail[:1].upper()}{self.answer.detail[1:]}." if self.answer.detail else ""
+        return f"{self.answer.sentence}{detail} ({self.grid})"
 
 
 def shares(run: Run, *, key: str = "") -> Shares:
@@ -70,13 +79,21 @@ def shares(run: Run, *, key: str = "") -> Shares:
     refused = refuse_pair(pair)
     key = key or run.name
     if refused is not None:
-        return Shares(name=run.name, key=key, rows=(), trend=refused, grid=pair.grid)
+        return Shares(
+            name=run.name, key=key, rows=(), trend=refused, grid=pair.grid, answer=_answer(run, refused, pair)
+        )
     timings = decompose(pair.steps, pair.values).timings
     trend = refuse_trend(*timings) or trend_lead(*timings)
     warned = warn(pair, timings, smoothed=run.averaged, thresholded=run.thresholded)
     rows = [row for i, timed in enumerate(timings) for row in _series_rows(pair, i, timed)] if _gain(timings) else []
     about = (AVERAGED, *warned) if run.averaged else warned
-    return Shares(name=run.name, key=key, rows=tuple(rows), trend=trend, grid=pair.grid, warnings=about)
+    answer = _answer(run, trend, pair)
+    return Shares(name=run.name, key=key, rows=tuple(rows), trend=trend, grid=pair.grid, answer=answer, warnings=about)
+
+
+def _answer(run: Run, trend: TrendLead | Untestable, pair: Pair) -> Verdict:
+    about = run.about
+    return verdict(trend, about.level, task=about.task, n=pair.n, path=about.path or "RUN")
 
 
 def _gain(timings: Sequence[Timing]) -> bool:
@@ -134,6 +151,8 @@ def _panel_shares(record: Record, panel: CurveGroup, task: str, *, key: str) -> 
     where: dict[str, Any] = {name: getattr(panel, name) for name in ("benchmark", "metric", "roi", "pooling")}
     curve = " · ".join(part for part in (panel.roi, panel.metric, layer, panel.pooling) if part)
     try:
-        return shares(run_from_record(record, task=task, name=f"{curve} against {task}", layer=layer, **where), key=key)
+        run = run_from_record(record, task=task, name=f"{curve} against {task}", layer=layer, measure=False, **where)
+        about = replace(run.about, level=level_of([(panel, layer)]), path=str(record.folder))
+        return shares(replace(run, about=about), key=key)
     except LagError:
         return None

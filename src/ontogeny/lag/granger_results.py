@@ -1,10 +1,10 @@
-"""What Granger's test says, and the shares of simulated cases that are given beside tests."""
+"""What Granger's test and re-pairing say, and the shares of simulated cases that are given beside tests."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["DirectedTest", "Granger", "Rate"]
+__all__ = ["DirectedTest", "Granger", "Rate", "Repairing"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,3 +62,22 @@ class Granger:
     performance_to_alignment: DirectedTest
     lags: int
     null: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repairing:
+    """Placebo of the fluctuation lead: alignment of one run with performance of another.
+
+    Whatever all runs share (data order, learning-rate steps) stays in it; it says nothing about the trend lead.
+
+    Args:
+        observed: mean antisymmetric correlation of the true pairs.
+        pairings: how many other pairings were tried.
+        share_above: of them that are as large.
+        share_below: of them that are as small.
+    """
+
+    observed: float
+    pairings: int
+    share_above: float
+    share_below: float

@@ -59,7 +59,7 @@ class Pair:
         """Which checkpoints, in words."""
         if not self.n:
             return "no checkpoints"
-        return f"{self.n} checkpoints, steps {self.steps[0]:.0f} to {self.steps[-1]:.0f}"
+        return f"{self.n} checkpoints, steps {self.steps[0]:,.0f} to {self.steps[-1]:,.0f}"
 
 
 def clean(
@@ -185,10 +185,7 @@ def _until(timed: Timing) -> float:
 def refuse_fluctuation(pair: Pair) -> Untestable | None:
     """Why the fluctuation lead cannot be tested, if so."""
     if pair.n < FEWEST_FLUCTUATION:
-        return Untestable(
-            reason=f"too few checkpoints for fluctuations: {pair.n}, at least {FEWEST_FLUCTUATION} are needed "
-            "(with 15, leads are found no more often than where there is none)"
-        )
+        return Untestable(reason=f"too few checkpoints for fluctuations: needs {FEWEST_FLUCTUATION}, has {pair.n}")
     return None
 
 

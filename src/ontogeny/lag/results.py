@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from ontogeny._display import Table, table_html
 from ontogeny._plain_json import plain
+from ontogeny.lag.answer import UNNAMED, Compared, Verdict
 from ontogeny.lag.granger_results import Granger
 
 __all__ = [
@@ -17,7 +18,6 @@ __all__ = [
     "Leads",
     "PooledLead",
     "Quantile",
-    "Repairing",
     "RiseTime",
     "TrendLead",
     "Untestable",
@@ -216,6 +216,7 @@ class Leads:
         warnings: sentences.
         n: checkpoints that were used.
         grid: which.
+        about: what the two series are of.
     """
 
     trend: TrendLead | Untestable
@@ -224,6 +225,15 @@ class Leads:
     warnings: tuple[str, ...]
     n: int
     grid: str
+    about: Compared = UNNAMED
+
+    @property
+    def answer(self) -> Verdict:
+        """In one sentence."""
+        from ontogeny.lag.verdict import verdict
+
+        about = self.about
+        return verdict(self.trend, about.level, task=about.task, n=self.n, path=about.path or "RUN")
 
     @override
     def __repr__(self) -> str:
@@ -234,18 +244,19 @@ class Leads:
         """What `ontogeny lag` prints."""
         from ontogeny.lag.lead_text import pair_lines
 
-        return "\n".join(pair_lines("alignment against performance", self))
+        return "\n".join(pair_lines(self))
 
     _repr_html_ = table_html
 
     def _table(self) -> Table:
-        from ontogeny.lag.lead_text import leads_table
+        from ontogeny.lag.lead_tables import leads_table
 
-        return leads_table("alignment against performance", {"": self})
+        return leads_table(f"{self.about.name} against {self.about.task}", {"": self})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types, for JSON: numbers that are not finite become None."""
         out: dict[str, Any] = plain(asdict(self))
+        out["answer"] = plain(asdict(self.answer))
         for name in ("trend", "fluctuation"):
             out[name]["verdict"] = getattr(self, name).verdict
         return out
@@ -278,22 +289,3 @@ class PooledLead:
     p_performance_leads: float
     test: str
     verdict: LeadVerdict
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Repairing:
-    """Placebo of the fluctuation lead: alignment of one run with performance of another.
-
-    Whatever all runs share (data order, learning-rate steps) stays in it; it says nothing about the trend lead.
-
-    Args:
-        observed: mean antisymmetric correlation of the true pairs.
-        pairings: how many other pairings were tried.
-        share_above: of them that are as large.
-        share_below: of them that are as small.
-    """
-
-    observed: float
-    pairings: int
-    share_above: float
-    share_below: float

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,13 @@ from jaxtyping import Float
 from scipy import stats
 from typing_extensions import override
 
-from ontogeny._display import Table, table_html, table_text
+from ontogeny._display import Table, table_html
 from ontogeny._plain_json import plain
-from ontogeny.errors import LagError
+from ontogeny.errors import LagError, in_words
+from ontogeny.lag.answer import Level, Verdict
 from ontogeny.lag.fit._trend_lead import trend_lead
 from ontogeny.lag.fit.decompose import Decomposed, decompose
+from ontogeny.lag.levels import record_levels
 from ontogeny.lag.null.fluctuation_lead import flip_test, fluctuation_lead
 from ontogeny.lag.null.surrogates import flip_signs
 from ontogeny.lag.preconditions import Pair, clean, refuse_fluctuation, refuse_pair, refuse_trend
@@ -54,6 +56,7 @@ class MapCell:
     fluctuation: FluctuationLead | Untestable
     trend_p: Corrected | None
     fluctuation_p: Corrected | None
+    level: Level | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +69,7 @@ class LeadMap:
         n: checkpoints.
         grid: which.
         note: how to read it.
+        path: of the record, for commands; "" where there is none.
     """
 
     cells: tuple[MapCell, ...]
@@ -76,23 +80,37 @@ class LeadMap:
         "Declare one primary ROI and layer before looking. The best cell of a map, chosen on the same data, is a "
         "description; a claim needs the corrected p."
     )
+    path: str = ""
+
+    @property
+    def answer(self) -> Verdict:
+        """In how many cells, corrected for their number."""
+        from ontogeny.lag.verdict_pooled import verdict_of_map
+
+        return verdict_of_map(self)
 
     @override
     def __repr__(self) -> str:
         tested = sum(cell.trend_p is not None for cell in self.cells)
         return f"LeadMap(task={self.task!r}, cells={len(self.cells)}, tested={tested}, n={self.n})"
 
-    __str__ = table_text
+    @override
+    def __str__(self) -> str:
+        """What `ontogeny lag --map` prints."""
+        from ontogeny.lag.lead_text import map_lines
+
+        return "\n".join(map_lines(self))
+
     _repr_html_ = table_html
 
     def _table(self) -> Table:
-        from ontogeny.lag.lead_text import map_table
+        from ontogeny.lag.lead_tables import map_table
 
         return map_table(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types, for JSON."""
-        out: dict[str, Any] = plain(asdict(self))
+        out: dict[str, Any] = plain({**asdict(self), "answer": asdict(self.answer)})
         for row, cell in zip(out["cells"], self.cells, strict=True):
             row["trend"]["verdict"], row["fluctuation"]["verdict"] = cell.trend.verdict, cell.fluctuation.verdict
         return out
@@ -131,10 +149,14 @@ def leads_map(
         of_cell.setdefault((row.roi, row.layer), []).append(row)
     cells = [(roi, layer) for roi in chosen for layer in depths if (roi, layer) in of_cell]
     if not cells:
-        raise LagError(f"record {record.folder} holds no alignment of these ROIs, layers and {columns}")
+        asked = {**columns, **{name: v for name, v in (("roi", rois), ("layer", layers)) if v is not None}}
+        raise LagError(f"record {record.folder} holds no alignment with {in_words(asked)}")
     performance = task_series(record, task)
     runs = [paired(curve(of_cell[cell]), performance) for cell in cells]
-    return map_of_runs(runs, cells, task=task, seed=seed, surrogates=surrogates)
+    found = map_of_runs(runs, cells, task=task, seed=seed, surrogates=surrogates)
+    levels = record_levels(record, **columns)
+    leveled = (replace(cell, level=levels.get((cell.roi, cell.layer))) for cell in found.cells)
+    return replace(found, cells=tuple(leveled), path=str(record.folder))
 
 
 def map_of_runs(

@@ -12,7 +12,9 @@ import numpy as np
 from ontogeny._arrays import Numbers
 from ontogeny._display import one_line
 from ontogeny.errors import LagError, nearest
+from ontogeny.lag.answer import UNNAMED, Compared
 from ontogeny.lag.common_steps import FEWEST, Match, matched
+from ontogeny.lag.levels import level_of, record_levels
 from ontogeny.lag.pairwise import leads
 from ontogeny.lag.results import Leads
 from ontogeny.record import Record, Score, Series
@@ -50,6 +52,7 @@ class Run:
         averaged: whether performance is a trainer's own averaged loss.
         interpolated: whether values of either were made between measured ones.
         notes: what was done to bring the two together, sentences.
+        about: what the two are of.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Run:
     averaged: bool = False
     interpolated: bool = False
     notes: tuple[str, ...] = ()
+    about: Compared = UNNAMED
 
     __repr__ = one_line
 
@@ -79,7 +83,7 @@ def run_leads(run: Run, *, seed: int = 0, surrogates: int = 999) -> Leads:
         surrogates=surrogates,
     )
     averaged = (AVERAGED,) if run.averaged else ()
-    return replace(found, warnings=(*averaged, *run.notes, *found.warnings))
+    return replace(found, warnings=(*averaged, *run.notes, *found.warnings), about=run.about)
 
 
 def paired(
@@ -116,6 +120,7 @@ def paired(
         averaged=performance.source not in _AT_THE_WEIGHTS,
         interpolated=match == "interpolate",
         notes=(*getattr(alignment, "notes", ()), *getattr(performance, "notes", ()), *found.notes),
+        about=Compared(name=alignment.name or "alignment", task=performance.name or "performance"),
     )
 
 
@@ -133,6 +138,7 @@ def run_from_record(
     match: Match = "same",
     name: str = "",
     group: str = "",
+    measure: bool = True,
     **columns: Any,
 ) -> Run:
     """One curve of a record against its task.
@@ -145,6 +151,7 @@ def run_from_record(
         match: how series at different steps meet, see `matched`.
         name: of the run; the record's name and the curve's where not given.
         group: see `Run`.
+        measure: how high the curve is too, so that what never gets above the stimuli's surface is not timed.
         **columns: which curve, e.g. roi="IT", layer="head", metric="rsa-correlation-spearman"; see `Record.series`.
 
     Raises:
@@ -156,7 +163,9 @@ def run_from_record(
     alignment = record.series(**columns)
     named = name or f"{record.run}: {alignment.name} against {task}"
     fewest = 1 if task_log is None else FEWEST
-    return paired(alignment, performance, name=named, group=group, match=match, fewest=fewest)
+    run = paired(alignment, performance, name=named, group=group, match=match, fewest=fewest)
+    level = next(iter(record_levels(record, **columns).values()), None) if measure else None
+    return replace(run, about=replace(run.about, level=level, path=str(record.folder)))
 
 
 def run_of_curves(panel: CurveGroup, layer: str, task: Sequence[Score], *, name: str) -> Run:
@@ -188,7 +197,8 @@ def run_of_curves(panel: CurveGroup, layer: str, task: Sequence[Score], *, name:
     )
     sources = {s.source for s in task}
     source = "measured" if "measured" in sources else sorted(sources)[0]
-    return paired(alignment, curve([s for s in task if s.source == source]), name=name)
+    run = paired(alignment, curve([s for s in task if s.source == source]), name=name)
+    return replace(run, about=replace(run.about, level=level_of([(panel, layer)])))
 
 
 def task_series(record: Record, task: str) -> Series:

@@ -1,14 +1,15 @@
-"""Verdict: the answer to "alignment before the task?" in one sentence, by one rule, from one declared curve.
+"""The answer to "alignment before the task?" in one sentence, by one rule, from one declared curve.
 
-The page, `ontogeny report` and whoever else gives the answer take it from here.
+The page, `ontogeny lag`, `ontogeny report` and whoever else gives the answer take it from here.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
+from ontogeny.lag.answer import CAUSE, Level, Outcome, Verdict
 from ontogeny.lag.results import TrendLead, Untestable
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "fewer_steps",
     "nothing_to_time",
     "power",
+    "so_far",
     "span",
     "times",
     "undecided",
@@ -26,82 +28,7 @@ __all__ = [
     "verdict",
 ]
 
-Outcome = Literal["yes", "no", "cannot be told", "not yet", "nothing to time"]
 _WIDEST = 2.0
-CAUSE = "precedence, not cause"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Level:
-    """How high one curve is, and what it is read against; all in one unit, NaN where not known.
-
-    Args:
-        roi: region.
-        layer: whose curve.
-        metric: with its options.
-        unit: of the values.
-        value: at the last step.
-        error: one standard error over subjects.
-        n_subjects: in the mean.
-        peak: the highest mean of three checkpoints in a row.
-        chance: expected for unrelated data.
-        baseline: what the stimuli's own surface reaches.
-        surface: its name, "pixels"; "" where it was not scored.
-        ceiling: the highest that the noise allows.
-        ceiling_lower: what other subjects reach.
-    """
-
-    roi: str
-    layer: str
-    metric: str
-    unit: str
-    value: float
-    error: float
-    n_subjects: int
-    peak: float
-    chance: float = math.nan
-    baseline: float = math.nan
-    surface: str = ""
-    ceiling: float = math.nan
-    ceiling_lower: float = math.nan
-
-    @property
-    def share(self) -> float:
-        """Of the way from chance to the ceiling."""
-        chance = 0.0 if math.isnan(self.chance) else self.chance
-        room = self.ceiling - chance
-        return (self.value - chance) / room if room > 0 else math.nan
-
-    @property
-    def above_surface(self) -> bool:
-        """Whether it ever got above the stimuli's own surface, or above chance where that was not scored."""
-        floor = self.chance if math.isnan(self.baseline) else self.baseline
-        return math.isnan(floor) or self.peak > floor
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """The answer.
-
-    Args:
-        outcome: one of five.
-        sentence: the answer with its number.
-        detail: its interval and the two half points; "" where there is none.
-        caveats: how far it carries, half sentences.
-        advice: what to do next, a sentence.
-        command: that does it, "" where there is none.
-        factor: how many times fewer steps alignment needs; NaN where it cannot be said.
-        ci: its 95 % interval.
-    """
-
-    outcome: Outcome
-    sentence: str
-    detail: str = ""
-    caveats: tuple[str, ...] = ()
-    advice: str = ""
-    command: str = ""
-    factor: float = math.nan
-    ci: tuple[float, float] = (math.nan, math.nan)
 
 
 def fewer_steps(log10: float) -> str:
@@ -114,46 +41,63 @@ def times(factor: float) -> str:
     return f"{factor:,.0f}×" if factor >= 10 else f"{factor:.2f}×" if factor < 1.1 else f"{factor:.1f}×"
 
 
-def verdict(trend: TrendLead | Untestable, level: Level, *, task: str, n: int = 1, path: str = "RUN") -> Verdict:
+def verdict(trend: TrendLead | Untestable, level: Level | None, *, task: str, n: int = 1, path: str = "RUN") -> Verdict:
     """The answer of one curve of one run.
 
     Args:
         trend: its lead over the task.
-        level: how high it is.
+        level: how high it is; None where its source does not say.
         task: what alignment is compared with, "loss".
         n: checkpoints.
         path: of the record, for the command.
     """
-    if not level.above_surface:
+    if level is not None and not level.above_surface:
         return nothing_to_time(level, path)
     if isinstance(trend, Untestable):
         return untestable(trend, level, task, n)
     return replace(_told(trend, level, task), caveats=("one run, one seed", CAUSE), **_seeds(level, path))
 
 
-def _seeds(level: Level, path: str) -> dict[str, Any]:
+def _with(level: Level | None) -> str:
+    """What the alignment is with."""
+    return "" if level is None else f" with {level.roi}"
+
+
+def _seeds(level: Level | None, path: str) -> dict[str, Any]:
+    if level is None:
+        return {"advice": "A claim needs five seeds or more."}
     seeds = f"{path.rpartition('/')[0] or '.'}/seed*"
     command = f'ontogeny lag {seeds} --roi "{level.roi}" --layer "{level.layer}" --metric {level.metric}'
     return {"advice": "A claim needs five seeds or more:", "command": command}
 
 
-def _told(trend: TrendLead, level: Level, task: str) -> Verdict:
+def _told(trend: TrendLead, level: Level | None, task: str) -> Verdict:
     low, high = trend.ci_log10
     size: dict[str, Any] = {"factor": trend.factor, "ci": (power(low), power(high))}
     half = f"step {trend.t50.alignment[0]:,.0f} against {trend.t50.performance[0]:,.0f}"
     if trend.verdict == "alignment leads":
         sentence = (
-            f"Yes, in this run: the model is half-way to its alignment with {level.roi} in {times(trend.factor)} "
+            f"Yes, in this run: the model is half-way to its alignment{_with(level)} in {times(trend.factor)} "
             f"fewer steps than to its {task}."
         )
         return Verdict(outcome="yes", sentence=sentence, detail=f"95 % interval {span(low, high)}; {half}", **size)
     if trend.verdict == "performance leads":
         sentence = (
             f"No: in this run the {task} is first. The model is half-way to it in {times(1 / trend.factor)} fewer "
-            f"steps than to its alignment with {level.roi}."
+            f"steps than to its alignment{_with(level)}."
         )
         return Verdict(outcome="no", sentence=sentence, detail=f"95 % interval {span(-high, -low)}; {half}", **size)
-    return undecided(low, high, f"alignment with {level.roi} and {task}", different=trend.verdict == "different shapes")
+    return undecided(low, high, f"alignment{_with(level)} and {task}", different=trend.verdict == "different shapes")
+
+
+def so_far(told: Verdict) -> Verdict:
+    """The answer while training runs: of what is there by now, and no reason to stop.
+
+    Args:
+        told: of the record as it is.
+    """
+    caveat = "looked at while training runs, so it is no stopping rule and no test"
+    return replace(told, sentence=f"So far: {told.sentence}", caveats=(*told.caveats, caveat))
 
 
 def power(log10: float) -> float:
@@ -191,9 +135,9 @@ def nothing_to_time(level: Level, path: str) -> Verdict:
     )
 
 
-def untestable(trend: Untestable, level: Level, task: str, n: int) -> Verdict:
+def untestable(trend: Untestable, level: Level | None, task: str, n: int) -> Verdict:
     """What holds a test back, and what would help."""
-    name = f"alignment with {level.roi}" if trend.series == "alignment" else f"the {task}"
+    name = f"alignment{_with(level)}" if trend.series == "alignment" else f"the {task}"
     if trend.kind == "few":
         text = f"{n} checkpoints with both, 12 are needed. Train on, or probe more often."
         return Verdict(

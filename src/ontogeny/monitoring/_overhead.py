@@ -28,6 +28,7 @@ class OverheadBudget:
         pending: a step that was just left out, and may still turn out to be the last.
         earlier: wall time of this run in former processes.
         hashing: seconds in which weights were hashed outside of probes: of checkpoints, and where a run was resumed.
+        drawing: seconds in which sinks drew the record while it grew.
     """
 
     budget: float | None = None
@@ -36,6 +37,7 @@ class OverheadBudget:
     pending: int | None = None
     earlier: float = 0.0
     hashing: float = 0.0
+    drawing: float = 0.0
     _began: float | None = None
 
     def __post_init__(self) -> None:
@@ -86,8 +88,8 @@ class OverheadBudget:
 
     @property
     def spent(self) -> float:
-        """Seconds that watching took so far: probes, and hashes outside of them."""
-        return sum(self.seconds) + self.hashing
+        """Seconds that watching took so far: probes, and hashes and drawings outside of them."""
+        return sum(self.seconds) + self.hashing + self.drawing
 
     @property
     def share(self) -> float:

@@ -57,6 +57,8 @@ class Options(TypedDict, total=False):
         sinks: where the numbers go beside the record: the name "wandb", objects with `write(step, metrics)`, addresses,
             or several; see `ontogeny.sinks.registry.as_sinks`.
         budget: largest share of wall time for probes, .02 for 2 %.
+        page: write RECORD/report.html while training runs: the answer so far, four numbers and the key curve, after
+            each probe but no more often than 1 % of the probes' time allows; needs '.[report]'.
         say_every: print one plain line after every so many probes.
         background: score in a thread while the model trains on.
         on_error: "warn" or "raise".
@@ -81,6 +83,7 @@ class Options(TypedDict, total=False):
     schedule: str | Schedule
     task: Literal[False] | str | Task | None
     sinks: str | Sink | Sequence[str | Sink]
+    page: bool
     budget: float | None
     say_every: int
     background: bool
@@ -140,7 +143,9 @@ def watched_of(benchmark: Watchable, options: Options) -> tuple[tuple[BenchmarkP
             loaded = replace(loaded, metrics=tuple(as_metric(m) for m in _several(metrics)))
         ruled, reading = (loaded, how) if protocol is None else _by_protocol(protocol, loaded, how)
         watched.append(BenchmarkProbe.of(ruled, reader=readers[ruled.read.modality], **reading))
-    named = {"task": import_from_string(given.get("task")), "sinks": as_sinks(given.get("sinks", ()))}
+    sinks = as_sinks(given.get("sinks", ()))
+    sinks += as_sinks("page") if given.pop("page", False) else ()
+    named = {"task": import_from_string(given.get("task")), "sinks": sinks}
     return tuple(watched), Settings(**{**given, **named})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import nn
 
+from ontogeny._display import minus
 from ontogeny.benchmarks import PreparedBenchmark
 from ontogeny.benchmarks.diagnostics.power import Detectability, detectability, effective_stimuli, least_correlation
 from ontogeny.benchmarks.diagnostics.row_alignment import pairings
@@ -34,15 +36,23 @@ def describe_benchmark(prepared: PreparedBenchmark) -> list[str]:
     """Can it be relied on? Stimuli, pairing, folds and whether they leak, ceilings, what could be seen; a line each."""
     benchmark, cut = prepared.benchmark, prepared.targets
     kind = "SIMULATED" if benchmark.simulated else "real"
+    parts = prepared.parts or (prepared,)
+    doubts, described = [], []
+    for part in parts:
+        found, lines = _describe_stimuli(
+            part, of="" if part is prepared else ", ".join({t.subject for t in part.targets})
+        )
+        doubts += found
+        described += lines
     lines = [
+        f"{benchmark.name}: {_reliable(doubts)}",
         f"{benchmark.name} {benchmark.version} ({kind} data), fingerprint {prepared.fingerprint}",
         f"  stimuli    {len(benchmark.stimuli)} {benchmark.stimuli.modality}s, {benchmark.folds.how}",
         f"  metrics    {', '.join(m.name for m in benchmark.metrics)}",
     ]
     if benchmark.pieces is not None:
-        lines.insert(2, f"  read       {benchmark.pieces.how}")
-    for part in prepared.parts or (prepared,):
-        lines += _describe_stimuli(part, of="" if part is prepared else ", ".join({t.subject for t in part.targets}))
+        lines.insert(3, f"  read       {benchmark.pieces.how}")
+    lines += described
     seen = detectability(prepared)
     for roi in dict.fromkeys(t.roi for t in cut):
         about = _describe_roi(roi, [t for t in cut if t.roi == roi], benchmark.assemblies)
@@ -51,28 +61,39 @@ def describe_benchmark(prepared: PreparedBenchmark) -> list[str]:
     return lines
 
 
-def _describe_stimuli(prepared: PreparedBenchmark, *, of: str) -> list[str]:
-    """Pairing, split and power of the stimuli; where subjects saw different ones, those of some of them."""
+def _reliable(doubts: Sequence[str]) -> str:
+    """The verdict, before the reasons."""
+    if not doubts:
+        return "can be relied on, as far as can be seen from its files"
+    counts = Counter(doubts)
+    said = "; ".join(f"{doubt} ({n} subjects)" if n > 1 else doubt for doubt, n in counts.items())
+    return f"check it before you rely on it: {said}"
+
+
+def _describe_stimuli(prepared: PreparedBenchmark, *, of: str) -> tuple[list[str], list[str]]:
+    """What speaks against them; pairing, split and power: of all stimuli, or of those that some subjects saw."""
     benchmark, cut = prepared.benchmark, prepared.targets
+    paired, (leaks, split) = pairings(cut, benchmark.surface()[1]), _leak(prepared)
+    doubts = [*(doubt for one in paired if (doubt := one.doubt)), *leaks]
     lines = [f"  saw        subject {of}: {len(benchmark.stimuli)} of these stimuli"] if of else []
-    lines += [f"  pairing    {pairing.line()}" for pairing in pairings(cut, benchmark.surface()[1])]
-    lines += [f"  split      {ceiling_sources}" for ceiling_sources in _leak(prepared)]
+    lines += [f"  pairing    {pairing.line()}" for pairing in paired]
+    lines += [f"  split      {line}" for line in split]
     n = effective_stimuli(benchmark.stimuli, cut)
-    return [
+    return doubts, [
         *lines,
         f"  power      effective n = {n:.0f} stimuli; minimum detectable r = {least_correlation(n):.3f} in one voxel "
         "(80 % power, one-sided 5 %); less in means over voxels and subjects:",
     ]
 
 
-def _leak(prepared: PreparedBenchmark) -> list[str]:
-    """What position alone scores; nothing where there is no split."""
+def _leak(prepared: PreparedBenchmark) -> tuple[list[str], list[str]]:
+    """Whether folds leak, and what position alone scores; nothing where there is no split."""
     benchmark = prepared.benchmark
     try:
         found = split_leak(benchmark.stimuli, prepared.targets, benchmark.folds)
     except TooLargeError as error:
-        return [f"not examined: {error}"]
-    return [] if found is None else [found.line()]
+        return [], [f"not examined: {error}"]
+    return (["the folds leak"] if found and found.leaks else []), ([found.line()] if found else [])
 
 
 def _describe_visible(one: Detectability) -> str:
@@ -80,16 +101,16 @@ def _describe_visible(one: Detectability) -> str:
     bounds = " to ".join(f"{bound:.3f}" for bound in (one.ceiling_lower, one.ceiling) if bound is not None)
     low = one.ceiling is not None and one.ceiling < LOWEST
     surface = f"ceiling {bounds or 'not known'}{' (about 0: nothing is divided by it)' if low else ''}, {surface}"
-    return (
-        f"{one.metric}: {surface}random features {one.chance:.3f} +- {one.spread:.3f}, detectable above {one.least:.3f}"
-    )
+    chance = minus(f"{one.chance:.3f}")
+    return f"{one.metric}: {surface}random features {chance} ± {one.spread:.3f}, detectable above {one.least:.3f}"
 
 
 def _describe_roi(roi: str, targets: list[Target], assemblies: Sequence[Assembly | Geometry]) -> str:
     voxels = [t.n_voxels for t in targets]
     size = f"{min(voxels)}-{max(voxels)} voxels" if min(voxels) < max(voxels) else f"{voxels[0]} voxels"
     form = "a geometry" if targets[0].rdm is not None else size
-    return f"{roi}: {len(targets)} subject(s), {form}, ceiling {_sources(targets, assemblies)}"
+    who = f"{len(targets)} subject{'' if len(targets) == 1 else 's'}"
+    return f"{roi}: {who}, {form}, ceiling {_sources(targets, assemblies)}"
 
 
 def _sources(targets: list[Target], assemblies: Sequence[Assembly | Geometry]) -> str:
@@ -141,7 +162,7 @@ def _measured(rows: list[Row]) -> list[str]:
         for site, group in _by_site(of_kind).items():
             best = max(_means(group).items(), key=lambda item: item[1], default=("no value", float("nan")))
             name = str(site) if kinds == ("alignment",) else site.layer
-            lines.append(f"  {name:<44} {group[0].n_features:>6} features   {best[1]:+.3f}  {best[0]}")
+            lines.append(f"  {name:<44} {group[0].n_features:>6} features   {minus(f'{best[1]:+.3f}')}  {best[0]}")
     lines += [f"  refused: {r.layer} {r.metric}: {r.note}" for r in rows if r.kind == "refusal"]
     lines += [f"task       {r.metric} {r.value:.4f} {r.unit} (n = {r.n_stimuli})" for r in scores if r.kind == "task"]
     if not any(r.kind == "task" for r in scores):

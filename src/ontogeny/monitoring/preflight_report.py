@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from typing_extensions import override
 
+from ontogeny._display import fitted, wrapped
 from ontogeny.errors import LayerNotFoundError, OntogenyError
 from ontogeny.extraction import Probe
 from ontogeny.extraction.model_inputs import make_inputs
@@ -53,8 +54,17 @@ class PreflightReport:
 
     @override
     def __str__(self) -> str:
-        """All of it, a line each."""
-        return "\n".join([*self.lines, *(f"finding    {one.what}" for one in self.obstacles), *self.ways])
+        """The verdict, then all of it, wrapped; lines to copy as they are."""
+        found = [f"finding    {one.what}" for one in self.obstacles]
+        return "\n".join([*wrapped(self.verdict), "", *fitted([*self.lines, *found]), *self.ways])
+
+    @property
+    def verdict(self) -> str:
+        """Whether the model can be watched, in one sentence."""
+        n = len(self.obstacles)
+        if not n:
+            return "This model can be watched as it is."
+        return f"This model cannot be watched as it is: {n} finding{'' if n == 1 else 's'} below."
 
 
 def failure(error: BaseException) -> str:

@@ -8,18 +8,18 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from ontogeny._messages import has_to_pass, say, warn
 from ontogeny.errors import ProbeError, RecordError
 from ontogeny.monitoring._overhead import OverheadBudget
-from ontogeny.monitoring._progress import progress_line
+from ontogeny.monitoring._progress import progress_line, surfaces_of
 from ontogeny.monitoring._settings import Settings
 from ontogeny.monitoring.benchmark_probe import BenchmarkProbe
 from ontogeny.monitoring.snapshot import ScoredSnapshot, constants
 from ontogeny.record import Event, Record, Row
 from ontogeny.record.event import EventKind
-from ontogeny.sinks import Sink, finish, metric_keys, write
+from ontogeny.sinks import Refresher, Sink, finish, metric_keys, write
 
 __all__ = ["Recorder"]
 
@@ -65,13 +65,12 @@ class Recorder:
         self.watched = watched
         self.settings = settings
         self.sinks = [] if sinks is None else sinks
-        self._finished = False
-        self._failing: Mapping[str, str] = {}
-        self._start = 0
-        self._before = self.record.written
+        self._finished, self._failing = False, cast("Mapping[str, str]", {})
+        self._start, self._before = 0, self.record.written
         self._ahead: set[int] = set()
         self._agreed = False
         self._constant: set[str] = set()
+        self._refresh = Refresher()
         self.record.close()
 
     def taken(self) -> str:
@@ -203,8 +202,9 @@ class Recorder:
         share = [replace(blank, value=self.cost.share)] if self.cost.running else []
         written = self.record.append([*share, *rows])
         if self.settings.say_every and len(self.cost.seconds) % self.settings.say_every == 0:
-            say(progress_line(written), log=True)
+            say(progress_line(written, surfaces_of(self.record)), log=True)
         write(self.sinks, scored.step, metric_keys(written, self.settings.weights))
+        self.cost.drawing += self._refresh(self.sinks, self.record, sum(self.cost.seconds))
         if failed and self.settings.on_error == "raise":
             why = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
             raise ProbeError(f"the probe at step {scored.step} is recorded, but for what failed: {why}")

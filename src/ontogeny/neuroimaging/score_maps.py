@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ontogeny.errors import RecordError, nearest
+from ontogeny.errors import RecordError, in_words, nearest
 from ontogeny.neuroimaging.voxel_space import Space
 from ontogeny.record import Record, Score
 from ontogeny.record.curve_groups import SURPRISAL
@@ -93,11 +93,13 @@ def scores_of(record: Record, *, metric: str, layer: str = BEST, **columns: Any)
         rows = [row for row in rows if row.layer != SURPRISAL]  # what is said of the words is no layer
     if not rows:
         every = record.select(kind="alignment")
-        raise RecordError(f"record {record.folder} has no score with {filters}. {_hint(every, filters)}")
+        raise RecordError(f"record {record.folder} has no score with {in_words(filters)}. {_hint(every, filters)}")
     for name in _ONE_OF:
         seen = sorted({str(getattr(row, name)) for row in rows})
         if len(seen) > 1:
-            raise RecordError(f"these scores are {len(seen)} maps, not one: choose {name} from {seen}")
+            raise RecordError(
+                f"these scores are {len(seen)} maps, not one: choose {name} from {', '.join(map(repr, seen))}"
+            )
     return rows
 
 

@@ -15,6 +15,9 @@ task_logs/        what a run logged, or others measured, from whatever it was wr
 
 from __future__ import annotations
 
+from ontogeny.record._storage.lock import (
+    is_written,
+)
 from ontogeny.record.event import (
     Event,
 )
@@ -31,4 +34,4 @@ from ontogeny.record.series import (
     Series,
 )
 
-__all__ = ["Event", "Record", "Row", "Score", "Series"]
+__all__ = ["Event", "Record", "Row", "Score", "Series", "is_written"]

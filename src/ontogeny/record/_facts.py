@@ -41,7 +41,8 @@ def facts_of(store: Store) -> dict[str, str]:
 def probed(events: Iterable[Event]) -> str:
     """How many steps were probed, and from which to which."""
     steps = sorted({event.step for event in events if event.kind == "probe"})
-    return f"{len(steps)}, steps {steps[0]} to {steps[-1]}" if steps else "none"
+    n = len(steps)
+    return f"{n} probe{'' if n == 1 else 's'}, steps {steps[0]:,} to {steps[-1]:,}" if n else "none"
 
 
 def with_benchmark(folder: Path, known: Mapping[str, Any], name: str, about: Mapping[str, Any]) -> dict[str, Any]:

@@ -186,10 +186,13 @@ def groups_of_columns(table: ScoreColumns) -> tuple[CurveGroup, ...]:
 
 
 def curve_names(found: Sequence[CurveGroup]) -> list[str]:
-    """A short name a group, the same in every run: "<roi>.<metric>.<pooling>", of several benchmarks theirs first."""
-    several = len({panel.benchmark for panel in found}) > 1
-    parts = [(p.benchmark if several else "", p.roi, p.metric, p.pooling) for p in found]
-    return [".".join(part for part in one if part) for one in parts]
+    """A short name per group, what differs alone: "IT"; "IT.rsa" and "IT.cka" where there are two metrics, and so on.
+
+    It is the same in every run that is probed alike.
+    """
+    columns = [name for name in _GROUP if name == "roi" or len({getattr(p, name) for p in found}) > 1]
+    order = [name for name in ("benchmark", "roi", "metric", "pooling") if name in columns]
+    return [".".join(part for name in order if (part := getattr(p, name))) for p in found]
 
 
 def _split(table: ScoreColumns, names: Sequence[str]) -> dict[tuple[str, ...], ScoreColumns]:

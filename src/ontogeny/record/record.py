@@ -17,7 +17,7 @@ from typing import Any
 from typing_extensions import override
 
 from ontogeny._display import Table, table_html, table_text
-from ontogeny.errors import RecordError
+from ontogeny.errors import RecordError, in_words
 from ontogeny.record._export import as_frame, as_parquet
 from ontogeny.record._facts import facts_of, probed, with_benchmark
 from ontogeny.record._query import best_by_group, open_query
@@ -243,7 +243,7 @@ class Record:
         columns.setdefault("kind", "alignment")
         found = [s for s in self.select(**columns) if s.value is not None]
         if not found:
-            raise RecordError(f"record {self.folder} holds no score with {columns}. {self.hint(columns)}")
+            raise RecordError(f"record {self.folder} holds no score with {in_words(columns)}. {self.hint(columns)}")
         return curve(found)
 
     def hint(self, columns: Mapping[str, Any]) -> str:

@@ -56,7 +56,9 @@ def curve(found: Sequence[Score]) -> Series:
     """
     for name in (name for name in KEY if name not in ("step", "subject")):
         if len(seen := sorted({str(getattr(score, name)) for score in found})) > 1:
-            raise RecordError(f"these rows are {len(seen)} curves, not one: choose {name} from {seen}")
+            raise RecordError(
+                f"these rows are {len(seen)} curves, not one: choose {name} from {', '.join(map(repr, seen))}"
+            )
     steps, subjects = sorted({s.step for s in found}), list(dict.fromkeys(s.subject for s in found))
     first = found[0]
     parts = [first.roi, first.metric, first.layer, first.pooling] if first.kind != "task" else [first.metric]

@@ -124,7 +124,7 @@ def replay_many(
     jobs: list[SeriesJob] = []
     records: dict[int, Callable[[WorkItem, CheckpointResult], int]] = {}
     done: dict[int, dict[int, CheckpointResult]] = {}
-    with tqdm(total=0, disable=not progress, unit="checkpoint") as bar:
+    with tqdm(total=0, disable=not progress, unit=" checkpoints", delay=0.1) as bar:
 
         def orders() -> Iterator[Order]:
             for series, monitor in pairs:
@@ -140,6 +140,7 @@ def replay_many(
         with contextlib.closing(using.run(orders())) as arriving:  # type: ignore[type-var]
             for (job, item), result in arriving:
                 bar.update(records[id(job)](item, result))
+        bar.leave = bool(bar.total)  # of nothing to do no empty bar is left
     return [_report(job.series, done[id(job)]) for job in jobs]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from ontogeny.errors import ConfigError, DataError
 from ontogeny.neuroimaging.image_grids import Volume
@@ -19,11 +19,12 @@ __all__ = ["sliced"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Look:
-    """What all slices share: voxel numbers (3 x voxels), orientation, colour, pixels a voxel."""
+    """What all slices share: voxel numbers (3 x voxels), orientation, colour, which are crossed, pixels a voxel."""
 
     places: np.ndarray
     orientation: str
     colour: Any
+    crossed: np.ndarray
     pixels: float
 
 
@@ -40,7 +41,13 @@ def _volume(space: Space, slices: int) -> Volume:
 
 
 def sliced(
-    maps: Mapping[str, Float[np.ndarray, " voxels"]], space: Space, slices: int, unit: str, *, log: bool = False
+    maps: Mapping[str, Float[np.ndarray, " voxels"]],
+    space: Space,
+    slices: int,
+    unit: str,
+    *,
+    log: bool = False,
+    crossed: Bool[np.ndarray, " voxels"] | None = None,
 ) -> Any:
     """An Altair chart: a column per map, a row per slice across the third axis, on one colour scale; white: NaN.
 
@@ -52,6 +59,7 @@ def sliced(
         slices: how many, of those with the most voxels, lowest first.
         unit: above the colour scale.
         log: a logarithmic colour scale that has a place for 0.
+        crossed: voxels that get a cross.
 
     Raises:
         DataError: the space is no volume.
@@ -71,6 +79,7 @@ def sliced(
         places=places,
         orientation=grid.orientation,
         colour=alt.Color("value:Q", title=unit, scale=scale, legend=legend),
+        crossed=np.zeros(len(space), dtype=bool) if crossed is None else np.asarray(crossed),
         pixels=max(2.0, min(8.0, 160 / (1 + int(np.ptp(places[:2], axis=1).max())))),
     )
     rows = [[_slice(values, look, k, what) for what, values in maps.items()] for k in shown]
@@ -82,17 +91,14 @@ def _slice(values: np.ndarray, look: _Look, number: int, what: str) -> Any:
     alt = altair()
     drawn = (look.places[2] == number) & np.isfinite(values)
     cells = [
-        {"x": int(x), "y": int(y), "value": float(v)}
-        for x, y, v in zip(*look.places[:2, drawn], values[drawn], strict=True)
+        {"x": int(x), "y": int(y), "value": float(v), "crossed": bool(c)}
+        for x, y, v, c in zip(*look.places[:2, drawn], values[drawn], look.crossed[drawn], strict=True)
     ]
     across, up = (list(range(int(axis.min()), int(axis.max()) + 1)) for axis in look.places[:2])
-    return (
-        alt.Chart(alt.Data(values=cells), title=f"{what}, slice {number}")
-        .mark_rect()
-        .encode(
-            x=alt.X("x:O", axis=None, scale=alt.Scale(domain=across, reverse=look.orientation[0] == "L")),
-            y=alt.Y("y:O", axis=None, scale=alt.Scale(domain=up, reverse=look.orientation[1] != "P")),
-            color=look.colour,
-        )
-        .properties(width=len(across) * look.pixels, height=len(up) * look.pixels)
-    )
+    x = alt.X("x:O", axis=None, scale=alt.Scale(domain=across, reverse=look.orientation[0] == "L"))
+    y = alt.Y("y:O", axis=None, scale=alt.Scale(domain=up, reverse=look.orientation[1] != "P"))
+    base = alt.Chart(alt.Data(values=cells), title=f"{what}, slice {number}").encode(x=x, y=y)
+    drawing = base.mark_rect().encode(color=look.colour)
+    if look.crossed.any():
+        drawing += base.mark_text(text="×", color="white").transform_filter("datum.crossed")
+    return drawing.properties(width=len(across) * look.pixels, height=len(up) * look.pixels)

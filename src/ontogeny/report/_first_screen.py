@@ -26,8 +26,15 @@ def origin(runs: Sequence[RunFacts]) -> str:
     return "SIMULATED" if all(simulated.values()) else "MIXED" if any(simulated.values()) else "MEASURED"
 
 
-def bar_html(runs: Sequence[RunFacts], studies: Sequence[Study], sections: Sequence[str]) -> str:
-    """Chip, run, benchmark, checkpoints, links."""
+def bar_html(runs: Sequence[RunFacts], studies: Sequence[Study], sections: Sequence[str], *, state: str = "") -> str:
+    """Chip, run, benchmark, checkpoints, links.
+
+    Args:
+        runs: of the page.
+        studies: of the page.
+        sections: that it has.
+        state: "running, step 1,000"; "" where nothing is said of it.
+    """
     chip = origin(runs)
     kind = "chip" if chip == "MEASURED" else "chip simulated"
     names = [facts.name for facts in runs]
@@ -36,7 +43,7 @@ def bar_html(runs: Sequence[RunFacts], studies: Sequence[Study], sections: Seque
         if len(names) == 1
         else f"{len(names)} runs: {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}"
     )
-    parts = [who]
+    parts = [who, state]
     if studies:
         panels = [study.key.curves[0].panel for study in studies]
         first, n = panels[0], len(panels[0].subjects)

@@ -46,8 +46,20 @@ def figure_html(figure: Figure | Picture, *, picks: bool = False, level: int = 3
             return f"<figure>{head}{chart}{json_block(spec, f'spec-{figure.name}')}{caption}</figure>"
         figure = as_picture(figure)
     source = f"data:image/png;base64,{base64.b64encode(figure.png).decode()}"
-    image = f'<img alt="{escape(figure.title)}" width="{figure.width}" src="{source}">'
+    image = f'<img alt="{escape(figure.title)}" width="{figure.width}" height="{figure.height}" src="{source}">'
+    if len(figure.frames) > 1:
+        image = _film(image, figure)
     return f"<figure>{head}{image}{caption}</figure>"
+
+
+def _film(image: str, figure: Picture) -> str:
+    """One frame at a time, chosen by a slider; without scripts all of them."""
+    names, last = json.dumps(figure.frames), len(figure.frames) - 1
+    return (
+        f'<div class="film" data-frames="{escape(names)}"><div class="window">{image}</div><label hidden>'
+        f'<input type="range" min="0" max="{last}" value="{last}" step="1" aria-label="{escape(figure.title)}: frame">'
+        f"<output>{escape(figure.frames[-1])}</output></label></div>"
+    )
 
 
 def table_html(rows: Sequence[Mapping[str, str]], caption: str = "") -> str:

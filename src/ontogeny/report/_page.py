@@ -64,7 +64,7 @@ class Page:
     runs: Sequence[RunFacts]
     parts: Sequence[Part]
     explorer: tuple[Mapping[str, Any], str]
-    brain: Sequence[Picture]
+    brain: Sequence[Figure | Picture]
     brain_notes: Sequence[str]
     answers: Answers
     beside: Sequence[Figure]
@@ -185,7 +185,8 @@ def _regions(made: Page) -> list[str]:
 def _brain(made: Page) -> list[str]:
     if not made.brain and not made.brain_notes:
         return []
-    return ["<h2>Brain</h2>", *map(figure_html, made.brain), notes_html(made.brain_notes)]
+    pictures = "".join(map(figure_html, made.brain))
+    return ["<h2>Brain</h2>", f'<div class="brain">{pictures}</div>', notes_html(made.brain_notes)]
 
 
 def _questions(answers: Answers) -> list[str]:

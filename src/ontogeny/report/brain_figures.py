@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from ontogeny.errors import DataError, require
 from ontogeny.lag import RiseTime, rise_time
@@ -19,6 +19,8 @@ from ontogeny.report._brain_slices import sliced
 from ontogeny.report.figures import Figure, file_stem, finished
 
 __all__ = [
+    "RISE_UNIT",
+    "UNSURE",
     "RegionRise",
     "RiseMap",
     "map_figure",
@@ -28,12 +30,14 @@ __all__ = [
     "write_glass_brain",
 ]
 
+UNSURE = 3.0
+RISE_UNIT = "step of half-way (log scale)"
 _NEVER = (float("nan"), float("nan"), float("nan"))
 _MAPS = ("t50", "95 % low", "95 % high")
 _CAPTION = (
     "The step (optimizer update) at which each region's alignment first reaches half of its own gain, of the layer "
-    "that is highest over training, with the two ends of its 95 % interval. White: no time can be said. Early says "
-    "nothing of how high: read it beside the curves."
+    "that is highest over training. Hatched or crossed: its 95 % interval spans more than a factor of 3. "
+    "Without colour: no time can be said. Early says nothing of how high: read it beside the curves."
 )
 
 
@@ -98,6 +102,16 @@ class RiseMap:
     def titled(self) -> dict[str, Float[np.ndarray, " voxels"]]:
         """Title -> map."""
         return dict(zip(_MAPS, self.maps, strict=True))
+
+    @property
+    def half(self) -> Float[np.ndarray, " voxels"]:
+        """t50 alone."""
+        return np.asarray(self.maps[0])
+
+    @property
+    def unsure(self) -> Bool[np.ndarray, " voxels"]:
+        """Where the interval's ends are more than a factor of 3 apart."""
+        return np.asarray((self.maps[2] + 1) / (self.maps[1] + 1) > UNSURE)
 
 
 def rise_map(record: Record, space: Space, *, metric: str, layer: str = BEST, **columns: Any) -> RiseMap:
@@ -189,7 +203,7 @@ def step_maps(
 
 
 def rise_figure(risen: RiseMap, space: Space, *, name: str, slices: int = 3) -> Figure:
-    """When each region rises: t50 and the two ends of its 95 % interval, a column each and a row per slice.
+    """When each region rises: t50, a row per slice; crossed where its 95 % interval is wide.
 
     Args:
         risen: of `rise_map`.
@@ -202,7 +216,7 @@ def rise_figure(risen: RiseMap, space: Space, *, name: str, slices: int = 3) -> 
         ConfigError: fewer than one slice.
     """
     risen.check()
-    chart = sliced(risen.titled, space, slices, "step (log scale)", log=True)
+    chart = sliced({"half-way": risen.half}, space, slices, RISE_UNIT, log=True, crossed=risen.unsure)
     return Figure(name=name, title="When each region rises", caption=risen.caption, chart=finished(chart))
 
 

@@ -112,12 +112,19 @@ class Picture:
         title: what it shows, a few words.
         caption: how to read it.
         png: the file, two pixels a point.
+        frames: names of the parts of one height that it is made of, from its top, which the page shows one at a time.
     """
 
     name: str
     title: str
     caption: str
     png: bytes
+    frames: tuple[str, ...] = ()
+
+    @property
+    def height(self) -> int:
+        """In points."""
+        return int.from_bytes(self.png[20:24], "big") // 2
 
     @property
     def width(self) -> int:

@@ -181,6 +181,23 @@ if (form && everything.length) {
   redraw(form.dataset);
 }
 
+/* Films: one frame of a tall picture, chosen by a slider; print shows the chosen one. */
+for (const film of document.querySelectorAll(".film")) {
+  const names = JSON.parse(film.dataset.frames), image = film.querySelector("img"), part = film.querySelector(".window");
+  const input = film.querySelector("input"), output = film.querySelector("output");
+  const show = () => {
+    const place = Number(input.value);
+    image.style.transform = `translateY(${(-100 * place) / names.length}%)`;
+    output.textContent = names[place];
+  };
+  part.classList.add("one");
+  part.style.aspectRatio = `${image.getAttribute("width")} / ${image.getAttribute("height") / names.length}`;
+  part.style.maxWidth = `${image.getAttribute("width")}px`;
+  film.querySelector("label").hidden = false;
+  input.addEventListener("input", show);
+  show();
+}
+
 /* Tables: sorted by a click on a heading, filtered by a word. */
 for (const table of document.querySelectorAll("table.numbers")) {
   const body = table.tBodies[0], rows = [...body.rows];

@@ -20,10 +20,9 @@ from ontogeny.lag.verdict_pooled import corrected_outcome, verdict_of_runs
 from ontogeny.record.curve_groups import CurveGroup
 from ontogeny.report.run_data import RunFacts
 
-__all__ = ["Curve", "Region", "curves_of", "level_of", "regions_of", "run_of"]
+__all__ = ["Curve", "Region", "curves_of", "regions_of", "run_of"]
 
 _MOST_POOLED = 60
-_WINDOW = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -108,47 +107,6 @@ def curves_of(runs: Sequence[RunFacts], where: Mapping[str, str], layer: str = "
     else:
         return tuple(Curve(facts=facts, panel=panel, layer=panel.best_at_last) for facts, panel in found)
     return tuple(Curve(facts=facts, panel=panel, layer=layer) for facts, panel in found if layer in panel.layers)
-
-
-def level_of(curves: Sequence[Curve]) -> Level:
-    """Of the mean over runs; with one run the spread is over subjects, with several over runs."""
-    panel, layer = curves[0].panel, curves[0].layer
-    ends = [_last(curve) for curve in curves]
-    value = float(np.mean([value for value, _, _ in ends]))
-    error = ends[0][1] if len(ends) == 1 else float(stats.sem([value for value, _, _ in ends]))
-    return Level(
-        roi=panel.roi,
-        layer=layer,
-        metric=panel.metric,
-        unit=panel.unit,
-        value=value,
-        error=error,
-        n_subjects=ends[0][2],
-        peak=float(np.mean([_peak(curve.values) for curve in curves])),
-        chance=_known(panel.chance),
-        baseline=math.nan if panel.baseline is None else panel.baseline[1],
-        surface="" if panel.baseline is None else panel.baseline[0],
-        ceiling=_known(panel.ceiling),
-        ceiling_lower=_known(panel.ceiling_lower),
-    )
-
-
-def _known(value: float | None) -> float:
-    return math.nan if value is None else value
-
-
-def _last(curve: Curve) -> tuple[float, float, int]:
-    """Value, standard error and subjects at the last step that has a value."""
-    i, means = curve.panel.layers.index(curve.layer), curve.panel.means
-    at = np.flatnonzero(np.isfinite(means.value[i]))[-1]
-    return float(means.value[i, at]), float(means.error[i, at]), int(means.n_subjects[i, at])
-
-
-def _peak(values: np.ndarray) -> float:
-    """The highest mean of three checkpoints in a row."""
-    known = values[np.isfinite(values)]
-    window = min(_WINDOW, len(known))
-    return float(np.convolve(known, np.ones(window) / window, "valid").max())
 
 
 def run_of(curve: Curve, task: str) -> Run:

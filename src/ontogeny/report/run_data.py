@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ontogeny.errors import RecordError
+from ontogeny.errors import RecordError, in_words
 from ontogeny.record import Event, Record, Score
 from ontogeny.record.curve_groups import CurveGroup, groups_of_columns
 from ontogeny.record.score_columns import ScoreColumns
@@ -121,7 +121,7 @@ def _columns(record: Record, only: dict[str, Sequence[str]]) -> ScoreColumns:
         for_layers &= table.is_one_of(name, chosen[name])
     table = table.only(keep | for_layers)
     if only and not table.is_one_of("kind", ["alignment"]).any():
-        raise RecordError(f"record {record.folder} holds no score with {chosen}. {record.hint(chosen)}")
+        raise RecordError(f"record {record.folder} holds no score with {in_words(chosen)}. {record.hint(chosen)}")
     return table
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ontogeny.errors import RecordError, nearest
 from ontogeny.findings.data.cells import is_biased
 from ontogeny.lag import Leads, run_leads
+from ontogeny.lag.levels import level_of
 from ontogeny.lag.results import TrendLead, Untestable
 from ontogeny.lag.verdict import Verdict
 from ontogeny.lag.verdict_pooled import verdict_of_regions
 from ontogeny.record.curve_groups import CurveGroup
-from ontogeny.report.regions import Region, curves_of, level_of, regions_of, run_of
+from ontogeny.report.regions import Region, curves_of, regions_of, run_of
 from ontogeny.report.run_data import RunFacts
 
 __all__ = ["Primary", "Study", "primary_of", "studies"]
@@ -76,6 +77,10 @@ class Study:
         """Whether there is a lead to speak of: not after "not yet" or "nothing to time"."""
         return self.verdict is not None and self.verdict.outcome not in ("not yet", "nothing to time")
 
+    def answered(self, told: Verdict | None) -> Study:
+        """The same with another wording of its answer."""
+        return replace(self, verdict=told)
+
     @property
     def title(self) -> str:
         """Its runs by their names."""
@@ -83,8 +88,14 @@ class Study:
         return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
-def studies(runs: Sequence[RunFacts], primary: Primary | None, path: str) -> list[Study]:
+def studies(runs: Sequence[RunFacts], primary: Primary | None, path: str, *, detailed: bool = True) -> list[Study]:
     """One study per benchmark, in the order of the records.
+
+    Args:
+        runs: of the page.
+        primary: declared curve.
+        path: of the record, or of their folder.
+        detailed: the key curve's lead test in detail, too.
 
     Raises:
         RecordError: the declared curve is in none of them.
@@ -97,12 +108,12 @@ def studies(runs: Sequence[RunFacts], primary: Primary | None, path: str) -> lis
     if primary is not None and primary.roi not in known:
         raise RecordError(f"--primary {primary.roi}: no such ROI. {nearest(primary.roi, list(known))}")
     return [
-        _study(name, group, primary, path if len(group) > 1 else str(group[0].record.folder))
+        _study(name, group, primary, path if len(group) > 1 else str(group[0].record.folder), detailed=detailed)
         for name, group in groups.items()
     ]
 
 
-def _study(benchmark: str, runs: Sequence[RunFacts], primary: Primary | None, path: str) -> Study:
+def _study(benchmark: str, runs: Sequence[RunFacts], primary: Primary | None, path: str, *, detailed: bool) -> Study:
     own = [p for facts in runs for p in facts.panels if p.benchmark == benchmark and p.layers]
     stated = (facts.record.header["benchmarks"].get(benchmark, {}).get("primary", "") for facts in runs)
     primary = primary or primary_of(next(filter(None, stated), ""))
@@ -115,12 +126,12 @@ def _study(benchmark: str, runs: Sequence[RunFacts], primary: Primary | None, pa
         roi: curves_of(runs, {**columns, "roi": roi}, declared.layer if declared and declared.roi == roi else "")
         for roi in rois
     }
-    levels = {roi: level_of(curves) for roi, curves in found.items() if curves}
+    levels = {roi: level_of([(one.panel, one.layer) for one in curves]) for roi, curves in found.items() if curves}
     regions, notes = regions_of(found, levels, task, path)
     by_name = {region.roi: region for region in regions}
     key = by_name[declared.roi] if declared else max(regions, key=_height)
     chosen = key.own if declared or len(regions) == 1 else _over_regions(regions, task, path)
-    if isinstance(key.trend, TrendLead | Untestable) and task and len(key.curves) == 1:
+    if isinstance(key.trend, TrendLead | Untestable) and task and len(key.curves) == 1 and detailed:
         leads = run_leads(run_of(key.curves[0], task))
     else:
         leads = None

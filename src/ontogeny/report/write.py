@@ -75,6 +75,7 @@ def write_report(
     only: Mapping[str, Sequence[str]] | None = None,
     primary: str = "",
     spaces: Sequence[str | os.PathLike[str]] = (),
+    mni: bool = False,
     progress: bool = False,
 ) -> ReportFiles:
     """Write report.html, its figures as PNG, SVG, PDF and CSV, and tables as CSV.
@@ -87,6 +88,7 @@ def write_report(
             it the answer is in how many regions, corrected for their number.
         spaces: benchmark folders that were built from images: scores are shown in the brain too. A record does not
             need its benchmark to be read, so it does not know where the folder lies.
+        mni: volumes of `spaces` are in MNI space and are drawn on the cortex.
         progress: show a bar.
 
     Returns:
@@ -104,7 +106,7 @@ def write_report(
             f"no score in {', '.join(str(f.record.folder) for f in runs)} yet; the first probe writes some"
         )
     runs = [facts for facts in runs if facts.steps]
-    brains = [brain_of(folder) for folder in spaces]
+    brains = [brain_of(folder, mni=mni) for folder in spaces]
     for brain in brains:
         known_in(brain, [facts.record for facts in runs])
     drawn = [brain_pictures(facts.record, brain) for facts in runs for brain in brains]

@@ -144,6 +144,10 @@ class HalfWay(Protocol):
         """What to know beside it."""
         ...
 
+    def so_far(self) -> HalfWay:
+        """The same while training runs: what is said is no reason to stop."""
+        ...
+
 
 def lag_chart(pair: HalfWay) -> Chart:
     """Both series in units of their own gain, and when each is half-way.
@@ -153,5 +157,5 @@ def lag_chart(pair: HalfWay) -> Chart:
     """
     strings = {"title": pair.name, **two_lines(pair.says)}
     how = "Both series in units of their own fitted gain; dashes: half of it is reached, with its 95 % interval."
-    caption = " ".join([f"{pair.name}.", how, f"{pair.says}.", *pair.warnings])
+    caption = " ".join([f"{pair.name}.", how, f"{pair.says}", *pair.warnings])
     return Chart(spec=LAG, name=pair.key, rows=pair.rows, strings=strings, caption=caption)

@@ -11,7 +11,7 @@ from ontogeny.sinks.sink import Sink
 
 __all__ = ["SINKS", "as_sinks"]
 
-SINKS = {"wandb": "ontogeny.sinks.wandb_sink:WandbSink"}
+SINKS = {"wandb": "ontogeny.sinks.wandb_sink:WandbSink", "page": "ontogeny.report.live_page:LivePage"}
 """Name -> address: a tracker is imported when it is asked for."""
 
 

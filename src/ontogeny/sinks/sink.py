@@ -11,7 +11,7 @@ import numpy as np
 from ontogeny._messages import has_to_pass, warn
 from ontogeny.record import Record, Row, Score
 
-__all__ = ["FinishingSink", "Sink", "finish", "metric_keys", "write"]
+__all__ = ["FinishingSink", "Sink", "error_text", "finish", "metric_keys", "sink_name", "write"]
 
 
 @runtime_checkable
@@ -40,7 +40,7 @@ def write(sinks: Sequence[Sink], step: int, metrics: Mapping[str, float]) -> Non
         except BaseException as error:  # a broken logger stops neither training nor other loggers
             if has_to_pass(error):
                 raise
-            warn(f"{sink_name(sink)} could not log step {step}: {_error_text(error)}")
+            warn(f"{sink_name(sink)} could not log step {step}: {error_text(error)}")
 
 
 def finish(sinks: Sequence[Sink], record: Record) -> None:
@@ -52,10 +52,11 @@ def finish(sinks: Sequence[Sink], record: Record) -> None:
         except BaseException as error:  # as above
             if has_to_pass(error):
                 raise
-            warn(f"{sink_name(sink)} could not finish: {_error_text(error)}")
+            warn(f"{sink_name(sink)} could not finish: {error_text(error)}")
 
 
-def _error_text(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
+    """An error in a warning; one without a message by its class."""
     return str(error) if isinstance(error, Exception) and str(error) else f"{type(error).__name__}: {error}"
 
 

@@ -15,22 +15,21 @@ import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
-from functools import partial
 from typing import Any
 
 from ontogeny._messages import say
 from ontogeny.errors import MissingExtraError, require
 from ontogeny.record import Record, Score
-from ontogeny.record.curve_groups import CurveGroup, curve_groups, curve_names
+from ontogeny.record.curve_groups import CurveGroup
 from ontogeny.record.row import to_row
-from ontogeny.sinks._chart_data import HalfWay, band_chart, lag_chart
+from ontogeny.sinks._record_charts import MOST_CHARTS, Leads, bands, named_groups, pairs_of
 from ontogeny.sinks.charts import Chart, as_lines, png
 
 __all__ = ["AXIS", "MOST_ROWS", "PICTURES", "SCORES", "WandbSink", "newest_probes"]
 
 AXIS = "alignment/step"
 MOST_ROWS = 10_000
-_MOST_CHARTS = 6
+_FEWEST = 2
 _MOST_DRAWN = 1_000_000
 _MOST_SUMMARIES = 20
 _CHARTS_FROM = "ONTOGENY_WANDB_CHARTS"
@@ -45,7 +44,8 @@ class WandbSink:
     Every curve is tied to that axis by its exact name: where a trainer has tied "*" to its own axis, which of two
     matching patterns holds is left to chance by Weights & Biases.
 
-    `finish` adds the table `alignment/scores`, charts and summary values.
+    `refresh` logs charts and pictures while training runs, what is first with the words "so far"; `finish` adds the
+    table `alignment/scores`, charts and summary values.
 
     Args:
         run: a run, or anything with `log(dict)`; the run that is there (`wandb.run`) where not given.
@@ -57,13 +57,14 @@ class WandbSink:
     """
 
     name = "Weights & Biases"
+    first_refresh = 3.0
 
     def __init__(
         self,
         run: Any = None,
         *,
         charts: str = "",
-        leads: Callable[[Record], Sequence[HalfWay]] | None = None,
+        leads: Leads | None = None,
         also: Sequence[str] = (),
         most_details: int = 60,
     ) -> None:
@@ -93,6 +94,24 @@ class WandbSink:
         self._define(run, row)
         run.log({**row, AXIS: step, **dict.fromkeys(self._also, step)})
 
+    def refresh(self, record: Record) -> None:
+        """Log charts and pictures of the record so far, from the second probe on.
+
+        Args:
+            record: of the run by now.
+        """
+        run, probes = self._current(), len(record.events(kind="probe"))
+        if run is None or not hasattr(run, "define_metric") or probes < _FEWEST or len(record) > _MOST_DRAWN:
+            return
+        named = named_groups(record)
+        if not named:
+            return
+        self._define(run, PICTURES.values())
+        at = {AXIS: max(panel.steps[-1] for panel in named.values())}
+        self._draw(run, "curves", bands(named), at)
+        if self._leads is not None:
+            self._draw(run, "lag", pairs_of(self._leads(record), running=True), at)
+
     def finish(self, record: Record) -> None:
         """Log the table of scores, charts and summary values; called once, at the end.
 
@@ -115,14 +134,13 @@ class WandbSink:
         self._define(run, (SCORES, *PICTURES.values()))
         at = {AXIS: max(score.step for score in scores)}
         run.log({SCORES: self._table(scores), **at})
-        found = [panel for panel in curve_groups(scores) if panel.rows]
-        named = dict(zip(curve_names(found), found, strict=True))
+        named = named_groups(record)
         run.summary.update(self._best(named))
-        self._draw(run, "curves", [partial(band_chart, panel, name) for name, panel in named.items()], at)
+        self._draw(run, "curves", bands(named), at)
         if self._leads is not None:
             pairs = self._leads(record)
             run.summary.update({self._key(f"alignment/lag.{p.key}.says"): p.says for p in pairs[:_MOST_SUMMARIES]})
-            self._draw(run, "lag", [partial(lag_chart, pair) for pair in pairs if pair.rows], at)
+            self._draw(run, "lag", pairs_of(pairs, running=False), at)
 
     def _current(self) -> Any:
         return self._run if self._run is not None else getattr(sys.modules.get("wandb"), "run", None)
@@ -190,7 +208,7 @@ class WandbSink:
 
     def _draw(self, run: Any, kind: str, makers: Sequence[Callable[[], Chart]], at: Mapping[str, int]) -> None:
         """Panels and pictures of the first charts of a kind."""
-        charts = [make() for make in makers[:_MOST_CHARTS]]
+        charts = [make() for make in makers[:MOST_CHARTS]]
         if len(charts) < len(makers):
             self._log_message(
                 kind, f"{len(charts)} of {len(makers)} charts ({kind}) were logged; `ontogeny report` draws all"

@@ -44,19 +44,19 @@ def test_get_says_where_and_list_names_it(one, tmp_path, monkeypatch, capsys):
     assert main(["data", "get", one.name]) == 2
     said = capsys.readouterr().out
     assert "You get it yourself; nothing was downloaded." in said
-    assert f"put it into  {tmp_path / 'data' / one.name}" in said
+    assert f"put into   {tmp_path / 'data' / one.name}" in said
     for field in fields(Elsewhere):
         assert str(getattr(one, field.name)) in said or field.name == "tried"
     assert main(["data", "list"]) == 0
     said = capsys.readouterr().out
-    assert f"you get it: ontogeny data get {one.name} says how" in said
+    assert f"not here; see: ontogeny data get {one.name}" in said
     assert ("untried" in next(line for line in said.splitlines() if line.startswith(one.name + " "))) is not one.tried
     assert main(["data", "verify", one.name]) == 2
     assert f"{one.name} is not on this machine; looked at" in capsys.readouterr().err
     (tmp_path / "data" / one.name).mkdir(parents=True)
     (tmp_path / one.name).mkdir()
     assert main(["data", "get", one.name]) == 0
-    assert f"found in     {tmp_path / 'data' / one.name}" in capsys.readouterr().out
+    assert f"found in   {tmp_path / 'data' / one.name}" in capsys.readouterr().out
     assert main(["data", "list"]) == 0
     assert f"found in {tmp_path / 'data' / one.name}" in capsys.readouterr().out
     assert main(["data", "show", one.name]) == 0

@@ -302,7 +302,7 @@ def test_get_prints_citation_and_terms(
     assert run("get", "tuckute2024", "--out", str(folder / "mine")) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    assert "please cite  Tuckute" in out
+    assert "cite       Tuckute" in out
     assert "terms        MIT" in out
     assert f"ONTOGENY_DATA={json.dumps(str(folder / 'mine'))[1:-1]}" in out
     assert run("get", "tuckute2024", f"--to={folder / 'mine'}") == 0

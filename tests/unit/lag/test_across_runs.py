@@ -43,8 +43,10 @@ def test_five_runs_pool_to_one_lead_with_its_test_and_assumptions(five):
     assert five.repairing.observed > 0
     assert five.repairing.share_above < 0.2
     assert any("not of further subjects" in text for text in five.assumptions)
-    text = "\n".join(runs_lines("seeds", five))
+    text = "\n".join(runs_lines(five, details=True))
+    assert text.startswith("Yes, over 5 runs: ")
     assert "re-pairing" in text
+    assert "re-pairing" not in "\n".join(runs_lines(five))
     assert "assumptions" in text
     json.dumps(five.to_dict(), allow_nan=False)
 
@@ -172,10 +174,10 @@ def test_a_map_corrects_for_its_cells_and_shares_its_flips(tmp_path):
     same = found.cells[0].fluctuation_p, found.cells[1].fluctuation_p
     assert same[0].max_t == same[1].max_t
     assert found.cells[2].fluctuation_p.max_t > 0.05
-    assert "Declare one primary ROI" in "\n".join(map_lines("m", found))
+    assert "Declare one primary ROI" in " ".join(map_lines(found))
     json.dumps(found.to_dict(), allow_nan=False)
     assert len(leads_map(record, rois=["IT"], layers=["two"], metric="rsa", surrogates=19).cells) == 1
-    with pytest.raises(LagError, match="holds no alignment of these ROIs"):
+    with pytest.raises(LagError, match="holds no alignment with metric 'rsa', roi 'V4'"):
         leads_map(record, rois=["V4"], metric="rsa")
     with pytest.raises(LagError, match="has no task 'accuracy'. Choices: 'loss'"):
         leads_map(record, task="accuracy", metric="rsa")
@@ -192,7 +194,7 @@ def test_a_map_names_its_refusals_and_wants_one_grid(tmp_path):
     runs = [Run(name="a", steps=few.steps[:9], alignment=few.alignment[:9], performance=few.performance[:9])]
     none = map_of_runs(runs, [("V1", "one")], task="loss", surrogates=19)
     assert "too few checkpoints: 9" in none.cells[0].trend.reason
-    assert "1 of 1 cells refused: too few checkpoints" in map_lines("m", none)
+    assert "1 of 1 cells refused: too few checkpoints" in map_lines(none)
     with pytest.raises(LagError, match="one grid of steps"):
         map_of_runs([*runs, runs_of("lead_trend", 1)[0]], [("V1", "one"), ("V1", "two")], task="loss")
 

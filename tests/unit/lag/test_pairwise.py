@@ -11,6 +11,7 @@ import pytest
 from ontogeny.errors import LagError
 from ontogeny.lag import FluctuationLead, Run, TrendLead, Untestable, leads, rise_time, run_leads
 from ontogeny.lag.lead_text import pair_lines, short
+from ontogeny.lag.verdict import fewer_steps
 from ontogeny.simulated.planted_leads import planted_lead, pythia_steps
 
 
@@ -228,14 +229,19 @@ def test_a_single_series_can_be_timed_on_its_own_grid():
 
 
 def test_words_say_what_was_found(pair):
-    text = "\n".join(pair_lines("mine", leads(*pair)))
-    assert "alignment leads: +0." in text
-    assert "of replicates without a lead" in text
-    assert "times fewer steps" in text
+    found = leads(*pair)
+    text = " ".join(" ".join(pair_lines(found, details=True)).split())
+    assert text.startswith("Yes, in this run: the model is half-way to its alignment in ")
+    assert f"alignment first: half-way in {fewer_steps(found.trend.log10)} steps" in text
+    assert "false alarm rate of its p on series like yours" in text
+    assert (
+        "Granger"
+        not in " ".join(pair_lines(found)).replace("residuals and Granger's test", "").partition("read with")[0]
+    )
     assert short(Untestable(reason="because")) == "refused: because"
 
 
 def test_an_interval_of_hundreds_of_decades_can_be_said(pair):
     found = leads(*pair, surrogates=19)
     wide = replace(found, trend=replace(found.trend, ci_log10=(-400.0, 400.0)))
-    assert any("(factor [0, 1e+99])" in line for line in pair_lines("pair", wide))
+    assert any("(95 % CI the whole range of steps)" in line for line in pair_lines(wide, details=True))

@@ -121,10 +121,26 @@ def write(path, kind, n=30, runs=1):
 
 def test_the_command_reads_a_table_and_writes_json_and_pictures(tmp_path, capsys):
     path = write(tmp_path / "t.csv", "lead_both", 60)
-    assert main(["lag", str(path), "--performance", "loss", "--out", str(tmp_path / "out"), "--surrogates", "99"]) == 0
-    text = capsys.readouterr().out
+    assert (
+        main(
+            [
+                "lag",
+                str(path),
+                "--performance",
+                "loss",
+                "--out",
+                str(tmp_path / "out"),
+                "--surrogates",
+                "99",
+                "--details",
+            ]
+        )
+        == 0
+    )
+    text = " ".join(capsys.readouterr().out.split())
+    assert text.startswith("Yes, in this run: ")
     assert "trend lead" in text
-    assert "of replicates without a lead" in text
+    assert "false alarm rate of its p" in text
     content = json.loads((tmp_path / "out" / "lag.json").read_text())
     assert content["n"] == 60
     assert (tmp_path / "out" / "lag.png").read_bytes().startswith(b"\x89PNG")

@@ -21,7 +21,7 @@ def test_the_monitors_doctor_lists_layers_scores_task_cost_and_the_line(image_be
     monitor = watch(image_benchmark, record=tmp_path / "r", transform=transform)
     said = monitor.doctor(TinyCNN())
     assert "tiny-image 1 (SIMULATED data)" in said
-    assert "IT: 2 subject(s), a geometry, ceiling from the other subjects, where a metric compares them" in said
+    assert "IT: 2 subjects, a geometry, ceiling from the other subjects, where a metric compares them" in said
     assert re.search(r"rsa-\S+: ceiling -?\d\.\d{3} to \d\.\d{3}, pixels alone", said)
     assert re.search(r"early \(spatial_mean\)\s+6 features", said) or re.search(r"early.*6 features", said)
     assert "task       none: pass task=HeldOutLoss" in said
@@ -42,18 +42,18 @@ def test_the_doctor_names_what_is_refused_and_measures_the_task(text_benchmark, 
     )
     said = monitor.doctor(tiny_gpt())
     assert "task       loss" in said
-    assert "left: 1 subject(s), 3 voxels, ceiling r = 0.800 (made up for tests)" in said
+    assert "left: 1 subject, 3 voxels, ceiling r = 0.800 (made up for tests)" in said
 
 
 def test_the_command_shows_a_benchmark_alone(capsys):
     assert main(["doctor", "planted-vision"]) == 0
     said = capsys.readouterr().out
     assert "planted-vision 1 (SIMULATED data)" in said
-    assert "category: 4 subject(s), 40 voxels" in said
+    assert "category: 4 subjects, 40 voxels" in said
     assert "pairing    subject simulated-1: paired (r = 0.8" in said
     assert "stimuli; minimum detectable r = 0." in said
     assert re.search(
-        r"pixels alone -?\d\.\d{3}, random features -?0\.0\d{2} \+- 0\.\d{3}, detectable above 0\.\d{3}", said
+        r"pixels alone -?\d\.\d{3}, random features −?0\.0\d{2} ± 0\.\d{3}, detectable above 0\.\d{3}", said
     )
 
 

@@ -242,7 +242,7 @@ def test_asking_the_scores_for_events_warns_for_one_release(tmp_path):
 
 def test_show_report_and_lag_read_an_older_record(old, capsys):
     assert main(["record", "show", str(old / "branch_parts")]) == 0
-    facts = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    facts = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()[2:])
     assert {name: facts[name] for name in ("scores", "events", "refusals")} == {
         "scores": "18",
         "events": "21",

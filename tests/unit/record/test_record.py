@@ -45,7 +45,7 @@ def test_task_values_are_rows_too(record):
 @pytest.mark.parametrize(
     ("question", "message"),
     [
-        ({}, r"these rows are 2 curves, not one: choose layer from \['l1', 'l2'\]"),
+        ({}, "these rows are 2 curves, not one: choose layer from 'l1', 'l2'"),
         ({"layer": "l3"}, "holds no score with .*layer: Did you mean 'l"),
         ({"layer": "l2", "subject": "s2"}, "No row matches all of them at once"),
         ({"lair": "l1"}, "no column 'lair'. Did you mean 'layer'"),

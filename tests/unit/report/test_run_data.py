@@ -97,9 +97,9 @@ def test_values_that_are_not_finite_are_left_out():
 
 
 def test_names_of_curves_hold_the_benchmark_where_there_are_several():
-    assert curve_names(curve_groups([score(value=0.1)])) == ["IT.rsa.mean"]
+    assert curve_names(curve_groups([score(value=0.1)])) == ["IT"]
     both = curve_groups([score(value=0.1), score(value=0.1, benchmark="c", pooling="")])
-    assert curve_names(both) == ["b.IT.rsa.mean", "c.IT.rsa"]
+    assert curve_names(both) == ["b.IT.mean", "c.IT"]
 
 
 def test_mean_of_knows_nothing_from_nothing():

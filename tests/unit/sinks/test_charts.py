@@ -198,7 +198,7 @@ def test_the_lag_plot_marks_both_half_points():
     for step in halves.values():
         assert f"half at step {step:,.0f}" in words
     assert {"alignment", "task", "share of own gain", "0%", "100%", "100k"} <= set(words)
-    assert any(text.startswith("Trend: alignment leads: +") for text in words)
+    assert any(text.startswith("Yes, in this run: ") for text in words)
 
 
 def test_a_plain_line_chart_gets_curves_and_levels_but_no_names():

@@ -65,13 +65,24 @@ class Pairing:
     suspicious: bool
     ceiling: float | None = None
 
+    @property
+    def paired(self) -> bool:
+        """Whether something says that the rows are those of the stimuli."""
+        return not self.suspicious and any(a is not None and a.p <= _PAIRED for a in (self.others, self.surface))
+
+    @property
+    def doubt(self) -> str:
+        """What speaks against this subject; "" where nothing does."""
+        cannot = "whether rows match the stimuli cannot be told"
+        return "rows seem to be in another order" if self.suspicious else "" if self.paired else cannot
+
     def line(self) -> str:
         """For a person."""
         known = [("other subjects", self.others), ("the stimuli's surface", self.surface)]
         said = ", ".join(f"r = {a.r:.3f} (p = {a.p:.3f}) with {name}" for name, a in known if a is not None)
         if self.suspicious:
             verdict = "SUSPICIOUS: the others agree with each other; are this subject's rows in the order of the ids?"
-        elif any(a is not None and a.p <= _PAIRED for _, a in known):
+        elif self.paired:
             verdict = "paired"
         else:
             verdict = f"CANNOT BE TOLD: nothing here has p <= {_PAIRED}; check the order of the rows by hand"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import Parameter
 
+from ontogeny._display import labelled, wrapped
 from ontogeny.cli._output import say
 from ontogeny.cli._vocabulary import AsJson, Out
 
@@ -30,11 +31,13 @@ class Output:
     Args:
         out: write its tables (CSV), JSON and pictures (PNG) into this folder.
         no_pictures: with --out: tables only.
+        details: every estimate and how it was made, too.
     """
 
     as_json: AsJson = False
     out: Out = None
     no_pictures: bool = False
+    details: bool = False
 
 
 def deliver(finding: Finding, figures: Callable[[Finding], Sequence[Figure]], output: Output) -> None:
@@ -44,7 +47,7 @@ def deliver(finding: Finding, figures: Callable[[Finding], Sequence[Figure]], ou
         finding: the answer.
         figures: draws its pictures; called where they are written.
     """
-    say(_json(finding) if output.as_json else _text(finding))
+    say(_json(finding) if output.as_json else _text(finding, details=output.details))
     if output.out is not None:
         written = _write(finding, () if output.no_pictures else figures(finding), output.out)
         where = sys.stderr if output.as_json else sys.stdout
@@ -57,14 +60,17 @@ def _json(finding: Finding) -> str:
     return json.dumps(plain_json(asdict(finding)), indent=1, ensure_ascii=False, allow_nan=False)
 
 
-def _text(finding: Finding) -> str:
-    lines = [finding.question, f"  {finding.answer}", "", "estimates"]
-    lines += [f"  {estimate.name}: {estimate.text()}" for estimate in finding.estimates]
-    lines += ["", f"how        {finding.headline.how}", "", "what else would explain it"]
-    lines += [f"  - {sentence}" for sentence in finding.else_explains]
-    if finding.cannot_tell:
-        lines += ["", "what these data cannot tell", *(f"  - {sentence}" for sentence in finding.cannot_tell)]
-    return "\n".join([*lines, "", f"source     {finding.source}"])
+def _text(finding: Finding, *, details: bool) -> str:
+    lines = [*wrapped(finding.answer), "", *labelled("asked", finding.question)]
+    if details:
+        lines += labelled("estimates", *(f"{one.name}: {one.text()}" for one in finding.estimates))
+        lines += labelled("how", finding.headline.how)
+    lines += labelled("else explains", *finding.else_explains)
+    lines += labelled("cannot tell", *finding.cannot_tell) if finding.cannot_tell else []
+    lines += labelled("source", finding.source)
+    n = len(finding.estimates)
+    more = f"--details shows {n} estimate{'' if n == 1 else 's'} and how they were made"
+    return "\n".join(lines if details else [*lines, *labelled("next", more)])
 
 
 def _write(finding: Finding, figures: Sequence[Figure], folder: Path) -> list[Path]:

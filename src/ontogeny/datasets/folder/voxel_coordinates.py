@@ -76,6 +76,18 @@ def read_spaces(folder: str | os.PathLike[str]) -> dict[str, tuple[imaging.Space
     return found
 
 
+def in_mni(folder: str | os.PathLike[str]) -> bool:
+    """Whether the folder names the space of its voxels "MNI...".
+
+    Args:
+        folder: with a benchmark.json.
+    """
+    manifest = read_manifest(Path(folder))
+    entries = [e for e in manifest.facts["assemblies"] if isinstance(e, dict) and "space" in e]
+    spaces = [read_extra(manifest, entry, check=False).space for entry in entries[:1]]
+    return any(space is not None and space.name.upper().startswith("MNI") for space in spaces)
+
+
 def _back(extras: Extras, roi: Sequence[str]) -> tuple[imaging.Space, ...]:
     space, columns = extras.space, extras.columns
     if space is None:

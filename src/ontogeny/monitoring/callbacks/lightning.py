@@ -14,7 +14,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import Logger, WandbLogger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from torch import nn
 from typing_extensions import Unpack, override
 
@@ -29,6 +29,7 @@ from ontogeny.monitoring.callbacks._trainer_eval_data import HeldOut, first_of, 
 from ontogeny.monitoring.factory import Options
 from ontogeny.monitoring.monitor import Monitor
 from ontogeny.sinks import Sink
+from ontogeny.sinks.tensorboard_pictures import TensorboardPictures
 from ontogeny.sinks.wandb_sink import WandbSink
 
 __all__ = ["AlignmentCallback"]
@@ -123,7 +124,7 @@ class AlignmentCallback(pl.Callback):
         self._look_for_a_gap()
         offer_held_out(self.monitor, partial(_validation, trainer))
         if trainer.is_global_zero:
-            self._sinks = [_sink(logger) for logger in trainer.loggers]
+            self._sinks = [sink for logger in trainer.loggers for sink in _sinks(logger)]
             self.monitor.sinks.extend(self._sinks)
         self._probe(trainer, pl_module)
 
@@ -251,10 +252,12 @@ def _watchers(trainer: pl.Trainer) -> list[Any]:
     return [c for c in every if str(getattr(c, "monitor", None) or "").startswith(ours)]
 
 
-def _sink(logger: Logger) -> Sink:
+def _sinks(logger: Logger) -> list[Sink]:
     if isinstance(logger, WandbLogger):
-        return WandbSink(logger.experiment, leads=record_shares, also=["trainer/global_step"])
-    return _LoggerSink(logger)
+        return [WandbSink(logger.experiment, leads=record_shares, also=["trainer/global_step"])]
+    if isinstance(logger, TensorBoardLogger):
+        return [_LoggerSink(logger), TensorboardPictures(logger.experiment, leads=record_shares)]
+    return [_LoggerSink(logger)]
 
 
 class _LoggerSink:

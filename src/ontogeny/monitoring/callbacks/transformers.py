@@ -23,6 +23,7 @@ from ontogeny.monitoring.callbacks._trainer_eval_data import HeldOut, offer_held
 from ontogeny.monitoring.factory import Options
 from ontogeny.monitoring.monitor import Monitor
 from ontogeny.sinks import Sink
+from ontogeny.sinks.tensorboard_pictures import TensorboardPictures
 from ontogeny.sinks.wandb_sink import WandbSink
 
 __all__ = ["AlignmentCallback"]
@@ -89,7 +90,9 @@ class AlignmentCallback(TrainerCallback):
         self._training = True
         if state.is_world_process_zero:
             wandb = WandbSink(leads=record_shares, also=["train/global_step"])
+            trainer = self._trainer or _running(self)
             self._sinks = [wandb, *([_TrainerLog(self._trainer)] if self._trainer is not None else [])]
+            self._sinks += [TensorboardPictures(writer, leads=record_shares) for writer in _writers(trainer)]
             monitor.sinks.extend(self._sinks)
         offer_held_out(monitor, partial(_evaluation, self._trainer or _running(self)))
         self._probe(state, kwargs)
@@ -157,6 +160,13 @@ class AlignmentCallback(TrainerCallback):
         if self.monitor is not None:
             self.monitor.sinks[:] = [sink for sink in self.monitor.sinks if sink not in self._sinks]
         self._sinks = []
+
+
+def _writers(trainer: Any) -> list[Any]:
+    """What TensorBoard's callbacks of this trainer write with, where they have begun."""
+    callbacks = [] if trainer is None else trainer.callback_handler.callbacks
+    found = (getattr(one, "tb_writer", None) for one in callbacks)
+    return [writer for writer in found if hasattr(writer, "add_image")]
 
 
 def _optimizers(kwargs: Mapping[str, Any]) -> list[Any]:

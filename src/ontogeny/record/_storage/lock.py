@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import struct
+import sys
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,10 +25,11 @@ try:
 except ImportError:  # where there are no such locks (Windows)
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["WriteLock"]
+__all__ = ["WriteLock", "is_written"]
 
 _SWITCH = "ONTOGENY_RECORD_LOCK"
 _TAKEN = (errno.EACCES, errno.EAGAIN)
+_FLOCK, _TYPE = ("qqihh", 3) if sys.platform == "darwin" else ("hhqqi", 0)  # order of the fields, place of the type
 _GUARD = threading.RLock()
 
 
@@ -80,6 +83,37 @@ class WriteLock:
                 del _HELD[self._path]
                 if held.file >= 0:
                     os.close(held.file)
+
+
+def is_written(folder: Path) -> bool:
+    """Whether a process, this one or another, holds the lock of a folder; False where there are no locks.
+
+    Args:
+        folder: of a record.
+    """
+    path = folder.resolve() / ".lock"
+    with _GUARD:
+        if _is_there(path):
+            return True
+        if fcntl is None or not path.exists():
+            return False
+        try:
+            file = os.open(path, os.O_RDWR)
+        except OSError:
+            return False
+        try:  # asked for, never taken: a writer that begins just now is not to be refused
+            answer = fcntl.fcntl(file, fcntl.F_GETLK, _flock(fcntl.F_WRLCK))
+        except OSError:
+            return False
+        finally:
+            os.close(file)
+    return bool(struct.unpack(_FLOCK, answer)[_TYPE] != fcntl.F_UNLCK)
+
+
+def _flock(kind: int) -> bytes:
+    """The system's `struct flock` of a lock on a whole file."""
+    values = (0, 0, 0, kind, 0) if _TYPE else (kind, 0, 0, 0, 0)
+    return struct.pack(_FLOCK, *values)
 
 
 def _is_there(path: Path) -> bool:

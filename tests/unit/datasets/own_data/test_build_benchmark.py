@@ -199,7 +199,7 @@ def test_the_doctor_reads_the_repeats_hashes_and_left_out_voxels_of_a_folder(lab
     said = capsys.readouterr().out
     assert "have the sha256 that benchmark.json lists" in said
     assert re.search(r"repeats    subject s1: odd and even agree \(r = 0\.\d{3}, mean over voxels, p = 0\.001\)", said)
-    assert "1 subject(s), 5 voxels, ceiling r = 0.9" in said
+    assert "1 subject, 5 voxels, ceiling r = 0.9" in said
     assert "(ncsnr from 2 repeats of 24 stimuli, as Pearson r (Allen et al. 2022))" in said
     assert re.search(r"ridge-gcv: ceiling 0\.\d{3}, ", said)
     assert "left out   no voxel" in said
