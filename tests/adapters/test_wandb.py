@@ -188,11 +188,9 @@ def test_charts_are_refreshed_while_training_runs_with_the_words_so_far(tmp_path
         record.append([Event(**probe, step=1)])
         refresh([sink], record, 1e6)
         refresh([sink], record, 1.0)  # no time for it
-        folder = run_folder(tmp_path)
-        assert len(list(folder.glob("files/media/images/alignment/pictures_*.png"))) == 1
-    captions = [row["alignment/which_first"]["captions"] for row in history(folder) if "alignment/which_first" in row]
-    assert len(captions) == 1
-    assert "So far: Yes, in this run: " in captions[0][0]
+    folder = run_folder(tmp_path)
+    assert len(list(folder.glob("files/media/images/alignment/pictures_*.png"))) == 1
+    assert "So far: Yes, in this run: " in str(summary(folder)["alignment/which_first/captions"])
     assert any(key.endswith("alignment/curves.IT") for key in config(folder))
 
 
@@ -219,9 +217,9 @@ def test_a_short_record_says_why_nothing_can_be_tested(image_benchmark, tmp_path
         train(image_benchmark, tmp_path / "r", sinks=[WandbSink(leads=record_shares)])
     told = summary(run_folder(tmp_path))
     says = {v for k, v in told.items() if k.endswith(".says")}
-    assert says == {
-        "Not yet: 3 checkpoints with both, 12 are needed. Train on, or probe more often. (3 checkpoints, steps 0 to 6)"
-    }
+    grid = "(3 checkpoints, steps 0 to 6)"
+    assert f"Not yet: 3 checkpoints with both, 12 are needed. Train on, or probe more often. {grid}" in says
+    assert all(text.startswith(("Not yet: 3 checkpoints", "Nothing to time: ")) for text in says)
     assert "alignment/which_first/count" not in told
 
 
@@ -397,7 +395,7 @@ def test_two_benchmarks_with_the_same_roi_are_two_charts(tmp_path, start):
         k.removeprefix("_wandb/visualize/alignment/") for k in config(folder) if k.startswith("_wandb/visualize/")
     }
     assert panels == {"curves.b1.IT", "curves.b2.IT"}
-    assert summary(folder)["alignment/best.b2.IT.rsa.value"] == pytest.approx(0.2)
+    assert summary(folder)["alignment/best.b2.IT.value"] == pytest.approx(0.2)
 
 
 def test_a_disabled_run_takes_everything_in_silence(image_benchmark, tmp_path, start):

@@ -303,7 +303,7 @@ def test_get_prints_citation_and_terms(
     out, err = capsys.readouterr()
     assert err == ""
     assert "cite       Tuckute" in out
-    assert "terms        MIT" in out
+    assert "terms      MIT" in out
     assert f"ONTOGENY_DATA={json.dumps(str(folder / 'mine'))[1:-1]}" in out
     assert run("get", "tuckute2024", f"--to={folder / 'mine'}") == 0
     old, err = capsys.readouterr()
