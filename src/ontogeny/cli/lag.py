@@ -198,4 +198,5 @@ def _write(found: _Found, out: Path, *, quiet: bool) -> None:
     (out / "lag.json").write_text(json.dumps(found.content, indent=1, allow_nan=False), encoding="utf-8")
     pngs = write_figures(found.figures(), out)
     if not quiet:
-        say(f"\nWrote {out / 'lag.json'} and {len(pngs)} pictures beside it.")
+        many = "a picture" if len(pngs) == 1 else f"{len(pngs)} pictures"
+        say(f"\nWrote {out / 'lag.json'} and {many} beside it.")

@@ -32,7 +32,7 @@ def test_half_points_and_lead_are_those_of_rise_time_and_leads():
         assert half["step"] == pytest.approx(timed.step)
         assert (half["low"], half["high"]) == pytest.approx([10**u - 1 for u in timed.ci_log10])
     assert found.trend == leads(run.steps, run.alignment, run.performance, surrogates=19).trend
-    assert "(30 checkpoints, steps 0 to 143000)" in found.says
+    assert "(30 checkpoints, steps 0 to 143,000)" in found.says
 
 
 def test_the_fitted_curve_goes_from_none_to_all_of_the_gain_and_is_half_at_the_half_point():
@@ -68,7 +68,7 @@ def test_what_cannot_be_fitted_has_no_rows_and_says_why():
     run = run_of()
     few = shares(replace(run, steps=run.steps[:8], alignment=run.alignment[:8], performance=run.performance[:8]))
     assert few.rows == ()
-    assert "refused: too few checkpoints: 8 with a value" in few.says
+    assert "Not yet: 8 checkpoints with both, 12 are needed" in few.says
     flat = shares(replace(run, alignment=0.01 * np.random.default_rng(0).standard_normal(30)))
     assert flat.rows == ()
     assert "no clear rise" in flat.says
@@ -83,7 +83,7 @@ def test_a_half_point_that_is_a_guess_is_not_marked():
         Run(name="cut", steps=world.steps[:16], alignment=world.alignment[:16], performance=world.performance[:16])
     )
     assert isinstance(cut.trend, Untestable)
-    assert "plateaus not both observed" in cut.says
+    assert "Not yet: the performance is still changing" in cut.says
     assert rows(cut, "measured", "task")
     assert not rows(cut, "half", "task")
 
@@ -103,7 +103,7 @@ def test_a_record_gives_the_layer_that_ends_best_of_every_panel_against_every_ta
         "V1 · rsa · two against accuracy",
         "IT · rsa · one against accuracy",
     ]
-    assert [f.key for f in found][:2] == ["V1.rsa.loss", "IT.rsa.loss"]
+    assert [f.key for f in found][:2] == ["V1.loss", "IT.loss"]
     assert any("thresholded" in w for w in found[3].warnings)
     assert not any("thresholded" in w for w in found[1].warnings)
 

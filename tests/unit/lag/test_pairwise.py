@@ -41,7 +41,7 @@ def test_an_earlier_rise_leads(pair):
     assert found.trend.t25.alignment[0] < found.trend.t50.alignment[0] < found.trend.t75.alignment[0]
     assert found.trend.checkpoints == pytest.approx(found.trend.log10 / 0.16, rel=0.6)
     assert found.n == 30
-    assert found.grid == "30 checkpoints, steps 0 to 143000"
+    assert found.grid == "30 checkpoints, steps 0 to 143,000"
 
 
 def test_exchanging_the_two_series_exchanges_the_answer(pair):
@@ -147,7 +147,7 @@ def test_few_checkpoints_have_a_trend_but_no_fluctuation_lead():
     found = leads(steps, a, rise(15, seed=2, at=3.5)[1])
     assert isinstance(found.trend, TrendLead)
     assert isinstance(found.fluctuation, Untestable)
-    assert "too few checkpoints for fluctuations: 15" in found.fluctuation.reason
+    assert "too few checkpoints for fluctuations: needs 30, has 15" in found.fluctuation.reason
 
 
 def warned(found, start):
