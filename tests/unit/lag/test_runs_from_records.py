@@ -160,7 +160,7 @@ def test_the_command_pools_runs_and_maps_a_record(tmp_path, capsys):
     assert "IT · head" in capsys.readouterr().out
     assert (out / "lag-map.png").exists()
     assert main(["lag", str(tmp_path / "a"), str(tmp_path / "b"), "--roi", "IT", "--surrogates", "19"]) == 0
-    assert "two give no test" in capsys.readouterr().out
+    assert "three with a lead are needed for a test" in capsys.readouterr().out
 
 
 def test_the_command_says_what_is_wrong(tmp_path, capsys):

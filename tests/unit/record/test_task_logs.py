@@ -324,7 +324,7 @@ def test_a_records_task_may_stand_in_a_trainers_log(hf_run, tmp_path, capsys):
     assert "has no column 'eval_los'. Did you mean 'eval_loss'" in error
     assert "'grad_norm'" in error.partition("Its columns: ")[2]
     assert main([*options, "--task", "eval_loss"]) == 0
-    assert "too few checkpoints" in capsys.readouterr().out
+    assert "6 checkpoints with both, 12 are needed" in capsys.readouterr().out
     assert main([*options, "--task", "loss"]) == 2
     assert "share 2 steps (6, 12)" in capsys.readouterr().err
 
