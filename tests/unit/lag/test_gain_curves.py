@@ -74,7 +74,7 @@ def test_what_cannot_be_fitted_has_no_rows_and_says_why():
     assert "does not rise over training" in flat.says
     falling = shares(replace(run, performance=-np.asarray(run.performance)))
     assert falling.rows == ()
-    assert "check polarity" in falling.says
+    assert "move in opposite directions" in falling.says
 
 
 def test_a_half_point_that_is_a_guess_is_not_marked():

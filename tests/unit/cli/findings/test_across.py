@@ -19,9 +19,9 @@ SUBJECTS, ROIS, LAYERS = ("s1", "s2", "s3"), ("V1", "IT"), ("a", "b")
 
 
 def told(capsys, *arguments):
-    code = main(["findings", *map(str, arguments)])
+    code = main(["findings", *map(str, arguments), *([] if "--json" in arguments else ["--details"])])
     out, err = capsys.readouterr()
-    return code, out, err
+    return code, out if "--json" in arguments else " ".join(out.split()), err
 
 
 def record(

@@ -35,27 +35,24 @@ FINDING = Finding(
 
 
 def test_the_text_says_all_of_a_finding_in_the_order_of_reading(capsys):
-    deliver(FINDING, lambda _: (), Output())
+    deliver(FINDING, lambda _: (), Output(details=True))
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
-        "Does it?",
-        "  It does.",
+        "It does.",
         "",
-        "estimates",
-        "  slope: -0.123 r [-0.2, nan], p < .001, q = .050, n = 4 subjects",
-        "  mean: 2 z, n = 1 subject",
-        "",
-        "how        by flips",
-        "",
-        "what else would explain it",
-        "  - Noise.",
-        "  - Chance.",
-        "",
-        "what these data cannot tell",
-        "  - Why.",
-        "",
-        "source     a world",
+        "asked            Does it?",
+        "estimates        slope: −0.123 r [−0.2, nan], p < .001, q = .050, n = 4 subjects",
+        "                 mean: 2 z, n = 1 subject",
+        "how              by flips",
+        "else explains    Noise.",
+        "                 Chance.",
+        "cannot tell      Why.",
+        "source           a world",
     ]
+    deliver(FINDING, lambda _: (), Output())
+    short = capsys.readouterr().out.splitlines()
+    assert short[:3] == lines[:3]
+    assert short[-1] == "next             --details shows 2 estimates and how they were made"
 
 
 def test_without_limits_there_is_no_empty_heading(capsys):

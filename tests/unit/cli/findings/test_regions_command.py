@@ -37,8 +37,9 @@ def folder(tmp_path_factory):
 
 
 def told(capsys, *argv):
-    code = main(["findings", *map(str, argv)])
-    return code, capsys.readouterr().out
+    code = main(["findings", *map(str, argv), *([] if "--json" in argv else ["--details"])])
+    out = capsys.readouterr().out
+    return code, out if "--json" in argv else " ".join(out.split())
 
 
 def refused(capsys, *argv):
@@ -53,7 +54,7 @@ def test_regions_of_a_record(folder, tmp_path, capsys):
     code, out = told(capsys, "regions", folder, "--out", tmp_path)
     assert code == 0
     assert "Which regions does the model resemble most?" in out
-    assert "source     a, step 10000, planted: 3 subjects, 4 regions" in out
+    assert "source a, step 10000, planted: 3 subjects, 4 regions" in out
     assert (tmp_path / "regions.png").stat().st_size > 5000
     rows = list(csv.DictReader((tmp_path / "profile.csv").read_text().splitlines()))
     assert {row["roi"] for row in rows} == set(ROIS)
