@@ -69,7 +69,7 @@ class Record:
     @override
     def __repr__(self) -> str:
         probes = probed(self._store.events())
-        return f"Record({str(self.folder)!r}, run {self.run!r}, probes {probes}, {len(self)} scores)"
+        return f"Record({str(self.folder)!r}, run {self.run!r}, {probes}, {len(self)} scores)"
 
     __str__ = table_text
     _repr_html_ = table_html

@@ -72,4 +72,4 @@ def test_objects_print_in_one_line_that_names_them(text_benchmark, tmp_path):
         assert "\n" not in shown
         assert len(shown) < 250
     assert text_benchmark.name in repr(monitor)
-    assert "probes 1, steps 0 to 0" in repr(monitor.record)
+    assert "1 probe, steps 0 to 0" in repr(monitor.record)
