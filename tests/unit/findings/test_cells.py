@@ -160,7 +160,7 @@ def test_an_estimate_in_one_phrase():
     estimate = Estimate(
         name="x", value=-0.5, unit="rho", low=-0.75, high=0.25, p=0.0312, q=0.0001, n=4, of="subjects", how=""
     )
-    assert estimate.text() == "-0.5 rho [-0.75, 0.25], p = .031, q < .001, n = 4 subjects"
+    assert estimate.text() == "−0.5 rho [−0.75, 0.25], p = .031, q < .001, n = 4 subjects"
     assert Estimate(name="x", value=1.0, unit="share", n=1, of="runs", how="").text() == "1 share, n = 1 runs"
 
 

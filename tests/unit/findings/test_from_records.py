@@ -133,7 +133,7 @@ def test_depth_of_both_records(folders):
 def test_depth_at_the_command_line(folders, yeo, tmp_path, capsys):
     runs = [str(folders / "cnn"), str(folders / "gpt")]
     out = tmp_path / "depth"
-    assert main(["findings", "depth", *runs, "--metric", "cka-rbf-12-debiased-z", "--out", str(out)]) == 0
+    assert main(["findings", "depth", *runs, "--metric", "cka-rbf-12-debiased-z", "--out", str(out), "--details"]) == 0
     assert "profile distance over depth" in capsys.readouterr().out
     tables = {f"{name}.csv" for name in ("agreement", "curves", "distances", "models", "verdicts")}
     endings = (".png", ".svg", ".pdf", "-data.csv")
@@ -150,7 +150,7 @@ def test_depth_at_the_command_line(folders, yeo, tmp_path, capsys):
 def test_scale_at_the_command_line(folders, yeo, tmp_path, capsys):
     out, run = tmp_path / "scale", str(folders / "cnn")
     options = ["--low", str(LOW), "--high", str(HIGH), "--groups", str(yeo)]
-    assert main(["findings", "scale", run, *options, "--out", str(out)]) == 0
+    assert main(["findings", "scale", run, *options, "--out", str(out), "--details"]) == 0
     assert "associative minus sensory areas, shift from 2 to 12, z" in capsys.readouterr().out
     assert len(list(csv.DictReader((out / "regions.csv").read_text().splitlines()))) == 8
     assert {path.name for path in out.glob("*.png")} == {"scale-networks.png", "scale-regions.png"}

@@ -162,7 +162,7 @@ def test_a_voxelwise_benchmark_paints_what_ridge_gives_each_voxel(space, tmp_pat
 
 def test_what_is_not_one_map_is_refused(record, space):
     ask = {"metric": "ridge-gcv", "step": int(STEPS[-1])}
-    with pytest.raises(RecordError, match=r"these scores are 2 maps, not one: choose subject from \['01', '02'\]"):
+    with pytest.raises(RecordError, match=r"these scores are 2 maps, not one: choose subject from '01', '02'"):
         score_map(record, space, **ask)
     with pytest.raises(RecordError, match="no score with .* step: the nearest are \\[.*8.*10000\\]"):
         score_map(record, space, metric="ridge-gcv", step=9999, subject="01")
