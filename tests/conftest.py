@@ -12,6 +12,9 @@ import torch
 
 from ontogeny import _messages as messages
 
+# Workers of xdist have the width of a terminal, in which lines are wrapped; what is captured goes to no terminal.
+os.environ.pop("COLUMNS", None)
+
 _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 if "ONTOGENY_DATA" not in os.environ and _BESIDE.is_dir():
     os.environ["ONTOGENY_DATA"] = str(_BESIDE)
