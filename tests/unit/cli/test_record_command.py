@@ -30,10 +30,10 @@ def told(capsys, *arguments):
 
 def test_show_says_what_is_there(folder, tmp_path, capsys):
     code, out, _ = told(capsys, "show", folder)
-    facts = dict(line.split(maxsplit=1) for line in out.splitlines())
+    facts = dict(line.split(maxsplit=1) for line in out.splitlines()[2:])
     assert code == 0
     assert (facts["run"], facts["scores"], facts["events"], facts["refusals"]) == ("r", "132", "4", "0")
-    assert facts["probes"] == "4, steps 0 to 3"
+    assert facts["probes"] == "4 probes, steps 0 to 3"
     assert facts["benchmarks"] == "b (fingerprint f)"
     assert facts["tasks"] == "loss (4)"
     lines = sum((folder / name).stat().st_size for name in ("scores.jsonl", "events.jsonl"))
