@@ -1,15 +1,15 @@
-"""CSV and TSV: one reader of files with a line of names; its cells are text as they stand there."""
+"""CSV and TSV: one reader of files with a line of names, whose cells are text as they stand there; and one writer."""
 
 from __future__ import annotations
 
 import csv
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ontogeny.errors import DataError
 
-__all__ = ["csv_rows", "row_numbers", "text_table"]
+__all__ = ["csv_rows", "row_numbers", "text_table", "write_csv"]
 
 _FEW = 8
 _KINDS = {",": ("CSV", "a comma"), "\t": ("TSV", "a tab")}
@@ -59,6 +59,15 @@ def csv_rows(file: Path) -> list[dict[str, str | None]]:
         raise DataError(f"{file}: {row_numbers(long)} of {len(rows)} have more cells than the {len(names)} names")
     padded = [cells + [""] * (len(names) - len(cells)) for cells in rows]
     return [{name: text if text.strip() else None for name, text in zip(names, cells, strict=True)} for cells in padded]
+
+
+def write_csv(rows: Sequence[Mapping[str, object]], file: Path) -> None:
+    """Rows under the names of their columns, in the order of their first appearance; "" where a row has none."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with file.open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.DictWriter(handle, columns, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def row_numbers(rows: Sequence[int]) -> str:

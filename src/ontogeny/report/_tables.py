@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ontogeny._csv_files import write_csv
 from ontogeny.record import Event
 from ontogeny.report.level_tests import KINDS, LevelTest
 from ontogeny.report.regions import Region
@@ -191,17 +192,9 @@ def write_tables(
         writer = csv.writer(handle)
         writer.writerow(_CURVES)
         writer.writerows(_curve_rows(runs))
-    _write([row for i in range(len(studies)) for row in layer_rows(tests[i])], folder / "layers.csv")
+    write_csv([row for i in range(len(studies)) for row in layer_rows(tests[i])], folder / "layers.csv")
     rows = [{"benchmark": s.benchmark, **row} for i, s in enumerate(studies) for row in region_rows(s, tests[i])]
-    _write(rows, folder / "regions.csv")
-
-
-def _write(rows: Sequence[Mapping[str, str]], path: Path) -> None:
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    with path.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, columns, restval="")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(rows, folder / "regions.csv")
 
 
 def _curve_rows(runs: Sequence[RunFacts]) -> Iterator[tuple[object, ...]]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
+from ontogeny._csv_files import write_csv
 from ontogeny.errors import require
 from ontogeny.report.figures import Figure, Picture, as_svg, data_of
 
-__all__ = ["write_csv", "write_figures"]
+__all__ = ["write_figures"]
 
 
 def write_figures(figures: Sequence[Figure | Picture], folder: Path, *, progress: bool = False) -> tuple[Path, ...]:
@@ -42,12 +42,3 @@ def write_figures(figures: Sequence[Figure | Picture], folder: Path, *, progress
         rows = [{"part": i, **row} for i, part in enumerate(data_of(figure.spec)) for row in part]
         write_csv(rows, folder / f"{figure.name}-data.csv")
     return tuple(out)
-
-
-def write_csv(rows: Sequence[dict[str, object]], path: Path) -> None:
-    """Rows under the names of their columns, "" where a row has none."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    with path.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, columns, restval="")
-        writer.writeheader()
-        writer.writerows(rows)

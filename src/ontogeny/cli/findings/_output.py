@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import Parameter
 
+from ontogeny._csv_files import write_csv
 from ontogeny._display import labelled, wrapped
 from ontogeny.cli._output import say
 from ontogeny.cli._vocabulary import AsJson, Out
@@ -82,8 +82,5 @@ def _write(finding: Finding, figures: Sequence[Figure], folder: Path) -> list[Pa
     written[0].write_text(_json(finding) + "\n", encoding="utf-8")
     for name, rows in finding.details.items():
         written.append(folder / f"{name}.csv")
-        with written[-1].open("w", newline="", encoding="utf-8") as handle:
-            table = csv.DictWriter(handle, list(dict.fromkeys(column for row in rows for column in row)))
-            table.writeheader()
-            table.writerows(plain_json(row) for row in rows)
+        write_csv([plain_json(row) for row in rows], written[-1])
     return [*written, *write_figures(figures, folder)]
