@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from ontogeny.lag.answer import Level
-from ontogeny.record import Record
+from ontogeny.record import Record, Score
 from ontogeny.record.curve_groups import CurveGroup, curve_groups
 
-__all__ = ["level_of", "level_over_runs", "record_levels"]
+__all__ = ["level_of", "level_over_runs", "levels_of", "record_levels"]
 
 _WINDOW = 3
 _PLACE = ("benchmark", "metric", "roi")
@@ -56,10 +57,12 @@ def level_over_runs(levels: Sequence[Level | None]) -> Level | None:
     if not known or len(known) < len(levels) or len({(one.roi, one.metric) for one in known}) > 1:
         return None
     first, values = known[0], [level.value for level in known]
-    fields: dict[str, Any] = {name: getattr(first, name) for name in Level.__dataclass_fields__}
-    fields |= {"value": float(np.mean(values)), "peak": float(np.mean([level.peak for level in known]))}
-    fields["error"] = float(stats.sem(values)) if len(values) > 1 else first.error
-    return Level(**fields)
+    return replace(
+        first,
+        value=float(np.mean(values)),
+        peak=float(np.mean([level.peak for level in known])),
+        error=float(stats.sem(values)) if len(values) > 1 else first.error,
+    )
 
 
 def record_levels(record: Record, **columns: Any) -> dict[tuple[str, str], Level]:
@@ -69,7 +72,17 @@ def record_levels(record: Record, **columns: Any) -> dict[tuple[str, str], Level
         record: of one run.
         **columns: which scores; `roi` and `layer` may be left out.
     """
-    own = record.select(kind="alignment", **columns)
+    return levels_of(record, record.select(kind="alignment", **columns), **columns)
+
+
+def levels_of(record: Record, own: Sequence[Score], **columns: Any) -> dict[tuple[str, str], Level]:
+    """The same of scores that were selected already.
+
+    Args:
+        record: which has the surface beside them.
+        own: alignment scores.
+        **columns: what they were selected by.
+    """
     wide = {name: list(dict.fromkeys(getattr(row, name) for row in own)) for name in _PLACE}
     wide |= {"subject": columns["subject"]} if "subject" in columns else {}
     found: dict[tuple[str, str], Level] = {}

@@ -17,7 +17,7 @@ from ontogeny.errors import LagError, in_words
 from ontogeny.lag.answer import Level, Verdict
 from ontogeny.lag.fit._trend_lead import trend_lead
 from ontogeny.lag.fit.decompose import Decomposed, decompose
-from ontogeny.lag.levels import record_levels
+from ontogeny.lag.levels import levels_of
 from ontogeny.lag.null.fluctuation_lead import flip_test, fluctuation_lead
 from ontogeny.lag.null.surrogates import flip_signs
 from ontogeny.lag.preconditions import Pair, clean, refuse_fluctuation, refuse_pair, refuse_trend
@@ -141,7 +141,8 @@ def leads_map(
         RecordError: the columns do not choose one curve per cell.
         LagError: no such task, or the curves cannot be put on one grid.
     """
-    rows = [s for s in record.select(kind="alignment", **columns) if s.value is not None]
+    scores = record.select(kind="alignment", **columns)
+    rows = [s for s in scores if s.value is not None]
     chosen = list(rois) if rois is not None else list(dict.fromkeys(s.roi for s in rows))
     depths = list(layers) if layers is not None else list(dict.fromkeys(s.layer for s in rows))
     of_cell: dict[tuple[str, str], list[Score]] = {}
@@ -154,7 +155,7 @@ def leads_map(
     performance = task_series(record, task)
     runs = [paired(curve(of_cell[cell]), performance) for cell in cells]
     found = map_of_runs(runs, cells, task=task, seed=seed, surrogates=surrogates)
-    levels = record_levels(record, **columns)
+    levels = levels_of(record, scores, **columns)
     leveled = (replace(cell, level=levels.get((cell.roi, cell.layer))) for cell in found.cells)
     return replace(found, cells=tuple(leveled), path=str(record.folder))
 

@@ -17,6 +17,7 @@ __all__ = [
     "Level",
     "Outcome",
     "Verdict",
+    "claimed",
     "fewer_steps",
     "nothing_to_time",
     "power",
@@ -26,6 +27,7 @@ __all__ = [
     "undecided",
     "untestable",
     "verdict",
+    "with_region",
 ]
 
 _WIDEST = 2.0
@@ -58,11 +60,6 @@ def verdict(trend: TrendLead | Untestable, level: Level | None, *, task: str, n:
     return replace(_told(trend, level, task), caveats=("one run, one seed", CAUSE), **_seeds(level, path))
 
 
-def _with(level: Level | None) -> str:
-    """What the alignment is with."""
-    return "" if level is None else f" with {level.roi}"
-
-
 def _seeds(level: Level | None, path: str) -> dict[str, Any]:
     if level is None:
         return {"advice": "A claim needs five seeds or more."}
@@ -72,22 +69,47 @@ def _seeds(level: Level | None, path: str) -> dict[str, Any]:
 
 
 def _told(trend: TrendLead, level: Level | None, task: str) -> Verdict:
-    low, high = trend.ci_log10
-    size: dict[str, Any] = {"factor": trend.factor, "ci": (power(low), power(high))}
-    half = f"step {trend.t50.alignment[0]:,.0f} against {trend.t50.performance[0]:,.0f}"
-    if trend.verdict == "alignment leads":
+    half = f"; step {trend.t50.alignment[0]:,.0f} against {trend.t50.performance[0]:,.0f}"
+    one = claimed(trend.verdict, trend.factor, trend.ci_log10, level, task=task, where="in this run")
+    if one is not None:
+        return replace(one, detail=one.detail + half)
+    what = f"alignment{with_region(level)} and {task}"
+    return undecided(*trend.ci_log10, what, different=trend.verdict == "different shapes")
+
+
+def with_region(level: Level | None) -> str:
+    """What the alignment is with; nothing where the level is not known."""
+    return "" if level is None else f" with {level.roi}"
+
+
+def claimed(
+    lead: str, factor: float, ci: tuple[float, float], level: Level | None, *, task: str, where: str
+) -> Verdict | None:
+    """Which is first, where a lead says so.
+
+    Args:
+        lead: "alignment leads", "performance leads", or none of these.
+        factor: how many times fewer steps alignment needs.
+        ci: 95 % interval of its log10.
+        level: of the curve.
+        task: see `verdict`.
+        where: the lead is, "in this run" or "over 5 runs".
+    """
+    (low, high), of = ci, with_region(level)
+    size: dict[str, Any] = {"factor": factor, "ci": (power(low), power(high))}
+    if lead == "alignment leads":
         sentence = (
-            f"Yes, in this run: the model is half-way to its alignment{_with(level)} in {times(trend.factor)} "
-            f"fewer steps than to its {task}."
+            f"Yes, {where}: the model is half-way to its alignment{of} in {times(factor)} fewer steps than to its "
+            f"{task}."
         )
-        return Verdict(outcome="yes", sentence=sentence, detail=f"95 % interval {span(low, high)}; {half}", **size)
-    if trend.verdict == "performance leads":
+        return Verdict(outcome="yes", sentence=sentence, detail=f"95 % interval {span(low, high)}", **size)
+    if lead == "performance leads":
         sentence = (
-            f"No: in this run the {task} is first. The model is half-way to it in {times(1 / trend.factor)} fewer "
-            f"steps than to its alignment{_with(level)}."
+            f"No: {where} the {task} is first. The model is half-way to it in {times(1 / factor)} fewer steps than to "
+            f"its alignment{of}."
         )
-        return Verdict(outcome="no", sentence=sentence, detail=f"95 % interval {span(-high, -low)}; {half}", **size)
-    return undecided(low, high, f"alignment{_with(level)} and {task}", different=trend.verdict == "different shapes")
+        return Verdict(outcome="no", sentence=sentence, detail=f"95 % interval {span(-high, -low)}", **size)
+    return None
 
 
 def so_far(told: Verdict) -> Verdict:
@@ -137,7 +159,7 @@ def nothing_to_time(level: Level, path: str) -> Verdict:
 
 def untestable(trend: Untestable, level: Level | None, task: str, n: int) -> Verdict:
     """What holds a test back, and what would help."""
-    name = f"alignment{_with(level)}" if trend.series == "alignment" else f"the {task}"
+    name = f"alignment{with_region(level)}" if trend.series == "alignment" else f"the {task}"
     if trend.kind == "few":
         text = f"{n} checkpoints with both, 12 are needed. Train on, or probe more often."
         return Verdict(

@@ -12,7 +12,16 @@ from ontogeny.lag.across_runs import RunsLeads
 from ontogeny.lag.answer import CAUSE, Level, Outcome, Verdict
 from ontogeny.lag.results import PooledLead, TrendLead, Untestable
 from ontogeny.lag.roi_layer_map import LeadMap
-from ontogeny.lag.verdict import nothing_to_time, power, span, times, undecided, untestable, verdict
+from ontogeny.lag.verdict import (
+    claimed,
+    nothing_to_time,
+    power,
+    times,
+    undecided,
+    untestable,
+    verdict,
+    with_region,
+)
 
 __all__ = ["corrected_outcome", "verdict_of_map", "verdict_of_regions", "verdict_of_runs"]
 
@@ -37,23 +46,9 @@ def verdict_of_runs(found: RunsLeads, level: Level | None, *, task: str) -> Verd
 
 
 def _pooled(trend: PooledLead, level: Level | None, task: str, runs: int) -> Verdict:
-    low, high = trend.ci
-    of = "" if level is None else f" with {level.roi}"
     over = f"over {len(trend.runs)} of {runs} runs" if len(trend.runs) < runs else f"over {runs} runs"
-    size: dict[str, Any] = {"factor": power(trend.mean), "ci": (power(low), power(high))}
-    if trend.verdict == "alignment leads":
-        sentence = (
-            f"Yes, {over}: the model is half-way to its alignment{of} in {times(power(trend.mean))} "
-            f"fewer steps than to its {task}."
-        )
-        return Verdict(outcome="yes", sentence=sentence, detail=f"95 % interval {span(low, high)}", **size)
-    if trend.verdict == "performance leads":
-        sentence = (
-            f"No: {over} the {task} is first. The model is half-way to it in {times(power(-trend.mean))} fewer "
-            f"steps than to its alignment{of}."
-        )
-        return Verdict(outcome="no", sentence=sentence, detail=f"95 % interval {span(-high, -low)}", **size)
-    return undecided(low, high, f"alignment{of} and {task} {over}")
+    one = claimed(trend.verdict, power(trend.mean), trend.ci, level, task=task, where=over)
+    return one or undecided(*trend.ci, f"alignment{with_region(level)} and {task} {over}")
 
 
 def _unpooled(found: RunsLeads, level: Level | None, task: str) -> Verdict:
