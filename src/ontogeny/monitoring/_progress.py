@@ -11,7 +11,7 @@ from ontogeny._display import minus
 from ontogeny.brain.noise_ceiling import share_of_ceiling
 from ontogeny.record import Record, Row, Score
 
-__all__ = ["Surfaces", "progress_line", "surfaces_of"]
+__all__ = ["KnownSurfaces", "Surfaces", "progress_line"]
 
 _LONGEST = 89  # with "ontogeny: " before it under 100
 _ERRORS = 2
@@ -20,12 +20,26 @@ Surfaces = Mapping[tuple[str, str, str], tuple[str, float]]
 """(benchmark, ROI, metric) -> the stimuli's own surface by name, and what it reaches."""
 
 
-def surfaces_of(record: Record) -> Surfaces:
-    """The first baseline of each region, mean over subjects.
+class KnownSurfaces:
+    """What the stimuli's own surface reaches, asked of the record again only after a baseline was written."""
 
-    Args:
-        record: which has them from its first probe on.
-    """
+    def __init__(self) -> None:
+        self._known: Surfaces | None = None
+
+    def after(self, written: Sequence[Row]) -> None:
+        """These rows were written."""
+        if any(row.kind == "baseline" for row in written):
+            self._known = None
+
+    def of(self, record: Record) -> Surfaces:
+        """Of the record that they were written to."""
+        if self._known is None:
+            self._known = _surfaces_of(record)
+        return self._known
+
+
+def _surfaces_of(record: Record) -> Surfaces:
+    """The first baseline of each region, mean over subjects."""
     found: dict[tuple[str, str, str], dict[str, list[float]]] = {}
     for score in (s for s in record.select(kind="baseline") if s.value is not None):
         values = found.setdefault((score.benchmark, score.roi, score.metric), {})

@@ -7,13 +7,12 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from ontogeny._messages import has_to_pass, say, warn
 from ontogeny.errors import ProbeError, RecordError
 from ontogeny.monitoring._overhead import OverheadBudget
-from ontogeny.monitoring._progress import progress_line, surfaces_of
+from ontogeny.monitoring._progress import KnownSurfaces, progress_line
 from ontogeny.monitoring._settings import Settings
 from ontogeny.monitoring.benchmark_probe import BenchmarkProbe
 from ontogeny.monitoring.snapshot import ScoredSnapshot, constants
@@ -65,12 +64,12 @@ class Recorder:
         self.watched = watched
         self.settings = settings
         self.sinks = [] if sinks is None else sinks
-        self._finished, self._failing = False, cast("Mapping[str, str]", {})
-        self._start, self._before = 0, self.record.written
+        self._start, self._agreed, self._finished = 0, False, False
+        self._before = self.record.written
+        self._failing: Mapping[str, str] = {}
         self._ahead: set[int] = set()
-        self._agreed = False
         self._constant: set[str] = set()
-        self._refresh = Refresher()
+        self._refresh, self._surfaces = Refresher(), KnownSurfaces()
         self.record.close()
 
     def taken(self) -> str:
@@ -201,8 +200,9 @@ class Recorder:
         blank = Event(run=self.record.run, step=scored.step, kind="cost", metric="share of wall time", unit="share")
         share = [replace(blank, value=self.cost.share)] if self.cost.running else []
         written = self.record.append([*share, *rows])
+        self._surfaces.after(written)
         if self.settings.say_every and len(self.cost.seconds) % self.settings.say_every == 0:
-            say(progress_line(written, surfaces_of(self.record)), log=True)
+            say(progress_line(written, self._surfaces.of(self.record)), log=True)
         write(self.sinks, scored.step, metric_keys(written, self.settings.weights))
         self.cost.drawing += self._refresh(self.sinks, self.record, sum(self.cost.seconds))
         if failed and self.settings.on_error == "raise":
@@ -229,9 +229,8 @@ class Recorder:
     def _with_constants(self) -> set[str]:
         """Benchmarks of which the record has what no model moves; asked of the record until it has all."""
         if not self._constant.issuperset(one.benchmark.benchmark.name for one in self.watched if one.controls):
-            known = partial(self.record.select, step=0)
-            rows = (*known(kind="control", layer="random features"), *known(kind="baseline"))
-            self._constant = {row.benchmark for row in rows}
+            rows = self.record.select(step=0, kind=["control", "baseline"])
+            self._constant = {r.benchmark for r in rows if r.kind == "baseline" or r.layer == "random features"}
         return self._constant
 
     def refused(self, step: int, layer: str, reason: str) -> None:
