@@ -72,7 +72,8 @@ def test_chromium_shows_each_of_the_five_answers_as_the_only_heading_of_its_leve
 def six(tmp_path_factory):
     halves = {"V1": None, "V2": 1200.0, "V4": 1000.0, "LO": 900.0, "IT": 770.0, "PFC": 650.0}
     gone = [("b", "IT", 30)]
-    return write_report(write_world(tmp_path_factory.mktemp("six") / "six", world(halves), missing=gone).folder)
+    deep = tmp_path_factory.mktemp("six") / ("a_name_longer_than_a_phone_is_wide_" * 4) / "six"
+    return write_report(write_world(deep, world(halves), missing=gone).folder)
 
 
 def test_of_several_regions_without_a_declared_one_the_answer_counts_them(six, tmp_path):
