@@ -134,8 +134,8 @@ def in_words(columns: Mapping[str, Any]) -> str:
         "roi 'IT', layer 'h.1' or 'h.2'"
     """
     several = {name: want if isinstance(want, list | tuple) else [want] for name, want in columns.items()}
-    said = [f"{name} {' or '.join(map(repr, want))}" for name, want in several.items() if want != ["alignment"]]
-    return ", ".join(said) or "alignment"
+    choices = [f"{name} {' or '.join(map(repr, want))}" for name, want in several.items() if want != ["alignment"]]
+    return ", ".join(choices) or "alignment"
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:

@@ -66,8 +66,8 @@ def takes_groups(cv: Any) -> bool:
     """Whether a splitter asks for groups: scikit-learn's say so; another's `split` has them without a default."""
     if hasattr(cv, "get_metadata_routing"):
         return bool(cv.get_metadata_routing().split.requests.get("groups"))
-    wanted = inspect.signature(cv.split).parameters.get("groups") if hasattr(cv, "split") else None
-    return wanted is not None and wanted.default is inspect.Parameter.empty
+    declared = inspect.signature(cv.split).parameters.get("groups") if hasattr(cv, "split") else None
+    return declared is not None and declared.default is inspect.Parameter.empty
 
 
 def _asked(cv: Any, n: int, groups: Any, strata: Any, owner: str) -> list[Split]:

@@ -70,8 +70,8 @@ def held_out_cca(
     n = len(folds.held_out)
     if not len(x) == len(y) == n:
         raise MetricError(f"the folds are for {n} stimuli, the two sides have {len(x)} and {len(y)} rows")
-    mine, theirs = (_halves(LayerGeometry(torch.as_tensor(side)).gram.numpy(), folds, metric) for side in (x, y))
-    return _held_out(mine, theirs, components)
+    layer, target = (_halves(LayerGeometry(torch.as_tensor(side)).gram.numpy(), folds, metric) for side in (x, y))
+    return _held_out(layer, target, components)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,10 +180,10 @@ def _halves(gram: Square, folds: Folds, metric: CCA) -> list[_Half]:
     return out
 
 
-def _held_out(mine: Sequence[_Half], theirs: Sequence[_Half], components: int) -> float:
+def _held_out(layer: Sequence[_Half], target: Sequence[_Half], components: int) -> float:
     """Mean over folds, and over the components that the second side has dimensions for."""
     found = []
-    for x, y in zip(mine, theirs, strict=True):
+    for x, y in zip(layer, target, strict=True):
         a, _, b = np.linalg.svd(x.train.T @ y.train, full_matrices=False)
         scores = [x.test @ a[:, :components], y.test @ b[:components].T]
         centred = [side - side.mean(axis=0) for side in scores]
@@ -204,13 +204,13 @@ class PreparedCCA:
 
     def score(self, view: LayerGeometry) -> list[Value]:
         """One value a target."""
-        mine = _halves(view.gram.numpy(), self.folds, self.metric)
+        layer = _halves(view.gram.numpy(), self.folds, self.metric)
         return [
             Value(
-                value=_held_out(mine, theirs, self.metric.components),
+                value=_held_out(layer, target, self.metric.components),
                 chance=0.0,
                 ceiling=upper,
                 ceiling_lower=lower,
             )
-            for theirs, (lower, upper) in zip(self.halves, self.bounds, strict=True)
+            for target, (lower, upper) in zip(self.halves, self.bounds, strict=True)
         ]

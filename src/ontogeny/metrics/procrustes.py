@@ -57,8 +57,8 @@ def shape_cosine(x: Rows, y: Others) -> float:
     """
     if len(x) != len(y):
         raise MetricError(f"both sides need the same stimuli, got {len(x)} and {len(y)} rows")
-    mine, theirs = (_factor_of(LayerGeometry(torch.as_tensor(side))) for side in (x, y))
-    return float(np.linalg.svd(mine.T @ theirs, compute_uv=False).sum())
+    left, right = (_factor_of(LayerGeometry(torch.as_tensor(side))) for side in (x, y))
+    return float(np.linalg.svd(left.T @ right, compute_uv=False).sum())
 
 
 def _factor_of(view: LayerGeometry) -> Factor:
@@ -191,9 +191,9 @@ class PreparedProcrustes:
 
     def score(self, view: LayerGeometry) -> list[Value]:
         """One value a target."""
-        mine, out = _factor_of(view), []
+        layer, out = _factor_of(view), []
         for factor, (lower, upper) in zip(self.factors, self.bounds, strict=True):
-            products = mine.T @ factor[self.orders]
+            products = layer.T @ factor[self.orders]
             found = np.linalg.svd(products, compute_uv=False).sum(axis=1)
             out.append(Value(value=float(found[0]), chance=float(found[1:].mean()), ceiling=upper, ceiling_lower=lower))
         return out

@@ -66,8 +66,8 @@ def _reliable(doubts: Sequence[str]) -> str:
     if not doubts:
         return "can be relied on, as far as can be seen from its files"
     counts = Counter(doubts)
-    said = "; ".join(f"{doubt} ({n} subjects)" if n > 1 else doubt for doubt, n in counts.items())
-    return f"check it before you rely on it: {said}"
+    reasons = "; ".join(f"{doubt} ({n} subjects)" if n > 1 else doubt for doubt, n in counts.items())
+    return f"check it before you rely on it: {reasons}"
 
 
 def _describe_stimuli(prepared: PreparedBenchmark, *, of: str) -> tuple[list[str], list[str]]:

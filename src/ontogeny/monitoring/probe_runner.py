@@ -73,7 +73,7 @@ class ProbeRunner:
         self.task = task
         self._about_task = about if task is not None else NO_TASK.format(about)
         if self._rehearsed and first:
-            self._recorder().said(self._about_task)
+            self._recorder().describe_task(self._about_task)
 
     def rehearse(self, model: nn.Module, ranks: ProcessGroup) -> None:
         """Find out how the model is read, and report it, before the first update; once.
@@ -91,7 +91,7 @@ class ProbeRunner:
             if ranks.first:
                 self._recorder().rehearsed(lines)
         if self._about_task and ranks.first:
-            self._recorder().said(self._about_task)
+            self._recorder().describe_task(self._about_task)
         self._rehearsed = True
 
     @property

@@ -243,7 +243,7 @@ class Recorder:
             say(line)
         self.record.note("rehearsal", list(lines))
 
-    def said(self, line: str) -> None:
+    def describe_task(self, line: str) -> None:
         """Say a line about the task, and keep it in record.json."""
         say(line)
         self.record.note("task", line)

@@ -82,10 +82,10 @@ def at(steps: Iterable[int]) -> Schedule:
     Raises:
         ConfigError: a negative step.
     """
-    wanted = frozenset(int(s) for s in steps)
-    if any(s < 0 for s in wanted):
-        raise ConfigError(f"at(steps) needs steps of 0 or more, got {sorted(wanted)}")
-    return _At(wanted)
+    chosen = frozenset(int(s) for s in steps)
+    if any(s < 0 for s in chosen):
+        raise ConfigError(f"at(steps) needs steps of 0 or more, got {sorted(chosen)}")
+    return _At(chosen)
 
 
 def parse_schedule(text: str | Schedule) -> Schedule:

@@ -91,8 +91,8 @@ class ScoredSnapshot:
     def failed(self) -> dict[str, str]:
         """Why there are no values of the task, and of each metric, whose own code failed; by name."""
         refused = [row for row in self.rows if isinstance(row, Event) and row.kind == "refusal"]
-        ours = [row for row in refused if row.layer == TASK or row.note.startswith(METRIC_FAILED)]
-        return {"the task" if row.layer == TASK else f"metric {row.metric!r}": row.note for row in ours}
+        failures = [row for row in refused if row.layer == TASK or row.note.startswith(METRIC_FAILED)]
+        return {"the task" if row.layer == TASK else f"metric {row.metric!r}": row.note for row in failures}
 
 
 @runtime_checkable

@@ -150,16 +150,16 @@ def read_space(
     return replace(space, roi=tuple(prefix + roi for roi in space.roi))
 
 
-def same_grid(ours: Grid, image_grid: Grid, ours_is: str, theirs_is: str) -> None:
+def same_grid(grid: Grid, image_grid: Grid, grid_name: str, image_name: str) -> None:
     """Refuse grids that differ, by name.
 
     Raises:
         DataError: they do.
     """
-    if difference := ours.differs(image_grid):
-        volumes = any(isinstance(ours, kind) and isinstance(image_grid, kind) for kind in (Volume, Grayordinates))
+    if difference := grid.differs(image_grid):
+        volumes = any(isinstance(grid, kind) and isinstance(image_grid, kind) for kind in (Volume, Grayordinates))
         todo = "resample one explicitly (resample=True, --resample)" if volumes else "use files of one"
-        raise DataError(f"{ours_is} and {theirs_is} are not on one grid: {difference}; {todo}")
+        raise DataError(f"{grid_name} and {image_name} are not on one grid: {difference}; {todo}")
 
 
 def _on(image: Opened, grid: Grid, resample: bool) -> Float[np.ndarray, " places"]:
@@ -178,7 +178,7 @@ def _on(image: Opened, grid: Grid, resample: bool) -> Float[np.ndarray, " places
 
 
 def _by_vertex(
-    image: Opened, values: Float[np.ndarray, " theirs"], grid: Grayordinates
+    image: Opened, values: Float[np.ndarray, " image_places"], grid: Grayordinates
 ) -> Float[np.ndarray, " places"]:
     """Labels of the same structures, vertices and voxels on other grayordinates; 0 where the atlas has none.
 

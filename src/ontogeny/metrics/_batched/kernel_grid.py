@@ -148,13 +148,13 @@ class PreparedKernels:
             sides = [
                 [
                     _Side.of(view, scored.metric, room, self.orders)
-                    for (scored, view), room in zip(product(users, views), mine, strict=True)
+                    for (scored, view), room in zip(product(users, views), of_space, strict=True)
                 ]
-                for (_, users), mine in zip(space.kernels, rows, strict=True)
+                for (_, users), of_space in zip(space.kernels, rows, strict=True)
             ]
             products = space.products([some.reshape(-1, pairs) for some in rows])
-            for (kernel, users), mine, inner in zip(space.kernels, sides, products, strict=True):
-                for column, side in enumerate(mine):
+            for (kernel, users), of_space, inner in zip(space.kernels, sides, products, strict=True):
+                for column, side in enumerate(of_space):
                     scored = users[column // len(views)]
                     found = inner[:, column * each : (column + 1) * each].T
                     outcome = side.error or _values(scored, kernel, side, found)

@@ -101,10 +101,10 @@ def _local(
     side: _Side, k: int, edges: np.ndarray, damping: float, orders: Sequence[np.ndarray]
 ) -> tuple[Float[np.ndarray, " values"], PerTarget]:
     mask, (_, sums) = side.nearest.mask(k), side.edges(k)
-    scale = np.array([(sums.own * theirs.own) ** 0.5 for _, theirs in edges]) + damping
+    scale = np.array([(sums.own * target.own) ** 0.5 for _, target in edges]) + damping
     places = [None, *map(inverse, orders)]
     found = np.array([[hsic_over(side.likeness, mask, lists.at(to)) for lists, _ in edges] for to in places])
-    return (found / scale).ravel(), np.array([chance_hsic(sums, theirs) for _, theirs in edges]) / scale
+    return (found / scale).ravel(), np.array([chance_hsic(sums, target) for _, target in edges]) / scale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

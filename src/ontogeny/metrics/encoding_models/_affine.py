@@ -42,8 +42,8 @@ def affine_of(
         return None
     spread = np.where(x.std(axis=0) > 0, x.std(axis=0), 1.0)
     middle = x.mean(axis=0)
-    asked = np.concatenate([middle[None], middle + np.diag(spread), x])
-    out = _predictions(estimator, x, y, asked, keep)
+    points = np.concatenate([middle[None], middle + np.diag(spread), x])
+    out = _predictions(estimator, x, y, points, keep)
     coef = (out[1 : d + 1] - out[0]).T / spread
     intercept = out[0] - coef @ middle
     missed = np.abs(x @ coef.T + intercept - out[d + 1 :]).max(axis=0)
@@ -51,9 +51,9 @@ def affine_of(
 
 
 def _predictions(
-    estimator: Any, x: Rows, y: Responses, asked: HeldOut, keep: bool
+    estimator: Any, x: Rows, y: Responses, points: HeldOut, keep: bool
 ) -> Float[np.ndarray, "held_out voxels"]:
     where = "the fit to all stimuli"
     if takes_several(estimator):
-        return predict(estimator, x, y, asked, where=where, keep=keep)
-    return np.stack([predict(estimator, x, v, asked, where=where, keep=keep) for v in y.T.copy()], axis=1)
+        return predict(estimator, x, y, points, where=where, keep=keep)
+    return np.stack([predict(estimator, x, v, points, where=where, keep=keep) for v in y.T.copy()], axis=1)

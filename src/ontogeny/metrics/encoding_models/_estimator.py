@@ -147,11 +147,11 @@ def predict(
         size = f"{len(x)} stimuli x {x.shape[1]} features"
         text = " ".join(f"{type(error).__name__}: {error}".split())
         raise MetricError(f"{name} failed in {where} ({size}): {text}") from error
-    wanted = (len(held_out), *y.shape[1:])
-    if out.shape != wanted and out.size == np.prod(wanted):
-        out = out.reshape(wanted)
-    if out.shape != wanted:
-        raise MetricError(f"{name} should predict {wanted} in {where} (stimuli x voxels), got {out.shape}")
+    expected = (len(held_out), *y.shape[1:])
+    if out.shape != expected and out.size == np.prod(expected):
+        out = out.reshape(expected)
+    if out.shape != expected:
+        raise MetricError(f"{name} should predict {expected} in {where} (stimuli x voxels), got {out.shape}")
     if not np.isfinite(out).all():
         raise MetricError(f"{name} predicts NaN or infinity in {where}")
     return out

@@ -247,9 +247,9 @@ def _validation(trainer: pl.Trainer) -> HeldOut:
 
 def _watchers(trainer: pl.Trainer) -> list[Any]:
     """Callbacks that stop or choose by one of our numbers."""
-    ours = ("alignment/", "alignment_ema/", "task/", "task_ema/")
+    own_names = ("alignment/", "alignment_ema/", "task/", "task_ema/")
     every: list[Any] = list(trainer.callbacks)
-    return [c for c in every if str(getattr(c, "monitor", None) or "").startswith(ours)]
+    return [c for c in every if str(getattr(c, "monitor", None) or "").startswith(own_names)]
 
 
 def _sinks(logger: Logger) -> list[Sink]:
