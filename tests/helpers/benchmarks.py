@@ -6,7 +6,7 @@ import numpy as np
 
 from ontogeny import Assembly, Benchmark, Geometry, StimulusSet
 from ontogeny.metrics import CKA, RSA, Ridge, make_folds
-from tests.helpers.models import WORDS
+from tests.helpers.nets import WORDS
 
 _ABOUT = {"version": "1", "citation": "none", "licence": "none", "about": "made for tests", "simulated": True}
 

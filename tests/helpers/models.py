@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import lightning.pytorch as pl
-import numpy as np
 import torch
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -12,30 +11,23 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedTokenizerFast
 
-WORDS = ["dog", "cat", "tree", "river", "stone", "runs", "sleeps", "falls", "sings", "quickly", "there", "again"]
-PLACE = {word: i + 1 for i, word in enumerate(WORDS)}
+from tests.helpers.nets import PLACE, WORDS, TinyCNN, tokenizer, transform
 
-
-def tokenizer(text: str) -> list[int]:
-    return [PLACE.get(word, 0) for word in text.split()]
-
-
-def transform(image) -> torch.Tensor:
-    return torch.as_tensor(np.asarray(image, dtype=np.float32) / 255).permute(2, 0, 1)
-
-
-class TinyCNN(nn.Module):
-    """BatchNorm and dropout: what a careless probe would disturb."""
-
-    def __init__(self, *, frozen_norm: bool = False) -> None:
-        super().__init__()
-        self.early = nn.Sequential(nn.Conv2d(3, 6, 3, stride=2), nn.BatchNorm2d(6), nn.ReLU())
-        self.late = nn.Sequential(nn.Conv2d(6, 8, 3), nn.ReLU(), nn.Dropout(0.3))
-        self.head = nn.Linear(8, 4)
-        self.frozen_norm = frozen_norm
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.head(self.late(self.early(x)).mean(dim=(2, 3)))
+__all__ = [
+    "PLACE",
+    "WORDS",
+    "TinyCNN",
+    "TinyModule",
+    "fast_tokenizer",
+    "image_data",
+    "image_loader",
+    "saved",
+    "tiny_gpt",
+    "tiny_neox",
+    "token_rows",
+    "tokenizer",
+    "transform",
+]
 
 
 class TinyModule(pl.LightningModule):

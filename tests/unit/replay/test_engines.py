@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.helpers.models import TinyCNN, tiny_gpt, tokenizer, transform
+from tests.helpers.nets import TinyCNN, TinyReader, tokenizer, transform
 from tests.helpers.tasks import Killing, gpus_given
 
 from ontogeny import Record, watch
@@ -30,8 +30,8 @@ def series(tmp_path):
     (tmp_path / "w").mkdir()
     for step in STEPS:
         torch.manual_seed(step)
-        torch.save(tiny_gpt().state_dict(), tmp_path / "w" / f"step{step}.pt")
-    return files(tmp_path / "w" / "step{step}.pt", model="tests.helpers.models:tiny_gpt")
+        torch.save(TinyReader().state_dict(), tmp_path / "w" / f"step{step}.pt")
+    return files(tmp_path / "w" / "step{step}.pt", model="tests.helpers.nets:TinyReader")
 
 
 def rows(record: Record):
@@ -138,7 +138,7 @@ def test_many_series_each_into_its_own_record(series, text_benchmark, tmp_path):
     assert [w.whole for w in walks] == [True] * 3
     for step, monitor in enumerate(monitors):
         assert [s.step for s in monitor.record.events(kind="probe")] == [step]
-        assert monitor.record.header["parameters"] == sum(p.numel() for p in tiny_gpt().parameters())
+        assert monitor.record.header["parameters"] == sum(p.numel() for p in TinyReader().parameters())
 
 
 def test_what_cannot_travel_is_said(series, text_benchmark, tmp_path):

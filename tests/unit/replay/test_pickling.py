@@ -27,7 +27,7 @@ def of_files(folder):
 
 
 def of_files_by_address(folder):
-    return of_files(folder) and files(folder / "ep{count}.pt", model="tests.helpers.models:TinyCNN", key="model")
+    return of_files(folder) and files(folder / "ep{count}.pt", model="tests.helpers.nets:TinyCNN", key="model")
 
 
 def of_lightning(folder):

@@ -21,7 +21,6 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.stats import kendalltau
 from torch import Tensor
 
 from ontogeny._arrays import Pairs, symmetric, upper
@@ -187,6 +186,8 @@ def mean_component(side: Summary, comparison: Comparison) -> float:
 
 def tau_a(a: Summary, b: Summary) -> float:
     """Kendall's tau-a: concordant less discordant, over all pairs of entries, tied ones counted as neither."""
+    from scipy.stats import kendalltau  # half a second that few processes need
+
     untied = (1 - _tied_share(a)) * (1 - _tied_share(b))
     return float(kendalltau(a, b, method="asymptotic").statistic * np.sqrt(untied))
 
