@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 from ontogeny import _messages as messages
+from tests.helpers.shape_checks import check_again
 
 # Workers of xdist have the width of a terminal, in which lines are wrapped; what is captured goes to no terminal.
 os.environ.pop("COLUMNS", None)
@@ -31,6 +33,17 @@ def warnings_are_errors(monkeypatch):
         raise error
 
     monkeypatch.setattr(messages, "_as_error", end)
+
+
+def pytest_collection_finish():
+    """What was imported stays: the garbage collector need not look through torch again and again."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_runtest_setup():
+    """Shapes are checked in the first calls of each test."""
+    check_again()
 
 
 def pytest_collection_modifyitems(items):
