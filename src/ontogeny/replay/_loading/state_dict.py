@@ -27,9 +27,11 @@ __all__ = [
     "State",
     "all_finite",
     "damage",
+    "fills",
     "load_into",
     "metadata",
     "read",
+    "read_through",
     "stranger",
     "stripped",
     "why",
@@ -39,6 +41,7 @@ State = Mapping[str, Tensor]
 
 _STARTS = (b"PK", b"\x80")
 _LFS = b"version https://git-lfs"
+_PIECE = 2**22
 
 
 # What scripts put beside weights, and which runs no code when it is read: options, paths, numbers of numpy. Under the
@@ -92,6 +95,14 @@ def read(path: Path, *, allow: Sequence[Any] = ()) -> Mapping[str, Any]:
     if not isinstance(content, Mapping):
         raise WeightsError(f"{path} holds a {type(content).__name__}, not a mapping with weights; save a state_dict")
     return content
+
+
+def read_through(path: Path) -> None:
+    """Have a file in the system's cache, so that nobody has to wait for the disk who reads it next."""
+    piece = bytearray(_PIECE)
+    with path.open("rb", buffering=0) as file:
+        while file.readinto(piece):
+            pass
 
 
 def metadata(path: Path) -> Mapping[str, str]:
@@ -169,6 +180,15 @@ def stripped(state: State, prefix: str, where: str) -> State:
     raise WeightsError(f"{where}: no weight's name begins with {prefix!r}. {nearest(prefix, state)}")
 
 
+def fills(model: nn.Module, state: State) -> bool:
+    """Whether a state has every weight of a model in its shape, and no other, so that nothing stays of those before."""
+    want = model.state_dict()
+    state = _named_alike(model, want, state)
+    return set(state) == set(want) and all(
+        isinstance(value, Tensor) and state[name].shape == value.shape for name, value in want.items()
+    )
+
+
 def load_into(model: nn.Module, state: State, where: str) -> nn.Module:
     """Put weights into a model, strictly, and set it to eval mode.
 
@@ -181,7 +201,7 @@ def load_into(model: nn.Module, state: State, where: str) -> nn.Module:
         DamagedError: not finite.
     """
     want, called = model.state_dict(), type(model).__name__
-    state = _with_tied(want, _of_whole(want, _by_names_of(model, want, state)))
+    state = _named_alike(model, want, state)
     missing, extra = [n for n in want if n not in state], [n for n in state if n not in want]
     alone = bool(missing) and not extra and not any(_of_adapter(model, name) for name in missing)
     if extra or (missing and not (alone and any(_of_adapter(model, name) for name in state))):
@@ -200,6 +220,10 @@ def load_into(model: nn.Module, state: State, where: str) -> nn.Module:
     model.load_state_dict(state, strict=not alone)
     remember(model, (value.dtype for value in state.values()))
     return all_finite(model, where).eval()
+
+
+def _named_alike(model: nn.Module, want: State, state: State) -> State:
+    return _with_tied(want, _of_whole(want, _by_names_of(model, want, state)))
 
 
 def _by_names_of(model: nn.Module, want: State, state: State) -> State:
