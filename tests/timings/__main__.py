@@ -13,7 +13,7 @@ import importlib
 import platform
 import time
 
-PARTS = ("lag", "encoding", "defaults", "probe", "isolation", "grid", "rsa", "record")
+PARTS = ("lag", "encoding", "defaults", "probe", "isolation", "grid", "rsa", "record", "report")
 LONG = ("encoding_large", "stories")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -23,6 +24,7 @@ NULL = (
     "p_flip is the p of the same F, of the detrended series, under 'no lead'"
 )
 _MOST_LAGS = 4
+_BLOCK = 128
 
 Pair = Float[np.ndarray, "2 steps"]
 Batch = Float[np.ndarray, "pairs steps"]
@@ -111,31 +113,45 @@ def chosen_lags(pair: Pair, criterion: str) -> int:
 
 
 def log_ratios(a: Batch, p: Batch, lags: int) -> tuple[Float[np.ndarray, " pairs"], Float[np.ndarray, " pairs"]]:
-    """How much each past helps: log RSS without it less log RSS with it, of a for p and of p for a."""
+    """How much each past helps: log RSS without it less log RSS with it, of a for p and of p for a.
+
+    By Gram and Schmidt's modified way, the targets among the columns, which is as exact as Householder's (Björck 1967).
+    """
     k, n = lags, a.shape[1]
-    past_a, past_p = (np.stack([x[:, k - j : n - j] for j in range(1, k + 1)], axis=2) for x in (a, p))
-    one = np.ones((len(a), n - k, 1))
-    both = _orthonormal(np.concatenate([one, past_p, past_a], axis=2))
-    out = []
-    for own, target in ((past_p, p[:, k:]), (past_a, a[:, k:])):
-        short = _left(_orthonormal(np.concatenate([one, own], axis=2)), target)
-        out.append(np.log(short / _left(both, target)))
-    return out[0], out[1]
+    past_a, past_p = ([_centred(x[:, k - j : n - j]) for j in range(1, k + 1)] for x in (a, p))
+    of_a, of_p = _centred(a[:, k:]), _centred(p[:, k:])
+    (without_a,) = _without(past_a, [of_a])
+    *rest, with_a, without_p = _without(past_p, [*past_a, of_a, of_p])
+    with_a, with_p = _without(rest, [with_a, without_p])
+    return _log_ratio(without_p, with_p), _log_ratio(without_a, with_a)
 
 
-def _orthonormal(design: Float[np.ndarray, "pairs rows columns"]) -> Float[np.ndarray, "pairs rows columns"]:
-    return np.linalg.qr(design)[0]
+def _centred(columns: Batch) -> Batch:
+    return np.asarray(columns - columns.mean(axis=1, keepdims=True))
 
 
-def _left(basis: Float[np.ndarray, "pairs rows columns"], target: Batch) -> Float[np.ndarray, " pairs"]:
-    """Residual sums of squares."""
-    fitted = basis @ (basis.swapaxes(1, 2) @ target[..., None])
-    out: Float[np.ndarray, " pairs"] = ((target - fitted[..., 0]) ** 2).sum(axis=1)
+def _without(past: Sequence[Batch], columns: Sequence[Batch]) -> list[Batch]:
+    """What of the columns the past does not explain; a column of zeros explains nothing."""
+    left = [*past, *columns]
+    for _ in past:
+        first, *left = left
+        size = np.einsum("pn,pn->p", first, first)
+        unit = first / np.where(size > 0, size, 1.0)[:, None]
+        left = [column - np.einsum("pn,pn->p", first, column)[:, None] * unit for column in left]
+    return left
+
+
+def _log_ratio(short: Batch, full: Batch) -> Float[np.ndarray, " pairs"]:
+    out: Float[np.ndarray, " pairs"] = np.log((short * short).sum(axis=1) / (full * full).sum(axis=1))
     return out
 
 
 def time_reversed_net(a: Batch, p: Batch, lags: int = 2) -> Float[np.ndarray, " pairs"]:
     """Net Granger of a for p, less the same of the reversed series; positive: a is earlier (Haufe et al. 2013)."""
-    forward, backward = log_ratios(a, p, lags), log_ratios(a[:, ::-1], p[:, ::-1], lags)
-    out: Float[np.ndarray, " pairs"] = (forward[0] - forward[1]) - (backward[0] - backward[1])
+    out = np.empty(len(a))
+    for start in range(0, len(a), _BLOCK):
+        some = slice(start, start + _BLOCK)
+        forward = log_ratios(a[some], p[some], lags)
+        backward = log_ratios(a[some, ::-1], p[some, ::-1], lags)
+        out[some] = (forward[0] - forward[1]) - (backward[0] - backward[1])
     return out
