@@ -187,7 +187,7 @@ def _read(job: SeriesJob, item: WorkItem, model: nn.Module, found: CheckpointRes
     for reader in (w.probe.reader for w in job.watched):
         if hasattr(reader, "__len__"):  # a Hugging Face tokenizer, not a function
             check_vocabulary(reader, model, found.where)
-    if item.known and (now := weights_hash(model)) != item.known:
+    if item.known and (now := weights_hash(model, like=item.known)) != item.known:
         how = difference(model, now, item.known, item.dtype)
         return replace(found, outcome="changed", reason=f"{found.where}: {how}")
     if not item.places:
@@ -195,6 +195,7 @@ def _read(job: SeriesJob, item: WorkItem, model: nn.Module, found: CheckpointRes
     watched = [job.watched[place] for place in item.places]
     task = job.task if item.task else None
     snapshot = take_snapshot(model, item.step, watched, task, ranks=SINGLE_PROCESS, kept=job.kept)
+    snapshot = replace(snapshot, weights=item.known or snapshot.weights)  # one hash per step, of the record's kind
     parameters = sum(p.numel() for p in model.parameters())
     return replace(found, outcome="scored", scored=score(snapshot, watched, job.run), parameters=parameters)
 

@@ -23,10 +23,10 @@ MADE: list[int] = []
 class Moving(nn.Module):
     """Changes what it holds whenever it is read: a buffer that is saved, one that is not, and an attribute."""
 
-    def __init__(self) -> None:
+    def __init__(self, seed: int = 0) -> None:
         super().__init__()
         MADE.append(1)
-        self.gpt = tiny_gpt()
+        self.gpt = tiny_gpt(seed=seed)
         self.register_buffer("seen", torch.zeros(1))
         self.register_buffer("unsaved", torch.ones(1), persistent=False)
         self.calls = 0
@@ -43,8 +43,7 @@ class Moving(nn.Module):
 def series(tmp_path):
     (tmp_path / "w").mkdir()
     for step in (0, 1, 2, 5):
-        torch.manual_seed(step)
-        torch.save(Moving().state_dict(), tmp_path / "w" / f"step{step}.pt")
+        torch.save(Moving(step).state_dict(), tmp_path / "w" / f"step{step}.pt")
     MADE.clear()
     return files(tmp_path / "w" / "step{step}.pt", model=Moving)
 
@@ -63,6 +62,7 @@ def test_one_model_gives_the_rows_of_one_made_for_each_checkpoint(series, text_b
     assert [one.outcome for one in found.results] == ["scored"] * 4
     assert len(together) > 40
     assert together == apart
+    assert len({row[2] for row in together.values() if len(row) == 4} - {""}) == 4, "each step has weights of its own"
 
 
 def test_what_does_not_fit_or_fails_is_said_as_ever_and_the_next_one_is_made_anew(series, text_benchmark, tmp_path):
