@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -118,31 +117,30 @@ def log_ratios(a: Batch, p: Batch, lags: int) -> tuple[Float[np.ndarray, " pairs
     By Gram and Schmidt's modified way, the targets among the columns, which is as exact as Householder's (Björck 1967).
     """
     k, n = lags, a.shape[1]
-    past_a, past_p = ([_centred(x[:, k - j : n - j]) for j in range(1, k + 1)] for x in (a, p))
-    of_a, of_p = _centred(a[:, k:]), _centred(p[:, k:])
-    (without_a,) = _without(past_a, [of_a])
-    *rest, with_a, without_p = _without(past_p, [*past_a, of_a, of_p])
-    with_a, with_p = _without(rest, [with_a, without_p])
-    return _log_ratio(without_p, with_p), _log_ratio(without_a, with_a)
+    past = [x[:, k - j : n - j] for x in (p, a) for j in range(1, k + 1)]
+    both = np.stack([*past, a[:, k:], p[:, k:]])
+    both -= both.mean(axis=2, keepdims=True)
+    own = both[k:-1].copy()
+    _take_away(own, k)
+    without_a = _squares(own[-1])
+    _take_away(both, k)
+    without_p = _squares(both[-1])
+    _take_away(both[k:], k)
+    with_a, with_p = _squares(both[-2]), _squares(both[-1])
+    return np.log(without_p / with_p), np.log(without_a / with_a)
 
 
-def _centred(columns: Batch) -> Batch:
-    return np.asarray(columns - columns.mean(axis=1, keepdims=True))
+def _take_away(columns: Float[np.ndarray, "columns pairs rows"], first: int) -> None:
+    """Leave of all columns what the first ones do not explain; a column of zeros explains nothing."""
+    for place in range(first):
+        one, rest = columns[place], columns[place + 1 :]
+        size = _squares(one)
+        share = np.einsum("pn,cpn->cp", one, rest) / np.where(size > 0, size, 1.0)
+        rest -= share[:, :, None] * one
 
 
-def _without(past: Sequence[Batch], columns: Sequence[Batch]) -> list[Batch]:
-    """What of the columns the past does not explain; a column of zeros explains nothing."""
-    left = [*past, *columns]
-    for _ in past:
-        first, *left = left
-        size = np.einsum("pn,pn->p", first, first)
-        unit = first / np.where(size > 0, size, 1.0)[:, None]
-        left = [column - np.einsum("pn,pn->p", first, column)[:, None] * unit for column in left]
-    return left
-
-
-def _log_ratio(short: Batch, full: Batch) -> Float[np.ndarray, " pairs"]:
-    out: Float[np.ndarray, " pairs"] = np.log((short * short).sum(axis=1) / (full * full).sum(axis=1))
+def _squares(column: Batch) -> Float[np.ndarray, " pairs"]:
+    out: Float[np.ndarray, " pairs"] = np.einsum("pn,pn->p", column, column)
     return out
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from ontogeny.datasets.folder import read_benchmark, read_spaces
+from ontogeny.datasets.folder.voxel_coordinates import in_mni
 from ontogeny.errors import DataError, MissingExtraError, RecordError
 from ontogeny.neuroimaging.image_grids import Volume
 from ontogeny.neuroimaging.score_maps import BEST, best_layers, scores_of
@@ -52,9 +54,6 @@ def brain_of(folder: str | os.PathLike[str], *, mni: bool = False) -> Brain:
     Raises:
         DataError: it is no benchmark folder, or none of its subjects has a space.
     """
-    from ontogeny.datasets.folder import read_benchmark, read_spaces
-    from ontogeny.datasets.folder.voxel_coordinates import in_mni
-
     benchmark = read_benchmark(folder)
     return Brain(
         benchmark=benchmark.name,
