@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from transformers import GPT2Config, GPT2Model, ResNetConfig, ResNetModel, ViTConfig, ViTModel
 
-from ontogeny import Assembly, Benchmark, Probe, Record, StimulusSet
+from ontogeny import Assembly, Benchmark, Features, Probe, Record, StimulusSet
 from ontogeny.extraction.preserved import preserved
 from ontogeny.extraction.weights import weights_hash
 from ontogeny.metrics import CKA, RSA, MutualKNN, Ridge, make_folds
@@ -68,14 +68,15 @@ def stages(name: str, model: nn.Module, probe: Probe) -> Iterator[Row]:
     """All that a probe is made of, in the order of doing."""
     yield f"rehearsal: {name}", _seconds(partial(probe.rehearse, model)), "once, before training"
     size = sum(p.numel() * p.element_size() for p in model.parameters()) / 2**20
+    read: list[Features] = []
     with isolating() as spent:
-        whole = _seconds(partial(_reading, model, probe))
+        whole = _seconds(lambda: read.append(_reading(model, probe)))
     hashed = _seconds(partial(weights_hash, model))
     without = f"of a probe of {N} stimuli without scoring and task ({whole:.1f} s); {size:.0f} MB"
     yield f"isolation: {name}", sum(spent), f"{sum(spent) / whole:.2%} {without}"
     yield f"hash: {name}", hashed, f"{hashed / whole:.2%}"
-    yield f"forward pass and pooling: {name}", whole - sum(spent) - hashed, f"{len(probe(model).values)} layers"
-    features, given = probe(model), benchmark(probe.stimuli)
+    yield f"forward pass and pooling: {name}", whole - sum(spent) - hashed, f"{len(read[0].values)} layers"
+    features, given = read[0], benchmark(probe.stimuli)
     start = time.process_time()
     prepared = given.prepare(permutations=5)
     yield (
@@ -106,11 +107,11 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def _reading(model: nn.Module, probe: Probe) -> None:
+def _reading(model: nn.Module, probe: Probe) -> Features:
     """As `take_snapshot` does it."""
     with preserved(model):
         weights_hash(model)
-        probe(model)
+        return probe(model)
 
 
 @contextmanager

@@ -29,24 +29,32 @@ def keyed_sums(tensor: Tensor) -> Tensor:
     """Eight 64-bit sums over the bytes of a dense tensor, on its device; no random number is drawn.
 
     Args:
-        tensor: any type and shape; on a device without double precision it is brought to the CPU.
+        tensor: any type and shape; where the device has no double precision or no 70 MB left, it is brought to the CPU.
 
     Returns:
         Of 8 numbers, int64.
     """
     with torch.no_grad():
         flat = _bytes(tensor)
-        if flat.device.type not in ("cpu", "cuda", "xpu"):
-            flat = flat.cpu()
-        whole = flat.numel() // _BYTES * _BYTES
-        total = torch.zeros(_SUMS, dtype=torch.int64, device=flat.device)
-        for start in range(0, whole, _ROWS * _BYTES):
-            total += _summed(flat[start : min(start + _ROWS * _BYTES, whole)], start // _BYTES)
-        if whole < flat.numel():
-            end = flat.new_zeros(_BYTES)
-            end[: flat.numel() - whole] = flat[whole:]
-            total += _summed(end, whole // _BYTES)
-        return total
+        if flat.device.type not in ("cpu", "cuda"):
+            return _total(flat.cpu())
+        try:
+            return _total(flat)
+        except torch.OutOfMemoryError:
+            return _total(flat.cpu())
+
+
+def _total(flat: Tensor) -> Tensor:
+    """Of bytes in a row."""
+    whole = flat.numel() // _BYTES * _BYTES
+    total = torch.zeros(_SUMS, dtype=torch.int64, device=flat.device)
+    for start in range(0, whole, _ROWS * _BYTES):
+        total += _summed(flat[start : min(start + _ROWS * _BYTES, whole)], start // _BYTES)
+    if whole < flat.numel():
+        end = flat.new_zeros(_BYTES)
+        end[: flat.numel() - whole] = flat[whole:]
+        total += _summed(end, whole // _BYTES)
+    return total
 
 
 def _bytes(tensor: Tensor) -> Tensor:
@@ -61,7 +69,7 @@ def _summed(flat: Tensor, first: int) -> Tensor:
     rows = flat.view(torch.int16).view(-1, _ROW)
     size = _BLOCK.get(flat.device.type, len(rows))
     keys = _row_keys(flat.device)
-    sums = torch.cat([keys @ some.double().T for some in rows.split(size)], dim=1).long()
+    sums = torch.cat([keys @ some.double().T for some in torch.split(rows, size)], dim=1).long()
     places = torch.arange(first * _SUMS, (first + len(rows)) * _SUMS, device=flat.device).view(-1, _SUMS)
     return (sums.T * _mixed(places + _SECOND)).sum(dim=0)
 

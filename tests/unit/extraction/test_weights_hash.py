@@ -81,6 +81,23 @@ def test_sums_do_not_depend_on_pieces_or_threads(monkeypatch):
         torch.set_num_threads(threads)
 
 
+def test_a_device_without_room_leaves_it_to_the_cpu(monkeypatch):
+    from ontogeny.extraction import _keyed_sums
+
+    x = torch.randn(3000, generator=torch.Generator().manual_seed(0))
+    known, real, calls = keyed_sums(x).tolist(), _keyed_sums._total, []
+
+    def full(flat):
+        calls.append(flat)
+        if len(calls) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(flat)
+
+    monkeypatch.setattr(_keyed_sums, "_total", full)
+    assert keyed_sums(x).tolist() == known
+    assert len(calls) == 2
+
+
 def test_a_bit_two_signs_two_places_and_rows_are_noticed():
     x = torch.randn(4096, generator=torch.Generator().manual_seed(0))
     seen = {tuple(keyed_sums(x).tolist())}

@@ -31,7 +31,6 @@ __all__ = [
     "load_into",
     "metadata",
     "read",
-    "read_through",
     "stranger",
     "stripped",
     "why",
@@ -41,7 +40,6 @@ State = Mapping[str, Tensor]
 
 _STARTS = (b"PK", b"\x80")
 _LFS = b"version https://git-lfs"
-_PIECE = 2**22
 
 
 # What scripts put beside weights, and which runs no code when it is read: options, paths, numbers of numpy. Under the
@@ -95,14 +93,6 @@ def read(path: Path, *, allow: Sequence[Any] = ()) -> Mapping[str, Any]:
     if not isinstance(content, Mapping):
         raise WeightsError(f"{path} holds a {type(content).__name__}, not a mapping with weights; save a state_dict")
     return content
-
-
-def read_through(path: Path) -> None:
-    """Have a file in the system's cache, so that nobody has to wait for the disk who reads it next."""
-    piece = bytearray(_PIECE)
-    with path.open("rb", buffering=0) as file:
-        while file.readinto(piece):
-            pass
 
 
 def metadata(path: Path) -> Mapping[str, str]:

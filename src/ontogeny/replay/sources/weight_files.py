@@ -18,13 +18,15 @@ from ontogeny.errors import CheckpointError, ConfigError, WeightsError
 from ontogeny.replay._loading.find_state_dict import inner
 from ontogeny.replay._loading.model_factory import Factory, make, resolve
 from ontogeny.replay._loading.process_state import undisturbed
-from ontogeny.replay._loading.state_dict import State, damage, fills, load_into, metadata, read, read_through, stripped
+from ontogeny.replay._loading.state_dict import State, damage, fills, load_into, metadata, read, stripped
 from ontogeny.replay._step_inference import SUFFIXES, Count, by_content, is_weights_name
 from ontogeny.replay.checkpoint_series import UPDATES, CheckpointProblem, CheckpointSeries, chosen
 from ontogeny.replay.sources._recognized_files import Found, recognised
 from ontogeny.replay.step_templates import Naming, known_tokens, named
 
 __all__ = ["files"]
+
+_PIECE = 2**22
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +57,11 @@ class _Files:
             return load_into(model, state, where)
 
     def read_ahead(self, step: int) -> None:
-        """Have the file of a step in the system's cache."""
-        read_through(Path(self.where(step)))
+        """Have the file of a step in the system's cache, so that loading it does not wait for the disk."""
+        piece = bytearray(_PIECE)
+        with Path(self.where(step)).open("rb", buffering=0) as file:
+            while file.readinto(piece):
+                pass
 
     def _state(self, step: int) -> State:
         where = self.where(step)
