@@ -1,7 +1,7 @@
 """How long things take, beside others on the same work in the same run: `make bench`. No test: prints one table.
 
 python -m tests.timings          all
-python -m tests.timings lag      one part; encoding_large and stories take minutes and are never among all
+python -m tests.timings lag      one part; encoding_large, stories and gpu take minutes and are never among all
 
 A part is a module here with `rows()`.
 """
@@ -13,8 +13,8 @@ import importlib
 import platform
 import time
 
-PARTS = ("lag", "encoding", "defaults", "probe", "isolation", "grid", "rsa", "record")
-LONG = ("encoding_large", "stories")
+PARTS = ("lag", "encoding", "defaults", "probe", "isolation", "grid", "rsa", "record", "report")
+LONG = ("encoding_large", "stories", "gpu")
 
 
 def main() -> None:

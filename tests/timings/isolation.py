@@ -1,21 +1,25 @@
-"""What isolation costs beside a probe: saving and putting back all that can be reached from a model. One thread."""
+"""What each stage of a probe costs, saving and putting back what can be reached from a model among them. One thread."""
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
 import torch
 from torch import nn
-from transformers import GPT2Config, GPT2Model, ResNetConfig, ResNetModel
+from transformers import GPT2Config, GPT2Model, ResNetConfig, ResNetModel, ViTConfig, ViTModel
 
-from ontogeny import Probe, StimulusSet
+from ontogeny import Assembly, Benchmark, Features, Probe, Record, StimulusSet
 from ontogeny.extraction.preserved import preserved
 from ontogeny.extraction.weights import weights_hash
+from ontogeny.metrics import CKA, RSA, MutualKNN, Ridge, make_folds
+from ontogeny.record import Row as Written
 from tests.timings import Row
 
 torch.set_num_threads(1)
@@ -50,17 +54,51 @@ def rows() -> Iterator[Row]:
             ResNetModel(ResNetConfig()),
             Probe(stimuli=pictures(), reader=to_tensor),
         ),
+        (
+            "ViT-B, 86 M, 224 x 224 pixels",
+            ViTModel(ViTConfig(), add_pooling_layer=False),
+            Probe(stimuli=pictures(), reader=to_tensor, pooling="mean"),
+        ),
     ]
     for name, model, probe in worlds:
-        yield f"rehearsal: {name}", _seconds(partial(probe.rehearse, model)), "once, before training"
-        size = sum(p.numel() * p.element_size() for p in model.parameters()) / 2**20
-        with isolating() as spent:
-            whole = _seconds(partial(_reading, model, probe))
-        yield (
-            f"isolation: {name}",
-            sum(spent),
-            f"{sum(spent) / whole:.2%} of a probe of {N} stimuli without a task ({whole:.1f} s); {size:.0f} MB",
-        )
+        yield from stages(name, model, probe)
+
+
+def stages(name: str, model: nn.Module, probe: Probe) -> Iterator[Row]:
+    """All that a probe is made of, in the order of doing."""
+    yield f"rehearsal: {name}", _seconds(partial(probe.rehearse, model)), "once, before training"
+    size = sum(p.numel() * p.element_size() for p in model.parameters()) / 2**20
+    read: list[Features] = []
+    with isolating() as spent:
+        whole = _seconds(lambda: read.append(_reading(model, probe)))
+    hashed = _seconds(partial(weights_hash, model))
+    without = f"of a probe of {N} stimuli without scoring and task ({whole:.1f} s); {size:.0f} MB"
+    yield f"isolation: {name}", sum(spent), f"{sum(spent) / whole:.2%} {without}"
+    yield f"hash: {name}", hashed, f"{hashed / whole:.2%}"
+    yield f"forward pass and pooling: {name}", whole - sum(spent) - hashed, f"{len(read[0].values)} layers"
+    features, given = read[0], benchmark(probe.stimuli)
+    start = time.process_time()
+    prepared = given.prepare(permutations=5)
+    yield (
+        f"preparing: {name}",
+        time.process_time() - start,
+        "once; 1000 voxels in 10 ROIs, default metrics and controls",
+    )
+    found: list[Written] = []
+    scoring = _seconds(lambda: found.extend(prepared.score(features, run="r")))
+    yield f"scoring: {name}", scoring, f"{scoring / whole:.2f} x the reading; {len(found):,} rows"
+    with tempfile.TemporaryDirectory() as folder:
+        record = Record(Path(folder) / "r", create=True)
+        yield f"writing: {name}", _seconds(lambda: record.append(found)), ""
+
+
+def benchmark(stimuli: StimulusSet) -> Benchmark:
+    responses = np.random.default_rng(0).standard_normal((len(stimuli), 1000))
+    ids, labels = stimuli.ids, tuple(f"roi{i // 100}" for i in range(1000))
+    words = {"name": "b", "version": "1", "citation": "c", "licence": "l", "about": "a", "simulated": True}
+    assembly = Assembly(name="a", subject="s", stimulus_ids=ids, responses=responses, roi=labels)
+    metrics = (Ridge(), RSA(), CKA(), MutualKNN())
+    return Benchmark(**words, stimuli=stimuli, assemblies=(assembly,), metrics=metrics, folds=make_folds(len(ids)))
 
 
 def _seconds(work: Callable[[], object]) -> float:
@@ -69,11 +107,11 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def _reading(model: nn.Module, probe: Probe) -> None:
+def _reading(model: nn.Module, probe: Probe) -> Features:
     """As `take_snapshot` does it."""
     with preserved(model):
         weights_hash(model)
-        probe(model)
+        return probe(model)
 
 
 @contextmanager

@@ -126,7 +126,6 @@ def lag(
 def _map(paths: Sequence[str], which: Selection, how: Comparison) -> _Found:
     from ontogeny.lag import lead_text, leads_map
     from ontogeny.record import Record
-    from ontogeny.report.lead_figures import map_figure
 
     if len(paths) > 1:
         raise LagError("--map reads one record at a time")
@@ -135,22 +134,31 @@ def _map(paths: Sequence[str], which: Selection, how: Comparison) -> _Found:
     cells |= {"seed": how.seed, "surrogates": how.surrogates}
     found = leads_map(Record(paths[0]), task=task, **columns, **cells)
     lines = lead_text.map_lines(found, details=how.details)
-    return _Found(lines=lines, content=found.to_dict(), figures=lambda: [map_figure(found, paths[0])])
+
+    def figures() -> Sequence[Any]:
+        from ontogeny.report.lead_figures import map_figure
+
+        return [map_figure(found, paths[0])]
+
+    return _Found(lines=lines, content=found.to_dict(), figures=figures)
 
 
 def _pooled(paths: Sequence[str], runs: Sequence[Any], how: Comparison) -> _Found:
     from ontogeny.lag import lead_text, leads_over_runs
-    from ontogeny.report.lead_figures import runs_figure
 
-    title = ", ".join(paths)
     found = leads_over_runs(runs, seed=how.seed, surrogates=how.surrogates)
     lines = lead_text.runs_lines(found, details=how.details)
-    return _Found(lines=lines, content=found.to_dict(), figures=lambda: [runs_figure(found, title)])
+
+    def figures() -> Sequence[Any]:
+        from ontogeny.report.lead_figures import runs_figure
+
+        return [runs_figure(found, ", ".join(paths))]
+
+    return _Found(lines=lines, content=found.to_dict(), figures=figures)
 
 
 def _one(run: Any, how: Comparison) -> _Found:
     from ontogeny.lag import lead_text, placebo, run_leads
-    from ontogeny.report.lead_figures import pair_figures
 
     found = run_leads(run, seed=how.seed, surrogates=how.surrogates)
     lines, content = lead_text.pair_lines(found, details=how.details), found.to_dict()
@@ -159,7 +167,13 @@ def _one(run: Any, how: Comparison) -> _Found:
         rates = placebo(*series, higher_is_better=run.higher_is_better, seed=how.seed, progress=True)
         lines += ["", *lead_text.placebo_lines(rates)]
         content["placebo"] = rates.to_dict()
-    return _Found(lines=lines, content=content, figures=lambda: pair_figures(run, found, name="lag"))
+
+    def figures() -> Sequence[Any]:
+        from ontogeny.report.lead_figures import pair_figures
+
+        return pair_figures(run, found, name="lag")
+
+    return _Found(lines=lines, content=content, figures=figures)
 
 
 def _runs(paths: Sequence[str], which: Selection, how: Comparison, log: LogColumns) -> Sequence[Any]:

@@ -33,3 +33,8 @@ class PerModel(Generic[T]):
         key = id(model)
         self._values[key] = (weakref.ref(model, lambda _: self._values.pop(key, None)), value)
         return value
+
+    def forget(self, model: nn.Module) -> None:
+        """As if the model were a new one."""
+        if self.get(model) is not None:
+            del self._values[id(model)]

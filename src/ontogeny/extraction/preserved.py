@@ -17,7 +17,7 @@ from ontogeny.extraction._per_model import PerModel
 from ontogeny.extraction.layers import plain_model
 from ontogeny.extraction.state import SavedState
 
-__all__ = ["SEED", "LeftBehindError", "preserved", "what_reading_changes"]
+__all__ = ["SEED", "LeftBehindError", "forget_readings", "preserved", "what_reading_changes"]
 
 SEED = 20080092
 _SMALL = 256 * 2**20
@@ -49,6 +49,11 @@ def what_reading_changes(model: nn.Module) -> tuple[str, ...]:
     """Names of what reading this model has changed so far, all of it put back."""
     known = _KNOWN.get(plain_model(model))
     return tuple(sorted(known.names)) if known is not None else ()
+
+
+def forget_readings(model: nn.Module) -> None:
+    """Take the next reading of this model for its first one."""
+    _KNOWN.forget(plain_model(model))
 
 
 class preserved:  # noqa: N801 - a context manager, used like a function

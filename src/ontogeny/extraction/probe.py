@@ -137,6 +137,10 @@ class Probe:
             return known
         return self._plans.set(bare, rehearse(bare, self._reader, self._way(), ranks, batch_size=self.batch_size))
 
+    def forget(self, model: nn.Module) -> None:
+        """Rehearse this model anew before it is read again, as one that holds other weights now."""
+        self._plans.forget(plain_model(model))
+
     def fingerprint(self, model: nn.Module) -> str | None:
         """Sixteen hex digits over all that features depend on beside the weights: inputs, layers, poolings.
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from ontogeny.errors import ProbeError
+from ontogeny.extraction._keyed_sums import keyed_sums
 from ontogeny.extraction.isolation import NotYetError
 from ontogeny.extraction.layers import plain_model, plain_name
 from ontogeny.extraction.state import tensor_parts
@@ -18,25 +19,53 @@ from ontogeny.extraction.state import tensor_parts
 __all__ = ["deployed_weights", "weights_hash"]
 
 _PIECE = 2**18
+_SHA256, _SUMS = 16, 32
 
 
-def weights_hash(model: nn.Module) -> str:
-    """Sha256 (first 16 hex digits) over names, types, shapes and bytes of all parameters and saved buffers.
+def weights_hash(model: nn.Module, *, like: str = "") -> str:
+    """32 hex digits over names, types, shapes and bits of all parameters and saved buffers.
 
-    The same weights give the same hash in any wrapper, on any device. Of a sharded model (FSDP2) every rank has to ask
-    at once.
+    The same weights give the same hash in any wrapper, on any device. It is made where the weights are (keyed sums; 64
+    bytes per tensor leave the device) and notices changes; it does not resist an enemy. Of a sharded model (FSDP2)
+    every rank has to ask at once.
+
+    Args:
+        model: any.
+        like: a hash that this one is to be compared with. One of 16 digits was made by SHA-256 of all bytes on the CPU,
+            as all once were; then so is this one, and old records can be gone on with.
     """
     sha = hashlib.sha256()
-    state = {plain_name(name): value for name, value in _whole_state(plain_model(model)).items()}
-    for name in sorted(state):
-        value = state[name]
-        if not isinstance(value, torch.Tensor):
-            continue
-        for part, tensor in _dense_parts(name, value):
-            sha.update(f"{part}{tensor.dtype}{tuple(tensor.shape)}".encode())
+    if len(like) == _SHA256:
+        for about, tensor in _parts(model):
+            sha.update(about)
             for some in _bytes_of(tensor):
                 sha.update(some)
-    return sha.hexdigest()[:16]
+        return sha.hexdigest()[:_SHA256]
+    summed = [(about, keyed_sums(tensor)) for about, tensor in _parts(model)]
+    for (about, _), sums in zip(summed, _brought([sums for _, sums in summed]), strict=True):
+        sha.update(about)
+        sha.update(sums)
+    return sha.hexdigest()[:_SUMS]
+
+
+def _parts(model: nn.Module) -> Iterator[tuple[bytes, torch.Tensor]]:
+    """Name, type and shape of each dense tensor of the weights, and the tensor, by names."""
+    state = {plain_name(name): value for name, value in _whole_state(plain_model(model)).items()}
+    for name in sorted(state):
+        if isinstance(state[name], torch.Tensor):
+            for part, tensor in _dense_parts(name, state[name]):
+                yield f"{part}{tensor.dtype}{tuple(tensor.shape)}".encode(), tensor
+
+
+def _brought(sums: Sequence[torch.Tensor]) -> list[bytes]:
+    """To the CPU, at once from each device."""
+    out = [b""] * len(sums)
+    for device in {one.device for one in sums}:
+        places = [place for place, one in enumerate(sums) if one.device == device]
+        rows = torch.stack([sums[place] for place in places]).cpu().numpy().astype("<i8")
+        for place, row in zip(places, rows, strict=True):
+            out[place] = row.tobytes()
+    return out
 
 
 def _whole_state(model: nn.Module) -> dict[str, Any]:

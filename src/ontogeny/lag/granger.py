@@ -23,6 +23,7 @@ NULL = (
     "p_flip is the p of the same F, of the detrended series, under 'no lead'"
 )
 _MOST_LAGS = 4
+_BLOCK = 128
 
 Pair = Float[np.ndarray, "2 steps"]
 Batch = Float[np.ndarray, "pairs steps"]
@@ -111,31 +112,44 @@ def chosen_lags(pair: Pair, criterion: str) -> int:
 
 
 def log_ratios(a: Batch, p: Batch, lags: int) -> tuple[Float[np.ndarray, " pairs"], Float[np.ndarray, " pairs"]]:
-    """How much each past helps: log RSS without it less log RSS with it, of a for p and of p for a."""
+    """How much each past helps: log RSS without it less log RSS with it, of a for p and of p for a.
+
+    By Gram and Schmidt's modified way, the targets among the columns, which is as exact as Householder's (Björck 1967).
+    """
     k, n = lags, a.shape[1]
-    past_a, past_p = (np.stack([x[:, k - j : n - j] for j in range(1, k + 1)], axis=2) for x in (a, p))
-    one = np.ones((len(a), n - k, 1))
-    both = _orthonormal(np.concatenate([one, past_p, past_a], axis=2))
-    out = []
-    for own, target in ((past_p, p[:, k:]), (past_a, a[:, k:])):
-        short = _left(_orthonormal(np.concatenate([one, own], axis=2)), target)
-        out.append(np.log(short / _left(both, target)))
-    return out[0], out[1]
+    past = [x[:, k - j : n - j] for x in (p, a) for j in range(1, k + 1)]
+    both = np.stack([*past, a[:, k:], p[:, k:]])
+    both -= both.mean(axis=2, keepdims=True)
+    own = both[k:-1].copy()
+    _take_away(own, k)
+    without_a = _squares(own[-1])
+    _take_away(both, k)
+    without_p = _squares(both[-1])
+    _take_away(both[k:], k)
+    with_a, with_p = _squares(both[-2]), _squares(both[-1])
+    return np.log(without_p / with_p), np.log(without_a / with_a)
 
 
-def _orthonormal(design: Float[np.ndarray, "pairs rows columns"]) -> Float[np.ndarray, "pairs rows columns"]:
-    return np.linalg.qr(design)[0]
+def _take_away(columns: Float[np.ndarray, "columns pairs rows"], first: int) -> None:
+    """Leave of all columns what the first ones do not explain; a column of zeros explains nothing."""
+    for place in range(first):
+        one, rest = columns[place], columns[place + 1 :]
+        size = _squares(one)
+        share = np.einsum("pn,cpn->cp", one, rest) / np.where(size > 0, size, 1.0)
+        rest -= share[:, :, None] * one
 
 
-def _left(basis: Float[np.ndarray, "pairs rows columns"], target: Batch) -> Float[np.ndarray, " pairs"]:
-    """Residual sums of squares."""
-    fitted = basis @ (basis.swapaxes(1, 2) @ target[..., None])
-    out: Float[np.ndarray, " pairs"] = ((target - fitted[..., 0]) ** 2).sum(axis=1)
+def _squares(column: Batch) -> Float[np.ndarray, " pairs"]:
+    out: Float[np.ndarray, " pairs"] = np.einsum("pn,pn->p", column, column)
     return out
 
 
 def time_reversed_net(a: Batch, p: Batch, lags: int = 2) -> Float[np.ndarray, " pairs"]:
     """Net Granger of a for p, less the same of the reversed series; positive: a is earlier (Haufe et al. 2013)."""
-    forward, backward = log_ratios(a, p, lags), log_ratios(a[:, ::-1], p[:, ::-1], lags)
-    out: Float[np.ndarray, " pairs"] = (forward[0] - forward[1]) - (backward[0] - backward[1])
+    out = np.empty(len(a))
+    for start in range(0, len(a), _BLOCK):
+        some = slice(start, start + _BLOCK)
+        forward = log_ratios(a[some], p[some], lags)
+        backward = log_ratios(a[some, ::-1], p[some, ::-1], lags)
+        out[some] = (forward[0] - forward[1]) - (backward[0] - backward[1])
     return out

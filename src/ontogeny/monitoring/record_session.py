@@ -38,10 +38,17 @@ class UnreadableError(ProbeError, BeforeTrainingError):
     """No row could come of this model, or not without a trace."""
 
 
-def read_hash(model: nn.Module, ranks: ProcessGroup, optimizers: Sequence[Any]) -> str:
-    """Hash of the weights that a probe would read, on the first rank; every rank has to ask."""
+def read_hash(model: nn.Module, ranks: ProcessGroup, optimizers: Sequence[Any], *, like: str = "") -> str:
+    """Hash of the weights that a probe would read, on the first rank; every rank has to ask.
+
+    Args:
+        model: as for a probe.
+        ranks: who reads.
+        optimizers: of the model.
+        like: see `ontogeny.extraction.weights.weights_hash`.
+    """
     with deployed_weights(optimizers):
-        return next(iter(ranks.each(lambda: weights_hash(model))), "")
+        return next(iter(ranks.each(lambda: weights_hash(model, like=like))), "")
 
 
 class Session:
@@ -136,7 +143,8 @@ class Session:
             self._ahead = set(ranks.once(lambda: self.writer().begin(step)) or ())
             self._begun = True
             return True
-        weights, _ = self._hashed(model, ranks, optimizers)
+        like = ranks.once(lambda: self.writer().known_weights(step)) or ""
+        weights, _ = self._hashed(model, ranks, optimizers, like=like)
         self._ahead.discard(step)
         if ranks.once(lambda: self.writer().meet(step, weights)):
             self._ahead.clear()
@@ -144,9 +152,10 @@ class Session:
 
     def other_run(self, model: nn.Module, step: int, ranks: ProcessGroup, optimizers: Sequence[Any]) -> str:
         """Why these weights are another run's, or may be; "" where nothing says so; every rank asks."""
-        if not ranks.once(lambda: self.writer().known_weights(step)):
+        like = ranks.once(lambda: self.writer().known_weights(step))
+        if not like:
             return ranks.once(lambda: self.writer().unknown_start(step)) or ""
-        weights, _ = self._hashed(model, ranks, optimizers)
+        weights, _ = self._hashed(model, ranks, optimizers, like=like)
         return ranks.once(lambda: self.writer().other_run(step, weights)) or ""
 
     def saved(
@@ -172,10 +181,12 @@ class Session:
             return self.recorder.cost
         return OverheadBudget.continued(None, self.record.events())
 
-    def _hashed(self, model: nn.Module, ranks: ProcessGroup, optimizers: Sequence[Any]) -> tuple[str, float]:
+    def _hashed(
+        self, model: nn.Module, ranks: ProcessGroup, optimizers: Sequence[Any], *, like: str = ""
+    ) -> tuple[str, float]:
         """The hash, and how many seconds it took, which are counted as a cost of watching."""
         start = time.perf_counter()
-        weights = read_hash(model, ranks, optimizers)
+        weights = read_hash(model, ranks, optimizers, like=like)
         seconds = time.perf_counter() - start
         if ranks.first:
             self.writer().cost.hashing += seconds

@@ -10,7 +10,7 @@ checkpoint_series.py   CheckpointSeries: saved weights of one run, addressed by 
 sources/               where checkpoints come from: the hub, a trainer's folders, files
 step_templates.py      names of checkpoints -> steps; _step_inference.py: of those that no template names
 engines/               where checkpoints are scored: here, in processes, on Ray; _worker.py: one of them
-_prefetch.py           the next checkpoint is downloaded while this one is used
+_prefetch.py           the next checkpoint is downloaded or read while this one is used
 _loading/              from a checkpoint's files to a model
 manifests.py           public series, one YAML file each; _strict_yaml.py
 model_list.py          many finished models; model_tables.py, _performance_tables.py: beside how good they are

@@ -1,10 +1,11 @@
-"""Download the next checkpoint while this one is used; delete it afterwards. At most two are on disk."""
+"""Download or read the next checkpoint while this one is used; delete downloads afterwards. At most two are on disk."""
 
 from __future__ import annotations
 
 import threading
 import warnings
 from collections.abc import Generator, Iterable
+from contextlib import suppress
 
 from ontogeny.errors import CheckpointError
 from ontogeny.replay._worker import Order
@@ -60,6 +61,8 @@ class _Fetch:
     def _run(self) -> None:
         try:
             self._series.fetch(self._step)
+            with suppress(OSError):  # whoever loads it says what is wrong with it
+                self._series.read_ahead(self._step)
         except Exception as error:  # noqa: BLE001 - delivered where the step is
             self._error = error
         with self._lock:

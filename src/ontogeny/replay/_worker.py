@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from ontogeny.errors import ConfigError, OntogenyError
+from ontogeny.extraction.preserved import forget_readings
 from ontogeny.extraction.process_group import SINGLE_PROCESS
 from ontogeny.extraction.weights import weights_hash
 from ontogeny.monitoring.benchmark_probe import BenchmarkProbe
@@ -23,6 +24,7 @@ from ontogeny.replay.checkpoint_series import CheckpointSeries
 
 __all__ = [
     "CheckpointResult",
+    "ModelInUse",
     "Order",
     "Outcome",
     "SeriesJob",
@@ -110,17 +112,46 @@ class CheckpointResult:
     scored: ScoredSnapshot | None = field(default=None, repr=False)
 
 
+@dataclass(slots=True, eq=False)
+class ModelInUse:
+    """The model that the checkpoints of a series are loaded into one after the other, where it need not be made anew.
+
+    A model that was read is as it was before, to the bit; what readings found out of it goes with its weights.
+    """
+
+    series: CheckpointSeries | None = None
+    model: nn.Module | None = None
+
+    def at(self, job: SeriesJob, step: int) -> nn.Module:
+        """The model of a step; whoever read it without an error gives it back with `keep`."""
+        model, series = self.model if job.series is self.series else None, job.series
+        self.series = self.model = None
+        if model is None or series.reload is None:
+            del model
+            return series.load(step)
+        loaded = series.reload(model, step)
+        forget_readings(loaded)
+        for probe in (probe for w in job.watched for probe in w.probes):
+            probe.forget(loaded)
+        return loaded
+
+    def keep(self, job: SeriesJob, model: nn.Module) -> None:
+        """For the next step, where one can be loaded into it."""
+        if job.series.reload is not None:
+            self.series, self.model = job.series, model
+
+
 def failed(order: Order, reason: str) -> CheckpointResult:
     """A checkpoint of which nothing came, and why."""
     job, item = order
     return CheckpointResult(step=item.step, outcome="failed", where=job.series.where(item.step), reason=reason)
 
 
-def measure_fetched(job: SeriesJob, item: WorkItem) -> CheckpointResult:
+def measure_fetched(job: SeriesJob, item: WorkItem, using: ModelInUse | None = None) -> CheckpointResult:
     """Fetch, measure, and delete what was downloaded: all of it in one place, as a worker does."""
     try:
         job.series.fetch(item.step)
-        return measure(job, item)
+        return measure(job, item, using)
     except Exception as error:  # noqa: BLE001 - the other checkpoints go on
         return failed((job, item), one_line(error))
     finally:
@@ -128,34 +159,45 @@ def measure_fetched(job: SeriesJob, item: WorkItem) -> CheckpointResult:
             _forget(job.series, item.step)
 
 
-def measure(job: SeriesJob, item: WorkItem) -> CheckpointResult:
-    """Load, read and score a checkpoint that is on this machine; an error becomes the result's reason."""
-    start = time.perf_counter()
+def measure(job: SeriesJob, item: WorkItem, using: ModelInUse | None = None) -> CheckpointResult:
+    """Load, read and score a checkpoint that is on this machine; an error becomes the result's reason.
+
+    Args:
+        job: the series, and what is read.
+        item: which checkpoint.
+        using: the model that earlier checkpoints were loaded into; None: one is made for this checkpoint alone.
+    """
+    start, using = time.perf_counter(), using or ModelInUse()
     found = CheckpointResult(step=item.step, outcome="known", where=job.series.where(item.step))
     try:
         with undisturbed():
-            model = _placed(job.series.load(item.step), device_of(job.device))
-        for reader in (w.probe.reader for w in job.watched):
-            if hasattr(reader, "__len__"):  # a Hugging Face tokenizer, not a function
-                check_vocabulary(reader, model, found.where)
+            model = _placed(using.at(job, item.step), device_of(job.device))
         found = replace(found, dtype=read_as(model), stored=stored_as(model))
-        if item.known and (now := weights_hash(model)) != item.known:
-            how = difference(model, now, item.known, item.dtype)
-            return replace(found, outcome="changed", reason=f"{found.where}: {how}")
-        if not item.places:
-            return found
-        watched = [job.watched[place] for place in item.places]
-        task = job.task if item.task else None
-        snapshot = take_snapshot(model, item.step, watched, task, ranks=SINGLE_PROCESS, kept=job.kept)
-        scored = score(snapshot, watched, job.run)
+        found = _read(job, item, model, found)
     except Exception as error:  # noqa: BLE001 - the other checkpoints go on
         return replace(found, outcome="failed", reason=one_line(error))
-    return replace(
-        found,
-        outcome="scored",
-        scored=replace(scored, seconds=time.perf_counter() - start),
-        parameters=sum(p.numel() for p in model.parameters()),
-    )
+    using.keep(job, model)
+    if found.scored is None:
+        return found
+    return replace(found, scored=replace(found.scored, seconds=time.perf_counter() - start))
+
+
+def _read(job: SeriesJob, item: WorkItem, model: nn.Module, found: CheckpointResult) -> CheckpointResult:
+    """What becomes of a checkpoint whose model is there."""
+    for reader in (w.probe.reader for w in job.watched):
+        if hasattr(reader, "__len__"):  # a Hugging Face tokenizer, not a function
+            check_vocabulary(reader, model, found.where)
+    if item.known and (now := weights_hash(model, like=item.known)) != item.known:
+        how = difference(model, now, item.known, item.dtype)
+        return replace(found, outcome="changed", reason=f"{found.where}: {how}")
+    if not item.places:
+        return found
+    watched = [job.watched[place] for place in item.places]
+    task = job.task if item.task else None
+    snapshot = take_snapshot(model, item.step, watched, task, ranks=SINGLE_PROCESS, kept=job.kept)
+    snapshot = replace(snapshot, weights=item.known or snapshot.weights)  # one hash per step, of the record's kind
+    parameters = sum(p.numel() for p in model.parameters())
+    return replace(found, outcome="scored", scored=score(snapshot, watched, job.run), parameters=parameters)
 
 
 def device_of(name: str) -> str:

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from ontogeny._csv_files import write_csv
 from ontogeny.errors import require
-from ontogeny.report.figures import Figure, Picture, as_svg, data_of
+from ontogeny.report.figures import Figure, Picture, data_of
 
 __all__ = ["write_figures"]
 
@@ -32,13 +32,11 @@ def write_figures(figures: Sequence[Figure | Picture], folder: Path, *, progress
     out = []
     for figure in tqdm(figures, desc="figures", unit="figure", disable=not progress):
         out.append(folder / f"{figure.name}.png")
+        out[-1].write_bytes(figure.png)
         if isinstance(figure, Picture):
-            out[-1].write_bytes(figure.png)
             continue
-        svg, convert = as_svg(figure), require("vl_convert", "report")
-        out[-1].write_bytes(bytes(convert.svg_to_png(svg, scale=2)))
-        (folder / f"{figure.name}.svg").write_text(svg, encoding="utf-8")
-        (folder / f"{figure.name}.pdf").write_bytes(bytes(convert.svg_to_pdf(svg)))
+        (folder / f"{figure.name}.svg").write_text(figure.svg, encoding="utf-8")
+        (folder / f"{figure.name}.pdf").write_bytes(bytes(require("vl_convert", "report").svg_to_pdf(figure.svg)))
         rows = [{"part": i, **row} for i, part in enumerate(data_of(figure.spec)) for row in part]
         write_csv(rows, folder / f"{figure.name}-data.csv")
     return tuple(out)

@@ -23,7 +23,6 @@ __all__ = [
     "Picture",
     "altair",
     "as_picture",
-    "as_svg",
     "data_of",
     "depth_colour",
     "file_stem",
@@ -81,14 +80,37 @@ class Figure:
     title: str
     caption: str
     chart: Any
-    _made: list[dict[str, Any]] = field(default_factory=list, init=False, repr=False, compare=False)
+    _made: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def spec(self) -> dict[str, Any]:
         """The Vega-Lite specification, with one description for who does not see it; made once."""
-        if not self._made:
-            self._made.append(self._specified())
-        return self._made[0]
+        if "spec" not in self._made:
+            self._made["spec"] = self._specified()
+        spec: dict[str, Any] = self._made["spec"]
+        return spec
+
+    @property
+    def svg(self) -> str:
+        """Drawn once; PNG and PDF are made from this.
+
+        Raises:
+            MissingExtraError: the extra `report` is not installed.
+        """
+        if "svg" not in self._made:
+            self._made["svg"] = require("vl_convert", "report").vegalite_to_svg(self.spec, vl_version=vegalite())
+        return str(self._made["svg"])
+
+    @property
+    def png(self) -> bytes:
+        """The same as pixels, two a point; made once.
+
+        Raises:
+            MissingExtraError: the extra `report` is not installed.
+        """
+        if "png" not in self._made:
+            self._made["png"] = bytes(require("vl_convert", "report").svg_to_png(self.svg, scale=2))
+        return bytes(self._made["png"])
 
     def _specified(self) -> dict[str, Any]:
         drawn = self.chart if isinstance(self.chart, Mapping) else self.chart.to_dict(validate=False)
@@ -138,8 +160,7 @@ def as_picture(figure: Figure) -> Picture:
     Raises:
         MissingExtraError: the extra `report` is not installed.
     """
-    png = require("vl_convert", "report").svg_to_png(as_svg(figure), scale=2)
-    return Picture(name=figure.name, title=figure.title, caption=figure.caption, png=bytes(png))
+    return Picture(name=figure.name, title=figure.title, caption=figure.caption, png=figure.png)
 
 
 def _wrapped(spec: dict[str, Any]) -> dict[str, Any]:
@@ -163,16 +184,6 @@ def _wide(spec: Mapping[str, Any]) -> float:
         return max(map(_wide, spec["vconcat"]))
     width = spec.get("width", 200)
     return float(width if isinstance(width, int | float) else 200) + _AXES
-
-
-def as_svg(figure: Figure) -> str:
-    """Draw it once; PNG and PDF are made from this.
-
-    Raises:
-        MissingExtraError: the extra `report` is not installed.
-    """
-    svg: str = require("vl_convert", "report").vegalite_to_svg(figure.spec, vl_version=vegalite())
-    return svg
 
 
 def vegalite() -> str:

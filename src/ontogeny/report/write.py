@@ -17,11 +17,10 @@ from ontogeny.record import Record
 from ontogeny.report._page import Page, Part, page, sentences
 from ontogeny.report._tables import write_tables
 from ontogeny.report.beside_figures import beside_figures
-from ontogeny.report.brain_section import brain_of, brain_pictures, known_in
 from ontogeny.report.curve_figures import curves_figure
 from ontogeny.report.explorer import explorer_data
 from ontogeny.report.figure_files import write_figures
-from ontogeny.report.figures import file_stem
+from ontogeny.report.figures import Figure, Picture, file_stem
 from ontogeny.report.findings.findings_section import answers_of
 from ontogeny.report.key_figure import key_figure
 from ontogeny.report.lead_figures import pair_figures
@@ -106,10 +105,7 @@ def write_report(
             f"no score in {', '.join(str(f.record.folder) for f in runs)} yet; the first probe writes some"
         )
     runs = [facts for facts in runs if facts.steps]
-    brains = [brain_of(folder, mni=mni) for folder in spaces]
-    for brain in brains:
-        known_in(brain, [facts.record for facts in runs])
-    drawn = [brain_pictures(facts.record, brain) for facts in runs for brain in brains]
+    drawn = _in_the_brain([facts.record for facts in runs], spaces, mni=mni) if spaces else []
     found = studies(runs, primary_of(primary), str(path))
     parts = [_part(study) for study in found]
     made = Page(
@@ -129,6 +125,18 @@ def write_report(
     html = target / "report.html"
     html.write_text(page(made), encoding="utf-8")
     return ReportFiles(html=html, pngs=pngs, answers=tuple(sentences(made)))
+
+
+def _in_the_brain(
+    records: Sequence[Record], spaces: Sequence[str | os.PathLike[str]], *, mni: bool
+) -> list[tuple[list[Figure | Picture], list[str]]]:
+    """Pictures and notes of each record and folder; what they need is imported here, and torch with it."""
+    from ontogeny.report.brain_section import brain_of, brain_pictures, known_in
+
+    brains = [brain_of(folder, mni=mni) for folder in spaces]
+    for brain in brains:
+        known_in(brain, records)
+    return [brain_pictures(record, brain) for record in records for brain in brains]
 
 
 def _read(records: Sequence[Record], only: Mapping[str, Sequence[str]] | None, *, progress: bool) -> list[RunFacts]:

@@ -8,7 +8,7 @@ with exact derivatives and bounds by clipping, over several starts and several s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Real
@@ -78,7 +78,7 @@ class Rise:
 
     def at(self, u: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
         """The noise-free curve anywhere."""
-        out: Float[np.ndarray, " points"] = curve(u, self.theta[None], self.shape)[0][0]
+        out: Float[np.ndarray, " points"] = values_of(u, self.theta[None], self.shape)[0]
         return out
 
 
@@ -94,28 +94,47 @@ def curve(
     """Curves and their derivatives by the parameters."""
     base, gain, half, log_width, log_nu = (theta[:, i : i + 1] for i in range(5))
     width, nu = np.exp(log_width), np.exp(log_nu)
-    x = np.clip((u - half) / width, -60, 60)
-    decay, k = np.exp(-x), 2**nu - 1
-    inside = 1 + k * decay
-    logs = np.log(inside)
-    rise = np.exp(-logs / nu)
-    slope = rise / nu * k * decay / inside
+    x, decay, inside, logs, rise = _richards(u, half, width, nu)
+    slope = rise / nu * (2**nu - 1) * decay / inside
     by_nu = nu * rise * (logs / nu**2 - (2**nu * np.log(2)) * decay / (nu * inside))
+    by_theta = np.empty((*rise.shape, theta.shape[1]))
+    for place, part in enumerate((1.0, rise, -gain * slope / width, -gain * slope * x, gain * by_nu)):
+        by_theta[..., place] = part
     f = base + gain * rise
-    parts = [np.ones_like(rise), rise, -gain * slope / width, -gain * slope * x, gain * by_nu]
     if shape != "one rise":
         height, centre, log_spread = (theta[:, i : i + 1] for i in range(5, 8))
         spread = np.exp(log_spread)
-        z = np.clip((u - centre) / spread, -60, 60)
-        if shape == "one rise and a bump":
-            extra = np.exp(-0.5 * z * z)
-            by_z = -z * extra
-        else:
-            extra = 1 / (1 + np.exp(-z))
-            by_z = extra * (1 - extra)
+        z, extra = _bump_or_rise(u, centre, spread, shape)
+        by_z = -z * extra if shape == "one rise and a bump" else extra * (1 - extra)
         f = f + height * extra
-        parts += [extra, -height * by_z / spread, -height * by_z * z]
-    return f, np.stack(parts, axis=-1)
+        for place, part in enumerate((extra, -height * by_z / spread, -height * by_z * z), 5):
+            by_theta[..., place] = part
+    return f, by_theta
+
+
+def values_of(u: Float[np.ndarray, " steps"], theta: Float[np.ndarray, "series parameters"], shape: Shape) -> Values:
+    """The same curves without their derivatives: a third of the work."""
+    base, gain, half, log_width, log_nu = (theta[:, i : i + 1] for i in range(5))
+    f = base + gain * _richards(u, half, np.exp(log_width), np.exp(log_nu))[-1]
+    if shape != "one rise":
+        height, centre, log_spread = (theta[:, i : i + 1] for i in range(5, 8))
+        f = f + height * _bump_or_rise(u, centre, np.exp(log_spread), shape)[1]
+    return np.asarray(f)
+
+
+def _richards(u: np.ndarray, half: np.ndarray, width: np.ndarray, nu: np.ndarray) -> tuple[np.ndarray, ...]:
+    """What a Richards rise is made of, and the rise: from 0 to 1, .5 at its half point."""
+    x = np.clip((u - half) / width, -60, 60)
+    decay = np.exp(-x)
+    inside = 1 + (2**nu - 1) * decay
+    logs = np.log(inside)
+    return x, decay, inside, logs, np.exp(-logs / nu)
+
+
+def _bump_or_rise(u: np.ndarray, centre: Any, spread: Any, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
+    """Its argument and its values, of height 1."""
+    z = np.clip((u - centre) / spread, -60, 60)
+    return z, np.exp(-0.5 * z * z) if shape == "one rise and a bump" else 1 / (1 + np.exp(-z))
 
 
 def fit_rises(u: Float[np.ndarray, " steps"], values: Values) -> list[list[Rise]]:
@@ -170,11 +189,11 @@ def _extra_starts(u: np.ndarray, values: Values, plain: np.ndarray, shape: Shape
     owner, starts = [], []
     for series, (y, theta) in enumerate(zip(values, plain, strict=True)):
         places = [(centre, spread) for centre in np.linspace(theta[2] - 0.4, u[-1] - 0.1, 7) for spread in (0.12, 0.25)]
-        extras = np.stack([_extra(u, *place, shape) for place in places])
+        extras = np.stack([_bump_or_rise(u, *place, shape)[1] for place in places])
         wide = np.flatnonzero((extras > 0.3).sum(axis=1) >= 2)
         narrow = [[theta[2] + shift, np.log(0.2), 0.0] for shift in (-0.8, -0.4, 0.0)]
         mains = np.asarray([theta[2:], theta[2:] + np.asarray([-0.15, -0.4, 0.0]), *narrow])
-        rises = curve(u, np.column_stack([np.zeros(len(mains)), np.ones(len(mains)), mains]), "one rise")[0]
+        rises = values_of(u, np.column_stack([np.zeros(len(mains)), np.ones(len(mains)), mains]), "one rise")
         for main, rise in zip(mains, rises, strict=True):
             linear, rss = _added(y, rise, extras[wide])
             for k in np.argsort(rss, kind="stable")[:_STARTS_EACH]:
@@ -191,12 +210,6 @@ def _added(y: np.ndarray, rise: np.ndarray, extras: np.ndarray) -> tuple[np.ndar
     linear = np.linalg.solve(normal, designs.swapaxes(1, 2) @ y[:, None])
     left = y - (designs @ linear)[..., 0]
     return linear[..., 0], (left * left).sum(axis=1)
-
-
-def _extra(u: np.ndarray, centre: float, spread: float, shape: Shape) -> np.ndarray:
-    z = np.clip((u - centre) / spread, -60, 60)
-    out: np.ndarray = np.exp(-0.5 * z * z) if shape == "one rise and a bump" else 1 / (1 + np.exp(-z))
-    return out
 
 
 def _bounds(u: np.ndarray, values: Values, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
@@ -235,9 +248,9 @@ def _levenberg_marquardt(
         hessian[:, diagonal, diagonal] += damping[:, None] * (hessian[:, diagonal, diagonal] + 1e-9) + 1e-12
         gradient = scaled.swapaxes(1, 2) @ left[..., None]
         proposed = np.clip(theta + np.linalg.solve(hessian, gradient)[..., 0] * scale, low, high)
-        f, new = curve(u, proposed, shape)
-        better = (new_rss := ((y - f) ** 2).sum(axis=1)) < rss
-        theta[better], left[better], jacobian[better] = proposed[better], (y - f)[better], new[better]
-        rss[better] = new_rss[better]
+        new = y - values_of(u, proposed, shape)
+        better = (new_rss := (new**2).sum(axis=1)) < rss
+        theta[better], left[better], rss[better] = proposed[better], new[better], new_rss[better]
+        jacobian[better] = curve(u, theta[better], shape)[1]
         damping = np.where(better, damping * 0.3, damping * 5).clip(1e-9, 1e6)
     return theta, rss

@@ -113,7 +113,9 @@ def _scored(found: ShapeTiming, phi: float) -> ShapeTiming:
 
 
 def _shape_timing(rise: Rise) -> ShapeTiming:
-    crossings = [_crossing(rise, q) for q in QUANTILES]
+    grid = np.linspace(rise.u[0] - 0.3, rise.u[-1], 1500)
+    f = rise.at(grid)
+    crossings = [_crossing(rise, q, grid, f) for q in QUANTILES]
     half = np.zeros(len(rise.theta))
     half[2] = 1.0
     gradients = np.stack([*(gradient for _, gradient in crossings), half])
@@ -129,11 +131,11 @@ def _shape_timing(rise: Rise) -> ShapeTiming:
     )
 
 
-def _crossing(rise: Rise, q: float) -> tuple[float, Float[np.ndarray, " parameters"]]:
-    """Where the noise-free curve first reaches share `q` of its gain, and the derivatives of that place."""
-    u, theta = rise.u, rise.theta
-    grid = np.linspace(u[0] - 0.3, u[-1], 1500)
-    f = rise.at(grid)
+def _crossing(
+    rise: Rise, q: float, grid: Float[np.ndarray, " points"], f: Float[np.ndarray, " points"]
+) -> tuple[float, Float[np.ndarray, " parameters"]]:
+    """Where the noise-free curve `f` on a grid first reaches share `q` of its gain, and that place's derivatives."""
+    theta = rise.theta
     level = theta[0] + q * rise.gain
     above = np.sign(rise.gain) * (f - level) >= 0
     i = int(above.argmax())

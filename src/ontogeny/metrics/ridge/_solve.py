@@ -26,11 +26,12 @@ from scipy.linalg import solve_triangular
 
 from ontogeny.errors import MetricError
 from ontogeny.metrics.memory_limits import check_squares
-from ontogeny.metrics.ridge._voxels import Cuts, middle
+from ontogeny.metrics.ridge._voxels import Cuts, blocks, middle
 
 __all__ = ["Design", "Factors", "Narrow", "design", "is_wide"]
 
 _DUAL = 0.8
+_ROWS = 64
 _ZERO = 1e-12
 _EPS = float(np.finfo(np.float64).eps)
 
@@ -75,10 +76,15 @@ class Narrow:
     def without(self, out: tuple[int, ...], cuts: Cuts) -> tuple[np.ndarray, np.ndarray, float, int]:
         """Without the folds `out`: products about the mean, the mean, the trace of those not about it, and stimuli."""
         others = cuts.others(out)
-        products = reduce(np.add, (self.products[fold] for fold in others))
+        products = self.products[others[0]].copy()
+        for fold in others[1:]:
+            products += self.products[fold]
         n = sum(cuts.edges[fold + 1] - cuts.edges[fold] for fold in others)
         mean = self.sums[others].sum(axis=0) / n
-        return products - np.outer(n * mean, mean), mean, float(np.trace(products)), n
+        trace = float(np.trace(products))
+        for rows in blocks(len(mean), _ROWS):
+            products[rows] -= np.outer(n * mean[rows], mean)
+        return products, mean, trace, n
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

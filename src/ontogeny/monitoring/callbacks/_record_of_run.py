@@ -132,7 +132,8 @@ class Recording:
     def _choose(self, monitor: Monitor, training: Training) -> Path:
         """Of a resumed run the record that has its weights at this step; else a new one in the trainer's log folder."""
         ranks = monitor.ranks()
-        weights = read_hash(training.model, ranks, training.optimizers) if training.step > 0 else ""
+        kinds = ranks.once(lambda: _kinds_of_hashes(training)) if training.step > 0 else ()
+        weights = {read_hash(training.model, ranks, training.optimizers, like=one) for one in kinds or ()}
 
         def choose() -> Path:
             found = _record_of(monitor, training, weights) if training.step > 0 else None
@@ -146,12 +147,26 @@ class Recording:
         return chosen
 
 
-def _record_of(monitor: Monitor, training: Training, weights: str) -> Path | None:
+def _known(folder: Path, step: int) -> set[str]:
+    """Hashes of the weights that a record has of a step."""
+    try:
+        return {event.weights for event in Record(folder).events(kind=["probe", "checkpoint"], step=step)}
+    except OntogenyError:
+        return set()
+
+
+def _kinds_of_hashes(training: Training) -> tuple[str, ...]:
+    """A hash of each kind that the records at hand have of this step."""
+    found = {len(known): known for folder in training.candidates() for known in _known(folder, training.step)}
+    return tuple(found.values())
+
+
+def _record_of(monitor: Monitor, training: Training, weights: set[str]) -> Path | None:
     matches: Callable[[Path], bool] = partial(_matches, monitor, training, weights)
     return next(filter(matches, training.candidates()), None)
 
 
-def _matches(monitor: Monitor, training: Training, weights: str, folder: Path) -> bool:
+def _matches(monitor: Monitor, training: Training, weights: set[str], folder: Path) -> bool:
     """Whether it is a record of these benchmarks and weights; one that the checkpoint names may not know the step."""
     try:
         record = Record(folder)
@@ -163,5 +178,5 @@ def _matches(monitor: Monitor, training: Training, weights: str, folder: Path) -
         return False
     if record.header.get("weights", monitor.weights) != monitor.weights:
         return False
-    known = {event.weights for event in record.events(kind=["probe", "checkpoint"], step=training.step)}
-    return weights in known or (not known and folder == Path(training.named or os.devnull))
+    known = _known(folder, training.step)
+    return bool(weights & known) or (not known and folder == Path(training.named or os.devnull))

@@ -113,7 +113,7 @@ def difference(model: nn.Module, now: str, known: str, noted: str) -> str:
     """
     dtype_now, kept = read_as(model), "the record's rows are kept"
     for dtype in _OTHERS:
-        if weights_hash(_As(model, dtype)) == known:
+        if weights_hash(_As(model, dtype), like=known) == known:
             return (
                 f"the same weights as the record's ({known}) in another type: {dtype_now} here ({now}), "
                 f"{names_of([dtype])} there; their rows differ by rounding, so they are not mixed; {kept}"

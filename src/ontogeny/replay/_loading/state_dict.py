@@ -27,6 +27,7 @@ __all__ = [
     "State",
     "all_finite",
     "damage",
+    "fills",
     "load_into",
     "metadata",
     "read",
@@ -169,6 +170,15 @@ def stripped(state: State, prefix: str, where: str) -> State:
     raise WeightsError(f"{where}: no weight's name begins with {prefix!r}. {nearest(prefix, state)}")
 
 
+def fills(model: nn.Module, state: State) -> bool:
+    """Whether a state has every weight of a model in its shape, and no other, so that nothing stays of those before."""
+    want = model.state_dict()
+    state = _named_alike(model, want, state)
+    return set(state) == set(want) and all(
+        isinstance(value, Tensor) and state[name].shape == value.shape for name, value in want.items()
+    )
+
+
 def load_into(model: nn.Module, state: State, where: str) -> nn.Module:
     """Put weights into a model, strictly, and set it to eval mode.
 
@@ -181,7 +191,7 @@ def load_into(model: nn.Module, state: State, where: str) -> nn.Module:
         DamagedError: not finite.
     """
     want, called = model.state_dict(), type(model).__name__
-    state = _with_tied(want, _of_whole(want, _by_names_of(model, want, state)))
+    state = _named_alike(model, want, state)
     missing, extra = [n for n in want if n not in state], [n for n in state if n not in want]
     alone = bool(missing) and not extra and not any(_of_adapter(model, name) for name in missing)
     if extra or (missing and not (alone and any(_of_adapter(model, name) for name in state))):
@@ -200,6 +210,10 @@ def load_into(model: nn.Module, state: State, where: str) -> nn.Module:
     model.load_state_dict(state, strict=not alone)
     remember(model, (value.dtype for value in state.values()))
     return all_finite(model, where).eval()
+
+
+def _named_alike(model: nn.Module, want: State, state: State) -> State:
+    return _with_tied(want, _of_whole(want, _by_names_of(model, want, state)))
 
 
 def _by_names_of(model: nn.Module, want: State, state: State) -> State:

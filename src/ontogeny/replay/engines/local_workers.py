@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from ontogeny.errors import ConfigError
-from ontogeny.replay._worker import CheckpointResult, Order, SeriesJob, failed, measure_fetched, one_line
+from ontogeny.replay._worker import CheckpointResult, ModelInUse, Order, SeriesJob, failed, measure_fetched, one_line
 
 __all__ = ["ATTEMPTS", "Local"]
 
@@ -185,7 +185,7 @@ def _work(pipe: Connection, number: int, threads: int) -> None:
     sys.path.insert(0, "")  # as addresses are looked up: in the current folder too
     torch.set_num_threads(min(threads, torch.get_num_threads()))
     gpus = torch.cuda.device_count()
-    job: SeriesJob | None = None
+    job, using = None, ModelInUse()
     with suppress(EOFError, KeyboardInterrupt, BrokenPipeError):
         while True:
             try:
@@ -198,4 +198,4 @@ def _work(pipe: Connection, number: int, threads: int) -> None:
                 own_end = f"cuda:{number % gpus}" if gpus and new.device == "auto" else new.device
                 job = replace(new, device=own_end)
             assert job is not None  # noqa: S101 - the first item comes with its job
-            pipe.send(measure_fetched(job, item))
+            pipe.send(measure_fetched(job, item, using))

@@ -18,13 +18,15 @@ from ontogeny.errors import CheckpointError, ConfigError, WeightsError
 from ontogeny.replay._loading.find_state_dict import inner
 from ontogeny.replay._loading.model_factory import Factory, make, resolve
 from ontogeny.replay._loading.process_state import undisturbed
-from ontogeny.replay._loading.state_dict import State, damage, load_into, metadata, read, stripped
+from ontogeny.replay._loading.state_dict import State, damage, fills, load_into, metadata, read, stripped
 from ontogeny.replay._step_inference import SUFFIXES, Count, by_content, is_weights_name
 from ontogeny.replay.checkpoint_series import UPDATES, CheckpointProblem, CheckpointSeries, chosen
 from ontogeny.replay.sources._recognized_files import Found, recognised
 from ontogeny.replay.step_templates import Naming, known_tokens, named
 
 __all__ = ["files"]
+
+_PIECE = 2**22
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +46,28 @@ class _Files:
 
     def load(self, step: int) -> nn.Module:
         """The model at a step, in eval mode."""
+        return self._made(self._state(step), self.where(step))
+
+    def reload(self, model: nn.Module, step: int) -> nn.Module:
+        """A model of another step, at this one; a new one where the file does not fill all of it."""
+        state, where = self._state(step), self.where(step)
+        if not fills(model, state):
+            return self._made(state, where)
+        with undisturbed():
+            return load_into(model, state, where)
+
+    def read_ahead(self, step: int) -> None:
+        """Have the file of a step in the system's cache, so that loading it does not wait for the disk."""
+        piece = bytearray(_PIECE)
+        with Path(self.where(step)).open("rb", buffering=0) as file:
+            while file.readinto(piece):
+                pass
+
+    def _state(self, step: int) -> State:
         where = self.where(step)
-        state = stripped(inner(read(Path(where), allow=self.allow), self.key, where), self.prefix, where)
+        return stripped(inner(read(Path(where), allow=self.allow), self.key, where), self.prefix, where)
+
+    def _made(self, state: State, where: str) -> nn.Module:
         with undisturbed():
             return load_into(make(resolve(self.model), {}, where), state, where)
 
@@ -102,6 +124,8 @@ def files(
         tokens=known_tokens(token_count[0] for file in found.at.values() if (token_count := known.read(file.name))),
         load=source.load,
         where=source.where,
+        read_ahead=source.read_ahead,
+        reload=source.reload,
         problems=found.problems,
         unit=found.unit,
         notes=found.notes,
