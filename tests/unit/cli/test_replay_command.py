@@ -15,7 +15,7 @@ from ontogeny.cli import main
 
 MODEL = [
     "--model",
-    "tests.helpers.models:TinyCNN",
+    "tests.helpers.nets:TinyCNN",
     "--transform",
     "tests.helpers.models:transform",
     "--benchmark",

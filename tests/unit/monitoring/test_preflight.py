@@ -12,7 +12,7 @@ from ontogeny import HeldOutLoss, Record, watch
 from ontogeny.cli import main
 from ontogeny.monitoring.preflight import preflight
 
-CNN = "tests.helpers.models:TinyCNN"
+CNN = "tests.helpers.nets:TinyCNN"
 TRANSFORM = "tests.helpers.models:transform"
 HERE = "tests.unit.monitoring.test_preflight"
 

@@ -20,7 +20,7 @@ from ontogeny.replay import Naming, files, on_disk
 from ontogeny.replay._step_inference import by_content, by_folder, by_name, stem
 from ontogeny.replay.sources import hub_client, is_place
 
-CNN = "tests.helpers.models:TinyCNN"
+CNN = "tests.helpers.nets:TinyCNN"
 
 
 @pytest.fixture(autouse=True)

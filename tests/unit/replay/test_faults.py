@@ -354,7 +354,7 @@ FILES = [
         "a whole model",
         TinyCNN(),
         TinyCNN,
-        "holds tests.helpers.models.TinyCNN, for which code would have to be run; nothing was",
+        "holds tests.helpers.nets.TinyCNN, for which code would have to be run; nothing was",
     ),
     ("a list", [1, 2], TinyCNN, "holds a list, not a mapping with weights; save a state_dict"),
 ]

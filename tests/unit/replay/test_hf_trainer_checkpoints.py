@@ -216,7 +216,7 @@ def test_a_model_of_ones_own_needs_no_config(tmp_path):
         (tmp_path / f"checkpoint-{step}").mkdir()
         torch.manual_seed(step)
         save_file(TinyCNN().state_dict(), tmp_path / f"checkpoint-{step}" / "model.safetensors")
-    series = hf_trainer(tmp_path, model="tests.helpers.models:TinyCNN")
+    series = hf_trainer(tmp_path, model="tests.helpers.nets:TinyCNN")
     torch.manual_seed(2)
     saved = weights_hash(TinyCNN())
     assert series.problems == ()

@@ -115,7 +115,7 @@ def test_averaged_weights_that_were_not_saved_are_refused(plain):
 def test_an_inner_network_by_its_prefix(plain):
     folder, _ = plain
     whole = lightning(folder, model=TinyModule).load(4)
-    net = lightning(folder, model="tests.helpers.models:TinyCNN", prefix="net.").load(4)
+    net = lightning(folder, model="tests.helpers.nets:TinyCNN", prefix="net.").load(4)
     assert isinstance(net, TinyCNN)
     assert weights_hash(net) == weights_hash(whole.net)
 

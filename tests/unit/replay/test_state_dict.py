@@ -46,7 +46,7 @@ def test_no_code_in_a_file_is_run(tmp_path):
         read(tmp_path / "evil.pt")
     torch.save(TinyCNN(), tmp_path / "whole.pt")
     with pytest.raises(
-        WeightsError, match=r"whole.pt holds tests.helpers.models.TinyCNN, for which code would have to be run"
+        WeightsError, match=r"whole.pt holds tests.helpers.nets.TinyCNN, for which code would have to be run"
     ):
         read(tmp_path / "whole.pt")
     assert not (tmp_path / "owned").exists()
@@ -165,7 +165,7 @@ def test_a_model_is_found_by_its_text_in_the_current_folder_too(tmp_path, monkey
     )
     monkeypatch.chdir(tmp_path)
     assert isinstance(make(resolve("own_net_for_test:net"), {}, "x"), nn.Linear)
-    assert resolve("tests.helpers.models:TinyCNN") is TinyCNN
+    assert resolve("tests.helpers.nets:TinyCNN") is TinyCNN
     assert resolve(TinyCNN) is TinyCNN
     with pytest.raises(ConfigError, match="'own_net_for_test' has no 'nte'. Did you mean 'net'"):
         resolve("own_net_for_test:nte")

@@ -48,7 +48,7 @@ def test_safetensors_by_step_with_tokens(tmp_path):
     for step in (100, 200):
         save_file(weights(step), tmp_path / f"step{step}.safetensors")
     naming = Naming(templates=("{step}",), tokens_per_step=1024)
-    series = files(tmp_path / "step{step}.safetensors", model="tests.helpers.models:TinyCNN", naming=naming)
+    series = files(tmp_path / "step{step}.safetensors", model="tests.helpers.nets:TinyCNN", naming=naming)
     assert series.tokens == (102_400, 204_800)
     assert equal(series.load(200), weights(200))
 
@@ -104,7 +104,7 @@ def test_timms_checkpoints_raw_and_ema(timm_folder):
 def test_timms_checkpoints_and_files_of_epochs_by_the_command(timm_folder, capsys):
     for epoch in (1, 20):
         torch.save(weights(epoch), timm_folder / f"ep{epoch}.pt")
-    given = ["--model", "tests.helpers.models:TinyCNN", "--transform", "tests.helpers.models:transform"]
+    given = ["--model", "tests.helpers.nets:TinyCNN", "--transform", "tests.helpers.models:transform"]
     given += ["--benchmark", "planted-vision"]
     for name, steps in (("checkpoint-{count}.pth.tar", [0, 2, 10]), ("ep{count}.pt", [1, 20])):
         record = timm_folder / "records" / name.partition("{")[0]
