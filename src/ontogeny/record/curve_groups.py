@@ -14,7 +14,16 @@ from ontogeny.record.complete import complete, incomplete_note
 from ontogeny.record.score import Score
 from ontogeny.record.score_columns import ScoreColumns, columns_of_scores
 
-__all__ = ["CurveGroup", "CurveMeans", "Reference", "curve_groups", "curve_names", "groups_of_columns", "mean_of"]
+__all__ = [
+    "CurveGroup",
+    "CurveMeans",
+    "Reference",
+    "curve_groups",
+    "curve_names",
+    "groups_of_columns",
+    "mean_of",
+    "means_over",
+]
 
 SURPRISAL = "surprisal"
 _GROUP = ("benchmark", "metric", "roi", "pooling")
@@ -223,7 +232,7 @@ def _group(table: ScoreColumns, stated: ScoreColumns | None) -> CurveGroup:
         steps=steps,
         subjects=subjects,
         each=each,
-        means=_means(each),
+        means=means_over(each),
         n_stimuli=np.where(np.isfinite(fewest), fewest, 0).astype(np.int64),
         stated=_references(table, stated, subjects),
         chance=mean_of(own.numbers["chance"].tolist()),
@@ -276,7 +285,8 @@ def _places(table: ScoreColumns, name: str, words: Sequence[str]) -> Int[np.ndar
     return np.asarray(places[table.codes[name]])
 
 
-def _means(each: Float[np.ndarray, "subjects layers steps"]) -> CurveMeans:
+def means_over(each: Float[np.ndarray, "subjects layers steps"]) -> CurveMeans:
+    """Means over the first axis, by the rule of `ontogeny.record.complete`."""
     if np.isfinite(each).all():
         found = [np.asarray(part) for part in _mean_error(each.reshape(len(each), -1))]
     else:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from ontogeny.record.progress import seen_text, shared_progress
 from ontogeny.report._html import command_html, escape
+from ontogeny.report._key_labels import half_points
 from ontogeny.report.run_data import RunFacts
 from ontogeny.report.study import Study
 
@@ -93,6 +95,10 @@ def _detail(study: Study) -> str:
     if found is None:
         return "Measure one with <code>task=HeldOutLoss(...)</code>."
     out = [f"{escape(found.detail[:1].upper() + found.detail[1:])}."] if found.detail else []
+    half = {row["of"]: row["step"] for row in half_points(study)}
+    if study.declared or len(study.regions) == 1:
+        seen = seen_text(shared_progress([facts.progress for facts in study.runs]), [*half.values()]) if half else ""
+        out += [f"That is {seen}."] if seen and found.told else []
     if study.declared and len(study.regions) > 1 and found.outcome in ("yes", "no"):
         same = sum(region.outcome == found.outcome for region in study.regions)
         out.append(f"The same holds in {same} of {len(study.regions)} regions, corrected for their number.")

@@ -9,6 +9,7 @@ from typing import Any
 
 from ontogeny.errors import require
 from ontogeny.lag.lead_text import GLOSSARY as LEAD_WORDS
+from ontogeny.record.progress import shared_progress
 from ontogeny.report._first_screen import answer_html, bar_html, sentence
 from ontogeny.report._html import escape, figure_html, json_block, notes_html, shared_of, table_html
 from ontogeny.report._methods import GLOSSARY, citations, methods
@@ -110,9 +111,22 @@ def _answer(made: Page) -> list[str]:
     out = [] if alone else [f"<h1>{escape(_summary(made.parts))}</h1>"]
     for part in made.parts:
         out.append(f'<div class="answer">{answer_html(part.study, level=1 if alone else 2, alone=alone)}')
+        if part is made.parts[0]:
+            out.append(_rulers(made.runs))
         pictures = [figure_html(figure, picks=i > 0) for i, figure in enumerate(part.key)]
         out.append(f'<div class="pair">{"".join(pictures)}</div></div>')
     return out
+
+
+def _rulers(runs: Sequence[RunFacts]) -> str:
+    """What the step axes can be labelled in, where all runs know the same; nothing otherwise."""
+    shared = shared_progress([facts.progress for facts in runs])
+    if not shared:
+        return ""
+    units = "".join(f'<option value="{unit}">{unit}</option>' for unit in shared)
+    chosen = f'<label>Axis<select name="axis"><option value="">training steps</option>{units}</select></label>'
+    data = {unit: {"steps": [*at], "seen": [*at.values()]} for unit, at in shared.items()}
+    return f'<form class="pick" id="axis-form">{chosen}</form>{json_block(data, "axis-data")}'
 
 
 def _summary(parts: Sequence[Part]) -> str:
@@ -204,7 +218,7 @@ def _questions(answers: Answers) -> list[str]:
 
 
 def _numbers(made: Page) -> list[str]:
-    rows = [row for part in made.parts for row in layer_rows(part.tests)]
+    rows = [row for part in made.parts for row in layer_rows(part.study, part.tests)]
     out = ["<h2>Numbers</h2>"]
     if rows:
         shown = rows if len(rows) <= MOST_ROWS else []

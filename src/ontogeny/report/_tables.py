@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ontogeny._csv_files import write_csv
+from ontogeny._display import minus
 from ontogeny.record import Event
 from ontogeny.report.level_tests import KINDS, LevelTest
 from ontogeny.report.regions import Region
@@ -50,9 +51,7 @@ _CURVES = (
 
 def number(value: float | None, digits: int = 3) -> str:
     """A number with a real minus sign; "" where there is none."""
-    if value is None or not math.isfinite(value):
-        return ""
-    return f"{value:.{digits}f}".replace("-", "−")
+    return "" if value is None or not math.isfinite(value) else minus(f"{value:.{digits}f}")
 
 
 def region_rows(study: Study, tests: Sequence[LevelTest]) -> list[dict[str, str]]:
@@ -73,7 +72,7 @@ def _region_row(study: Study, region: Region, test: LevelTest | None) -> dict[st
         else number(level.value),
         "share of ceiling": "" if math.isnan(level.share) else f"{100 * level.share:.0f} %",
     }
-    if test is not None and len(region.curves) == 1:
+    if test is not None and (len(region.curves) == 1 or region.pooled):
         row |= {f"{'below' if kind == 'ceiling' else 'above'} {kind}": test.told(kind) for kind in KINDS}
     row["subjects" if len(region.curves) == 1 else "runs"] = str(
         level.n_subjects if len(region.curves) == 1 else len(region.curves)
@@ -96,8 +95,8 @@ def _factor(value: float) -> str:
     return f"{value:.2f}" if 1e-3 < value < 1e3 else "< 1/1000" if value <= 1e-3 else "> 1000"
 
 
-def layer_rows(tests: Sequence[LevelTest]) -> list[dict[str, str]]:
-    """One row a region and layer, at the last step."""
+def layer_rows(study: Study, tests: Sequence[LevelTest]) -> list[dict[str, str]]:
+    """One row a region and layer, at the last step; means over runs where there are several of one model."""
     rows = []
     for one in tests:
         panel = one.panel
@@ -115,7 +114,7 @@ def layer_rows(tests: Sequence[LevelTest]) -> list[dict[str, str]]:
                 "ceiling": " to ".join(x for x in (number(panel.ceiling_lower), number(panel.ceiling)) if x),
                 **{f"{'below' if kind == 'ceiling' else 'above'} {kind}": one.told(kind) for kind in KINDS},
                 **{name: number(float(found.mean[-1])) for name, found in panel.stated.items()},
-                "subjects": str(one.n),
+                "runs" if study.key.pooled else "subjects": str(one.n),
                 "stimuli": f"{_stimuli(one)}{' or more, each its own' if panel.own_stimuli else ''}",
             }
         )
@@ -192,9 +191,15 @@ def write_tables(
         writer = csv.writer(handle)
         writer.writerow(_CURVES)
         writer.writerows(_curve_rows(runs))
-    write_csv([row for i in range(len(studies)) for row in layer_rows(tests[i])], folder / "layers.csv")
+    layers = [row for i, s in enumerate(studies) for row in layer_rows(s, tests[i])]
+    write_csv([*map(_for_machines, layers)], folder / "layers.csv")
     rows = [{"benchmark": s.benchmark, **row} for i, s in enumerate(studies) for row in region_rows(s, tests[i])]
-    write_csv(rows, folder / "regions.csv")
+    write_csv([*map(_for_machines, rows)], folder / "regions.csv")
+
+
+def _for_machines(row: Mapping[str, str]) -> dict[str, str]:
+    """Numbers as programs read them, with a hyphen."""
+    return {name: text.replace("−", "-") for name, text in row.items()}
 
 
 def _curve_rows(runs: Sequence[RunFacts]) -> Iterator[tuple[object, ...]]:

@@ -33,10 +33,12 @@ class Scale:
     Args:
         unit: beside the colour scale; never empty.
         log: colours by log10 of value + 1.
+        ends: of the scale; the lowest and highest value of all frames where not given.
     """
 
     unit: str
     log: bool = False
+    ends: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if not self.unit:
@@ -83,7 +85,7 @@ def surface_picture(
     known = np.concatenate([v[np.isfinite(v)] for sides in full.values() for v in sides.values()])
     if not len(known):
         raise DataError("no vertex of the cortex has a value: is the volume in MNI space?")
-    ends = float(known.min()), float(known.max())
+    ends = scale.ends or (float(known.min()), float(known.max()))
     hatched = {side: _marked(one, unsure) for side, one in both.items()}
     views = [(_View.of(both[side], view), side) for side, view in _VIEWS]  # type: ignore[index]
     frames = []

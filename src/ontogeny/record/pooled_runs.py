@@ -1,0 +1,60 @@
+"""The curves of several runs of one model as one group, with the run in the place of the subject."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float
+
+from ontogeny.record.curve_groups import CurveGroup, Reference, mean_of, means_over
+
+__all__ = ["over_runs"]
+
+
+def over_runs(groups: Sequence[CurveGroup], names: Sequence[str]) -> CurveGroup | None:
+    """Means over runs; None for a single run, and where the runs have other layers: models are not averaged.
+
+    Args:
+        groups: the same region of each run.
+        names: of the runs, which stand in the place of subjects.
+    """
+    first = groups[0]
+    if len(groups) < 2 or any(group.layers != first.layers for group in groups):
+        return None
+    steps = tuple(sorted({step for group in groups for step in group.steps}))
+    each = np.stack([_at(group.means.value, group.steps, steps) for group in groups])
+    stimuli = np.stack([_at(group.n_stimuli.astype(np.float64), group.steps, steps) for group in groups])
+    return replace(
+        first,
+        steps=steps,
+        subjects=tuple(names),
+        each=each,
+        means=means_over(each),
+        n_stimuli=np.nan_to_num(np.nanmin(np.where(np.isnan(stimuli).all(axis=0), 0.0, stimuli), axis=0)).astype(
+            np.int64
+        ),
+        stated=_stated(groups),
+        **{name: mean_of(getattr(group, name) for group in groups) for name in ("chance", "ceiling", "ceiling_lower")},
+    )
+
+
+def _at(
+    values: Float[np.ndarray, "rows steps"], own: Sequence[int], steps: Sequence[int]
+) -> Float[np.ndarray, "rows all_steps"]:
+    """On the steps of all runs; NaN where this one has none."""
+    out = np.full((len(values), len(steps)), np.nan)
+    out[:, np.searchsorted(steps, own)] = values
+    return out
+
+
+def _stated(groups: Sequence[CurveGroup]) -> Mapping[str, Reference]:
+    """Controls and baselines that all runs have."""
+    out = {}
+    for name in (name for name in groups[0].stated if all(name in group.stated for group in groups)):
+        found = [group.stated[name] for group in groups]
+        steps = tuple(sorted({step for one in found for step in one.steps}))
+        each = np.concatenate([_at(one.mean[None], one.steps, steps) for one in found])
+        out[name] = Reference(steps=steps, each=each)
+    return out
