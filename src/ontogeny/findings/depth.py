@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from ontogeny._display import number
 from ontogeny.errors import DataError
 from ontogeny.findings.data.cells import CHANCE_LEFT_IN, Cells, unit_of
 from ontogeny.findings.estimates import Estimate, Finding
@@ -181,7 +182,7 @@ def _else_explains(curves: Mapping[str, Curves], found: Convergence | None) -> t
     if found is None:
         return tuple(out)
     agree = "; ".join(
-        f"{_WORDS.get(m, m)} {r[0]:.2f} at the first depth, {r[-1]:.2f} at the last"
+        f"{_WORDS.get(m, m)} {number(r[0])} at the first depth, {number(r[-1])} at the last"
         for m, r in ((m, agreement(np.moveaxis(c, 2, 1))) for m, c in curves.items())
     )
     return (

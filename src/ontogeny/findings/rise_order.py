@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from ontogeny._display import number
 from ontogeny.findings.data.cells import CHANCE_LEFT_IN, Cells, is_biased
 from ontogeny.findings.data.region_orders import places
 from ontogeny.findings.estimates import Estimate, Finding
@@ -102,7 +103,7 @@ def _along(side: str, found: Effects, place: Mapping[str, float], draws: int, se
         n=len(here),
         of="regions" if side == "roi" else "layers",
         how=f"of the true half points, given the errors of each (of the half points as estimated: rho = "
-        f"{rank_correlations(values[None], at)[0]:.2f}); p that half points fall to places by chance.",
+        f"{number(rank_correlations(values[None], at)[0])}); p that half points fall to places by chance.",
     )
 
 

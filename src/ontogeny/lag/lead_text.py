@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from typing import Any
 
-from ontogeny._display import labelled, minus, wrapped
+from ontogeny._display import labelled, number, wrapped
 from ontogeny.lag.across_runs import RunsLeads
 from ontogeny.lag.answer import Verdict
 from ontogeny.lag.granger_results import DirectedTest, Rate
@@ -269,7 +269,7 @@ def p_text(p: float) -> str:
 
 
 def _signed(value: float, digits: int = 2) -> str:
-    return minus(f"{value:+.{digits}f}")
+    return number(value, f"+.{digits}f")
 
 
 def _interval(ends: tuple[float, float], digits: int = 2) -> str:

@@ -258,9 +258,9 @@ class Monitor:
         going_on(self.session.finish, lambda e: warn(f"watching could not be closed: {type(e).__name__}: {e}"))
         return rows
 
-    def doctor(self, model: nn.Module) -> str:
-        """Probe once without writing anything; say what was read, how long it took, what stands in the way."""
-        return str(preflight(self, model))
+    def doctor(self, model: nn.Module, *, details: bool = False) -> str:
+        """Probe once without writing anything; say what stands in the way, what was read, how long it took."""
+        return str(preflight(self, model, details=details))
 
     @same_randomness()
     def measure(self, model: nn.Module, step: int) -> list[Row]:

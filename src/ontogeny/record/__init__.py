@@ -6,7 +6,7 @@ progress.py       tokens and epochs of the probed steps, where the trainer knows
 row.py            either of them as one checked JSON object
 record.py         Record: opens, appends, selects, compacts
 series.py         Series: one curve, averaged over subjects
-curve_groups.py   curves laid out for drawing; pooled_runs.py: the same averaged over runs
+curve_groups.py   curves laid out for drawing; curve_means.py: their means; pooled_runs.py: the same over runs
 arrow.py          scores as a typed table (pyarrow)
 _select.py        scores and events by the values of their columns
 _query.py         SQL over scores and events (DuckDB); _export.py: pandas, Parquet; _facts.py: what it holds, in words

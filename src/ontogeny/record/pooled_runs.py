@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
-from ontogeny.record.curve_groups import CurveGroup, Reference, mean_of, means_over
+from ontogeny.record.curve_groups import CurveGroup
+from ontogeny.record.curve_means import Reference, mean_of, means_over
 
 __all__ = ["over_runs"]
 
@@ -26,17 +27,18 @@ def over_runs(groups: Sequence[CurveGroup], names: Sequence[str]) -> CurveGroup 
     steps = tuple(sorted({step for group in groups for step in group.steps}))
     each = np.stack([_at(group.means.value, group.steps, steps) for group in groups])
     stimuli = np.stack([_at(group.n_stimuli.astype(np.float64), group.steps, steps) for group in groups])
+    fewest = np.where(np.isfinite(stimuli), stimuli, np.inf).min(axis=0)
     return replace(
         first,
         steps=steps,
         subjects=tuple(names),
         each=each,
         means=means_over(each),
-        n_stimuli=np.nan_to_num(np.nanmin(np.where(np.isnan(stimuli).all(axis=0), 0.0, stimuli), axis=0)).astype(
-            np.int64
-        ),
+        n_stimuli=np.where(np.isfinite(fewest), fewest, 0).astype(np.int64),
         stated=_stated(groups),
-        **{name: mean_of(getattr(group, name) for group in groups) for name in ("chance", "ceiling", "ceiling_lower")},
+        chance=mean_of(group.chance for group in groups),
+        ceiling=mean_of(group.ceiling for group in groups),
+        ceiling_lower=mean_of(group.ceiling_lower for group in groups),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ontogeny._display import number
 from ontogeny.lag.results import PooledLead, TrendLead, Untestable
 from ontogeny.lag.verdict import fewer_steps
 from ontogeny.report.figures import BLUE
@@ -50,7 +51,7 @@ def labels_apart(
         )
         rows.append(
             {
-                "text": f"{name} {row['value']:.2f} ↑" if outside else name,
+                "text": f"{name} {number(row['value'])} ↑" if outside else name,
                 "at": min(float(at), domain[1]),
                 "colour": "#7a5c00" if name == "noise ceiling" else "#3d4a57",
             }

@@ -209,6 +209,7 @@ def _questions(answers: Answers) -> list[str]:
         return []
     out = ["<h2>More questions</h2>"]
     if answers.findings:
+        out += [f"<p>{escape(answers.asked_of)}</p>"] if answers.asked_of else []
         out.append(table_html(finding_table(answers)))
     out.append(f'<div class="column">{"".join(figure_html(figure) for figure in answers.figures)}</div>')
     if answers.unasked:

@@ -1,4 +1,4 @@
-"""Where in the brain the regions of shipped real sets are: a sketch from atlas areas, drawn where an atlas is at hand."""
+"""Where in the brain the regions of shipped real sets are: a sketch, where an atlas is at hand."""
 
 from __future__ import annotations
 
@@ -47,9 +47,8 @@ _IT = Places(
     "chose each subject's own most visually responsive voxels",
 )
 _LANGUAGE = Places(
-    areas=(
-        *("55b", "PSL", "SFL", "STV", "44", "45", "IFJa"),
-        *("IFSp", "STGa", "A5", "STSda", "STSdp", "TPOJ1", "TGv"),
+    areas=tuple(
+        ["55b", "PSL", "SFL", "STV", "44", "45", "IFJa", "IFSp", "STGa", "A5", "STSda", "STSdp", "TPOJ1", "TGv"]
     ),
     sides="L",
     why="the left language network of Ji et al. 2019, NeuroImage 185, 35-57, where the set's own regions are each "
@@ -98,9 +97,9 @@ def sketch(study: Study, places: Mapping[str, Places]) -> Picture:
         whys.setdefault(places[roi].why, []).append(roi)
     named = "; ".join(f"{', '.join(rois)}: {why}" for why, rois in whys.items())
     caption = (
-        f"Schematic: where the regions lie, not where this set was measured. {named}. Colour: {study.metric} at the last "
-        "step, from chance to the ceiling's lower edge; grey: no region. fsaverage5; areas of HCP-MMP1.0 (Glasser et al. "
-        "2016)."
+        f"Schematic: where the regions lie, not where this set was measured. {named}. Colour: {study.metric} at the "
+        "last step, from chance to the ceiling's lower edge; grey: no region. fsaverage5; areas of HCP-MMP1.0 (Glasser "
+        "et al. 2016)."
     )
     about = (file_stem(study.benchmark, study.metric, "where"), "Where in the brain (schematic)", caption)
     frames = {f"{study.benchmark}, last step": values}

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from ontogeny._display import number
 from ontogeny.errors import DataError, require
 from ontogeny.neuroimaging.voxel_space import Space
 from ontogeny.report._cortex import Cortex, cortex_of
@@ -50,7 +51,7 @@ class Scale:
 
     def text(self, place: float) -> str:
         """A place on the scale, as a number."""
-        return f"{10**place - 1:,.0f}" if self.log else f"{round(place, 2) + 0.0:.2f}"
+        return f"{10**place - 1:,.0f}" if self.log else f"{number(round(place, 2) + 0.0)}"
 
 
 def surface_picture(

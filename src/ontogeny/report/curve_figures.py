@@ -20,10 +20,8 @@ __all__ = ["TIP", "curves_figure", "facet_of", "levels_of", "of_runs", "quoted",
 _COLUMNS, _MOST_ROIS, _MOST_LAYERS = 4, 24, 12
 _EXTREMES = 6
 _PANEL = 132
-_LOOKS: tuple[tuple[str, dict[str, float]], ...] = (
-    ("!", {"strokeWidth": 1.2}),
-    ("", {"strokeWidth": 0.5, "opacity": 0.7}),
-)
+_MEANS: dict[str, Any] = {"type": "line", "clip": True, "strokeWidth": 1.2}
+_RUNS: dict[str, Any] = {**_MEANS, "strokeWidth": 0.5, "opacity": 0.7}
 _VALUE = {"field": "value", "type": "quantitative"}
 _DASHES: tuple[tuple[str, Any], ...] = (("baseline", [6, 4]), ("chance", [2, 3]))
 TIP = [{"field": "roi"}, {"field": "layer"}, {"field": "step", "type": "quantitative"}, {**_VALUE, "format": ".3f"}]
@@ -95,12 +93,11 @@ def curves_figure(study: Study) -> Figure:
             ]
         levels.append(levels_of(panel))
     if study.key.pooled:
-        rows += [
-            row for region in study.regions if region.drawn.roi in {p.roi for p in panels} for row in _runs(region)
-        ]
+        shown = {panel.roi for panel in panels}
+        rows += [row for region in study.regions if region.roi in shown for row in _runs(region)]
     half = _half_step(study)
     wide = min(_COLUMNS, len(panels))
-    width = _PANEL if wide > 2 else 220
+    width = _PANEL if wide > 2 else 200
     return Figure(
         name=file_stem(study.benchmark, study.metric, "curves"),
         title=f"Every region over training ({study.metric})",
@@ -176,7 +173,8 @@ def _curve_layers(
     y = {**_VALUE, "scale": _value_scale(rows, levels), "title": panels[0].unit, "axis": {"tickCount": 4}}
     rule: dict[str, Any] = {"type": "rule", "color": GREY, "clip": True}
     band = {"y": {**y, "field": "ceiling_low"}, "y2": {"field": "ceiling"}}
-    line = {"x": x, "y": y, "color": ruler(panels[0].layers), "detail": {"field": "layer"}, "tooltip": TIP}
+    own = {"detail": [{"field": "layer"}, {"field": "run"}], "tooltip": TIP}
+    line: dict[str, Any] = {"x": x, "y": y, "color": ruler(panels[0].layers), **own}
     out: list[dict[str, Any]] = [
         {
             "transform": [{"filter": "isValid(datum.ceiling)"}],
@@ -194,10 +192,10 @@ def _curve_layers(
         *(
             {
                 "transform": [{"filter": f"isValid(datum.value) && {no}isValid(datum.run)"}],
-                "mark": {"type": "line", "clip": True, **look},
-                "encoding": {**line, "detail": [{"field": "layer"}, {"field": "run"}]},
+                "mark": look,
+                "encoding": line,
             }
-            for no, look in _LOOKS
+            for no, look in (("!", _MEANS), ("", _RUNS))
         ),
     ]
     if half is not None:

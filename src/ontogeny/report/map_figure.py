@@ -24,7 +24,7 @@ def map_figure(study: Study) -> Figure:
     panels, cut = shown_panels(study)
     rows = [row for panel in panels for row in _map_rows(panel)]
     layers, wide = panels[0].layers, min(_COLUMNS, len(panels))
-    width = _PANEL if wide > 2 else 220
+    width = _PANEL if wide > 2 else 200
     caption = (
         f"{study.metric}: layers from input (below) to output, one colour scale from chance to the ceiling's lower "
         "edge. White line: what the stimuli's own surface reaches; orange: the highest layer, from where one is above "

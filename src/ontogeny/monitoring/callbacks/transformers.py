@@ -154,8 +154,8 @@ class AlignmentCallback(TrainerCallback):
 
     def _probe(self, args: Any, state: Any, kwargs: Mapping[str, Any], *, force: bool = False) -> None:
         if self.monitor is not None:
-            how = {"optimizers": _optimizers(kwargs), "seen": _seen(args, state)}
-            self.monitor(kwargs["model"], state.global_step, force=force, **how)
+            optimizers, seen = _optimizers(kwargs), _seen(args, state)
+            self.monitor(kwargs["model"], state.global_step, force=force, optimizers=optimizers, seen=seen)
 
     def _detach(self) -> None:
         if self.monitor is not None:

@@ -45,16 +45,21 @@ class Answers:
         findings: of which scores, and the finding.
         figures: of the findings.
         unasked: question and reason, a sentence each.
+        asked_of: which runs were asked, where not all were; a sentence.
     """
 
     findings: tuple[tuple[str, Finding], ...]
     figures: tuple[Figure, ...]
     unasked: tuple[str, ...]
+    asked_of: str = ""
 
 
 def answers_of(runs: Sequence[RunFacts]) -> Answers:
     """More questions to records: those to several models first, then those to each of them."""
-    return _joined([_of_runs(runs), *(_of_run(facts) for facts in _one_of_each_kind(runs))])
+    asked = _one_of_each_kind(runs)
+    names = ", ".join(facts.name for facts in asked[:4]) + (", ..." if len(asked) > 4 else "")
+    told = "" if len(asked) == len(runs) else f"Of several runs of one model the first is asked: {names}."
+    return replace(_joined([_of_runs(runs), *map(_of_run, asked)]), asked_of=told)
 
 
 def _one_of_each_kind(runs: Sequence[RunFacts]) -> list[RunFacts]:
