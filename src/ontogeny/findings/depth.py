@@ -88,9 +88,14 @@ def depth(
             "models": _model_rows(pooled, networks, centres),
             **(found.details(subjects, centres) if found else {}),
         },
-        source=f"{source}; {cells.metric[0]}, {said}; {len(pooled)} models, {len(subjects)} subjects, "
+        source=f"{source}; {cells.metric[0]}, {said}; {_counted(len(pooled), 'model')}, "
+        f"{_counted(len(subjects), 'subject')}, "
         f"{len(rois)} regions in {len(networks)} networks, {bins} depths",
     )
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def _models(cells: Cells) -> list[tuple[str, str]]:

@@ -77,8 +77,8 @@ def when(
             "half_points": tuple(asdict(p) for p in points),
             **{f"{side}s": _rows(found, place.get(side, {})) for side, found in rows.items() if found is not None},
         },
-        source=f"{cells.model[0]}, {cells.metric[0]}, {said}: {len(cells.names('step'))} steps to {cells.step.max()}, "
-        f"{len(cells.names('roi'))} regions, {len(cells.names('layer'))} layers, mean of "
+        source=f"{cells.model[0]}, {cells.metric[0]}, {said}: {len(cells.names('step'))} steps to "
+        f"{cells.step.max():,}, {len(cells.names('roi'))} regions, {len(cells.names('layer'))} layers, mean of "
         f"{len(cells.names('subject'))} subjects",
     )
 
@@ -143,15 +143,16 @@ def _share(points: Sequence[HalfPoint]) -> Estimate:
 
 
 def _sentence(estimate: Estimate) -> str:
+    name = f"{estimate.name[:1].upper()}{estimate.name[1:]}"
     if estimate.name.startswith("first"):
         tied = estimate.how.rsplit(": ", 1)[1].rstrip(".")
         more = "" if tied == "none" else f", not told apart from {tied}"
-        return f"{estimate.name.capitalize()} ({estimate.value:.0%} of draws{more})."
+        return f"{name} ({estimate.value:.0%} of draws{more})."
     if estimate.unit == "Spearman rho":
         p = 1.0 if estimate.p is None else estimate.p
         way = "earlier to later" if estimate.value > 0 else "later to earlier"
         shown = p < 0.05 and (estimate.low or 0) * (estimate.high or 0) > 0
-        return f"{estimate.name.capitalize()}: {f'from {way}' if shown else 'no order is shown'}, {estimate.text()}."
+        return f"{name}: {f'from {way}' if shown else 'no order is shown'}, {estimate.text()}."
     return f"{estimate.value:.0%} of {estimate.n} curves have a half point."
 
 

@@ -50,7 +50,8 @@ def bar_html(runs: Sequence[RunFacts], studies: Sequence[Study], sections: Seque
     if studies:
         panels = [study.key.curves[0].panel for study in studies]
         first, n = panels[0], len(panels[0].subjects)
-        who = f" ({n} subject{'' if n == 1 else 's'}, {int(first.n_stimuli.max(initial=0)):,} stimuli)"
+        shown = int(first.n_stimuli.max(initial=0))
+        who = f" ({n} subject{'' if n == 1 else 's'}{f', {shown:,} stimuli' if shown else ''})"
         parts += [
             f"{len(first.layers)} layers" if len(panels) == 1 else "",
             f"{len(first.steps)} checkpoints, steps {first.steps[0]:,} to {first.steps[-1]:,}",

@@ -81,7 +81,8 @@ def _ceiling(study: Study) -> str:
     panel = study.key.curves[0].panel
     bounds = [number(b, ".3f") for b in (panel.ceiling_lower, panel.ceiling) if b is not None]
     source = study.runs[0].record.header["benchmarks"].get(study.benchmark, {}).get("ceiling_source", "")
-    return (f"was {' to '.join(bounds)}" if bounds else "is not known") + (f" ({source})" if source else "")
+    how = f" ({source})" if source and source != "not known" else ""
+    return (f"was {' to '.join(bounds)}" if bounds else "is not known") + how
 
 
 def citations(runs: Sequence[RunFacts]) -> list[str]:

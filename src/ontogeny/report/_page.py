@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Any
 
@@ -15,7 +15,7 @@ from ontogeny.report._html import escape, figure_html, json_block, notes_html, s
 from ontogeny.report._methods import GLOSSARY, citations, methods
 from ontogeny.report._tables import MOST_ROWS, layer_rows, missing_notes, refusal_rows, region_rows, run_rows
 from ontogeny.report.figures import CONFIG, Figure, Picture, plain_json, vegalite
-from ontogeny.report.findings.findings_section import Answers, finding_table
+from ontogeny.report.findings.findings_section import Answers, Asked
 from ontogeny.report.level_tests import LevelTest
 from ontogeny.report.run_data import RunFacts
 from ontogeny.report.study import Study
@@ -204,18 +204,42 @@ def _brain(made: Page) -> list[str]:
 
 
 def _questions(answers: Answers) -> list[str]:
-    """One row a question that could be asked, its picture, and why the others could not."""
-    if not answers.findings and not answers.unasked:
+    """Each question that could be asked: its answer, what else would explain it, its picture; why not the others."""
+    if not answers.asked and not answers.unasked:
         return []
     out = ["<h2>More questions</h2>"]
-    if answers.findings:
-        out += [f"<p>{escape(answers.asked_of)}</p>"] if answers.asked_of else []
-        out.append(table_html(finding_table(answers)))
-    out.append(f'<div class="column">{"".join(figure_html(figure) for figure in answers.figures)}</div>')
+    out += [f"<p>{escape(answers.asked_of)}</p>"] if answers.asked_of else []
+    out += [html for one in answers.asked for html in _question(one)]
     if answers.unasked:
         reasons = notes_html(answers.unasked)
         out.append(f"<details><summary>Questions that these records cannot answer</summary>{reasons}</details>")
     return out
+
+
+def _question(one: Asked) -> list[str]:
+    finding, title = one.finding, f"{one.finding.question} ({one.where})"
+    doubts = [
+        f"<p><strong>{name}:</strong> {escape(' '.join(texts))}</p>"
+        for name, texts in (
+            ("What else would explain it", finding.else_explains),
+            ("What these data cannot tell", finding.cannot_tell),
+        )
+        if texts
+    ]
+    figures = [
+        figure_html(
+            replace(f, caption=f.caption.replace(finding.answer, "").strip()), level=0 if f.title == title else 4
+        )
+        for f in one.figures
+    ]
+    return [
+        f"<h3>{escape(title)}</h3>",
+        f'<p class="text">{escape(finding.answer)}</p>',
+        f'<p class="detail">{escape(f"{finding.headline.name}: {finding.headline.text()}")}.</p>',
+        f'<div class="column">{"".join(figures)}</div>',
+        f"<details><summary>What else would explain it, and what these data cannot tell</summary>{''.join(doubts)}"
+        "</details>",
+    ]
 
 
 def _numbers(made: Page) -> list[str]:

@@ -93,9 +93,8 @@ def surface_picture(
     for title, sides in full.items():
         painted = [view.painted(sides[side], hatched[side], ends, colours) for view, side in views]  # type: ignore[index]
         frames.append(_frame(painted, title, ends, scale, colours))
-    whole = image.fromarray(np.concatenate(frames))
     buffer = io.BytesIO()
-    whole.quantize(256, method=image.Quantize.MAXCOVERAGE).save(buffer, "PNG", optimize=True)
+    image.fromarray(np.concatenate(frames)).save(buffer, "PNG", optimize=True)  # a palette would tint the greys
     name, title, caption = about
     return Picture(name=name, title=title, caption=caption, png=buffer.getvalue(), frames=tuple(full))
 
