@@ -32,7 +32,7 @@ def main() -> None:
         if ontogeny(["replay", "tiny", "--benchmark", "planted-vision", *task, "--record", str(record)]):
             raise SystemExit("the series could not be replayed")
         ontogeny(["report", str(record)])
-        drawn = next((record / "figures").glob("*cka-linear-debiased-alignment.png"))
+        drawn = next((record / "figures").glob("*cka-linear-debiased-curves.png"))
         with Image.open(drawn) as picture:
             small = picture.convert("RGB").resize((WIDTH, round(picture.height * WIDTH / picture.width)))
     small.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE).save(out, optimize=True)

@@ -143,7 +143,7 @@ def query(
       the score         value, unit, ceiling, ceiling_lower, chance, n_stimuli, n_voxels, n_features
       more              weights, source, note; written (0, 1, 2, ...: order of writing)
     kinds: alignment, baseline, control, task, confound. What is no score (kinds probe, refusal, cost, checkpoint,
-    branch) is in the table events: the columns of what is scored, value, unit, weights, n_events, note
+    branch, progress) is in the table events: the columns of what is scored, value, unit, weights, n_events, note
 
       ontogeny record query runs/a "SELECT kind, count(*) FROM scores GROUP BY kind"
       ontogeny record query runs/a "SELECT layer, avg(value / ceiling) AS share FROM scores

@@ -125,11 +125,13 @@ def test_of_several_seeds_half_points_levels_and_layers_are_means_over_runs(tmp_
     said = dict.fromkeys(re.findall(r'"text":"half-way, step ([\d,]+)"', text))
     drawn = [int(step.replace(",", "")) for step in said]
     assert np.log10(np.asarray(drawn) + 1) == pytest.approx(expected, abs=0.01)
-    gap = float(re.search(r'"gap":"([\d.]+)× fewer steps"', text).group(1))
+    gap = float(re.search(r'"gap":"([\d.]+)(?:×|\\u00d7) fewer steps"', text).group(1))
     assert np.log10(gap) == pytest.approx(expected[1] - expected[0], abs=0.03)
     last = [[np.mean([s.value for s in r.select(kind="alignment", layer=layer, step=STEPS[-1])]) for r in seeds]
             for layer in ("transformer.h.0.mlp", "transformer.h.2.mlp")]  # fmt: skip
-    rows = list(csv.DictReader((tmp_path / "runs" / "tables" / "layers.csv").open(encoding="utf-8", newline="")))
+    table = (tmp_path / "runs" / "tables" / "layers.csv").read_text(encoding="utf-8")
+    rows = list(csv.DictReader(table.splitlines()))
+    assert "−" not in table, "programs read a hyphen"
     assert [row["runs"] for row in rows] == ["3"] * 3
     shown = {row["layer"]: row["last step"] for row in rows}
     for layer, values in zip(("transformer.h.0.mlp", "transformer.h.2.mlp"), last, strict=True):
