@@ -31,8 +31,8 @@ def main() -> None:
         task = ["--task", "recipes.tiny_series:held_out"]
         if ontogeny(["replay", "tiny", "--benchmark", "planted-vision", *task, "--record", str(record)]):
             raise SystemExit("the series could not be replayed")
-        ontogeny(["report", str(record)])
-        drawn = next((record / "figures").glob("*cka-linear-debiased-curves.png"))
+        ontogeny(["report", str(record), "--metric", "cka-linear-debiased"])
+        drawn = record / "figures" / "planted-vision-cka-linear-debiased-curves.png"
         with Image.open(drawn) as picture:
             small = picture.convert("RGB").resize((WIDTH, round(picture.height * WIDTH / picture.width)))
     small.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE).save(out, optimize=True)
