@@ -19,7 +19,6 @@ from ontogeny.cli import main as ontogeny
 
 PROJECT = Path(__file__).resolve().parents[1]
 FIGURES = PROJECT / "analysis" / "figures"
-WIDTH, COLOURS = 1680, 128
 
 
 def main() -> None:
@@ -34,8 +33,7 @@ def main() -> None:
         ontogeny(["report", str(record), "--metric", "cka-linear-debiased"])
         drawn = record / "figures" / "planted-vision-cka-linear-debiased-curves.png"
         with Image.open(drawn) as picture:
-            small = picture.convert("RGB").resize((WIDTH, round(picture.height * WIDTH / picture.width)))
-    small.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE).save(out, optimize=True)
+            picture.convert("RGB").save(out, optimize=True)
     print(f"{out}: {out.stat().st_size / 1e3:.0f} kB")
 
 

@@ -26,7 +26,6 @@ from ontogeny.errors import DatasetNotFoundError
 
 HERE = Path(__file__).resolve().parent
 METRIC = "rsa-correlation-spearman"
-WIDTH, COLOURS = 1100, 128
 
 
 def summary(record: Record) -> list[str]:
@@ -65,10 +64,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         ontogeny(["report", str(folder)])
         drawn = next((folder / "figures").glob(f"*{METRIC}-human-IT-key.png"))
         with Image.open(drawn) as picture:
-            small = picture.convert("RGB")
-            if small.width > WIDTH:
-                small = small.resize((WIDTH, round(small.height * WIDTH / small.width)))
-    small.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE).save(out, optimize=True)
+            picture.convert("RGB").save(out, optimize=True)
     print(f"{out}: {out.stat().st_size / 1e3:.0f} kB")
 
 

@@ -68,6 +68,7 @@ def ruler(layers: Sequence[str]) -> dict[str, Any]:
         "values": [0, 1],
         "labelExpr": ends,
         "gradientLength": 110,
+        "gradientOpacity": 1,
         "orient": "right",
     }
     scale = {"scheme": {"name": "viridis", "extent": [0, 0.88]}, "domain": [0, 1]}
