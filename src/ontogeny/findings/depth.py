@@ -90,7 +90,7 @@ def depth(
         },
         source=f"{source}; {cells.metric[0]}, {said}; {_counted(len(pooled), 'model')}, "
         f"{_counted(len(subjects), 'subject')}, "
-        f"{len(rois)} regions in {len(networks)} networks, {bins} depths",
+        f"{_counted(len(rois), 'region')} in {_counted(len(networks), 'network')}, {bins} depths",
     )
 
 
