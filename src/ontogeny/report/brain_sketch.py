@@ -6,15 +6,16 @@ import math
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ontogeny.errors import DatasetNotFoundError, MissingExtraError
-from ontogeny.neuroimaging.packaged_atlases import packaged_atlas
-from ontogeny.neuroimaging.voxel_space import Space, read_space
-from ontogeny.report.brain_surface import Scale, surface_picture
 from ontogeny.report.figures import Picture, file_stem
 from ontogeny.report.study import Study
+
+if TYPE_CHECKING:
+    from ontogeny.neuroimaging.voxel_space import Space
 
 __all__ = ["Places", "places_of", "sketch", "sketches"]
 
@@ -81,6 +82,10 @@ def sketch(study: Study, places: Mapping[str, Places]) -> Picture:
         DatasetNotFoundError: the atlas is not at hand; says how to get it.
         MissingExtraError: nilearn is not installed.
     """
+    from ontogeny.neuroimaging.packaged_atlases import packaged_atlas
+    from ontogeny.neuroimaging.voxel_space import read_space
+    from ontogeny.report.brain_surface import Scale, surface_picture
+
     with tempfile.TemporaryDirectory() as folder:
         spaces = [read_space(path) for path in packaged_atlas(_ATLAS, folder, density="10k")]
     levels = {region.roi: region.level for region in study.regions if region.roi in places}
