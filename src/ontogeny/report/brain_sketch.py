@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ontogeny.errors import DatasetNotFoundError, MissingExtraError
-from ontogeny.report.figures import Picture, file_stem
+from ontogeny.report.figures import Figure, Picture, file_stem
 from ontogeny.report.study import Study
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _painted(space: Space, side: str, found: Mapping[str, tuple[Places, float]])
     return np.asarray([of.get(area, math.nan) for area in space.roi])
 
 
-def sketches(study: Study) -> tuple[list[Picture], list[str]]:
+def sketches(study: Study) -> tuple[list[Figure | Picture], list[str]]:
     """The sketch of a study, or a sentence on what it lacks; neither where its regions are no known places.
 
     Args:
