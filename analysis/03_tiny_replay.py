@@ -19,7 +19,6 @@ from ontogeny.cli import main as ontogeny
 
 PROJECT = Path(__file__).resolve().parents[1]
 FIGURES = PROJECT / "analysis" / "figures"
-WIDTH, COLOURS = 1680, 128
 
 
 def main() -> None:
@@ -31,11 +30,10 @@ def main() -> None:
         task = ["--task", "recipes.tiny_series:held_out"]
         if ontogeny(["replay", "tiny", "--benchmark", "planted-vision", *task, "--record", str(record)]):
             raise SystemExit("the series could not be replayed")
-        ontogeny(["report", str(record)])
-        drawn = next((record / "figures").glob("*cka-linear-debiased-alignment.png"))
+        ontogeny(["report", str(record), "--metric", "cka-linear-debiased"])
+        drawn = record / "figures" / "planted-vision-cka-linear-debiased-curves.png"
         with Image.open(drawn) as picture:
-            small = picture.convert("RGB").resize((WIDTH, round(picture.height * WIDTH / picture.width)))
-    small.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE).save(out, optimize=True)
+            picture.convert("RGB").save(out, optimize=True)
     print(f"{out}: {out.stat().st_size / 1e3:.0f} kB")
 
 

@@ -4,7 +4,7 @@
 
 Real data, found through ONTOGENY_DATA or the cache folder: CIFAR-10 (15,000 pictures) trains the CNN of `ontogeny
 demo`, which is compared with the dissimilarities of four subjects (Kriegeskorte et al. 2008, Neuron 60:1126). Writes
-figures/human-it.png, the report's own picture of the RSA curves, and prints the numbers of its caption. One run, one
+figures/human-it.png, the report's own key figure of the RSA curves, and prints the numbers of its caption. One run, one
 seed: it shows what comes out, not that alignment precedes performance.
 """
 
@@ -26,7 +26,6 @@ from ontogeny.errors import DatasetNotFoundError
 
 HERE = Path(__file__).resolve().parent
 METRIC = "rsa-correlation-spearman"
-WIDTH, COLOURS = 1100, 128
 
 
 def summary(record: Record) -> list[str]:
@@ -63,12 +62,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         train_vision(folder, real=True, steps=options.steps, progress=False)
         print("\n".join(summary(Record(folder))))
         ontogeny(["report", str(folder)])
-        drawn = next((folder / "figures").glob(f"*{METRIC}-alignment.png"))
+        drawn = next((folder / "figures").glob(f"*{METRIC}-human-IT-key.png"))
         with Image.open(drawn) as picture:
-            small = picture.convert("RGB")
-            if small.width > WIDTH:
-                small = small.resize((WIDTH, round(small.height * WIDTH / small.width)))
-    small.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE).save(out, optimize=True)
+            picture.convert("RGB").save(out, optimize=True)
     print(f"{out}: {out.stat().st_size / 1e3:.0f} kB")
 
 

@@ -21,7 +21,7 @@ __all__ = [
     "as_html",
     "fitted",
     "labelled",
-    "minus",
+    "number",
     "one_line",
     "screen_width",
     "table_html",
@@ -90,14 +90,19 @@ def fitted(lines: Iterable[str]) -> list[str]:
     return out
 
 
-def minus(number: str) -> str:
-    """A formatted number with a minus sign in place of a hyphen.
+def number(value: float, form: str = ".2f") -> str:
+    """A number as prose has it, with a minus sign in place of a hyphen; not for what programs read.
+
+    Args:
+        value: of which.
+        form: as after the colon of a replacement field.
 
     Example:
-        >>> minus(f"{-0.5:+.2f}")
-        '−0.50'
+        >>> number(-0.5, "+.2f"), number(-0.001)
+        ('−0.50', '0.00')
     """
-    return number.replace("-", "−")
+    sign = form[:1] if form[:1] in "+ " else ""
+    return format(value, f"{sign}z{form.removeprefix(sign)}").replace("-", "−")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,6 +50,9 @@ def test_scores_reach_every_logger_at_the_probed_step_and_the_callback_metrics(i
     assert {e.step: e.value for e in events.Scalars(NAME)} == pytest.approx(wanted, abs=1e-6)
     assert {e.step for e in events.Scalars("task/loss")} == {0, 3, 5}
     assert float(t.callback_metrics[NAME]) == pytest.approx(wanted[5], abs=1e-6)
+    batches = t.num_training_batches
+    seen = {e.step: e.value for e in record.events(kind="progress", metric="epochs")}
+    assert seen == pytest.approx({0: 0, 3: 3 / batches, 5: 5 / batches})
 
 
 def _curve(record: Record):
@@ -100,6 +103,8 @@ def test_a_resumed_run_continues_the_record_without_gap_or_double(image_benchmar
     assert after.startswith(before)
     record = Record(tmp_path / "r")
     assert [s.step for s in record.events(kind="probe")] == [0, 2, 4, 6, 8, 9]
+    each = {e.step: e.value for e in record.events(kind="progress")}
+    assert each == pytest.approx({step: step * each[9] / 9 for step in (0, 2, 4, 6, 8, 9)}), "epochs go on"
     keys = [s.key for s in record.scores]
     assert len(keys) == len(set(keys)) == len([json.loads(line) for line in after.splitlines()])
 

@@ -35,6 +35,7 @@ def train(benchmark, folder, *, steps, bind=False, resume=None, report_to="none"
         report_to=report_to,
         use_cpu=True,
         disable_tqdm=True,
+        include_num_input_tokens_seen="all",
     )
     trainer = Trainer(model=tiny_gpt(), args=arguments, train_dataset=token_rows(), callbacks=[callback])
     if bind:
@@ -49,6 +50,11 @@ def test_a_bound_callback_logs_through_the_trainer(text_benchmark, tmp_path):
     series = callback.monitor.record.series(layer="transformer.h.1", roi="left")
     assert logged == pytest.approx(dict(zip(series.steps.tolist(), series.values.tolist(), strict=True)))
     assert list(logged) == [0, 2, 5]
+    seen = {(e.step, e.metric): e.value for e in callback.monitor.record.events(kind="progress")}
+    tokens = trainer.state.num_input_tokens_seen
+    assert tokens > 0
+    assert seen[5, "epochs"] == pytest.approx(trainer.state.epoch)
+    assert [seen[step, "tokens"] for step in (0, 2, 5)] == pytest.approx([0, tokens * 2 / 5, tokens])
 
 
 def test_a_resumed_run_continues_the_record_without_gap_or_double(text_benchmark, tmp_path):

@@ -77,10 +77,11 @@ def write_world(
     metric: str = "ridge-gcv",
     missing: Sequence[tuple[str, str, int]] = (),
     header: Mapping[str, object] | None = None,
+    benchmark: str = "world",
 ) -> Record:
     """A record of it; `missing`: subject, ROI and place of a step that has no value."""
     record = Record(folder, create=True)
-    record.describe("world", about(**(header or {})))
+    record.describe(benchmark, about(**(header or {})))
     gone = set(missing)
     columns: dict[str, list[object]] = {name: [] for name in ("step", "subject", "roi", "layer", "value")}
     for roi, cube in values.items():
@@ -94,7 +95,7 @@ def write_world(
     same = {
         "run": record.run,
         "kind": "alignment",
-        "benchmark": "world",
+        "benchmark": benchmark,
         "fingerprint": "f",
         "pooling": "mean",
         "metric": metric,

@@ -168,7 +168,7 @@ def test_repeats_make_a_ceiling_near_the_planted_one(folder, runs):
 def test_doctor_replay_and_report_take_the_folder(folder, model):
     options = {"tokenizer": lab.tokenizer, "layers": [lab.LAYER, "surprisal"], "run": "mine"}
     monitor = ontogeny.watch("./mine", record="runs/a", **options)
-    said = str(monitor.doctor(model))
+    said = str(monitor.doctor(model, details=True))
     assert "windows of up to 9 words, 4 words a forward pass of a causal model" in said
     assert re.search(r"1 layers? of \d+ stimuli in \d+ texts", said)
     rows = monitor(model, 10)

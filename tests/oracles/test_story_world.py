@@ -194,6 +194,6 @@ def test_all_controls_and_a_live_model(tmp_path, model, stories, responses):
     assert abs(controls["random tokens"]) < 0.6 * controls["held-out layer"]
     assert abs(controls["permuted within groups"]) < 0.05
     assert abs(controls["split leak"]) < 0.1
-    assert "windows of up to 6 words" in monitor.doctor(model)
+    assert "windows of up to 6 words" in monitor.doctor(model, details=True)
     other = GPT2LMHeadModel(model.config).eval()
     assert by_layer(monitor(other, 1))[LAYER] < by_layer(first)[LAYER]

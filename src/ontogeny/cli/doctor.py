@@ -41,22 +41,24 @@ def doctor(
     *,
     model: Annotated[str | None, Parameter(metavar="ADDRESS")] = None,
     reading: Reading = NOTHING,
+    details: bool = False,
 ) -> int:
     """What would be read, does it fit, what does it cost.
 
     Before training: can the benchmark be relied on, which layers would be read and how large they are, what the
-    untrained model and the stimuli's own surface score already, and how long one probe takes. Writes nothing.
+    untrained model and the stimuli's own surface score already, and how long one probe takes. Writes nothing. What
+    speaks against a benchmark is shown at once, the statistics where nothing does with --details.
 
       ontogeny doctor kriegeskorte2008
       ontogeny doctor my-benchmark --model my_module:make_model --tokenizer my_module:tokenizer
 
-    Without --model it examines the benchmark alone:
+    Without --model it examines the benchmark alone. With --details:
 
       pairing    do rows of responses and stimuli belong together? Those of a shuffled subject agree with no other
       split      does position alone score above chance? Then the folds leak
       power      effective number of stimuli (autocorrelation, groups), and the smallest r that it can detect
-      ROI        voxels, how ceilings were made; then for each metric its ceiling, the confound baseline, the spread of
-                 random features, and from which value on a model can be distinguished from chance
+      ROI        voxels, how ceilings were made (always); for each metric its ceiling, the confound baseline, the
+                 spread of random features, and from which value on a model can be distinguished from chance
 
     and of a benchmark folder, also with --model:
 
@@ -70,18 +72,21 @@ def doctor(
     Args:
         benchmark: names (see `ontogeny data list`), or folders.
         model: module:attribute, a model or a function that makes one.
+        details: statistics, and how the model is read.
     """
     from ontogeny.datasets import load
-    from ontogeny.monitoring.preflight import describe_benchmark
+    from ontogeny.monitoring.preflight import MORE, describe_benchmark
 
     beside = "".join(f"{line}\n" for name in benchmark for line in _of_folder(name)).rstrip("\n")
     if model is None:
-        say("\n".join(fitted(line for name in benchmark for line in describe_benchmark(load(name).prepare()))))
+        lines = [line for one in benchmark for line in describe_benchmark(load(one).prepare(), details=details)]
+        say("\n".join(fitted([*lines, *([] if details else [MORE])])))
         obstacles: Any = ()
     else:
         made = import_from_string(model)
         with tempfile.TemporaryDirectory() as scratch:
-            found = _examined([load(name) for name in benchmark], made, model, given(reading), Path(scratch) / "record")
+            options = {**given(reading), "details": details}
+            found = _examined([load(name) for name in benchmark], made, model, options, Path(scratch) / "record")
         say(str(found))
         obstacles = found.obstacles
     if beside:
@@ -105,6 +110,7 @@ def _examined(benchmarks: list[Any], made: Any, address: str, options: dict[str,
     from ontogeny.monitoring.preflight import describe_benchmark, preflight
     from ontogeny.monitoring.preflight_report import ANYTHING, Obstacle, PreflightReport, failure, untokenized, ways
 
+    details = options.pop("details")
     readers: dict[str, Any] = {name: options.pop(name) for name in ("tokenizer", "transform") if name in options}
     modalities = {benchmark.name: benchmark.read.modality for benchmark in benchmarks}
     needed = {"tokenizer" if modality == "text" else "transform" for modality in modalities.values()}
@@ -113,7 +119,8 @@ def _examined(benchmarks: list[Any], made: Any, address: str, options: dict[str,
     addresses: dict[str, Any] = {"model": address, **readers}
     try:
         model = _model(made, address)
-        return preflight(watch(benchmarks, record=record, **options, **readers), model, addresses=addresses)
+        monitor = watch(benchmarks, record=record, **options, **readers)
+        return preflight(monitor, model, addresses=addresses, details=details)
     except ConfigError:
         raise
     except ANYTHING as error:

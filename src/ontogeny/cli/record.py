@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -48,21 +49,31 @@ class Answer:
     as_json: AsJson = False
 
 
-def show(record: Record, /, *, as_json: AsJson = False) -> None:
-    """Scores, bytes, steps, benchmarks.
+def show(record: Record, /, *, details: bool = False, as_json: AsJson = False) -> None:
+    """Scores, steps, benchmarks.
 
-    Identity, scores, events, bytes on disk, steps, probes, tasks and benchmarks of a record, and its branches: rows
-    that the run left behind when it was rolled back and went on differently. Reads no more than the rows about probes,
-    and those.
+    How many scores of which steps, benchmarks and tasks a record holds, and its branches: rows that the run left behind
+    when it was rolled back and went on differently. Reads no more than the rows about probes, and those.
 
       ontogeny record show runs/a
+
+    Args:
+        details: identity, fingerprints, events, bytes on disk.
     """
     facts = _open(record).facts()
     if as_json:
         print_json(facts)
-    else:
-        lines = (line for name, fact in facts.items() for line in labelled(name, fact, indent=12))
-        say("\n".join([*wrapped(_summary(facts)), "", *lines]))
+        return
+    shown = {name: fact for name, fact in facts.items() if details or name not in _STATISTICS}
+    if not details:
+        shown["benchmarks"] = re.sub(r" \(fingerprint [^)]*\)", "", shown["benchmarks"])
+    lines = [line for name, fact in shown.items() for line in labelled(name, fact, indent=12)]
+    command = [] if details else [f"{'next':<12}ontogeny report {record}", *labelled("", _MORE, indent=12)]
+    say("\n".join([*wrapped(_summary(shown)), "", *lines, *command]))
+
+
+_STATISTICS = ("identity", "events", "bytes")
+_MORE = "--details shows identity, fingerprints, events, bytes on disk"
 
 
 def _summary(facts: dict[str, str]) -> str:
@@ -132,7 +143,7 @@ def query(
       the score         value, unit, ceiling, ceiling_lower, chance, n_stimuli, n_voxels, n_features
       more              weights, source, note; written (0, 1, 2, ...: order of writing)
     kinds: alignment, baseline, control, task, confound. What is no score (kinds probe, refusal, cost, checkpoint,
-    branch) is in the table events: the columns of what is scored, value, unit, weights, n_events, note
+    branch, progress) is in the table events: the columns of what is scored, value, unit, weights, n_events, note
 
       ontogeny record query runs/a "SELECT kind, count(*) FROM scores GROUP BY kind"
       ontogeny record query runs/a "SELECT layer, avg(value / ceiling) AS share FROM scores

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ontogeny._display import number
 from ontogeny.errors import DataError, nearest
 from ontogeny.findings.data.cells import is_biased
 from ontogeny.findings.data.model_columns import Models
@@ -213,8 +214,8 @@ def _holds(row: Row) -> bool:
 
 def _phrase(row: Row) -> str:
     if row["low"] is None:
-        return f"r = {row['r']:.2f} (no interval over families)"
-    return f"r = {row['r']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
+        return f"r = {number(row['r'])} (no interval over families)"
+    return f"r = {number(row['r'])} [{number(row['low'])}, {number(row['high'])}]"
 
 
 def _answer(first: str, rows: Sequence[Row], sizes: Sequence[Row]) -> str:
@@ -245,8 +246,8 @@ def _else_explains(models: Models, rows: Sequence[Row], sizes: Sequence[Row]) ->
         than = "more than" if size["r"] > best["r"] else "less than"
         out.append(
             f"Size: alignment goes with {size['benchmark']} ({_phrase(size)}), {than} with the benchmark it goes with "
-            f"most ({best['benchmark']}, r = {best['r']:.2f}). Whether size is a cause of both or a way to be better "
-            "a partial correlation does not tell."
+            f"most ({best['benchmark']}, r = {number(best['r'])}). Whether size is a cause of both or a way to be "
+            "better a partial correlation does not tell."
         )
     if not sizes:
         out.append("Size: parameters are not given, and bigger models are better and wider.")
@@ -260,7 +261,7 @@ def _else_explains(models: Models, rows: Sequence[Row], sizes: Sequence[Row]) ->
         worst = min(spread, key=lambda row: row["least"])
         out.append(
             f"Families: relatives share data and recipe. Without {worst['least_without']} r of {worst['benchmark']} is "
-            f"{worst['least']:.2f}, the least of any benchmark and family left out."
+            f"{number(worst['least'])}, the least of any benchmark and family left out."
         )
     out.append(
         "Data and time: newer models have more and better training data and are better; neither is in the table."

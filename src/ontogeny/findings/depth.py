@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from ontogeny._display import number
 from ontogeny.errors import DataError
 from ontogeny.findings.data.cells import CHANCE_LEFT_IN, Cells, unit_of
 from ontogeny.findings.estimates import Estimate, Finding
@@ -87,9 +88,14 @@ def depth(
             "models": _model_rows(pooled, networks, centres),
             **(found.details(subjects, centres) if found else {}),
         },
-        source=f"{source}; {cells.metric[0]}, {said}; {len(pooled)} models, {len(subjects)} subjects, "
-        f"{len(rois)} regions in {len(networks)} networks, {bins} depths",
+        source=f"{source}; {cells.metric[0]}, {said}; {_counted(len(pooled), 'model')}, "
+        f"{_counted(len(subjects), 'subject')}, "
+        f"{_counted(len(rois), 'region')} in {_counted(len(networks), 'network')}, {bins} depths",
     )
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def _models(cells: Cells) -> list[tuple[str, str]]:
@@ -181,7 +187,7 @@ def _else_explains(curves: Mapping[str, Curves], found: Convergence | None) -> t
     if found is None:
         return tuple(out)
     agree = "; ".join(
-        f"{_WORDS.get(m, m)} {r[0]:.2f} at the first depth, {r[-1]:.2f} at the last"
+        f"{_WORDS.get(m, m)} {number(r[0])} at the first depth, {number(r[-1])} at the last"
         for m, r in ((m, agreement(np.moveaxis(c, 2, 1))) for m, c in curves.items())
     )
     return (

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ontogeny._display import minus
+from ontogeny._display import number
 
 __all__ = ["Estimate", "Finding"]
 
@@ -41,9 +41,9 @@ class Estimate:
 
     def text(self) -> str:
         """One phrase: estimate, interval, p, n."""
-        out = f"{minus(f'{self.value:.3g}')} {self.unit}"
+        out = f"{number(self.value, '.3g')} {self.unit}"
         if self.low is not None and self.high is not None:
-            out += f" [{minus(f'{self.low:.3g}')}, {minus(f'{self.high:.3g}')}]"
+            out += f" [{number(self.low, '.3g')}, {number(self.high, '.3g')}]"
         for name, p in (("p", self.p), ("q", self.q)):
             if p is not None:
                 out += f", {name} < .001" if p < 0.001 else f", {name} = {p:.3f}".replace("0.", ".")

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import stats
 
+from ontogeny._display import number
 from ontogeny.errors import DataError, nearest
 from ontogeny.findings.data.cells import CHANCE_LEFT_IN, Cells, is_biased
 from ontogeny.findings.data.region_orders import places
@@ -241,7 +242,8 @@ def _answer(rois: Sequence[str], values: Values, above: np.ndarray, agreement: E
     among = f"; not told apart from the first: {', '.join(tied[:6])}{more}" if tied else ""
     agree = "agree" if agreement.p is not None and agreement.p < _ALPHA else "do not agree"
     return (
-        f"Highest in {rois[0]} ({values[:, 0].mean():.3g}), lowest in {rois[-1]} ({values[:, -1].mean():.3g})"
+        f"Highest in {rois[0]} ({number(values[:, 0].mean(), '.3g')}), "
+        f"lowest in {rois[-1]} ({number(values[:, -1].mean(), '.3g')})"
         f"{among}. "
         f"Subjects {agree} on an order (Kendall's W = "
         f"{agreement.value:.2f}, p = {agreement.p:.2g}); {apart or 'no'} of {len(rois) - 1} neighbouring pairs differ."

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from ontogeny._display import number
 from ontogeny.findings.data.cells import CHANCE_LEFT_IN, Cells, is_biased
 from ontogeny.findings.data.region_orders import places
 from ontogeny.findings.estimates import Estimate, Finding
@@ -76,8 +77,8 @@ def when(
             "half_points": tuple(asdict(p) for p in points),
             **{f"{side}s": _rows(found, place.get(side, {})) for side, found in rows.items() if found is not None},
         },
-        source=f"{cells.model[0]}, {cells.metric[0]}, {said}: {len(cells.names('step'))} steps to {cells.step.max()}, "
-        f"{len(cells.names('roi'))} regions, {len(cells.names('layer'))} layers, mean of "
+        source=f"{cells.model[0]}, {cells.metric[0]}, {said}: {len(cells.names('step'))} steps to "
+        f"{cells.step.max():,}, {len(cells.names('roi'))} regions, {len(cells.names('layer'))} layers, mean of "
         f"{len(cells.names('subject'))} subjects",
     )
 
@@ -102,7 +103,7 @@ def _along(side: str, found: Effects, place: Mapping[str, float], draws: int, se
         n=len(here),
         of="regions" if side == "roi" else "layers",
         how=f"of the true half points, given the errors of each (of the half points as estimated: rho = "
-        f"{rank_correlations(values[None], at)[0]:.2f}); p that half points fall to places by chance.",
+        f"{number(rank_correlations(values[None], at)[0])}); p that half points fall to places by chance.",
     )
 
 
@@ -142,15 +143,16 @@ def _share(points: Sequence[HalfPoint]) -> Estimate:
 
 
 def _sentence(estimate: Estimate) -> str:
+    name = f"{estimate.name[:1].upper()}{estimate.name[1:]}"
     if estimate.name.startswith("first"):
         tied = estimate.how.rsplit(": ", 1)[1].rstrip(".")
         more = "" if tied == "none" else f", not told apart from {tied}"
-        return f"{estimate.name.capitalize()} ({estimate.value:.0%} of draws{more})."
+        return f"{name} ({estimate.value:.0%} of draws{more})."
     if estimate.unit == "Spearman rho":
         p = 1.0 if estimate.p is None else estimate.p
         way = "earlier to later" if estimate.value > 0 else "later to earlier"
         shown = p < 0.05 and (estimate.low or 0) * (estimate.high or 0) > 0
-        return f"{estimate.name.capitalize()}: {f'from {way}' if shown else 'no order is shown'}, {estimate.text()}."
+        return f"{name}: {f'from {way}' if shown else 'no order is shown'}, {estimate.text()}."
     return f"{estimate.value:.0%} of {estimate.n} curves have a half point."
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
+from ontogeny._display import number
 from ontogeny.errors import DataError
 from ontogeny.findings.data.cells import CHANCE_LEFT_IN, Cells
 from ontogeny.findings.estimates import Estimate, Finding
@@ -181,7 +182,7 @@ def _answer(contrasts: Sequence[Estimate], kept: Estimate, low: float, high: flo
 
 
 def _else_explains(grid: Grid, low: float, high: float, contrasts: Sequence[Estimate]) -> tuple[str, ...]:
-    mean = [f"{float(grid.profiles[s].mean()):.3g}" for s in (low, high)]
+    mean = [number(float(grid.profiles[s].mean()), ".3g") for s in (low, high)]
     if "cka" in grid.family:
         out = [
             "Narrow kernels: exp(-d^2 / (2 width^2)) of z-scored voxels is about exp(-voxels / width^2) off the "
@@ -197,7 +198,7 @@ def _else_explains(grid: Grid, low: float, high: float, contrasts: Sequence[Esti
             f"{mean[1]}; chance is k / (n - 1) for every region, but hubs of noisy responses are shared as well."
         ]
     if len(grid.subjects) > 1:
-        agree = [f"{float(agreement(grid.profiles[s])):.2f}" for s in (low, high)]
+        agree = [number(float(agreement(grid.profiles[s]))) for s in (low, high)]
         out.append(
             f"Noise: agreement between subjects (mean r) is {agree[0]} at {low:g} and {agree[1]} at {high:g}; a "
             "noisier profile has smaller z everywhere, which the form corrected for noise takes out."

@@ -285,5 +285,5 @@ def _warnings(own: Sequence[OneRun], common: Float[np.ndarray, " steps"] | None)
         alike.setdefault(re.split(r"[:(\d]", text)[0], []).append(text)
     for texts in (texts for start, texts in alike.items() if start):
         example = "" if len(set(texts)) == 1 else "for instance, "
-        out.append(f"{len(texts)} times in {len(own)} runs: {example}{texts[0]}")
+        out.append(f"{len(texts)} time{'' if len(texts) == 1 else 's'} in {len(own)} runs: {example}{texts[0]}")
     return tuple(out)

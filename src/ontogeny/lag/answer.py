@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 __all__ = ["CAUSE", "UNNAMED", "Compared", "Level", "Outcome", "Verdict"]
@@ -99,12 +100,14 @@ class Compared:
         task: what it is compared with.
         level: how high the alignment is; None where its source does not say.
         path: of the record, for commands; "" where there is none.
+        seen: "tokens" or "epochs" -> step -> how many by then, where the record knows.
     """
 
     name: str = "alignment"
     task: str = "performance"
     level: Level | None = None
     path: str = ""
+    seen: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
 
 
 UNNAMED = Compared()

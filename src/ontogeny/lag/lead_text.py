@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from typing import Any
 
-from ontogeny._display import labelled, minus, wrapped
+from ontogeny._display import labelled, number, wrapped
 from ontogeny.lag.across_runs import RunsLeads
 from ontogeny.lag.answer import Verdict
 from ontogeny.lag.granger_results import DirectedTest, Rate
@@ -14,6 +14,7 @@ from ontogeny.lag.placebo import Placebo
 from ontogeny.lag.results import FluctuationLead, Leads, PooledLead, TrendLead, Untestable
 from ontogeny.lag.roi_layer_map import LeadMap
 from ontogeny.lag.verdict import fewer_steps, power
+from ontogeny.record.progress import seen_text
 
 __all__ = [
     "GLOSSARY",
@@ -99,6 +100,8 @@ def pair_lines(found: Leads, *, details: bool = False) -> list[str]:
     if told and isinstance(found.trend, TrendLead):
         shares = "at 25, 50 and 75 %" if found.trend.uniform else "at 50 %, not at both 25 and 75 %,"
         out += labelled("holds", f"{shares} of the gain")
+        seen = seen_text(found.about.seen, [at[0] for at in (found.trend.t50.alignment, found.trend.t50.performance)])
+        out += labelled("half-way", seen) if seen else []
     if told or _leads(found.fluctuation):
         out += labelled("fluctuations", short(found.fluctuation))
     cares = [f"{'; '.join(answer.caveats)}."] if answer.caveats else []
@@ -266,7 +269,7 @@ def p_text(p: float) -> str:
 
 
 def _signed(value: float, digits: int = 2) -> str:
-    return minus(f"{value:+.{digits}f}")
+    return number(value, f"+.{digits}f")
 
 
 def _interval(ends: tuple[float, float], digits: int = 2) -> str:

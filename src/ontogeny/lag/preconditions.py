@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ontogeny._arrays import Numbers
+from ontogeny._display import number
 from ontogeny.errors import LagError
 from ontogeny.lag.fit.timing import Timing
 from ontogeny.lag.results import Untestable
@@ -201,7 +202,7 @@ def warn(pair: Pair, timings: tuple[Timing, ...], *, smoothed: bool, thresholded
     elif autocorrelation(left[1]) > 0.4 >= autocorrelation(left[0]):
         out.append(
             "Performance is smoother than the noise of single checkpoints would be (lag-1 autocorrelation of its "
-            f"residuals {autocorrelation(left[1]):.2f}, of alignment's {autocorrelation(left[0]):.2f}). "
+            f"residuals {number(autocorrelation(left[1]))}, of alignment's {number(autocorrelation(left[0]))}). "
             "If it was averaged or smoothed, that alone delays it."
         )
     if thresholded:

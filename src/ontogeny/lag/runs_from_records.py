@@ -19,6 +19,7 @@ from ontogeny.lag.pairwise import leads
 from ontogeny.lag.results import Leads
 from ontogeny.record import Record, Score, Series
 from ontogeny.record.curve_groups import CurveGroup
+from ontogeny.record.progress import progress_of
 from ontogeny.record.series import curve
 from ontogeny.record.task_logs import LoggedCurve, curve_of, open_log
 
@@ -165,7 +166,8 @@ def run_from_record(
     fewest = 1 if task_log is None else FEWEST
     run = paired(alignment, performance, name=named, group=group, match=match, fewest=fewest)
     level = next(iter(record_levels(record, **columns).values()), None) if measure else None
-    return replace(run, about=replace(run.about, level=level, path=str(record.folder)))
+    seen = progress_of(record.events(kind="progress"))
+    return replace(run, about=replace(run.about, level=level, path=str(record.folder), seen=seen))
 
 
 def run_of_curves(panel: CurveGroup, layer: str, task: Sequence[Score], *, name: str) -> Run:

@@ -9,6 +9,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
+from ontogeny._display import number
 from ontogeny.lag.answer import CAUSE, Level, Outcome, Verdict
 from ontogeny.lag.results import TrendLead, Untestable
 
@@ -150,7 +151,7 @@ def nothing_to_time(level: Level, path: str) -> Verdict:
     return Verdict(
         outcome="nothing to time",
         sentence=f"Nothing to time: alignment with {level.roi} is not above {other} "
-        f"({level.peak:.2f} against {floor:.2f} {level.unit}).",
+        f"({number(level.peak)} against {number(floor)} {level.unit}).",
         caveats=("the highest mean of three checkpoints in a row was compared",),
         advice="See which layers and regions come highest:",
         command=f"ontogeny record best {path}",

@@ -152,7 +152,7 @@ def corrected_outcome(own: Verdict, p: float) -> Outcome:
 
 def _in_regions(leading: Sequence[Verdict], n: int, task: str, what: str) -> str:
     factors = sorted(10 ** abs(math.log10(own.factor)) for own in leading)
-    many = times(factors[0]) if len(factors) == 1 else f"{times(factors[0])} to {times(factors[-1])}"
+    many = " to ".join(dict.fromkeys(map(times, (factors[0], factors[-1]))))
     if leading[0].outcome == "yes":
         return (
             f"Yes, in {len(leading)} of {n} {what}: half-way to the alignment in {many} fewer steps than to the {task}."

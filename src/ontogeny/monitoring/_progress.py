@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ontogeny._display import minus
+from ontogeny._display import number
 from ontogeny.brain.noise_ceiling import share_of_ceiling
 from ontogeny.record import Record, Row, Score
 
@@ -70,7 +70,7 @@ def progress_line(rows: Sequence[Row], surfaces: Surfaces | None = None) -> str:
             curves.setdefault(roi, {}).setdefault((score.layer, score.pooling), []).append(score)
     known = {} if surfaces is None else surfaces
     parts = [_best(key[1], sites, known.get((*key, first[key]))) for key, sites in curves.items()]
-    tasks = [f"{s.metric} {minus(f'{s.value:.3g}')}" for s in scores if s.kind == "task" and s.value is not None]
+    tasks = [f"{s.metric} {number(s.value, '.3g')}" for s in scores if s.kind == "task" and s.value is not None]
     return _fitted(f"step {rows[0].step if rows else 0:,}", parts or ["nothing could be scored"], tasks)
 
 
@@ -99,6 +99,6 @@ def _best(roi: str, sites: Mapping[tuple[str, str], Sequence[Score]], surface: t
         return f"{roi} at chance"
     share = share_of_ceiling(mean, float(np.mean(ceilings)) if ceilings else None)
     against = [] if share is None else [f"{100 * share:.0f} % of ceiling"]
-    against += [] if surface is None else [f"{surface[0]} {minus(f'{surface[1]:.2f}')}"]
+    against += [] if surface is None else [f"{surface[0]} {number(surface[1])}"]
     beside = f" ({', '.join(against)})" if against else ""
-    return f"{roi} {minus(f'{mean:.2f}')}{beside}"
+    return f"{roi} {number(mean)}{beside}"

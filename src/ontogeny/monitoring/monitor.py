@@ -33,6 +33,7 @@ from ontogeny.monitoring.record_session import Session
 from ontogeny.monitoring.recorder import Recorder
 from ontogeny.monitoring.schedule import parse_schedule, update_count
 from ontogeny.record import Record, Row
+from ontogeny.record.progress import Seen, known_progress
 
 __all__ = ["Monitor", "watch"]
 
@@ -73,9 +74,8 @@ class Monitor:
         self.weights, self.distributed = self._settings.weights, self._settings.distributed
         self.session = Session(self.watched, self._settings, self.sinks)
         self.runner = ProbeRunner(self.watched, self.session.writer, self._settings)
-        self._entered = False
-        self._called: tuple[weakref.ref[nn.Module], int, Sequence[Any]] | None = None
-        self._waits = False
+        self._entered = self._waits = False
+        self._called: tuple[weakref.ref[nn.Module], int, dict[str, Any]] | None = None
         if record is not None:
             self.open(record)
 
@@ -102,9 +102,8 @@ class Monitor:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         """Probe the last step that was called, and close; after an error close alone."""
         called, self._called, self._entered = self._called, None, False
-        model = called[0]() if called is not None else None
-        if error is None and called is not None and model is not None:
-            self.finish(model, called[1], optimizers=called[2])
+        if error is None and called is not None and (model := called[0]()) is not None:
+            self.finish(model, called[1], **called[2])
         else:
             self.close()
 
@@ -185,7 +184,13 @@ class Monitor:
 
     @same_randomness(gpu=False)
     def __call__(
-        self, model: nn.Module, step: int, *, force: bool = False, optimizers: Sequence[Any] = ()
+        self,
+        model: nn.Module,
+        step: int,
+        *,
+        force: bool = False,
+        optimizers: Sequence[Any] = (),
+        seen: Seen | None = None,
     ) -> list[Row]:
         """Probe if `step` is due and was not probed yet.
 
@@ -194,6 +199,7 @@ class Monitor:
             step: optimizer updates done.
             force: probe whatever the schedule says (the last step).
             optimizers: of the model; a schedule-free one is asked for the weights that it would deploy.
+            seen: "tokens" or "epochs" -> how many by now, where known: a second axis for the page.
 
         Returns:
             The scores and events that were written; with `background` those of the probe before, if they are ready; on
@@ -203,11 +209,11 @@ class Monitor:
             RecordError: at the first step of a training alone, the record has it of other weights (another run wrote
                 into this folder), or has earlier steps and not this one.
             ProbeError: at the first probe alone, the rehearsal found that no row could come of this model.
-            ConfigError: `step` is not a whole number from 0 on.
+            ConfigError: `step` is not a whole number from 0 on, or `seen` is none of the two.
         """
-        step = update_count(step)
+        step, known = update_count(step), known_progress(seen or {})
         if self._entered:  # else nothing of a training is kept alive
-            self._called = (weakref.ref(model), step, optimizers)
+            self._called = (weakref.ref(model), step, {"optimizers": optimizers, "seen": known})
 
         def visit() -> list[Row]:
             if self.session.recorder is not None:
@@ -216,7 +222,7 @@ class Monitor:
                 self.session.last_step = None
             if step == self.session.last_step or not (force or self._waits or self._due(step)):
                 return self.flush() if self.runner.ready and self.ranks().size == 1 else []
-            return self._visit(model, step, force=force, optimizers=optimizers)
+            return self._visit(model, step, force=force, optimizers=optimizers, seen=known)
 
         try:
             return going_on(visit, partial(self._failed, step))
@@ -224,9 +230,11 @@ class Monitor:
             return going_on(partial(self._wait, step, error), partial(self._failed, step))
 
     @same_randomness(gpu=False)
-    def finish(self, model: nn.Module, step: int, *, optimizers: Sequence[Any] = ()) -> list[Row]:
+    def finish(
+        self, model: nn.Module, step: int, *, optimizers: Sequence[Any] = (), seen: Seen | None = None
+    ) -> list[Row]:
         """Probe the last step, unless it was probed already, and say what watching cost."""
-        scores = self(model, step, force=True, optimizers=optimizers)
+        scores = self(model, step, force=True, optimizers=optimizers, seen=seen)
         return [*scores, *self.close()]
 
     @same_randomness(gpu=False)
@@ -250,9 +258,9 @@ class Monitor:
         going_on(self.session.finish, lambda e: warn(f"watching could not be closed: {type(e).__name__}: {e}"))
         return rows
 
-    def doctor(self, model: nn.Module) -> str:
-        """Probe once without writing anything; say what was read, how long it took, what stands in the way."""
-        return str(preflight(self, model))
+    def doctor(self, model: nn.Module, *, details: bool = False) -> str:
+        """Probe once without writing anything; say what stands in the way, what was read, how long it took."""
+        return str(preflight(self, model, details=details))
 
     @same_randomness()
     def measure(self, model: nn.Module, step: int) -> list[Row]:
@@ -267,7 +275,7 @@ class Monitor:
             raise
 
     @same_randomness()
-    def _visit(self, model: nn.Module, step: int, *, force: bool, optimizers: Sequence[Any]) -> list[Row]:
+    def _visit(self, model: nn.Module, step: int, *, force: bool, optimizers: Sequence[Any], seen: Seen) -> list[Row]:
         ranks = self.ranks()
         verdict = ranks.once(lambda: self.session.writer().verdict(step, force=force))
         if verdict == "over the budget":
@@ -276,7 +284,7 @@ class Monitor:
         self.session.last_step, self._waits = step, False
         if verdict == "known":
             return []
-        return [*self.flush(), *self.runner.probe(model, step, ranks, optimizers)]
+        return [*self.flush(), *self.runner.probe(model, step, ranks, optimizers, seen)]
 
     def _wait(self, step: int, error: NotYetError) -> list[Row]:
         if not self._waits and self.session.recorder is not None:

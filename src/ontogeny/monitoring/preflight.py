@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import nn
 
-from ontogeny._display import minus
+from ontogeny._display import number
 from ontogeny.benchmarks import PreparedBenchmark
 from ontogeny.benchmarks.diagnostics.power import Detectability, detectability, effective_stimuli, least_correlation
 from ontogeny.benchmarks.diagnostics.row_alignment import pairings
@@ -29,18 +29,25 @@ from ontogeny.record import Event, Row, Score
 if TYPE_CHECKING:
     from ontogeny.monitoring.monitor import Monitor
 
-__all__ = ["describe_benchmark", "preflight"]
+__all__ = ["MORE", "describe_benchmark", "preflight"]
+
+MORE = "more       details=True (--details) shows pairing, split, power, and how the model is read"
 
 
-def describe_benchmark(prepared: PreparedBenchmark) -> list[str]:
-    """Can it be relied on? Stimuli, pairing, folds and whether they leak, ceilings, what could be seen; a line each."""
+def describe_benchmark(prepared: PreparedBenchmark, *, details: bool = True) -> list[str]:
+    """Can it be relied on? Then stimuli, metrics, regions and their ceilings, and what speaks against it; a line each.
+
+    Args:
+        prepared: the benchmark.
+        details: statistics too: pairing and split also where nothing is wrong, power, what could be seen.
+    """
     benchmark, cut = prepared.benchmark, prepared.targets
     kind = "SIMULATED" if benchmark.simulated else "real"
     parts = prepared.parts or (prepared,)
     doubts, described = [], []
     for part in parts:
         found, lines = _describe_stimuli(
-            part, of="" if part is prepared else ", ".join({t.subject for t in part.targets})
+            part, of="" if part is prepared else ", ".join({t.subject for t in part.targets}), details=details
         )
         doubts += found
         described += lines
@@ -53,7 +60,7 @@ def describe_benchmark(prepared: PreparedBenchmark) -> list[str]:
     if benchmark.pieces is not None:
         lines.insert(3, f"  read       {benchmark.pieces.how}")
     lines += described
-    seen = detectability(prepared)
+    seen = detectability(prepared) if details else []
     for roi in dict.fromkeys(t.roi for t in cut):
         about = _describe_roi(roi, [t for t in cut if t.roi == roi], benchmark.assemblies)
         lines.append(f"  ROI        {about}")
@@ -70,14 +77,16 @@ def _reliable(doubts: Sequence[str]) -> str:
     return f"check it before you rely on it: {reasons}"
 
 
-def _describe_stimuli(prepared: PreparedBenchmark, *, of: str) -> tuple[list[str], list[str]]:
+def _describe_stimuli(prepared: PreparedBenchmark, *, of: str, details: bool) -> tuple[list[str], list[str]]:
     """What speaks against them; pairing, split and power: of all stimuli, or of those that some subjects saw."""
     benchmark, cut = prepared.benchmark, prepared.targets
     paired, (leaks, split) = pairings(cut, benchmark.surface()[1]), _leak(prepared)
     doubts = [*(doubt for one in paired if (doubt := one.doubt)), *leaks]
     lines = [f"  saw        subject {of}: {len(benchmark.stimuli)} of these stimuli"] if of else []
-    lines += [f"  pairing    {pairing.line()}" for pairing in paired]
-    lines += [f"  split      {line}" for line in split]
+    lines += [f"  pairing    {pairing.line()}" for pairing in paired if details or pairing.doubt]
+    lines += [f"  split      {line}" for line in split if details or leaks]
+    if not details:
+        return doubts, lines
     n = effective_stimuli(benchmark.stimuli, cut)
     return doubts, [
         *lines,
@@ -97,11 +106,11 @@ def _leak(prepared: PreparedBenchmark) -> tuple[list[str], list[str]]:
 
 
 def _describe_visible(one: Detectability) -> str:
-    surface = "" if one.surface is None else f"{one.surface_name} alone {one.surface:.3f}, "
-    bounds = " to ".join(f"{bound:.3f}" for bound in (one.ceiling_lower, one.ceiling) if bound is not None)
+    surface = "" if one.surface is None else f"{one.surface_name} alone {number(one.surface, '.3f')}, "
+    bounds = " to ".join(f"{number(bound, '.3f')}" for bound in (one.ceiling_lower, one.ceiling) if bound is not None)
     low = one.ceiling is not None and one.ceiling < LOWEST
     surface = f"ceiling {bounds or 'not known'}{' (about 0: nothing is divided by it)' if low else ''}, {surface}"
-    chance = minus(f"{one.chance:.3f}")
+    chance = number(one.chance, ".3f")
     return f"{one.metric}: {surface}random features {chance} ± {one.spread:.3f}, detectable above {one.least:.3f}"
 
 
@@ -122,32 +131,37 @@ def _sources(targets: list[Target], assemblies: Sequence[Assembly | Geometry]) -
     sources = "; ".join(source for source in ceiling_sources if source != "not known")
     known = [float(np.mean(t.ceiling)) for t in targets if t.ceiling is not None]
     if known:
-        return f"r = {np.mean(known):.3f} ({sources or 'how it was made is not known'})"
+        return f"r = {number(float(np.mean(known)), '.3f')} ({sources or 'how it was made is not known'})"
     others = "from the other subjects, where a metric compares them" if len(targets) > 1 else "not known: one subject"
     return sources or others
 
 
-def preflight(monitor: Monitor, model: nn.Module, *, addresses: Mapping[str, str] | None = None) -> PreflightReport:
+def preflight(
+    monitor: Monitor, model: nn.Module, *, addresses: Mapping[str, str] | None = None, details: bool = False
+) -> PreflightReport:
     """Probe once, write nothing, and report; whatever the model, tokenizer or transform raises is a finding.
 
     Args:
         monitor: as it will be used in training.
         model: the model to be trained; it is left as it was.
         addresses: see `ways`.
+        details: statistics of the benchmarks and how the model is read too, as where something stands in the way.
 
     Returns:
         Benchmarks, layers with sizes, scores now, refusals, seconds a probe; what stands in the way; lines to copy.
     """
-    lines = [line for watched in monitor.watched for line in describe_benchmark(watched.benchmark)]
+    how: list[str] = []
     try:
         found, readable = rehearse(monitor.watched, model, SINGLE_PROCESS)
-        lines += ["", "how the model is read", *(f"  {line}" for line in found)]
+        how += ["", "how the model is read", *(f"  {line}" for line in found)]
         rows = monitor.measure(model, 0) if readable else None
     except ANYTHING as error:
-        rows, lines = None, [*lines, "", f"not read   {failure(error)}"]
+        rows, how = None, [*how, "", f"not read   {failure(error)}"]
     obstacles = _obstacles(monitor, model, rows)
-    if rows is not None:
-        lines += _measured(rows)
+    details = details or bool(obstacles)
+    lines = [line for one in monitor.watched for line in describe_benchmark(one.benchmark, details=details)]
+    lines += [*(how if details else ()), *(_measured(rows) if rows is not None else ())]
+    lines += [] if details else [MORE]
     options = _options(monitor) | {name: value for one in obstacles for name, value in one.options.items()}
     benchmarks = {w.benchmark.benchmark.name: w.benchmark.benchmark.read.modality for w in monitor.watched}
     return PreflightReport(lines=tuple(lines), obstacles=obstacles, ways=ways(benchmarks, options, addresses=addresses))
@@ -162,9 +176,10 @@ def _measured(rows: list[Row]) -> list[str]:
         for site, group in _by_site(of_kind).items():
             best = max(_means(group).items(), key=lambda item: item[1], default=("no value", float("nan")))
             name = str(site) if kinds == ("alignment",) else site.layer
-            lines.append(f"  {name:<44} {group[0].n_features:>6} features   {minus(f'{best[1]:+.3f}')}  {best[0]}")
+            lines.append(f"  {name:<44} {group[0].n_features:>6} features   {number(best[1], '+.3f')}  {best[0]}")
     lines += [f"  refused: {r.layer} {r.metric}: {r.note}" for r in rows if r.kind == "refusal"]
-    lines += [f"task       {r.metric} {r.value:.4f} {r.unit} (n = {r.n_stimuli})" for r in scores if r.kind == "task"]
+    tasks = [(row, row.value) for row in scores if row.kind == "task" and row.value is not None]
+    lines += [f"task       {r.metric} {number(v, '.4f')} {r.unit} (n = {r.n_stimuli})" for r, v in tasks]
     if not any(r.kind == "task" for r in scores):
         lines.append("task       none: pass task=HeldOutLoss(...), so that alignment has a task to be compared with")
     seconds = next(r.value for r in rows if isinstance(r, Event) and r.kind == "probe")

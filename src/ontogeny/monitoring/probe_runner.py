@@ -24,6 +24,7 @@ from ontogeny.monitoring.recorder import Recorder
 from ontogeny.monitoring.rehearsal_report import rehearse
 from ontogeny.monitoring.snapshot import ScoredSnapshot, Snapshot, score, take_snapshot
 from ontogeny.record import Row
+from ontogeny.record.progress import Seen
 from ontogeny.sinks import metric_keys
 
 __all__ = ["ProbeRunner"]
@@ -104,7 +105,14 @@ class ProbeRunner:
         """Whether `take` would not have to wait."""
         return self._thread is not None and self._thread.ready
 
-    def probe(self, model: nn.Module, step: int, ranks: ProcessGroup, optimizers: Sequence[Any] = ()) -> list[Row]:
+    def probe(
+        self,
+        model: nn.Module,
+        step: int,
+        ranks: ProcessGroup,
+        optimizers: Sequence[Any] = (),
+        seen: Seen | None = None,
+    ) -> list[Row]:
         """Read the model now; score and write now, or leave that to the thread and to `take`.
 
         Args:
@@ -112,11 +120,13 @@ class ProbeRunner:
             step: optimizer updates done.
             ranks: who reads; all of them call this.
             optimizers: of the model.
+            seen: tokens and epochs by then.
 
         Returns:
             The rows that were written, on the first rank.
         """
         snapshot = take_snapshot(model, step, self.watched, self.task, ranks=ranks, optimizers=optimizers)
+        snapshot = replace(snapshot, seen=seen or {})
         if self._thread is None or not self._scored_quietly:
             return self._record(ranks, snapshot, self._score_here)
         self._pending = snapshot

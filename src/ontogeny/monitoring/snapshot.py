@@ -30,6 +30,7 @@ from ontogeny.monitoring.benchmark_probe import BenchmarkProbe
 from ontogeny.monitoring.heldout.loss import Measured, Task
 from ontogeny.record import Row, Score
 from ontogeny.record.event import Event, refusal_of
+from ontogeny.record.progress import Seen, progress_events
 
 __all__ = ["FeatureCache", "ScoredSnapshot", "Snapshot", "constants", "score", "take_snapshot"]
 
@@ -49,6 +50,7 @@ class Snapshot:
         task: held-out values at the same weights.
         task_failed: why there are none, where the task failed.
         seconds: how long reading took.
+        seen: tokens and epochs by then, where the trainer knows.
     """
 
     step: int
@@ -58,6 +60,7 @@ class Snapshot:
     task: tuple[Measured, ...] = ()
     task_failed: str = ""
     seconds: float = 0.0
+    seen: Seen = field(default_factory=dict)
 
     __repr__ = one_line
 
@@ -75,7 +78,7 @@ class ScoredSnapshot:
         step: optimizer updates done.
         weights: hash of the weights that were read.
         notes: how the model was read.
-        rows: scores and refusals.
+        rows: scores, refusals and progress.
         seconds: for reading and scoring; of what was scored beside a training, for which it held that up.
     """
 
@@ -215,6 +218,7 @@ def score(snapshot: Snapshot, watched: Sequence[BenchmarkProbe], run: str) -> Sc
     rows += [replace(blank, metric=m.metric, value=m.value, unit=m.unit, n_stimuli=m.n) for m in snapshot.task]
     if snapshot.task_failed:
         rows.append(refusal_of(replace(blank, layer=TASK), snapshot.task_failed))
+    rows += progress_events(snapshot.seen, run=run, step=snapshot.step)
     return ScoredSnapshot(
         step=snapshot.step,
         weights=snapshot.weights,

@@ -3,54 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from ontogeny.record.complete import complete, incomplete_note
+from ontogeny.record.complete import incomplete_note
+from ontogeny.record.curve_means import CurveMeans, Reference, mean_of, means_over
 from ontogeny.record.score import Score
 from ontogeny.record.score_columns import ScoreColumns, columns_of_scores
 
-__all__ = ["CurveGroup", "CurveMeans", "Reference", "curve_groups", "curve_names", "groups_of_columns", "mean_of"]
+__all__ = ["CurveGroup", "curve_groups", "curve_names", "groups_of_columns"]
 
 SURPRISAL = "surprisal"
 _GROUP = ("benchmark", "metric", "roi", "pooling")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Reference:
-    """What curves are read against: a baseline or control.
-
-    Args:
-        steps: at which it was measured.
-        each: one row per subject of the group; NaN where there is none.
-    """
-
-    steps: tuple[int, ...]
-    each: Float[np.ndarray, "subjects steps"]
-
-    @property
-    def mean(self) -> Float[np.ndarray, " steps"]:
-        """Over the subjects that have a value at every step, see `complete`."""
-        return _mean_error(self.each)[0]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class CurveMeans:
-    """Means over subjects, by the rule of `ontogeny.record.complete`.
-
-    Args:
-        value: NaN where a subject of the mean has none.
-        error: one standard error of that mean over subjects; 0 with one subject.
-        n_subjects: in the mean.
-    """
-
-    value: Float[np.ndarray, "layers steps"]
-    error: Float[np.ndarray, "layers steps"]
-    n_subjects: Int[np.ndarray, "layers steps"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -164,12 +132,6 @@ class CurveGroup:
         return tuple(dict.fromkeys(text for layer in self.layers for text in self.missing_of(layer)))
 
 
-def mean_of(values: Iterable[float | None]) -> float | None:
-    """Mean of the known values, None where none is known."""
-    known = [v for v in values if v is not None and math.isfinite(v)]
-    return float(np.mean(known)) if known else None
-
-
 def curve_groups(scores: Sequence[Score]) -> tuple[CurveGroup, ...]:
     """One group a benchmark, metric, ROI and pooling, in the order of the record."""
     return groups_of_columns(columns_of_scores(scores))
@@ -223,7 +185,7 @@ def _group(table: ScoreColumns, stated: ScoreColumns | None) -> CurveGroup:
         steps=steps,
         subjects=subjects,
         each=each,
-        means=_means(each),
+        means=means_over(each),
         n_stimuli=np.where(np.isfinite(fewest), fewest, 0).astype(np.int64),
         stated=_references(table, stated, subjects),
         chance=mean_of(own.numbers["chance"].tolist()),
@@ -274,26 +236,3 @@ def _places(table: ScoreColumns, name: str, words: Sequence[str]) -> Int[np.ndar
     at = {word: place for place, word in enumerate(words)}
     places = np.asarray([at.get(word, 0) for word in table.words[name]], dtype=np.int64)
     return np.asarray(places[table.codes[name]])
-
-
-def _means(each: Float[np.ndarray, "subjects layers steps"]) -> CurveMeans:
-    if np.isfinite(each).all():
-        found = [np.asarray(part) for part in _mean_error(each.reshape(len(each), -1))]
-    else:
-        rows = [_mean_error(each[:, i]) for i in range(each.shape[1])]
-        found = [np.stack(part) for part in zip(*rows, strict=True)] if rows else [np.zeros(0)] * 3
-    value, error, count = (part.reshape(each.shape[1:]) for part in found)
-    return CurveMeans(value=value, error=error, n_subjects=np.nan_to_num(count).astype(np.int64))
-
-
-def _mean_error(
-    each: Float[np.ndarray, "subjects steps"],
-) -> tuple[Float[np.ndarray, " steps"], Float[np.ndarray, " steps"], Float[np.ndarray, " steps"]]:
-    """Mean, its standard error and the number of subjects; NaN at the steps that are left out."""
-    subjects, steps = complete(np.isfinite(each))
-    value, error, count = (np.full(each.shape[1], np.nan) for _ in range(3))
-    kept = each[subjects][:, steps]
-    if kept.size:
-        value[steps], count[steps] = kept.mean(axis=0), len(kept)
-        error[steps] = kept.std(axis=0, ddof=1) / math.sqrt(len(kept)) if len(kept) > 1 else 0.0
-    return value, error, count

@@ -11,7 +11,7 @@ from ontogeny.record.score import COLUMNS, KEY, Score
 
 __all__ = ["EVENT_COLUMNS", "EVENT_KINDS", "Event", "EventKind", "refusal_of"]
 
-EventKind = Literal["probe", "refusal", "cost", "checkpoint", "branch"]
+EventKind = Literal["probe", "refusal", "cost", "checkpoint", "branch", "progress"]
 EVENT_KINDS: tuple[str, ...] = get_args(EventKind)
 _KEY_OF = attrgetter(*KEY)
 
@@ -29,7 +29,8 @@ class Event:
             could not be read or scored, the reason in `note`); "cost" (share of wall time that watching took so far;
             or a due probe that was left out); "checkpoint" (hash of the weights that the trainer saved at a step that
             was not probed, and its seconds); "branch" (the run was rolled back to this step: its first `value` scores
-            and `n_events` events of later steps are of weights that it left).
+            and `n_events` events of later steps are of weights that it left); "progress" (tokens or epochs
+            that had been seen at a probed step, where the trainer knows).
         benchmark: that was refused; "" where the event is about the whole run.
         fingerprint: of the benchmark.
         subject: whose responses.

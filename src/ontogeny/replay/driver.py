@@ -14,6 +14,7 @@ from ontogeny.extraction.random_state import same_randomness
 from ontogeny.monitoring import Monitor
 from ontogeny.monitoring.recorder import Recorder
 from ontogeny.monitoring.snapshot import FeatureCache
+from ontogeny.record.progress import progress_events
 from ontogeny.replay._loading.dtypes import known_types, note_types, type_lines
 from ontogeny.replay._worker import CheckpointResult, Order, Outcome, SeriesJob, WorkItem
 from ontogeny.replay.checkpoint_series import CheckpointProblem, CheckpointSeries
@@ -207,7 +208,7 @@ def _recording(
         if len(there) < parts[item.step]:
             return 0
         whole = _joined([part for _, part in sorted(waiting.pop(item.step), key=lambda part: part[0])])
-        _write(monitor.recorder, whole)
+        _write(monitor.recorder, whole, series=job.series)
         done[item.step] = replace(whole, scored=None)
         if len(done) == len(parts):
             monitor.close()
@@ -231,12 +232,13 @@ def _joined(parts: Sequence[CheckpointResult]) -> CheckpointResult:
 
 
 @same_randomness(gpu=False)
-def _write(recorder: Recorder, result: CheckpointResult) -> None:
+def _write(recorder: Recorder, result: CheckpointResult, *, series: CheckpointSeries) -> None:
     if result.outcome == "failed":
         recorder.refused(result.step, f"(checkpoint {result.where})", result.reason)
     if result.scored is None:
         return
     if "parameters" not in recorder.record.header:
         recorder.record.note("parameters", result.parameters)
-    recorder.write(result.scored)
+    seen = progress_events({"tokens": series.tokens_at(result.step)}, run=recorder.record.run, step=result.step)
+    recorder.write(replace(result.scored, rows=(*result.scored.rows, *seen)))
     note_types(recorder.record, result.step, result.dtype)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from ontogeny._display import number
+from ontogeny.record.progress import seen_text, shared_progress
 from ontogeny.report._html import command_html, escape
+from ontogeny.report._key_labels import half_points
 from ontogeny.report.run_data import RunFacts
 from ontogeny.report.study import Study
 
@@ -47,7 +50,8 @@ def bar_html(runs: Sequence[RunFacts], studies: Sequence[Study], sections: Seque
     if studies:
         panels = [study.key.curves[0].panel for study in studies]
         first, n = panels[0], len(panels[0].subjects)
-        who = f" ({n} subject{'' if n == 1 else 's'}, {int(first.n_stimuli.max(initial=0)):,} stimuli)"
+        shown = int(first.n_stimuli.max(initial=0))
+        who = f" ({n} subject{'' if n == 1 else 's'}{f', {shown:,} stimuli' if shown else ''})"
         parts += [
             f"{len(first.layers)} layers" if len(panels) == 1 else "",
             f"{len(first.steps)} checkpoints, steps {first.steps[0]:,} to {first.steps[-1]:,}",
@@ -69,7 +73,7 @@ def sentence(study: Study) -> str:
     level = study.key.level
     return (
         f"No held-out task was measured, so nothing is said about what is first. Alignment with {level.roi} ends at "
-        f"{level.value:.2f} ({level.unit})."
+        f"{number(level.value)} ({level.unit})."
     )
 
 
@@ -93,6 +97,10 @@ def _detail(study: Study) -> str:
     if found is None:
         return "Measure one with <code>task=HeldOutLoss(...)</code>."
     out = [f"{escape(found.detail[:1].upper() + found.detail[1:])}."] if found.detail else []
+    half = {row["of"]: row["step"] for row in half_points(study)}
+    if study.declared or len(study.regions) == 1:
+        seen = seen_text(shared_progress([facts.progress for facts in study.runs]), [*half.values()]) if half else ""
+        out += [f"That is {seen}."] if seen and found.told else []
     if study.declared and len(study.regions) > 1 and found.outcome in ("yes", "no"):
         same = sum(region.outcome == found.outcome for region in study.regions)
         out.append(f"The same holds in {same} of {len(study.regions)} regions, corrected for their number.")
@@ -122,18 +130,18 @@ def _numbers(study: Study) -> list[str]:
     )
     spread = f" ± {level.error:.2f}" if level.error else ""
     first = _number(
-        f"{level.value:.2f}{spread}",
+        f"{number(level.value)}{spread}",
         f"{level.unit}, alignment with {level.roi} at the last step ({who if level.error else 'one subject'})",
     )
     if math.isnan(level.share):
         second = _number("no ceiling", "the noise ceiling of these responses is not known")
     else:
         low = (
-            f"{level.ceiling_lower:.2f} to "
+            f"{number(level.ceiling_lower)} to "
             if math.isfinite(level.ceiling_lower) and level.ceiling_lower != level.ceiling
             else ""
         )
-        second = _number(f"{100 * level.share:.0f} % of the ceiling", f"noise allows {low}{level.ceiling:.2f}")
+        second = _number(f"{100 * level.share:.0f} % of the ceiling", f"noise allows {low}{number(level.ceiling)}")
     return [first, second, _against_surface(study), _number(*cost_of(study.runs), bad=bool(_failed(study.runs)[0]))]
 
 
@@ -141,7 +149,7 @@ def _against_surface(study: Study) -> str:
     level = study.key.level
     if math.isnan(level.baseline):
         return _number("no baseline", "the stimuli's own surface was not scored")
-    name = f"{level.surface} alone reach{'' if level.surface.endswith('s') else 'es'} {level.baseline:.2f}"
+    name = f"{level.surface} alone reach{'' if level.surface.endswith('s') else 'es'} {number(level.baseline)}"
     chance = 0.0 if math.isnan(level.chance) else level.chance
     if level.value <= level.baseline:
         return _number(f"BELOW {level.surface}", f"{name}: this score does not need a model", bad=True)
@@ -149,7 +157,7 @@ def _against_surface(study: Study) -> str:
     ratio = (level.value - chance) / floor if floor > 0 else math.nan
     if _RATIO[0] < ratio < _RATIO[1] and floor > level.error:
         return _number(f"{ratio:.1f}× the baseline", name)
-    return _number(f"+{level.value - level.baseline:.2f} over the baseline", name)
+    return _number(f"+{number(level.value - level.baseline)} over the baseline", name)
 
 
 def cost_of(runs: Sequence[RunFacts]) -> tuple[str, str]:

@@ -31,9 +31,9 @@ def figure_html(figure: Figure | Picture, *, picks: bool = False, level: int = 3
     Args:
         figure: to be shown.
         picks: whether a click on a region shows its curves.
-        level: of its heading.
+        level: of its heading; 0 where it has none of its own.
     """
-    head = f"<h{level}>{escape(figure.title)}</h{level}>"
+    head = f"<h{level}>{escape(figure.title)}</h{level}>" if level else ""
     caption = f"<figcaption>{escape(figure.caption)}</figcaption>"
     if isinstance(figure, Figure):
         spec = figure.spec
@@ -47,8 +47,7 @@ def figure_html(figure: Figure | Picture, *, picks: bool = False, level: int = 3
         figure = as_picture(figure)
     source = f"data:image/png;base64,{base64.b64encode(figure.png).decode()}"
     image = f'<img alt="{escape(figure.title)}" width="{figure.width}" height="{figure.height}" src="{source}">'
-    if len(figure.frames) > 1:
-        image = _film(image, figure)
+    image = _film(image, figure) if len(figure.frames) > 1 else f'<div class="pixels">{image}</div>'
     return f"<figure>{head}{image}{caption}</figure>"
 
 
@@ -56,8 +55,9 @@ def _film(image: str, figure: Picture) -> str:
     """One frame at a time, chosen by a slider; without scripts all of them."""
     names, last = json.dumps(figure.frames), len(figure.frames) - 1
     return (
-        f'<div class="film" data-frames="{escape(names)}"><div class="window">{image}</div><label hidden>'
-        f'<input type="range" min="0" max="{last}" value="{last}" step="1" aria-label="{escape(figure.title)}: frame">'
+        f'<div class="film" data-frames="{escape(names)}"><div class="pixels"><div class="window">{image}</div></div>'
+        f'<label hidden><input type="range" min="0" max="{last}" value="{last}" step="1" '
+        f'aria-label="{escape(figure.title)}: frame">'
         f"<output>{escape(figure.frames[-1])}</output></label></div>"
     )
 

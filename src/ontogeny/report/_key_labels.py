@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from ontogeny.lag.results import TrendLead
+import numpy as np
+
+from ontogeny._display import number
+from ontogeny.lag.results import PooledLead, TrendLead, Untestable
 from ontogeny.lag.verdict import fewer_steps
 from ontogeny.report.figures import BLUE
 from ontogeny.report.layer_names import short_names
@@ -48,7 +51,7 @@ def labels_apart(
         )
         rows.append(
             {
-                "text": f"{name} {row['value']:.2f} ↑" if outside else name,
+                "text": f"{name} {number(row['value'])} ↑" if outside else name,
                 "at": min(float(at), domain[1]),
                 "colour": "#7a5c00" if name == "noise ceiling" else "#3d4a57",
             }
@@ -70,21 +73,35 @@ def label_mark(row: Mapping[str, Any], last: int) -> dict[str, Any]:
 
 
 def half_points(study: Study) -> list[dict[str, Any]]:
-    """Where each of the two is half-way, of a single run with a lead that can be told."""
+    """Where each of the two is half-way; of several runs on average over those whose leads are pooled."""
     trend = study.key.trend
-    if not isinstance(trend, TrendLead) or study.key.outcome == "nothing to time":
+    if isinstance(trend, Untestable) or study.key.outcome == "nothing to time":
         return []
-    at = {"alignment": trend.t50.alignment, "task": trend.t50.performance}
-    rows = [
-        {"of": name, "step": max(0.0, float(x[0])), "low": max(0.0, float(x[1])), "high": float(x[2])}
-        for name, x in at.items()
+    at, lead = (
+        (_over_runs(study, trend), trend.mean)
+        if isinstance(trend, PooledLead)
+        else ([trend.t50.alignment[0], trend.t50.performance[0]], trend.log10)
+    )
+    rows: list[dict[str, Any]] = [
+        {"of": name, "step": max(0.0, float(x)), "text": f"half-way, step {max(0.0, float(x)):,.0f}"}
+        for name, x in zip(("alignment", "task"), at, strict=True)
+        if math.isfinite(x)
     ]
-    rows = [row for row in rows if math.isfinite(float(str(row["step"])))]
-    for row in rows:
-        row["text"] = f"half-way, step {row['step']:,.0f}"
     if len(rows) == 2 and study.key.outcome in ("yes", "no"):
-        rows[0]["gap"] = f"{fewer_steps(trend.log10)} steps"
+        rows[0]["gap"] = f"{fewer_steps(lead)} steps"
     return rows
+
+
+def _over_runs(study: Study, pooled: PooledLead) -> list[float]:
+    """Alignment's and the task's half point: mean logarithms over the pooled runs, over groups of them first."""
+    groups: dict[str, list[tuple[float, float]]] = {}
+    for one in study.key.leads.runs if study.key.leads is not None else ():
+        trend = one.leads.trend
+        if isinstance(trend, TrendLead) and one.name in pooled.runs:
+            both = (trend.t50.alignment[0], trend.t50.performance[0])
+            groups.setdefault(one.group, []).append((math.log10(both[0] + 1), math.log10(both[1] + 1)))
+    means = np.mean([np.mean(own, axis=0) for own in groups.values()], axis=0)
+    return [float(10**u - 1) for u in means]
 
 
 def half_marks(

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ontogeny._display import number
 from ontogeny.report._html import escape
 from ontogeny.report.figures import BAND, BLUE, GREY, ORANGE
 from ontogeny.report.study import Study
@@ -47,7 +48,7 @@ class _Panel:
     def axis(self, title: str) -> str:
         ticks = [self.low + (self.high - self.low) * part for part in (0.05, 0.5, 0.95)]
         marks = "".join(
-            f'<text x="{_LEFT - 8}" y="{self.y(v) + 4:.1f}" text-anchor="end">{round(v, 2) + 0.0:.2f}</text>'
+            f'<text x="{_LEFT - 8}" y="{self.y(v) + 4:.1f}" text-anchor="end">{number(round(v, 2) + 0.0)}</text>'
             for v in ticks
         )
         middle = self.top + _HIGH / 2

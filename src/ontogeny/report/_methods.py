@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
+from ontogeny._display import number
 from ontogeny.report.run_data import RunFacts
 from ontogeny.report.study import Study
 
@@ -73,14 +74,15 @@ def _tested(study: Study) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "not known" if value is None else f"{value:.3f}"
+    return "not known" if value is None else number(value, ".3f")
 
 
 def _ceiling(study: Study) -> str:
     panel = study.key.curves[0].panel
-    bounds = [f"{b:.3f}" for b in (panel.ceiling_lower, panel.ceiling) if b is not None]
+    bounds = [number(b, ".3f") for b in (panel.ceiling_lower, panel.ceiling) if b is not None]
     source = study.runs[0].record.header["benchmarks"].get(study.benchmark, {}).get("ceiling_source", "")
-    return (f"was {' to '.join(bounds)}" if bounds else "is not known") + (f" ({source})" if source else "")
+    how = f" ({source})" if source and source != "not known" else ""
+    return (f"was {' to '.join(bounds)}" if bounds else "is not known") + how
 
 
 def citations(runs: Sequence[RunFacts]) -> list[str]:

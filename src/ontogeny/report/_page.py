@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Any
 
 from ontogeny.errors import require
 from ontogeny.lag.lead_text import GLOSSARY as LEAD_WORDS
+from ontogeny.record.progress import shared_progress
 from ontogeny.report._first_screen import answer_html, bar_html, sentence
 from ontogeny.report._html import escape, figure_html, json_block, notes_html, shared_of, table_html
 from ontogeny.report._methods import GLOSSARY, citations, methods
 from ontogeny.report._tables import MOST_ROWS, layer_rows, missing_notes, refusal_rows, region_rows, run_rows
 from ontogeny.report.figures import CONFIG, Figure, Picture, plain_json, vegalite
-from ontogeny.report.findings.findings_section import Answers, finding_table
+from ontogeny.report.findings.findings_section import Answers, Asked
 from ontogeny.report.level_tests import LevelTest
 from ontogeny.report.run_data import RunFacts
 from ontogeny.report.study import Study
@@ -110,9 +111,22 @@ def _answer(made: Page) -> list[str]:
     out = [] if alone else [f"<h1>{escape(_summary(made.parts))}</h1>"]
     for part in made.parts:
         out.append(f'<div class="answer">{answer_html(part.study, level=1 if alone else 2, alone=alone)}')
+        if part is made.parts[0]:
+            out.append(_rulers(made.runs))
         pictures = [figure_html(figure, picks=i > 0) for i, figure in enumerate(part.key)]
         out.append(f'<div class="pair">{"".join(pictures)}</div></div>')
     return out
+
+
+def _rulers(runs: Sequence[RunFacts]) -> str:
+    """What the step axes can be labelled in, where all runs know the same; nothing otherwise."""
+    shared = shared_progress([facts.progress for facts in runs])
+    if not shared:
+        return ""
+    units = "".join(f'<option value="{unit}">{unit}</option>' for unit in shared)
+    chosen = f'<label>Axis<select name="axis"><option value="">training steps</option>{units}</select></label>'
+    data = {unit: {"steps": [*at], "seen": [*at.values()]} for unit, at in shared.items()}
+    return f'<form class="pick" id="axis-form">{chosen}</form>{json_block(data, "axis-data")}'
 
 
 def _summary(parts: Sequence[Part]) -> str:
@@ -190,21 +204,46 @@ def _brain(made: Page) -> list[str]:
 
 
 def _questions(answers: Answers) -> list[str]:
-    """One row a question that could be asked, its picture, and why the others could not."""
-    if not answers.findings and not answers.unasked:
+    """Each question that could be asked: its answer, what else would explain it, its picture; why not the others."""
+    if not answers.asked and not answers.unasked:
         return []
     out = ["<h2>More questions</h2>"]
-    if answers.findings:
-        out.append(table_html(finding_table(answers)))
-    out.append(f'<div class="column">{"".join(figure_html(figure) for figure in answers.figures)}</div>')
+    out += [f"<p>{escape(answers.asked_of)}</p>"] if answers.asked_of else []
+    out += [html for one in answers.asked for html in _question(one)]
     if answers.unasked:
         reasons = notes_html(answers.unasked)
         out.append(f"<details><summary>Questions that these records cannot answer</summary>{reasons}</details>")
     return out
 
 
+def _question(one: Asked) -> list[str]:
+    finding, title = one.finding, f"{one.finding.question} ({one.where})"
+    doubts = [
+        f"<p><strong>{name}:</strong> {escape(' '.join(texts))}</p>"
+        for name, texts in (
+            ("What else would explain it", finding.else_explains),
+            ("What these data cannot tell", finding.cannot_tell),
+        )
+        if texts
+    ]
+    figures = [
+        figure_html(
+            replace(f, caption=f.caption.replace(finding.answer, "").strip()), level=0 if f.title == title else 4
+        )
+        for f in one.figures
+    ]
+    return [
+        f"<h3>{escape(title)}</h3>",
+        f'<p class="text">{escape(finding.answer)}</p>',
+        f'<p class="detail">{escape(f"{finding.headline.name}: {finding.headline.text()}")}.</p>',
+        f'<div class="column">{"".join(figures)}</div>',
+        f"<details><summary>What else would explain it, and what these data cannot tell</summary>{''.join(doubts)}"
+        "</details>",
+    ]
+
+
 def _numbers(made: Page) -> list[str]:
-    rows = [row for part in made.parts for row in layer_rows(part.tests)]
+    rows = [row for part in made.parts for row in layer_rows(part.study, part.tests)]
     out = ["<h2>Numbers</h2>"]
     if rows:
         shown = rows if len(rows) <= MOST_ROWS else []

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ontogeny._csv_files import write_csv
+from ontogeny._display import number
 from ontogeny.record import Event
 from ontogeny.report.level_tests import KINDS, LevelTest
 from ontogeny.report.regions import Region
@@ -19,9 +20,9 @@ from ontogeny.report.study import Study
 
 __all__ = [
     "MOST_ROWS",
+    "cell",
     "layer_rows",
     "missing_notes",
-    "number",
     "refusal_rows",
     "region_rows",
     "run_rows",
@@ -48,11 +49,9 @@ _CURVES = (
 )
 
 
-def number(value: float | None, digits: int = 3) -> str:
+def cell(value: float | None, digits: int = 3) -> str:
     """A number with a real minus sign; "" where there is none."""
-    if value is None or not math.isfinite(value):
-        return ""
-    return f"{value:.{digits}f}".replace("-", "−")
+    return "" if value is None or not math.isfinite(value) else number(value, f".{digits}f")
 
 
 def region_rows(study: Study, tests: Sequence[LevelTest]) -> list[dict[str, str]]:
@@ -68,12 +67,10 @@ def _region_row(study: Study, region: Region, test: LevelTest | None) -> dict[st
     row = {
         "region": region.roi,
         "layer": region.layer,
-        f"alignment ({level.unit})": f"{number(level.value)} ± {number(level.error)}"
-        if level.error
-        else number(level.value),
+        f"alignment ({level.unit})": f"{cell(level.value)} ± {cell(level.error)}" if level.error else cell(level.value),
         "share of ceiling": "" if math.isnan(level.share) else f"{100 * level.share:.0f} %",
     }
-    if test is not None and len(region.curves) == 1:
+    if test is not None and (len(region.curves) == 1 or region.pooled):
         row |= {f"{'below' if kind == 'ceiling' else 'above'} {kind}": test.told(kind) for kind in KINDS}
     row["subjects" if len(region.curves) == 1 else "runs"] = str(
         level.n_subjects if len(region.curves) == 1 else len(region.curves)
@@ -96,12 +93,12 @@ def _factor(value: float) -> str:
     return f"{value:.2f}" if 1e-3 < value < 1e3 else "< 1/1000" if value <= 1e-3 else "> 1000"
 
 
-def layer_rows(tests: Sequence[LevelTest]) -> list[dict[str, str]]:
-    """One row a region and layer, at the last step."""
+def layer_rows(study: Study, tests: Sequence[LevelTest]) -> list[dict[str, str]]:
+    """One row a region and layer, at the last step; means over runs where there are several of one model."""
     rows = []
     for one in tests:
         panel = one.panel
-        error = f" ± {number(one.error)}" if one.n > 1 else ""
+        error = f" ± {cell(one.error)}" if one.n > 1 else ""
         first = panel.means.value[panel.layers.index(one.layer), 0]
         rows.append(
             {
@@ -109,13 +106,13 @@ def layer_rows(tests: Sequence[LevelTest]) -> list[dict[str, str]]:
                 "region": panel.roi,
                 "pooling": panel.pooling,
                 "layer": one.layer,
-                f"step {panel.steps[0]:,}": number(float(first)),
-                "last step": number(one.value) + error,
-                "chance": number(panel.chance),
-                "ceiling": " to ".join(x for x in (number(panel.ceiling_lower), number(panel.ceiling)) if x),
+                f"step {panel.steps[0]:,}": cell(float(first)),
+                "last step": cell(one.value) + error,
+                "chance": cell(panel.chance),
+                "ceiling": " to ".join(x for x in (cell(panel.ceiling_lower), cell(panel.ceiling)) if x),
                 **{f"{'below' if kind == 'ceiling' else 'above'} {kind}": one.told(kind) for kind in KINDS},
-                **{name: number(float(found.mean[-1])) for name, found in panel.stated.items()},
-                "subjects": str(one.n),
+                **{name: cell(float(found.mean[-1])) for name, found in panel.stated.items()},
+                "runs" if study.key.pooled else "subjects": str(one.n),
                 "stimuli": f"{_stimuli(one)}{' or more, each its own' if panel.own_stimuli else ''}",
             }
         )
@@ -137,10 +134,10 @@ def run_rows(study: Study) -> list[dict[str, str]]:
             "run": facts.name,
             "probes": str(len(facts.seconds)),
             "last step": f"{facts.steps[-1]:,}",
-            f"alignment with {study.key.roi}": number(float(curve.panel.means.value[i, -1])),
+            f"alignment with {study.key.roi}": cell(float(curve.panel.means.value[i, -1])),
         }
         if own:
-            row[f"held-out {study.task}"] = number(max(own, key=lambda s: s.step).value)
+            row[f"held-out {study.task}"] = cell(max(own, key=lambda s: s.step).value)
         if facts.name in answers:
             row["which is first"] = answers[facts.name].verdict
         rows.append(row)
@@ -192,9 +189,15 @@ def write_tables(
         writer = csv.writer(handle)
         writer.writerow(_CURVES)
         writer.writerows(_curve_rows(runs))
-    write_csv([row for i in range(len(studies)) for row in layer_rows(tests[i])], folder / "layers.csv")
+    layers = [row for i, s in enumerate(studies) for row in layer_rows(s, tests[i])]
+    write_csv([*map(_for_machines, layers)], folder / "layers.csv")
     rows = [{"benchmark": s.benchmark, **row} for i, s in enumerate(studies) for row in region_rows(s, tests[i])]
-    write_csv(rows, folder / "regions.csv")
+    write_csv([*map(_for_machines, rows)], folder / "regions.csv")
+
+
+def _for_machines(row: Mapping[str, str]) -> dict[str, str]:
+    """Numbers as programs read them, with a hyphen."""
+    return {name: text.replace("−", "-") for name, text in row.items()}
 
 
 def _curve_rows(runs: Sequence[RunFacts]) -> Iterator[tuple[object, ...]]:

@@ -140,6 +140,7 @@ def over_training(
         f"{metric} of the {'best layer at each step' if layer == BEST else f'layer {layer}'} (steps are optimizer "
         f"updates), both hemispheres, on one colour scale.{_PROJECTED if mni else ''} Grey: not scored. Read it beside "
         "the curves, which show chance and ceiling."
+        f"{' The slider picks a step; the PNG file has all.' if len(maps[0]) > 1 else ''}"
     )
     frames = {f"step {step:,}": [each[step] for each in maps] for step in maps[0]}
     about = (file_stem(record.run, metric, "brain"), f"{metric} in the brain, over training", caption)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from ontogeny._display import number
 from ontogeny.errors import DataError, require
 from ontogeny.neuroimaging.voxel_space import Space
 from ontogeny.report._cortex import Cortex, cortex_of
@@ -33,10 +34,12 @@ class Scale:
     Args:
         unit: beside the colour scale; never empty.
         log: colours by log10 of value + 1.
+        ends: of the scale; the lowest and highest value of all frames where not given.
     """
 
     unit: str
     log: bool = False
+    ends: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if not self.unit:
@@ -48,7 +51,7 @@ class Scale:
 
     def text(self, place: float) -> str:
         """A place on the scale, as a number."""
-        return f"{10**place - 1:,.0f}" if self.log else f"{round(place, 2) + 0.0:.2f}"
+        return f"{10**place - 1:,.0f}" if self.log else f"{number(round(place, 2) + 0.0)}"
 
 
 def surface_picture(
@@ -83,16 +86,15 @@ def surface_picture(
     known = np.concatenate([v[np.isfinite(v)] for sides in full.values() for v in sides.values()])
     if not len(known):
         raise DataError("no vertex of the cortex has a value: is the volume in MNI space?")
-    ends = float(known.min()), float(known.max())
+    ends = scale.ends or (float(known.min()), float(known.max()))
     hatched = {side: _marked(one, unsure) for side, one in both.items()}
     views = [(_View.of(both[side], view), side) for side, view in _VIEWS]  # type: ignore[index]
     frames = []
     for title, sides in full.items():
         painted = [view.painted(sides[side], hatched[side], ends, colours) for view, side in views]  # type: ignore[index]
         frames.append(_frame(painted, title, ends, scale, colours))
-    whole = image.fromarray(np.concatenate(frames))
     buffer = io.BytesIO()
-    whole.quantize(256, method=image.Quantize.MAXCOVERAGE).save(buffer, "PNG", optimize=True)
+    image.fromarray(np.concatenate(frames)).save(buffer, "PNG", optimize=True)  # a palette would tint the greys
     name, title, caption = about
     return Picture(name=name, title=title, caption=caption, png=buffer.getvalue(), frames=tuple(full))
 

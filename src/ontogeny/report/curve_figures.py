@@ -12,21 +12,24 @@ from ontogeny.lag.results import TrendLead
 from ontogeny.record.curve_groups import CurveGroup
 from ontogeny.report.figures import BAND, GREY, ORANGE, Figure, file_stem, step_x
 from ontogeny.report.layer_names import short_names
+from ontogeny.report.regions import Region
 from ontogeny.report.study import Study
 
-__all__ = ["TIP", "curves_figure", "facet_of", "levels_of", "quoted", "ruler", "shown_panels"]
+__all__ = ["TIP", "curves_figure", "facet_of", "levels_of", "of_runs", "quoted", "ruler", "shown_panels"]
 
 _COLUMNS, _MOST_ROIS, _MOST_LAYERS = 4, 24, 12
 _EXTREMES = 6
 _PANEL = 132
+_MEANS: dict[str, Any] = {"type": "line", "clip": True, "strokeWidth": 1.2}
+_RUNS: dict[str, Any] = {**_MEANS, "strokeWidth": 0.5, "opacity": 0.7}
 _VALUE = {"field": "value", "type": "quantitative"}
 _DASHES: tuple[tuple[str, Any], ...] = (("baseline", [6, 4]), ("chance", [2, 3]))
 TIP = [{"field": "roi"}, {"field": "layer"}, {"field": "step", "type": "quantitative"}, {**_VALUE, "format": ".3f"}]
 
 
 def shown_panels(study: Study) -> tuple[list[CurveGroup], str]:
-    """The panels that are drawn, of the first run: all up to 24, else the highest and the lowest six."""
-    panels = [region.curves[0].panel for region in study.regions]
+    """The panels that are drawn, means over runs: all up to 24, else the highest and the lowest six."""
+    panels = [region.drawn for region in study.regions]
     if len(panels) <= _MOST_ROIS:
         return panels, ""
     order = sorted(study.regions, key=lambda region: -region.level.value)
@@ -65,6 +68,7 @@ def ruler(layers: Sequence[str]) -> dict[str, Any]:
         "values": [0, 1],
         "labelExpr": ends,
         "gradientLength": 110,
+        "gradientOpacity": 1,
         "orient": "right",
     }
     scale = {"scheme": {"name": "viridis", "extent": [0, 0.88]}, "domain": [0, 1]}
@@ -89,9 +93,12 @@ def curves_figure(study: Study) -> Figure:
                 if math.isfinite(v)
             ]
         levels.append(levels_of(panel))
+    if study.key.pooled:
+        shown = {panel.roi for panel in panels}
+        rows += [row for region in study.regions if region.roi in shown for row in _runs(region)]
     half = _half_step(study)
     wide = min(_COLUMNS, len(panels))
-    width = _PANEL if wide > 2 else 220
+    width = _PANEL if wide > 2 else 200
     return Figure(
         name=file_stem(study.benchmark, study.metric, "curves"),
         title=f"Every region over training ({study.metric})",
@@ -108,6 +115,18 @@ def curves_figure(study: Study) -> Figure:
     )
 
 
+def _runs(region: Region) -> list[dict[str, Any]]:
+    """Every run's own curve of the region's layer."""
+    depth = region.drawn.layers.index(region.layer) / max(1, len(region.drawn.layers) - 1)
+    same = {"roi": region.roi, "layer": region.layer, "depth": depth}
+    return [
+        {**same, "run": curve.facts.name, "step": step, "value": float(v)}
+        for curve in region.curves
+        for step, v in zip(curve.panel.steps, curve.values, strict=True)
+        if math.isfinite(v)
+    ]
+
+
 def _curves_caption(study: Study, panels: Sequence[CurveGroup], half: float | None) -> str:
     out = (
         f"{study.metric}, a panel per region; dark: near the input, light: near the output. Dashed: the stimuli's own "
@@ -117,9 +136,17 @@ def _curves_caption(study: Study, panels: Sequence[CurveGroup], half: float | No
         out += f" Orange: half of the {study.task}'s gain."
     if max(len(panel.layers) for panel in panels) > _MOST_LAYERS:
         out += f" {_MOST_LAYERS} layers, evenly spread, and the highest are drawn; curves.csv has all."
-    if len(study.runs) > 1:
-        out += f" Of {len(study.runs)} runs, {study.runs[0].name} is drawn; pick another above."
-    return out
+    thin = " Thin: the highest layer in every run." if study.key.pooled else ""
+    return out + of_runs(study) + thin
+
+
+def of_runs(study: Study) -> str:
+    """Which runs are drawn, where there are several; a sentence."""
+    if len(study.runs) < 2:
+        return ""
+    if study.key.pooled:
+        return f" Mean over {len(study.key.curves)} runs; pick one above."
+    return f" Of {len(study.runs)} runs with different layers, {study.runs[0].name} is drawn; pick another above."
 
 
 def levels_of(panel: CurveGroup) -> dict[str, Any]:
@@ -147,7 +174,8 @@ def _curve_layers(
     y = {**_VALUE, "scale": _value_scale(rows, levels), "title": panels[0].unit, "axis": {"tickCount": 4}}
     rule: dict[str, Any] = {"type": "rule", "color": GREY, "clip": True}
     band = {"y": {**y, "field": "ceiling_low"}, "y2": {"field": "ceiling"}}
-    line = {"x": x, "y": y, "color": ruler(panels[0].layers), "detail": {"field": "layer"}, "tooltip": TIP}
+    own = {"detail": [{"field": "layer"}, {"field": "run"}], "tooltip": TIP}
+    line: dict[str, Any] = {"x": x, "y": y, "color": ruler(panels[0].layers), **own}
     out: list[dict[str, Any]] = [
         {
             "transform": [{"filter": "isValid(datum.ceiling)"}],
@@ -162,11 +190,14 @@ def _curve_layers(
             }
             for name, dash in _DASHES
         ),
-        {
-            "transform": [{"filter": "isValid(datum.value)"}],
-            "mark": {"type": "line", "strokeWidth": 1.2, "clip": True},
-            "encoding": line,
-        },
+        *(
+            {
+                "transform": [{"filter": f"isValid(datum.value) && {no}isValid(datum.run)"}],
+                "mark": look,
+                "encoding": line,
+            }
+            for no, look in (("!", _MEANS), ("", _RUNS))
+        ),
     ]
     if half is not None:
         mark = {"type": "rule", "color": ORANGE, "strokeDash": [4, 3]}

@@ -59,7 +59,10 @@ def _caption(study: Study) -> str:
     others = len(curves[0].panel.layers) - 1
     if len(curves) == 1 and others > _GREYS:
         out += f" {_GREYS} of {others} other layers are drawn, evenly spread; curves.csv has all."
-    return out + (" Dashed verticals: half of each curve's own gain." if half_points(study) else "")
+    if half_points(study):
+        over = ", on average over the pooled runs" if len(curves) > 1 else ""
+        out += f" Dashed verticals: half of each curve's own gain{over}."
+    return out
 
 
 def _rows(curve: Curve) -> list[dict[str, Any]]:

@@ -114,8 +114,15 @@ def _above(difference: Float[np.ndarray, "layers subjects"]) -> Float[np.ndarray
     return np.where(enough, stats.t.sf(t, count - 1), math.nan)
 
 
-def levels_figure(found: Sequence[LevelTest], name: str, run: str = "") -> Figure:
-    """The layer that ends highest of each region, between chance and ceiling."""
+def levels_figure(found: Sequence[LevelTest], name: str, runs: str = "") -> Figure:
+    """The layer that ends highest of each region, between chance and ceiling.
+
+    Args:
+        found: of `level_tests`.
+        name: stem of its files.
+        runs: a sentence on which runs are drawn; "" where there is one.
+    """
+    over = "runs" if " Mean over " in runs else "subjects"
     best: dict[str, LevelTest] = {}
     for one in found:
         if one.panel.roi not in best or one.value > best[one.panel.roi].value:
@@ -125,10 +132,10 @@ def levels_figure(found: Sequence[LevelTest], name: str, run: str = "") -> Figur
     y = {"field": "roi", "type": "nominal", "sort": [row["roi"] for row in rows], "title": None, "axis": _NAMES}
     cut = f" {len(shown)} of {len(best)} regions are drawn; layers.csv has all." if len(shown) < len(best) else ""
     caption = (
-        "Blue: the highest layer of each region at the last step, ± 1 SE over subjects; filled: above "
+        f"Blue: the highest layer of each region at the last step, ± 1 SE over {over}; filled: above "
         "chance and above the stimuli's "
         f"surface at 5 %, corrected for {len(found)} layers and regions. Thin tick: chance; thick tick: "
-        "surface; yellow: noise ceiling." + cut
+        "surface; yellow: noise ceiling." + runs + cut
     )
     chart = {
         "width": 300,
@@ -141,7 +148,7 @@ def levels_figure(found: Sequence[LevelTest], name: str, run: str = "") -> Figur
     }
     return Figure(
         name=name,
-        title=f"How high, between chance and ceiling?{f' ({run})' if run else ''}",
+        title="How high, between chance and ceiling?",
         caption=caption,
         chart=chart,
     )

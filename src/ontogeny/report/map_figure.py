@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ontogeny.record.curve_groups import CurveGroup
-from ontogeny.report.curve_figures import TIP, facet_of, levels_of, quoted, shown_panels
+from ontogeny.report.curve_figures import TIP, facet_of, levels_of, of_runs, quoted, shown_panels
 from ontogeny.report.figures import Figure, file_stem, step_x
 from ontogeny.report.layer_names import short_names
 from ontogeny.report.study import Study
@@ -24,11 +24,11 @@ def map_figure(study: Study) -> Figure:
     panels, cut = shown_panels(study)
     rows = [row for panel in panels for row in _map_rows(panel)]
     layers, wide = panels[0].layers, min(_COLUMNS, len(panels))
-    width = _PANEL if wide > 2 else 220
+    width = _PANEL if wide > 2 else 200
     caption = (
         f"{study.metric}: layers from input (below) to output, one colour scale from chance to the ceiling's lower "
         "edge. White line: what the stimuli's own surface reaches; orange: the highest layer, from where one is above "
-        f"it.{cut}"
+        f"it.{of_runs(study)}{cut}"
     )
     chart = {
         "datasets": {"rows": rows},

@@ -13,8 +13,49 @@ function fitted(spec, width) {
   return spec;
 }
 
+/* The same pictures with another ruler: tokens or epochs at the places of their steps. */
+const axisForm = document.getElementById("axis-form");
+const rulers = axisForm ? JSON.parse(document.getElementById("axis-data").textContent) : {};
+const LARGE = [[1e12, "T"], [1e9, "B"], [1e6, "M"], [1e3, "k"]];
+
+function short(number) {
+  const [size, letter] = LARGE.find(([s]) => number >= s) || [1, ""];
+  return Number((number / size).toPrecision(2)) + letter;
+}
+
+function between(x, xs, ys) {
+  const at = Math.min(Math.max(1, xs.findIndex((v) => v >= x)), xs.length - 1);
+  return x > xs[xs.length - 1] || x < xs[0] ? NaN : ys[at - 1] + (ys[at] - ys[at - 1]) * (x - xs[at - 1]) / (xs[at] - xs[at - 1]);
+}
+
+function marksOf(ruler, most, last) {
+  const top = Math.min(ruler.seen[ruler.seen.length - 1], between(last, ruler.steps, ruler.seen) || Infinity);
+  const found = [];
+  for (let e = -3; e < 16; e++) found.push({ seen: 10 ** e, step: between(10 ** e, ruler.seen, ruler.steps) });
+  const known = found.filter((m) => m.step >= 1 && m.seen <= top);
+  const every = Math.ceil(known.length / Math.max(1, most - 1));
+  return [...(ruler.seen[0] === 0 ? [{ seen: 0, step: 0 }] : []), ...known.filter((_, i) => (known.length - 1 - i) % every === 0)];
+}
+
+function ruled(part) {
+  const unit = axisForm && axisForm.elements.axis.value;
+  if (!unit || !part || typeof part !== "object") return part;
+  if (part.scale && part.scale.type === "symlog" && part.axis) {
+    const marks = marksOf(rulers[unit], part.axis.values.length, part.scale.domain[1]);
+    part.axis = { ...part.axis, values: marks.map((m) => m.step), labelFlush: false,
+                  labelExpr: JSON.stringify(Object.fromEntries(marks.map((m) => [m.step, short(m.seen)]))) + "[datum.value]" };
+    if (part.title) part.title = part.title.replace("training step", unit);
+  }
+  if (part.text && part.step !== undefined) {
+    const named = (t) => t.replace(/step [\d,]+/, () => `${short(between(part.step, rulers[unit].steps, rulers[unit].seen))} ${unit}`);
+    part.text = Array.isArray(part.text) ? part.text.map(named) : named(part.text);
+  }
+  Object.values(part).forEach(ruled);
+  return part;
+}
+
 function draw(holder, spec) {
-  spec.usermeta = { ...spec.usermeta, embedOptions: {} };
+  spec = ruled({ ...spec, usermeta: { ...spec.usermeta, embedOptions: {} } });
   return vegaEmbed(holder, fitted(spec, room(holder)), { renderer: "svg", actions, downloadFileName: holder.id }).then(
     (made) => { holder.dataset.state = "drawn"; return made; },
     (error) => {
@@ -25,14 +66,17 @@ function draw(holder, spec) {
 }
 
 const specs = [...document.querySelectorAll("div.chart[data-spec]")];
-for (const holder of specs) {
-  const spec = JSON.parse(document.getElementById(holder.dataset.spec).textContent);
-  draw(holder, spec).then((made) => {
-    if (made && holder.dataset.picks) made.view.addEventListener("click", (_, item) => {
-      if (item && item.datum && item.datum.region) pick(item.datum.region);
+function drawAll() {
+  for (const holder of specs) {
+    const spec = JSON.parse(document.getElementById(holder.dataset.spec).textContent);
+    draw(holder, spec).then((made) => {
+      if (made && holder.dataset.picks) made.view.addEventListener("click", (_, item) => {
+        if (item && item.datum && item.datum.region) pick(item.datum.region);
+      });
     });
-  });
+  }
 }
+drawAll();
 
 /* Explorer: any run, metric, region and layer. */
 const source = document.getElementById("curves-data");
@@ -180,6 +224,11 @@ if (form && everything.length) {
   form.addEventListener("submit", (event) => event.preventDefault());
   redraw(form.dataset);
 }
+
+if (axisForm) axisForm.addEventListener("change", () => {
+  drawAll();
+  if (form && everything.length) redraw();
+});
 
 /* Films: one frame of a tall picture, chosen by a slider; print shows the chosen one. */
 for (const film of document.querySelectorAll(".film")) {

@@ -18,6 +18,7 @@ from ontogeny.lag.runs_from_records import run_of_curves
 from ontogeny.lag.verdict import Level, Outcome, Verdict, verdict
 from ontogeny.lag.verdict_pooled import corrected_outcome, verdict_of_runs
 from ontogeny.record.curve_groups import CurveGroup
+from ontogeny.record.pooled_runs import over_runs
 from ontogeny.report.run_data import RunFacts
 
 __all__ = ["Curve", "Region", "curves_of", "regions_of", "run_of"]
@@ -73,6 +74,17 @@ class Region:
     def layer(self) -> str:
         """The layer."""
         return self.level.layer
+
+    @property
+    def drawn(self) -> CurveGroup:
+        """What figures of all layers show: means over runs; the first run's where runs are of different models."""
+        panels = [curve.panel for curve in self.curves]
+        return over_runs(panels, [curve.facts.name for curve in self.curves]) or panels[0]
+
+    @property
+    def pooled(self) -> bool:
+        """Whether `drawn` is of several runs."""
+        return len(self.curves) > 1 and len({curve.panel.layers for curve in self.curves}) == 1
 
     @property
     def factor(self) -> tuple[float, float, float]:

@@ -10,6 +10,7 @@ import numpy as np
 from ontogeny.errors import RecordError, in_words
 from ontogeny.record import Event, Record, Score
 from ontogeny.record.curve_groups import CurveGroup, groups_of_columns
+from ontogeny.record.progress import progress_of
 from ontogeny.record.score_columns import ScoreColumns
 
 __all__ = ["CHOICES", "MOST_SCORES", "RunFacts"]
@@ -36,6 +37,7 @@ class RunFacts:
         seconds: of each probe.
         share: of wall time, None where not known.
         left_out: due probes that were left out.
+        progress: "tokens" or "epochs" -> step -> how many by then, where known.
     """
 
     record: Record
@@ -50,6 +52,7 @@ class RunFacts:
     seconds: tuple[float, ...]
     share: float | None
     left_out: int
+    progress: Mapping[str, Mapping[int, float]]
 
     @classmethod
     def of(cls, record: Record, only: Mapping[str, Sequence[str]] | None = None, *, name: str = "") -> RunFacts:
@@ -80,6 +83,7 @@ class RunFacts:
             seconds=tuple(e.value for e in events if e.kind == "probe" and e.value is not None),
             share=next((e.value for e in reversed(events) if e.kind == "cost" and e.value is not None), None),
             left_out=sum(e.kind == "cost" and e.metric == "left out" for e in events),
+            progress=progress_of(events),
         )
 
     @property

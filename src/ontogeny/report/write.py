@@ -17,7 +17,8 @@ from ontogeny.record import Record
 from ontogeny.report._page import Page, Part, page, sentences
 from ontogeny.report._tables import write_tables
 from ontogeny.report.beside_figures import beside_figures
-from ontogeny.report.curve_figures import curves_figure
+from ontogeny.report.brain_sketch import sketches
+from ontogeny.report.curve_figures import curves_figure, of_runs
 from ontogeny.report.explorer import explorer_data
 from ontogeny.report.figure_files import write_figures
 from ontogeny.report.figures import Figure, Picture, file_stem
@@ -107,6 +108,7 @@ def write_report(
     runs = [facts for facts in runs if facts.steps]
     drawn = _in_the_brain([facts.record for facts in runs], spaces, mni=mni) if spaces else []
     found = studies(runs, primary_of(primary), str(path))
+    drawn += [] if spaces else [sketches(study) for study in found]
     parts = [_part(study) for study in found]
     made = Page(
         title=Path(path).resolve().name,
@@ -153,7 +155,7 @@ def _has_lead(region: Region) -> bool:
 
 
 def _part(study: Study) -> Part:
-    panels = [region.curves[0].panel for region in study.regions]
+    panels = [region.drawn for region in study.regions]
     tests = level_tests(panels)
     several = [curves_figure(study), map_figure(study)] if len(study.regions) > 1 else []
     levels = file_stem(study.benchmark, study.metric, "levels")
@@ -170,7 +172,7 @@ def _part(study: Study) -> Part:
             *([forest_figure(study)] if any(_has_lead(region) for region in study.regions) else []),
         ],
         regions=[
-            levels_figure(tests, levels, run=study.runs[0].name if len(study.runs) > 1 else ""),
+            levels_figure(tests, levels, runs=of_runs(study)),
             *([forest] if forest else []),
         ],
         curves=several,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from ontogeny._display import number
 from ontogeny.record.curve_groups import CurveGroup
 from ontogeny.sinks.charts import BAND, LAG, Chart, two_lines
 
@@ -85,7 +86,7 @@ def _levels(panel: CurveGroup, *, low: float, high: float) -> tuple[list[Row], s
     for name, part in panel.references.items():
         if name.startswith("baseline: "):
             levels.append(_flat("baseline", name.removeprefix("baseline: ") + " alone", part[-1]["value"]))
-    above = [f"{b:.3f}" for b in bounds if b > reach]
+    above = [number(b, ".3f") for b in bounds if b > reach]
     which = "the upper ceiling" if drawn else "the ceiling"
     return levels, f"{which}, {' to '.join(above)}, lies above the picture" if above else ""
 

@@ -29,7 +29,11 @@ def told(capsys, *arguments):
 
 
 def test_show_says_what_is_there(folder, tmp_path, capsys):
-    code, out, _ = told(capsys, "show", folder)
+    short = told(capsys, "show", folder)[1]
+    assert short.startswith("132 scores of 4 probes, steps 0 to 3 against b; task: loss (4).\n")
+    assert not re.search("fingerprint f|identity  |bytes  |events  ", short)
+    assert f"next        ontogeny report {folder}\n" in short
+    code, out, _ = told(capsys, "show", folder, "--details")
     facts = dict(line.split(maxsplit=1) for line in out.splitlines()[2:])
     assert code == 0
     assert (facts["run"], facts["scores"], facts["events"], facts["refusals"]) == ("r", "132", "4", "0")

@@ -31,7 +31,7 @@ def test_planted_half_points_are_found():
     assert stat(found, "regions").value == pytest.approx(1.0)
     assert stat(found, "regions").p == pytest.approx(2 / 24)
     assert stat(found, "layers").value == pytest.approx(1.0)
-    assert found.answer.startswith("First of the regions: v1 (100% of draws). First of the layers: layer00")
+    assert found.answer.startswith("First of the regions: V1 (100% of draws). First of the layers: layer00")
 
 
 def test_an_order_of_eight_layers_is_claimed_and_the_first_is_named():

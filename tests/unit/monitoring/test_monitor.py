@@ -29,12 +29,14 @@ def test_a_plain_loop_probes_due_steps_once_and_the_last(image_benchmark, tmp_pa
     monitor = watch(image_benchmark, record=tmp_path / "r", transform=transform, schedule="every:3", sinks=[sink])
     model = TinyCNN()
     for step in range(8):
-        monitor(model, step)
+        monitor(model, step, seen={"tokens": 100 * step})
         assert monitor(model, step) == []
         with torch.no_grad():
             model.head.weight.add_(0.01)
-    monitor.finish(model, 7)
+    monitor.finish(model, 7, seen={"tokens": 700, "epochs": 0.5})
     assert list(sink.rows) == [0, 3, 6, 7]
+    seen = [(e.step, e.metric, e.value) for e in monitor.record.events(kind="progress")]
+    assert seen == [(0, "tokens", 0), (3, "tokens", 300), (6, "tokens", 600), (7, "tokens", 700), (7, "epochs", 0.5)]
     assert "alignment/IT.rsa-correlation-spearman.early.spatial_mean" in sink.rows[0]
 
 

@@ -19,14 +19,20 @@ HERE = "tests.unit.monitoring.test_preflight"
 
 def test_the_monitors_doctor_lists_layers_scores_task_cost_and_the_line(image_benchmark, tmp_path):
     monitor = watch(image_benchmark, record=tmp_path / "r", transform=transform)
-    said = monitor.doctor(TinyCNN())
+    said = monitor.doctor(TinyCNN(), details=True)
     assert "tiny-image 1 (SIMULATED data)" in said
     assert "IT: 2 subjects, a geometry, ceiling from the other subjects, where a metric compares them" in said
-    assert re.search(r"rsa-\S+: ceiling -?\d\.\d{3} to \d\.\d{3}, pixels alone", said)
+    assert re.search(r"rsa-\S+: ceiling −?\d\.\d{3} to \d\.\d{3}, pixels alone", said)
     assert re.search(r"early \(spatial_mean\)\s+6 features", said) or re.search(r"early.*6 features", said)
     assert "task       none: pass task=HeldOutLoss" in said
     assert re.search(r"one probe takes \d+\.\d\d s", said)
     assert 'AlignmentCallback("tiny-image", transform=transform' in said
+    assert "how the model is read" in said
+    short = monitor.doctor(TinyCNN())
+    assert short.splitlines()[0] == "This model can be watched as it is."
+    assert not re.search("\nhow the model is read|pairing    |detectable|effective n", short)
+    assert "more       details=True (--details) shows pairing" in short
+    assert len(short.splitlines()) < len(said.splitlines()) - 5
     assert Record(tmp_path / "r").scores == ()
 
 
@@ -47,13 +53,17 @@ def test_the_doctor_names_what_is_refused_and_measures_the_task(text_benchmark, 
 
 def test_the_command_shows_a_benchmark_alone(capsys):
     assert main(["doctor", "planted-vision"]) == 0
+    short = capsys.readouterr().out
+    assert short.splitlines()[0] == "planted-vision: can be relied on, as far as can be seen from its files"
+    assert not re.search("pairing    |split      |effective n|detectable", short)
+    assert main(["doctor", "planted-vision", "--details"]) == 0
     said = capsys.readouterr().out
     assert "planted-vision 1 (SIMULATED data)" in said
     assert "category: 4 subjects, 40 voxels" in said
     assert "pairing    subject simulated-1: paired (r = 0.8" in said
     assert "stimuli; minimum detectable r = 0." in said
     assert re.search(
-        r"pixels alone -?\d\.\d{3}, random features −?0\.0\d{2} ± 0\.\d{3}, detectable above 0\.\d{3}", said
+        r"pixels alone −?\d\.\d{3}, random features −?0\.0\d{2} ± 0\.\d{3}, detectable above 0\.\d{3}", said
     )
 
 

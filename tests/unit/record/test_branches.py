@@ -94,7 +94,7 @@ def test_a_reader_without_branches_would_be_told_to_upgrade(tmp_path):
 
 def test_show_lists_branches_and_the_identity(tmp_path, capsys):
     record = rolled_back(tmp_path / "r")
-    assert main(["record", "show", str(tmp_path / "r")]) == 0
+    assert main(["record", "show", str(tmp_path / "r"), "--details"]) == 0
     facts = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()[2:])
     assert facts["identity"] == record.identity
     assert len(record.identity) == 32

@@ -188,7 +188,7 @@ def test_an_event_is_no_score_and_a_score_no_event(tmp_path):
     ):
         record.append([Score(run="r", step=0, kind="probe")])
     with pytest.raises(
-        RecordError, match="kind of an event is one of probe, refusal, cost, checkpoint, branch, got 'ta"
+        RecordError, match="kind of an event is one of probe, refusal, cost, checkpoint, branch, progress, got 'ta"
     ):
         record.append([Event(run="r", step=0, kind="task")])
     with pytest.raises(RecordError, match="n_events of an event is a whole number, got 0.5"):
@@ -241,7 +241,7 @@ def test_asking_the_scores_for_events_warns_for_one_release(tmp_path):
 
 
 def test_show_report_and_lag_read_an_older_record(old, capsys):
-    assert main(["record", "show", str(old / "branch_parts")]) == 0
+    assert main(["record", "show", str(old / "branch_parts"), "--details"]) == 0
     facts = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()[2:])
     assert {name: facts[name] for name in ("scores", "events", "refusals")} == {
         "scores": "18",

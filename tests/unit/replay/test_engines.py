@@ -18,6 +18,7 @@ from tests.helpers.tasks import Killing, gpus_given
 from ontogeny import Record, watch
 from ontogeny.errors import ConfigError
 from ontogeny.metrics import CKA
+from ontogeny.record.progress import progress_of
 from ontogeny.replay import DiskFeatureCache, Here, Local, Ray, files, replay, replay_many
 from ontogeny.replay._worker import SeriesJob, WorkItem, device_of
 from ontogeny.replay.driver import _items
@@ -31,7 +32,8 @@ def series(tmp_path):
     for step in STEPS:
         torch.manual_seed(step)
         torch.save(TinyReader().state_dict(), tmp_path / "w" / f"step{step}.pt")
-    return files(tmp_path / "w" / "step{step}.pt", model="tests.helpers.nets:TinyReader")
+    found = files(tmp_path / "w" / "step{step}.pt", model="tests.helpers.nets:TinyReader")
+    return dataclasses.replace(found, tokens=tuple(64 * step for step in found.steps))
 
 
 def rows(record: Record):
@@ -126,6 +128,7 @@ def test_a_benchmark_that_is_added_later_is_measured_at_known_steps(series, text
     walk, record = walked(series, [text_benchmark, other], tmp_path / "r")
     assert [v.outcome for v in walk.results] == ["scored"] * 4
     assert sorted({s.step for s in record.select(kind="alignment", benchmark="other")}) == list(STEPS)
+    assert progress_of(record.events()) == {"tokens": {step: 64.0 * step for step in STEPS}}
     _, fresh = walked(series, [text_benchmark, other], tmp_path / "fresh")
     assert rows(record) == rows(fresh)
 

@@ -15,7 +15,7 @@ from ontogeny.report.findings import scale_section as scale_pictures
 
 
 def spec(figure):
-    return json.dumps(figure.chart.to_dict(), allow_nan=False)
+    return json.dumps(figure.chart.to_dict(), allow_nan=False, ensure_ascii=False)
 
 
 def values(figure, key):
@@ -42,7 +42,8 @@ def test_depth_draws_each_network_and_each_distance(tmp_path):
     assert len({(row["network"], row["depth"]) for row in rows}) == 7 * 8
     assert rows[0]["value"] == pytest.approx(finding.details["curves"][0]["value"])
     one = finding.headline
-    assert f"slope {one.value:.3g} [{one.low:.3g}, {one.high:.3g}]" in spec(distances)
+    slope = f"slope {one.value:.3g} [{one.low:.3g}, {one.high:.3g}]".replace("-", "−")
+    assert slope in spec(distances)
     assert "zero" in spec(curves)
     assert "Dashes: chance (0)." in curves.caption
     assert all(path.stat().st_size > 30_000 for path in write_figures((curves, distances), tmp_path))

@@ -6,7 +6,8 @@ import pytest
 
 from ontogeny.errors import RecordError
 from ontogeny.record import Event, Record, Score
-from ontogeny.record.curve_groups import curve_groups, curve_names, mean_of
+from ontogeny.record.curve_groups import curve_groups, curve_names
+from ontogeny.record.curve_means import mean_of
 from ontogeny.record.event import refusal_of
 from ontogeny.report import run_data
 from ontogeny.report.run_data import RunFacts

@@ -57,7 +57,8 @@ def test_the_chip_says_measured_simulated_or_mixed(tmp_path, record):
 
 
 def test_the_layers_table_has_what_is_needed_to_read_a_value(record):
-    one, two = layer_rows(level_tests(RunFacts.of(record).panels))
+    (study,) = studies([RunFacts.of(record)], None, "runs")
+    one, two = layer_rows(study, level_tests(RunFacts.of(record).panels))
     assert (one["layer"], one["step 0"], one["last step"], one["chance"]) == ("one", "0.050", "0.400", "0.000")
     assert (one["ceiling"], one["baseline: pixels"], one["stimuli"]) == ("0.600 to 0.700", "0.450", "92")
     assert one["above chance"] == "not tested (n = 1)"

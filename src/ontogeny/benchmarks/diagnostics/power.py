@@ -14,7 +14,7 @@ from ontogeny.benchmarks.prepared import PreparedBenchmark
 from ontogeny.brain import Target
 from ontogeny.brain.assembly import some_voxels
 from ontogeny.record import Score
-from ontogeny.record.curve_groups import mean_of
+from ontogeny.record.curve_means import mean_of
 from ontogeny.stimuli import StimulusSet
 
 __all__ = ["Detectability", "detectability", "effective_stimuli", "least_correlation"]

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 
 from ontogeny._arrays import Square
+from ontogeny._display import number
 from ontogeny.brain import Target
 from ontogeny.brain.assembly import some_voxels, spread
 from ontogeny.brain.noise_ceiling import LOWEST
@@ -79,7 +80,7 @@ class Pairing:
     def line(self) -> str:
         """For a person."""
         known = [("other subjects", self.others), ("the stimuli's surface", self.surface)]
-        said = ", ".join(f"r = {a.r:.3f} (p = {a.p:.3f}) with {name}" for name, a in known if a is not None)
+        said = ", ".join(f"r = {number(a.r, '.3f')} (p = {a.p:.3f}) with {name}" for name, a in known if a is not None)
         if self.suspicious:
             verdict = "SUSPICIOUS: the others agree with each other; are this subject's rows in the order of the ids?"
         elif self.paired:
@@ -87,7 +88,7 @@ class Pairing:
         else:
             verdict = f"CANNOT BE TOLD: nothing here has p <= {_PAIRED}; check the order of the rows by hand"
             if self.ceiling is not None and self.ceiling >= LOWEST:
-                verdict += f", as noise alone does not explain it (ceiling r = {self.ceiling:.2f})"
+                verdict += f", as noise alone does not explain it (ceiling r = {number(self.ceiling)})"
         return f"subject {self.subject}: {verdict} ({said or 'no other subject, and a surface that does not vary'})"
 
 

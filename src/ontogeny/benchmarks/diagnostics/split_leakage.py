@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ontogeny._arrays import PerVoxel
+from ontogeny._display import number
 from ontogeny.benchmarks.controls import SEED
 from ontogeny.brain import Target
 from ontogeny.brain.assembly import some_voxels
@@ -46,7 +47,7 @@ class SplitLeak:
 
     def line(self) -> str:
         """For a person."""
-        found = f"position alone (OASM) reaches r = {self.value:.3f}, p = {self.p:.2f}"
+        found = f"position alone (OASM) reaches r = {number(self.value, '.3f')}, p = {self.p:.2f}"
         if not self.leaks:
             return f"no leak found: {found}"
         return (

@@ -5,6 +5,7 @@ trainer = L.Trainer(callbacks=[AlignmentCallback("kriegeskorte2008", transform=t
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from functools import partial
@@ -182,7 +183,7 @@ class AlignmentCallback(pl.Callback):
         if step != self._seen or force:
             self._seen = step
             model = self._average(trainer) or pl_module
-            self.monitor(model, step, force=force, optimizers=trainer.optimizers)
+            self.monitor(model, step, force=force, optimizers=trainer.optimizers, seen={"epochs": _epochs(trainer)})
         if self.monitor.latest is not self._shown:  # not at every batch: there may be hundreds of curves
             self._shown = self.monitor.latest
             for name, value in self._shown[1].items():
@@ -243,6 +244,12 @@ def _validation(trainer: pl.Trainer) -> HeldOut:
         return HeldOut(about="this fit has no validation: val_dataloader and validation_step make it the task")
     several = f", the first of {many}" if many > 1 else ""
     return HeldOut(about=f"the trainer's validation loader{several}", batches=of_one_process(loader))
+
+
+def _epochs(trainer: pl.Trainer) -> float | None:
+    """Passes through the data by now, parts of one included; None where the loader does not know its length."""
+    batches = trainer.num_training_batches
+    return (trainer.fit_loop.total_batch_idx + 1) / batches if 0 < batches < math.inf else None
 
 
 def _watchers(trainer: pl.Trainer) -> list[Any]:

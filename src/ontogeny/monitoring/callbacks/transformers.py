@@ -95,12 +95,12 @@ class AlignmentCallback(TrainerCallback):
             self._sinks += [TensorboardPictures(writer, leads=record_shares) for writer in _writers(trainer)]
             monitor.sinks.extend(self._sinks)
         offer_held_out(monitor, partial(_evaluation, self._trainer or _running(self)))
-        self._probe(state, kwargs)
+        self._probe(args, state, kwargs)
 
     @override
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         last = state.global_step >= state.max_steps or control.should_training_stop
-        self._probe(state, kwargs, force=last)
+        self._probe(args, state, kwargs, force=last)
         self._note(state, control, kwargs)
 
     @override
@@ -118,7 +118,7 @@ class AlignmentCallback(TrainerCallback):
             return
         judged = (args.metric_for_best_model or "").removeprefix("eval_")
         if self._training and judged.partition("/")[0] in ("alignment", "task"):
-            self._probe(state, kwargs, force=True)
+            self._probe(args, state, kwargs, force=True)
         step, numbers = self.monitor.latest
         metrics: dict[str, float] | None = kwargs.get("metrics")
         if metrics is None or step != state.global_step or not self._is_of(kwargs):
@@ -146,20 +146,27 @@ class AlignmentCallback(TrainerCallback):
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         # With load_best_model_at_end the model holds an older checkpoint by now, not the weights of this step.
         if not args.load_best_model_at_end:
-            self._probe(state, kwargs, force=True)
+            self._probe(args, state, kwargs, force=True)
         if self.monitor is not None:
             self.monitor.close()
         self._training = False
         self._detach()
 
-    def _probe(self, state: Any, kwargs: Mapping[str, Any], *, force: bool = False) -> None:
+    def _probe(self, args: Any, state: Any, kwargs: Mapping[str, Any], *, force: bool = False) -> None:
         if self.monitor is not None:
-            self.monitor(kwargs["model"], state.global_step, force=force, optimizers=_optimizers(kwargs))
+            optimizers, seen = _optimizers(kwargs), _seen(args, state)
+            self.monitor(kwargs["model"], state.global_step, force=force, optimizers=optimizers, seen=seen)
 
     def _detach(self) -> None:
         if self.monitor is not None:
             self.monitor.sinks[:] = [sink for sink in self.monitor.sinks if sink not in self._sinks]
         self._sinks = []
+
+
+def _seen(args: Any, state: Any) -> dict[str, float | None]:
+    """Epochs, and tokens where the trainer was asked to count them."""
+    counted = getattr(args, "include_num_input_tokens_seen", False) not in (False, "no")
+    return {"epochs": state.epoch, "tokens": state.num_input_tokens_seen if counted else None}
 
 
 def _writers(trainer: Any) -> list[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ontogeny._display import number
 from ontogeny.findings import Finding
 from ontogeny.findings.data.cells import ABOVE_CHANCE
 from ontogeny.report.figures import Figure, altair, finished, plain_json
@@ -92,8 +93,9 @@ def _distances(finding: Finding) -> Figure:
         own = [row for row in rows if row["distance"] == name]
         title, unit = _DISTANCES[name]
         over, order = by_name[f"{name} distance over depth"], by_name[f"{name} distance, depths shuffled"]
-        interval = "" if over.low is None else f" [{over.low:.3g}, {over.high:.3g}]"
-        heading = alt.Title(title, subtitle=[f"slope {over.value:.3g}{interval}", f"shuffled depths p = {order.p:.2g}"])
+        ends = [] if over.low is None or over.high is None else [number(x, ".3g") for x in (over.low, over.high)]
+        slope = f"slope {number(over.value, '.3g')}{f' [{ends[0]}, {ends[1]}]' if ends else ''}"
+        heading = alt.Title(title, subtitle=[slope, f"shuffled depths p = {order.p:.2g}"])
         panels.append(_subjects(own, unit).properties(title=heading))
     panels.append(_agreement([plain_json(row) for row in finding.details["agreement"]]))
     said = str(finding.details["curves"][0]["said"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ontogeny.errors import OntogenyError
@@ -31,10 +31,25 @@ from ontogeny.report.findings import rise_order_section as when_pictures
 from ontogeny.report.findings import scale_section as scale_pictures
 from ontogeny.report.run_data import RunFacts
 
-__all__ = ["Answers", "answers_of", "finding_table"]
+__all__ = ["Answers", "Asked", "answers_of"]
 
 _MOST_ROIS = 60
 Draw = Callable[[Finding], Sequence[Figure]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One question that could be asked.
+
+    Args:
+        where: of which scores.
+        finding: the answer.
+        figures: that show it.
+    """
+
+    where: str
+    finding: Finding
+    figures: tuple[Figure, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,19 +57,27 @@ class Answers:
     """What could be asked of some records, and what not.
 
     Args:
-        findings: of which scores, and the finding.
-        figures: of the findings.
+        asked: questions with their answers.
         unasked: question and reason, a sentence each.
+        asked_of: which runs were asked, where not all were; a sentence.
     """
 
-    findings: tuple[tuple[str, Finding], ...]
-    figures: tuple[Figure, ...]
-    unasked: tuple[str, ...]
+    asked: tuple[Asked, ...] = ()
+    unasked: tuple[str, ...] = ()
+    asked_of: str = ""
+
+    @property
+    def figures(self) -> tuple[Figure, ...]:
+        """Of all questions."""
+        return tuple(figure for one in self.asked for figure in one.figures)
 
 
 def answers_of(runs: Sequence[RunFacts]) -> Answers:
     """More questions to records: those to several models first, then those to each of them."""
-    return _joined([_of_runs(runs), *(_of_run(facts) for facts in _one_of_each_kind(runs))])
+    asked = _one_of_each_kind(runs)
+    names = ", ".join(facts.name for facts in asked[:4]) + (", ..." if len(asked) > 4 else "")
+    told = "" if len(asked) == len(runs) else f"Of several runs of one model the first is asked: {names}."
+    return replace(_joined([_of_runs(runs), *map(_of_run, asked)]), asked_of=told)
 
 
 def _one_of_each_kind(runs: Sequence[RunFacts]) -> list[RunFacts]:
@@ -71,7 +94,7 @@ def _kind(facts: RunFacts) -> tuple[object, ...]:
 def _of_run(facts: RunFacts) -> Answers:
     """Regions, hierarchy, depth, scale and when, for every benchmark of a record by its first metric and pooling."""
     if not len(facts.alignment):
-        return Answers(findings=(), figures=(), unasked=())
+        return Answers()
     steps = facts.alignment.numbers["step"]
     few = len(facts.alignment.words["roi"]) <= _MOST_ROIS
     table = facts.alignment if few else facts.alignment.only(steps == steps.max())
@@ -98,7 +121,7 @@ def _of_runs(runs: Sequence[RunFacts]) -> Answers:
     """Whether better models align better, and whether one modality aligns more; not asked of seeds of one model."""
     runs = [facts for facts in runs if len(facts.alignment)]
     if len({_kind(facts) for facts in runs}) < 2:
-        return Answers(findings=(), figures=(), unasked=())
+        return Answers()
     lasts = [
         facts.alignment.only(facts.alignment.numbers["step"] == facts.alignment.numbers["step"].max()) for facts in runs
     ]
@@ -156,8 +179,8 @@ def _ask(name: str, make: Callable[[], Finding], draw: Draw, where: str, stem: s
         finding = make()
         figures = tuple(_named(figure, stem, where) for figure in draw(finding))
     except OntogenyError as error:
-        return Answers(findings=(), figures=(), unasked=(f"{where}, {name}: {error}",))
-    return Answers(findings=((where, finding),), figures=figures, unasked=())
+        return Answers(unasked=(f"{where}, {name}: {error}",))
+    return Answers(asked=(Asked(where=where, finding=finding, figures=figures),))
 
 
 def _named(figure: Figure, stem: str, where: str) -> Figure:
@@ -166,22 +189,6 @@ def _named(figure: Figure, stem: str, where: str) -> Figure:
 
 def _joined(parts: Sequence[Answers]) -> Answers:
     return Answers(
-        findings=tuple(one for part in parts for one in part.findings),
-        figures=tuple(one for part in parts for one in part.figures),
+        asked=tuple(one for part in parts for one in part.asked),
         unasked=tuple(one for part in parts for one in part.unasked),
     )
-
-
-def finding_table(answers: Answers) -> list[Mapping[str, str]]:
-    """One row a finding: question, answer, estimate with interval, what else would explain it."""
-    return [
-        {
-            "question": finding.question,
-            "of": where,
-            "answer": finding.answer,
-            "estimate": f"{finding.headline.name}: {finding.headline.text()}",
-            "what else would explain it": " ".join(finding.else_explains),
-            "what these data cannot tell": " ".join(finding.cannot_tell),
-        }
-        for where, finding in answers.findings
-    ]

@@ -81,7 +81,7 @@ def test_hierarchy_of_a_record(folder, tmp_path, capsys):
 
 def test_when_of_a_record(folder, tmp_path, capsys):
     out = told(capsys, "when", folder, "--order", "V1,V2,V4,IT", "--out", tmp_path)[1]
-    assert "First of the regions: v1 (100% of draws)." in out
+    assert "First of the regions: V1 (100% of draws)." in out
     assert "half points along the hierarchy: 1 Spearman rho" in out
     assert (tmp_path / "when.png").stat().st_size > 5000
     rows = list(csv.DictReader((tmp_path / "half_points.csv").read_text().splitlines()))

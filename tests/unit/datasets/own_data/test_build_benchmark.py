@@ -195,7 +195,7 @@ def test_the_doctor_reads_the_repeats_hashes_and_left_out_voxels_of_a_folder(lab
     repeats = (rng.standard_normal((1, N, VOXELS)) + 0.5 * rng.standard_normal((2, N, VOXELS))).astype(np.float32)
     np.save(lab / "s1.npy", repeats)
     assert build("right", "--responses", "s1=s1.npy") == 0
-    assert main(["doctor", "right"]) == 0
+    assert main(["doctor", "right", "--details"]) == 0
     said = capsys.readouterr().out
     assert "have the sha256 that benchmark.json lists" in said
     assert re.search(r"repeats    subject s1: odd and even agree \(r = 0\.\d{3}, mean over voxels, p = 0\.001\)", said)
