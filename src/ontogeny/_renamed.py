@@ -36,7 +36,7 @@ _MODULES: dict[str, str] = {
     "ontogeny.imaging.grids": "ontogeny.neuroimaging.image_grids",
     "ontogeny.imaging.maps": "ontogeny.neuroimaging.score_maps",
     "ontogeny.imaging.sheets": "ontogeny.neuroimaging.table_files",
-    "ontogeny.imaging.space": "ontogeny.neuroimaging.voxel_space",
+    "ontogeny.imaging.space": "ontogeny.neuroimaging.voxel_masks",
     "ontogeny.imaging.stories": "ontogeny.neuroimaging.story_features",
     "ontogeny.imaging.tables": "ontogeny.neuroimaging.image_tables",
     "ontogeny.imaging.words": "ontogeny.neuroimaging.story_words",

@@ -16,7 +16,7 @@ from ontogeny.cli._vocabulary import Out, Record, Selection
 from ontogeny.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
-    from ontogeny.neuroimaging.voxel_space import Space
+    from ontogeny.neuroimaging.voxel_masks import Space
     from ontogeny.record import Record as Scores
     from ontogeny.report.brain_figures import RiseMap
 
@@ -109,7 +109,7 @@ def brain_map(
 def _spaces(job: _Job) -> tuple[dict[str, tuple[Space, ...]], dict[str, str]]:
     """Subject ("": any) -> spaces; and what else a benchmark folder says of the scores that are painted."""
     from ontogeny.datasets.folder import is_benchmark_folder
-    from ontogeny.neuroimaging.voxel_space import read_space
+    from ontogeny.neuroimaging.voxel_masks import read_space
     from ontogeny.report.brain_section import brain_of, known_in
 
     if not (is_benchmark_folder(job.space) or job.space.is_dir()):
@@ -145,7 +145,7 @@ def _write(job: _Job, space: Space, one: dict[str, Any], *, alone: bool) -> Iter
     """Image, table and pictures of one space."""
     import numpy as np
 
-    from ontogeny.neuroimaging.voxel_space import table_beside
+    from ontogeny.neuroimaging.voxel_masks import table_beside
     from ontogeny.report.brain_figures import rise_map
 
     risen = rise_map(job.record, space, **one) if job.painted.rise else None
@@ -207,7 +207,7 @@ def _path(job: _Job, space: Space, one: dict[str, Any], *, alone: bool) -> Path:
 
 def _pictures(job: _Job, spaces: tuple[Space, ...], one: dict[str, Any], named: Path, image: Path) -> Iterator[Path]:
     """One figure of all spaces (both hemispheres), and a glass brain of the first."""
-    from ontogeny.neuroimaging.voxel_space import table_beside
+    from ontogeny.neuroimaging.voxel_masks import table_beside
     from ontogeny.report.brain_figures import write_glass_brain
     from ontogeny.report.brain_section import over_training, rise_picture
 

@@ -7,7 +7,7 @@
 
 image_grids.py         volumes, brain-model axes, surfaces: nibabel stands behind this one
 image_opening.py       headers of images of all kinds; values when they are asked for
-voxel_space.py         Space: voxels of a grid with their ROIs, read from an atlas or masks
+voxel_masks.py         Space: voxels of a grid with their ROIs, read from an atlas or masks
 glmsingle.py           GLMsingle's betas and design: .npy (parsed, not loaded), .mat, .hdf5
 hdf5_files.py          h5py stands behind this one
 table_files.py         tables as labs have them: an empty cell is an error with its row
@@ -40,7 +40,7 @@ from ontogeny.neuroimaging.score_maps import score_map, score_series, score_valu
 from ontogeny.neuroimaging.story_features import convolve_glover, fir_delays, glover_hrf, to_volumes, trimmed
 from ontogeny.neuroimaging.story_words import Story, story_pieces
 from ontogeny.neuroimaging.volume_matching import RowRules
-from ontogeny.neuroimaging.voxel_space import Space, read_space
+from ontogeny.neuroimaging.voxel_masks import Space, read_space
 
 __all__ = [
     "BidsName",

@@ -15,7 +15,7 @@ import numpy as np
 from ontogeny.errors import DataError, DatasetNotFoundError, nearest, require
 from ontogeny.neuroimaging.image_grids import Surface, nibabel
 from ontogeny.neuroimaging.packaged_atlases import PACKAGED, packaged_atlas
-from ontogeny.neuroimaging.voxel_space import Space, table_beside
+from ontogeny.neuroimaging.voxel_masks import Space, table_beside
 
 __all__ = ["ATLASES", "atlas_options", "fetch_atlas"]
 

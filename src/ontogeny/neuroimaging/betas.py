@@ -15,7 +15,7 @@ from ontogeny.neuroimaging.image_tables import Row, read_rows
 from ontogeny.neuroimaging.presentations import Presentations, Unusable, checked
 from ontogeny.neuroimaging.volume_matching import CHECKED, RowRules, pair
 from ontogeny.neuroimaging.volume_names import names_of, refuse_other_names
-from ontogeny.neuroimaging.voxel_space import Space, same_grid
+from ontogeny.neuroimaging.voxel_masks import Space, same_grid
 
 __all__ = ["read_betas", "read_values"]
 

@@ -13,7 +13,7 @@ from ontogeny.errors import DataError, require
 from ontogeny.neuroimaging.image_tables import Row
 from ontogeny.neuroimaging.presentations import Presentations
 from ontogeny.neuroimaging.run_preprocessing import rows_of
-from ontogeny.neuroimaging.voxel_space import Space
+from ontogeny.neuroimaging.voxel_masks import Space
 
 __all__ = ["REST", "Block", "block_average", "find_blocks", "glm_betas", "volume_labels"]
 

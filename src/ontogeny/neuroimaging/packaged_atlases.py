@@ -18,7 +18,7 @@ import numpy as np
 from ontogeny.errors import DataError, DatasetNotFoundError
 from ontogeny.neuroimaging.image_grids import Surface, Volume, nibabel
 from ontogeny.neuroimaging.image_opening import open_image
-from ontogeny.neuroimaging.voxel_space import Space, table_beside
+from ontogeny.neuroimaging.voxel_masks import Space, table_beside
 
 __all__ = ["PACKAGED", "packaged_atlas"]
 

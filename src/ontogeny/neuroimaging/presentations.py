@@ -15,7 +15,7 @@ from ontogeny.brain import Assembly
 from ontogeny.brain.noise_ceiling import ceiling_from_repeats
 from ontogeny.errors import DataError
 from ontogeny.neuroimaging.run_preprocessing import average_repeats, keep_repeats, rows_of, zscore_runs
-from ontogeny.neuroimaging.voxel_space import Space
+from ontogeny.neuroimaging.voxel_masks import Space
 
 __all__ = ["Presentations", "Unusable", "checked", "voxelwise"]
 

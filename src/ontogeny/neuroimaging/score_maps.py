@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ontogeny.errors import RecordError, in_words, nearest
-from ontogeny.neuroimaging.voxel_space import Space
+from ontogeny.neuroimaging.voxel_masks import Space
 from ontogeny.record import Record, Score
 from ontogeny.record.curve_groups import SURPRISAL
 from ontogeny.record.score import KEY

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 
 from ontogeny.errors import ConfigError, DataError
 from ontogeny.neuroimaging.image_grids import Volume
-from ontogeny.neuroimaging.voxel_space import Space
+from ontogeny.neuroimaging.voxel_masks import Space
 from ontogeny.report.figures import altair
 
 __all__ = ["sliced"]

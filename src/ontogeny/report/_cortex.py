@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from ontogeny.errors import DataError, require
 from ontogeny.neuroimaging.image_grids import Surface, Volume
-from ontogeny.neuroimaging.voxel_space import Space
+from ontogeny.neuroimaging.voxel_masks import Space
 
 __all__ = ["Cortex", "Hemisphere", "cortex_of"]
 

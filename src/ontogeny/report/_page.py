@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -21,6 +22,12 @@ from ontogeny.report.run_data import RunFacts
 from ontogeny.report.study import Study
 
 __all__ = ["Page", "Part", "page", "sentences"]
+
+
+@cache
+def _vega_script() -> str:
+    """Vega and Vega-Lite for the page: two seconds of bundling, the same for every page."""
+    return str(require("vl_convert", "report").javascript_bundle(vl_version=vegalite()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +98,6 @@ def page(made: Page) -> str:
     there = {name: "\n".join(html) for name, html in sections.items() if html}
     body = "\n".join(f'<section id="{name}">{html}</section>' for name, html in there.items())
     own = files("ontogeny.report")
-    bundle = require("vl_convert", "report").javascript_bundle(vl_version=vegalite())
     script = own.joinpath("page.js").read_text(encoding="utf-8")
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
@@ -100,7 +106,7 @@ def page(made: Page) -> str:
         f"{bar_html(made.runs, [part.study for part in made.parts], list(there))}\n<main>\n{body}\n</main>\n"
         "<noscript>The figures need JavaScript (inside this file); the folder figures holds them as PNG, SVG and PDF."
         f"</noscript>\n{json_block(plain_json(CONFIG), 'look')}\n<script "
-        f'type="module">{bundle}\n{script}</script>\n</body></html>\n'
+        f'type="module">{_vega_script()}\n{script}</script>\n</body></html>\n'
     )
 
 

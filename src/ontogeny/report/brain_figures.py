@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from ontogeny.errors import DataError, require
 from ontogeny.lag import RiseTime, rise_time
 from ontogeny.neuroimaging.score_maps import BEST, best_layers, painted, score_series, score_values, scores_of
-from ontogeny.neuroimaging.voxel_space import Space
+from ontogeny.neuroimaging.voxel_masks import Space
 from ontogeny.record import Record, Score
 from ontogeny.report._brain_slices import sliced
 from ontogeny.report.figures import Figure, file_stem, finished

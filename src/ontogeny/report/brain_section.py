@@ -15,7 +15,7 @@ from ontogeny.datasets.folder.voxel_coordinates import in_mni
 from ontogeny.errors import DataError, MissingExtraError, RecordError
 from ontogeny.neuroimaging.image_grids import Volume
 from ontogeny.neuroimaging.score_maps import BEST, best_layers, scores_of
-from ontogeny.neuroimaging.voxel_space import Space
+from ontogeny.neuroimaging.voxel_masks import Space
 from ontogeny.record import Record, Score
 from ontogeny.report.brain_figures import RISE_UNIT, map_figure, rise_figure, rise_map, step_maps
 from ontogeny.report.brain_surface import Scale, surface_picture

@@ -15,7 +15,7 @@ from ontogeny.report.figures import Figure, Picture, file_stem
 from ontogeny.report.study import Study
 
 if TYPE_CHECKING:
-    from ontogeny.neuroimaging.voxel_space import Space
+    from ontogeny.neuroimaging.voxel_masks import Space
 
 __all__ = ["Places", "places_of", "sketch", "sketches"]
 
@@ -83,7 +83,7 @@ def sketch(study: Study, places: Mapping[str, Places]) -> Picture:
         MissingExtraError: nilearn is not installed.
     """
     from ontogeny.neuroimaging.packaged_atlases import packaged_atlas
-    from ontogeny.neuroimaging.voxel_space import read_space
+    from ontogeny.neuroimaging.voxel_masks import read_space
     from ontogeny.report.brain_surface import Scale, surface_picture
 
     with tempfile.TemporaryDirectory() as folder:

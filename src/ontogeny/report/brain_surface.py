@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 
 from ontogeny._display import number
 from ontogeny.errors import DataError, require
-from ontogeny.neuroimaging.voxel_space import Space
+from ontogeny.neuroimaging.voxel_masks import Space
 from ontogeny.report._cortex import Cortex, cortex_of
 from ontogeny.report.figures import WIDTH, Picture
 

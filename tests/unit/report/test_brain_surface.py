@@ -10,7 +10,7 @@ from PIL import Image
 
 from ontogeny.errors import DataError
 from ontogeny.neuroimaging.image_grids import Surface, Volume
-from ontogeny.neuroimaging.voxel_space import Space
+from ontogeny.neuroimaging.voxel_masks import Space
 
 datasets = pytest.importorskip("nilearn.datasets")
 surface = pytest.importorskip("nilearn.surface")

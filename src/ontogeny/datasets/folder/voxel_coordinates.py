@@ -13,7 +13,7 @@ from ontogeny.datasets.folder.benchmark_json import MANIFEST, read_manifest
 from ontogeny.datasets.folder.read_folder import read_assembly, read_extra
 from ontogeny.datasets.folder.voxel_extras import Extras, FolderSpace
 from ontogeny.errors import DataError
-from ontogeny.neuroimaging import voxel_space as imaging
+from ontogeny.neuroimaging import voxel_masks as imaging
 from ontogeny.neuroimaging.image_grids import Grayordinates, Surface, Volume
 
 __all__ = ["as_places", "read_spaces"]

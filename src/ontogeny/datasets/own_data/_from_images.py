@@ -28,7 +28,7 @@ from ontogeny.neuroimaging.image_tables import columns_like_runs, read_rows
 from ontogeny.neuroimaging.presentations import Presentations, Unusable, checked
 from ontogeny.neuroimaging.run_preprocessing import detrend_runs, zscore_runs
 from ontogeny.neuroimaging.volume_matching import check_series, pair
-from ontogeny.neuroimaging.voxel_space import Space, read_space
+from ontogeny.neuroimaging.voxel_masks import Space, read_space
 
 __all__ = ["atlases_said", "image_space", "read_images", "space_name"]
 

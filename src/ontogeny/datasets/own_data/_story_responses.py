@@ -24,7 +24,7 @@ from ontogeny.neuroimaging.bids_names import RunKey
 from ontogeny.neuroimaging.image_opening import open_image, repetition_time
 from ontogeny.neuroimaging.run_preprocessing import detrend_runs, zscore_runs
 from ontogeny.neuroimaging.story_words import Story
-from ontogeny.neuroimaging.voxel_space import Space, same_grid
+from ontogeny.neuroimaging.voxel_masks import Space, same_grid
 from ontogeny.stimuli import StimulusSet
 
 __all__ = ["Heard", "HeardRun", "heard_of", "read_heard"]

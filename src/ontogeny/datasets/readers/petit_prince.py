@@ -32,7 +32,7 @@ from ontogeny.neuroimaging.presentations import checked
 from ontogeny.neuroimaging.run_preprocessing import detrend_runs, zscore_runs
 from ontogeny.neuroimaging.story_words import Story
 from ontogeny.neuroimaging.table_files import read_sheet
-from ontogeny.neuroimaging.voxel_space import Space, read_space
+from ontogeny.neuroimaging.voxel_masks import Space, read_space
 
 __all__ = ["load_petit_prince", "read_sections"]
 
