@@ -38,7 +38,7 @@ _MODULES: dict[str, str] = {
     "ontogeny.imaging.sheets": "ontogeny.neuroimaging.table_files",
     "ontogeny.imaging.space": "ontogeny.neuroimaging.voxel_masks",
     "ontogeny.imaging.stories": "ontogeny.neuroimaging.story_features",
-    "ontogeny.imaging.tables": "ontogeny.neuroimaging.image_tables",
+    "ontogeny.imaging.tables": "ontogeny.neuroimaging.event_tables",
     "ontogeny.imaging.words": "ontogeny.neuroimaging.story_words",
     "ontogeny.lag.maps": "ontogeny.lag.roi_layer_map",
     "ontogeny.lag.pair": "ontogeny.lag.pairwise",

@@ -11,7 +11,7 @@ voxel_masks.py         Space: voxels of a grid with their ROIs, read from an atl
 glmsingle.py           GLMsingle's betas and design: .npy (parsed, not loaded), .mat, .hdf5
 hdf5_files.py          h5py stands behind this one
 table_files.py         tables as labs have them: an empty cell is an error with its row
-image_tables.py        which stimulus each volume is of
+event_tables.py        which stimulus each volume is of
 label_tables.py        names of an atlas's labels
 bids_names.py          names of BIDS derivatives, and RunKey: which run something is of
 volume_names.py        names of files and maps, held against the rows they are matched to
@@ -33,7 +33,7 @@ from ontogeny.neuroimaging.atlases import fetch_atlas
 from ontogeny.neuroimaging.betas import read_betas, read_values
 from ontogeny.neuroimaging.bids_names import BidsName, RunKey, bids_files, bids_name
 from ontogeny.neuroimaging.bold_blocks import block_average, find_blocks, glm_betas, volume_labels
-from ontogeny.neuroimaging.image_tables import read_rows
+from ontogeny.neuroimaging.event_tables import read_rows
 from ontogeny.neuroimaging.presentations import Presentations, voxelwise
 from ontogeny.neuroimaging.run_preprocessing import average_repeats, detrend_runs, keep_repeats, zscore_runs
 from ontogeny.neuroimaging.score_maps import score_map, score_series, score_values

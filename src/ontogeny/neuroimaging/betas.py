@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Float
 
 from ontogeny.errors import DataError
+from ontogeny.neuroimaging.event_tables import Row, read_rows
 from ontogeny.neuroimaging.image_grids import Opened
 from ontogeny.neuroimaging.image_opening import open_image
-from ontogeny.neuroimaging.image_tables import Row, read_rows
 from ontogeny.neuroimaging.presentations import Presentations, Unusable, checked
 from ontogeny.neuroimaging.volume_matching import CHECKED, RowRules, pair
 from ontogeny.neuroimaging.volume_names import names_of, refuse_other_names

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ontogeny.errors import DataError, require
-from ontogeny.neuroimaging.image_tables import Row
+from ontogeny.neuroimaging.event_tables import Row
 from ontogeny.neuroimaging.presentations import Presentations
 from ontogeny.neuroimaging.run_preprocessing import rows_of
 from ontogeny.neuroimaging.voxel_masks import Space

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 
 from ontogeny.errors import DataError
 from ontogeny.neuroimaging.bids_names import RunKey, refuse_alike
-from ontogeny.neuroimaging.image_tables import Row
+from ontogeny.neuroimaging.event_tables import Row
 
 __all__ = ["CHECKED", "Paired", "RowOrder", "RowRules", "check_series", "first_fall", "pair"]
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from ontogeny.errors import DataError
 from ontogeny.neuroimaging.bids_names import RUN_ENTITIES, bids_name
+from ontogeny.neuroimaging.event_tables import Row
 from ontogeny.neuroimaging.image_grids import Opened
-from ontogeny.neuroimaging.image_tables import Row
 
 __all__ = ["names_of", "refuse_other_names"]
 

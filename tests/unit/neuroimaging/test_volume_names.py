@@ -12,8 +12,8 @@ from tests.helpers import images
 
 from ontogeny.errors import DataError
 from ontogeny.neuroimaging import RowRules, read_betas, read_space
+from ontogeny.neuroimaging.event_tables import columns_like_runs
 from ontogeny.neuroimaging.image_opening import open_image, repetition_time
-from ontogeny.neuroimaging.image_tables import columns_like_runs
 
 IDS = ["cat", "dog", "big_house", "12"]
 

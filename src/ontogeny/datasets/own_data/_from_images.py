@@ -22,9 +22,9 @@ from ontogeny.errors import DataError
 from ontogeny.neuroimaging.betas import read_betas, read_values
 from ontogeny.neuroimaging.bids_names import bids_name
 from ontogeny.neuroimaging.bold_blocks import REST, block_average
+from ontogeny.neuroimaging.event_tables import columns_like_runs, read_rows
 from ontogeny.neuroimaging.image_grids import Grayordinates, Unplaced, inside
 from ontogeny.neuroimaging.image_opening import open_image, repetition_time
-from ontogeny.neuroimaging.image_tables import columns_like_runs, read_rows
 from ontogeny.neuroimaging.presentations import Presentations, Unusable, checked
 from ontogeny.neuroimaging.run_preprocessing import detrend_runs, zscore_runs
 from ontogeny.neuroimaging.volume_matching import check_series, pair

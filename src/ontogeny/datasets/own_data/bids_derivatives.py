@@ -11,9 +11,9 @@ from typing import Any
 from ontogeny.datasets.own_data.image_files import Images
 from ontogeny.errors import DataError, nearest
 from ontogeny.neuroimaging.bids_names import RunKey, bids_files, bids_name, plain_label
+from ontogeny.neuroimaging.event_tables import read_rows
 from ontogeny.neuroimaging.image_grids import inside
 from ontogeny.neuroimaging.image_opening import open_image, repetition_time
-from ontogeny.neuroimaging.image_tables import read_rows
 
 __all__ = ["bids_facts", "bids_images"]
 

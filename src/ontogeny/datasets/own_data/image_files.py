@@ -11,8 +11,8 @@ from ontogeny._atomic_write import natural_key
 from ontogeny.errors import DataError
 from ontogeny.neuroimaging.bids_names import RunKey, bids_name
 from ontogeny.neuroimaging.bold_blocks import REST
+from ontogeny.neuroimaging.event_tables import read_rows
 from ontogeny.neuroimaging.image_opening import hemisphere, without_hemisphere
-from ontogeny.neuroimaging.image_tables import read_rows
 from ontogeny.neuroimaging.volume_matching import CHECKED, RowRules
 
 __all__ = ["Images", "by_side", "refuse_text_order"]
