@@ -166,7 +166,8 @@ class ProbeRunner:
     def _score_of_thread(self, snapshot: Snapshot) -> ScoredSnapshot:
         start = time.perf_counter()
         assert self._thread is not None  # noqa: S101 - the snapshot was given to it
-        return replace(self._thread.take(), seconds=snapshot.seconds + time.perf_counter() - start)
+        scored, waited = self._thread.take(), time.perf_counter() - start
+        return replace(scored, seconds=snapshot.seconds + waited, stages={**snapshot.stages, "score": waited})
 
     def _record(
         self, ranks: ProcessGroup, snapshot: Snapshot, scored: Callable[[Snapshot], ScoredSnapshot]

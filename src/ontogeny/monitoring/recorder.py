@@ -193,6 +193,7 @@ class Recorder:
         """
         rows = self.complete(scored)
         self.cost.seconds.append(rows[-1].value or 0.0)
+        self.cost.count(scored.stages)
         failed = scored.failed
         for name in (name for name in failed if name not in self._failing):
             say(f"{name} is refused at step {scored.step}: {failed[name]}")

@@ -7,8 +7,9 @@ The one way from weights to rows, of a callback, a plain loop and a replay alike
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, Protocol, runtime_checkable
 
 from torch import nn
@@ -50,6 +51,7 @@ class Snapshot:
         task: held-out values at the same weights.
         task_failed: why there are none, where the task failed.
         seconds: how long reading took.
+        stages: the same by what it was for: "hash", "forward", "task".
         seen: tokens and epochs by then, where the trainer knows.
     """
 
@@ -60,6 +62,7 @@ class Snapshot:
     task: tuple[Measured, ...] = ()
     task_failed: str = ""
     seconds: float = 0.0
+    stages: Mapping[str, float] = field(default_factory=dict, repr=False)
     seen: Seen = field(default_factory=dict)
 
     __repr__ = one_line
@@ -80,6 +83,7 @@ class ScoredSnapshot:
         notes: how the model was read.
         rows: scores, refusals and progress.
         seconds: for reading and scoring; of what was scored beside a training, for which it held that up.
+        stages: the same by what it was for: "hash", "forward", "task", "score".
     """
 
     step: int
@@ -87,6 +91,7 @@ class ScoredSnapshot:
     notes: tuple[str, ...] = ()
     rows: tuple[Row, ...] = field(default=(), repr=False)
     seconds: float = 0.0
+    stages: Mapping[str, float] = field(default_factory=dict, repr=False)
 
     __repr__ = one_line
 
@@ -132,14 +137,17 @@ def take_snapshot(
     Raises:
         ProbeError: the model cannot be read for any benchmark; on every rank, also where another one failed.
     """
-    start = time.perf_counter()
+    times = [time.perf_counter()]
     with deployed_weights(optimizers) as deployed, preserved(plain_model(model)):
         hashes = ranks.each(lambda: at_once(weights_hash, model))
+        times.append(time.perf_counter())
         take = (lambda probe: kept.features(probe, model, hashes[0])) if kept is not None else _taker(model, ranks)
         features = _features([probe for w in watched for probe in w.probes], take)
+        times.append(time.perf_counter())
         measured, task_failed = _measure(model, task, ranks)
     if not hashes:
         return Snapshot(step=step)
+    times.append(time.perf_counter())
     return Snapshot(
         step=step,
         weights=hashes[0],
@@ -147,7 +155,8 @@ def take_snapshot(
         features=features,
         task=measured,
         task_failed=task_failed,
-        seconds=time.perf_counter() - start,
+        seconds=times[-1] - times[0],
+        stages=dict(zip(("hash", "forward", "task"), (b - a for a, b in pairwise(times)), strict=True)),
     )
 
 
@@ -219,12 +228,14 @@ def score(snapshot: Snapshot, watched: Sequence[BenchmarkProbe], run: str) -> Sc
     if snapshot.task_failed:
         rows.append(refusal_of(replace(blank, layer=TASK), snapshot.task_failed))
     rows += progress_events(snapshot.seen, run=run, step=snapshot.step)
+    seconds = time.perf_counter() - start
     return ScoredSnapshot(
         step=snapshot.step,
         weights=snapshot.weights,
         notes=snapshot.notes(),
         rows=tuple(rows),
-        seconds=snapshot.seconds + time.perf_counter() - start,
+        seconds=snapshot.seconds + seconds,
+        stages={**snapshot.stages, "score": seconds},
     )
 
 

@@ -55,8 +55,14 @@ def test_every_probe_records_its_share_of_the_wall_time(image_benchmark, tmp_pat
     assert all(0 < s.value <= 1 for s in shares)
     assert shares[-1].value == pytest.approx(monitor.cost.share, abs=0.05)
     line = capsys.readouterr().err
-    assert re.search(r"ontogeny: 3 probes, \d+\.\d % of wall time \(\d+\.\d s\); record ", line.replace("%", " %"))
+    assert re.search(
+        r"ontogeny: 3 probes, \d+\.\d % of wall time \(\d+\.\d s: [^)]*task \d\.\d[^)]*\); record ",
+        line.replace("%", " %"),
+    )
     assert line.count("of wall time") == 1
+    assert set(monitor.cost.stages) == {"hash", "forward", "task", "score"}
+    assert monitor.cost.stages["task"] >= 3 * 0.02
+    assert 0 < sum(monitor.cost.stages.values()) <= sum(monitor.cost.seconds)
     monitor.close()
     assert not capsys.readouterr().err
     share, said = cost_of([RunFacts.of(monitor.record)])
@@ -110,9 +116,7 @@ def test_the_hash_of_a_checkpoint_is_part_of_the_cost(image_benchmark, tmp_path,
     assert [row.step for row in noted] == [1, 2]
     spent, elapsed = monitor.cost.spent, monitor.cost.elapsed
     monitor.finish(model, 3)
-    assert (
-        f" s, {monitor.cost.hashing:.1f} s of them to hash weights at checkpoints); record" in capsys.readouterr().err
-    )
+    assert f"; {monitor.cost.hashing:.1f} s of them to hash weights at checkpoints); record" in capsys.readouterr().err
     again = watch(image_benchmark, tmp_path / "r").cost
     assert again.hashing == pytest.approx(monitor.cost.hashing)
     assert again.earlier >= elapsed > spent
