@@ -238,10 +238,12 @@ def _question(one: Asked) -> list[str]:
         )
         for f in one.figures
     ]
+    number = finding.headline.text()
+    detail = f'<p class="detail">{escape(f"{finding.headline.name}: {number}")}.</p>'
     return [
         f"<h3>{escape(title)}</h3>",
         f'<p class="text">{escape(finding.answer)}</p>',
-        f'<p class="detail">{escape(f"{finding.headline.name}: {finding.headline.text()}")}.</p>',
+        *([] if number in finding.answer else [detail]),
         f'<div class="column">{"".join(figures)}</div>',
         f"<details><summary>What else would explain it, and what these data cannot tell</summary>{''.join(doubts)}"
         "</details>",

@@ -53,6 +53,7 @@ CONFIG: dict[str, Any] = {
             "tickColor": INK,
             "labelLimit": 200,
         },
+        "axisQuantitative": {"labelOverlap": True, "labelSeparation": 5},
         "title": {"fontSize": 12, "anchor": "start", "color": INK, "fontWeight": 600},
         "header": {"labelFontSize": 11, "labelColor": INK, "labelFontWeight": 600, "labelLimit": 150, "title": None},
         "legend": {"labelLimit": 260, "titleFontSize": 11, "labelFontSize": 11, "labelColor": INK, "titleColor": INK},
