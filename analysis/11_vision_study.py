@@ -1,7 +1,7 @@
 """Does alignment with human IT precede accuracy and loss, over 8 seeds of a small residual CNN?
 
-    nice -n 19 python analysis/11_vision_study.py            2 hours on one core; killed, the same line goes on
-    python analysis/11_vision_study.py --report              figure, table and records, of the seeds that are finished
+    python analysis/11_vision_study.py --out runs/studies/vision    2 hours of one core; killed, it goes on
+    python analysis/11_vision_study.py --report    figure, table and records of the seeds that are finished
 
 CIFAR-10 (15,000 pictures) against the dissimilarities of four subjects (Kriegeskorte et al. 2008, Neuron 60:1126),
 found through ONTOGENY_DATA or the cache folder; without them, and with `--data planted`, the embedded simulated world.
@@ -114,7 +114,7 @@ def training(*, real: bool) -> Training:
     if real:
         (images, labels, _), (others, theirs, _) = (training_images(split=split) for split in ("train", "test"))
     else:
-        (images, labels), (others, theirs) = planted_images(seed=1, n=640), planted_images(seed=2, n=250)
+        (images, labels), (others, theirs) = planted_images(seed=1, n=640), planted_images(seed=2, n=100)
     train = tensors(images, labels)
     task = HeldOutLoss(list(DataLoader(tensors(others, theirs), batch_size=250)))
     return Training(

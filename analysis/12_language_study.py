@@ -1,7 +1,7 @@
 """Does what a small GPT explains of the language network beyond sentence length precede its loss, over 8 seeds?
 
-    nice -n 19 python analysis/12_language_study.py          3 hours on one core; killed, the same line goes on
-    python analysis/12_language_study.py --report            figure, table and records, of the seeds that are finished
+    python analysis/12_language_study.py --out runs/studies/language    3 hours of one core; killed, it goes on
+    python analysis/12_language_study.py --report    figure, table and records of the seeds that are finished
 
 Books (12 MB) against 1,000 sentences x language network (Tuckute et al. 2024, Nat Hum Behav) and 180 concepts x 15
 participants (Pereira et al. 2018, Nat Commun), found through ONTOGENY_DATA or the cache folder; without them, and with
