@@ -1,5 +1,6 @@
 """The studies of training: killed, they go on to the rows of a run left alone; and what is written of them."""
 
+import argparse
 import csv
 import importlib.util
 import os
@@ -9,7 +10,10 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
+from tests.helpers.page_records import STEPS as STEPS_45
+from tests.helpers.page_records import world, write_world
 from tests.helpers.processes import run_python
 
 from ontogeny import Record
@@ -96,6 +100,28 @@ def test_a_study_that_is_killed_has_the_rows_of_one_left_alone(name, weights, st
         where = {column: table[0][column] for column in ("metric", "pooling", "roi", "layer")}
         ends = [Record(killed / seed / "raw").series(**where).values[-3:].mean() for seed in ("seed0", "seed1")]
         assert float(table[0]["end"]) == pytest.approx(sum(ends) / 2, abs=1e-4)
+
+
+def test_planted_leads_of_seeds_are_in_the_table_and_where_nothing_rises_it_says_so(study, tmp_path, capsys):
+    study("11_vision_study")
+    report = sys.modules["study_report"]
+    for seed in range(4):
+        values = world({"IT": 500.0}, layers=2, seed=seed)
+        values["IT"][:, 1] = values["IT"][:, 1].mean() + 0.01 * np.random.default_rng(seed).standard_normal(
+            len(STEPS_45)
+        )
+        write_world(tmp_path / f"seed{seed}" / "raw", values, seed=seed)
+    options = argparse.Namespace(out=tmp_path, steps=STEPS_45[-1], results=tmp_path / "results")
+    report.write_results("planted", options, [report.Curve(weights="raw", metric="ridge-gcv")], tasks=("loss",))
+    with (options.results / "tables" / "planted_study.csv").open() as file:
+        risen, flat = csv.DictReader(file)
+    assert (risen["trend_verdict"], risen["trend_seeds"], risen["answer"]) == ("alignment leads", "4", "yes")
+    assert float(risen["trend_low"]) < np.log10(1801 / 501) < float(risen["trend_high"])
+    assert 0 < float(risen["trend_q_over_layers"]) < 0.05
+    assert float(risen["gain_low"]) > 0 > float(flat["gain_low"])
+    assert (flat["trend"], flat["trend_q_over_layers"]) == ("", "")
+    assert flat["trend_verdict"].startswith("not tested: 0 of the runs")
+    assert "4 seeds, 2 rows" in capsys.readouterr().out
 
 
 def test_checkpoints_are_forty_and_even_in_log_step(study):
