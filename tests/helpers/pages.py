@@ -199,7 +199,7 @@ def _make(words: list[str], block: Block) -> None:
 
 
 def _script(words: list[str], block: Block) -> None:
-    """A script of the project: it is there, and each of its options is written in it. Its own tests run it."""
+    """A script of the project: it is there, and each option is written in it or beside it. Its own tests run it."""
     if "-m" in words[:2]:
         spec = importlib.util.find_spec(words[2])
         assert spec is not None, f"{block.where}: there is no module {words[2]}"
@@ -215,6 +215,8 @@ def _script(words: list[str], block: Block) -> None:
         parsed(["replay", *words[place + 1 :]], block.where)
         return
     source = script.read_text()
+    beside = [script.with_name(f"{name}.py") for name in re.findall(r"^from (\w+) import", source, re.MULTILINE)]
+    source += "".join(path.read_text() for path in beside if path.is_file())
     foreign = "parse_known_args" in source or "LightningCLI" in source or "HfArgumentParser" in source
     unknown = [word for word in words[place + 1 :] if word.startswith("--") and f'"{word}"' not in source]
     assert foreign or not unknown, f"{block.where}: {words[place]} has no {unknown}"
