@@ -15,6 +15,7 @@ import pytest
 from tests.helpers.page_records import STEPS as STEPS_45
 from tests.helpers.page_records import world, write_world
 from tests.helpers.processes import run_python
+from threadpoolctl import threadpool_limits
 
 from ontogeny import Record
 
@@ -41,6 +42,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 @pytest.fixture
 def study(monkeypatch):
+    """A script of `analysis` as a module; sums in one thread, as in the process that is killed."""
     monkeypatch.syspath_prepend(str(ANALYSIS))
 
     def load(name):
@@ -49,7 +51,8 @@ def study(monkeypatch):
         spec.loader.exec_module(module)
         return module
 
-    return load
+    with threadpool_limits(1):
+        yield load
 
 
 def rows(folder):
@@ -74,7 +77,10 @@ def written(main, options, folder, kind, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "weights"), [("11_vision_study", ("raw", "ema")), ("12_language_study", ("raw",))])
+@pytest.mark.parametrize(
+    ("name", "weights"),
+    [pytest.param("11_vision_study", ("raw", "ema"), marks=pytest.mark.long), ("12_language_study", ("raw",))],
+)
 def test_a_study_that_is_killed_has_the_rows_of_one_left_alone(name, weights, study, tmp_path, capsys):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     command = ["-c", KILLED, ANALYSIS, ANALYSIS / f"{name}.py", *OPTIONS, "--out", killed]
