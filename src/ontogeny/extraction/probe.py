@@ -22,6 +22,7 @@ from ontogeny.errors import ProbeError
 from ontogeny.extraction._batch_dependence import Largest, Longest, depending
 from ontogeny.extraction._forward.calling import Call
 from ontogeny.extraction._forward.hooked_pass import place
+from ontogeny.extraction._fsdp1 import gathered
 from ontogeny.extraction._interrupts import held
 from ontogeny.extraction._per_model import PerModel
 from ontogeny.extraction._rank_reading import Excerpt, Reading, Share
@@ -117,8 +118,8 @@ class Probe:
         bare = plain_model(model)
         if (plan := self._plans.get(bare)) is not None:
             return tuple(plan.calls)
-        way = self._way()
-        return tuple(choose_layers(way.part(bare), self.layers, named=way.named(bare), text=way.modality == "text"))
+        way, text = self._way(), self.stimuli.modality == "text"
+        return tuple(choose_layers(way.part(bare), self.layers, named=way.named(bare), text=text, around=model))
 
     @held
     def rehearse(self, model: nn.Module, ranks: ProcessGroup = SINGLE_PROCESS) -> ReadingPlan:
@@ -135,7 +136,9 @@ class Probe:
         bare = plain_model(model)
         if (known := self._plans.get(bare)) is not None:
             return known
-        return self._plans.set(bare, rehearse(bare, self._reader, self._way(), ranks, batch_size=self.batch_size))
+        with gathered(model):
+            plan = rehearse(bare, self._reader, self._way(), ranks, batch_size=self.batch_size)
+        return self._plans.set(bare, plan)
 
     def forget(self, model: nn.Module) -> None:
         """Rehearse this model anew before it is read again, as one that holds other weights now."""
