@@ -2,8 +2,8 @@
 
 Each of KINDS, separated by commas, is trained twice from the same start, watched and without: "orig" and "flat" (the
 user's parameters are kept, or not), "checkpointed", "mixed" (bfloat16), "grad_op" (gradients are sharded alone),
-"hybrid", "one_unit", "parts" (the blocks alone are units), "breaks" (a rank fails in the middle of a forward pass of
-one probe).
+"hybrid", "one_unit", "parts" (the blocks alone are units), "breaks" (a forward pass is left in its middle, and
+that of one rank alone in one probe).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from transformers.models.gpt2.modeling_gpt2 import GPT2Block
 
 from ontogeny import HeldOutLoss, watch
 from ontogeny.errors import ConfigError
-from ontogeny.extraction import _fsdp1
+from ontogeny.extraction import fsdp1
 from ontogeny.extraction.weights import weights_hash
 from tests.helpers.benchmarks import text_benchmark
 from tests.helpers.models import tiny_gpt, token_rows, tokenizer
@@ -37,11 +37,13 @@ HALF = MixedPrecision(torch.bfloat16, torch.bfloat16, torch.bfloat16)
 
 
 class Breaks:
-    """Fails on the second rank in the middle of a forward pass, when step 2 is read."""
+    """Fails in the middle of a forward pass: of single stimuli, and on the second rank when step 2 is read."""
 
     step = 0
 
     def __call__(self, module, args):
+        if len(args[0]) == 1 and not module.training:
+            raise RuntimeError("no stimulus is read alone")
         if dist.get_rank() == 1 and not module.training and self.step == 2:
             raise RuntimeError("this rank ran out of memory, say")
 
@@ -142,7 +144,7 @@ def main(folder: str, kinds: str) -> None:
     dist.init_process_group("gloo")
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
-    _fsdp1._PATIENCE = timedelta(seconds=3)
+    fsdp1._PATIENCE = timedelta(seconds=3)
     held_out = torch.stack([row["input_ids"] for row in token_rows(8, seed=9)])
     found = {}
     for kind in kinds.split(","):

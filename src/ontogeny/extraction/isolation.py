@@ -15,7 +15,7 @@ from torch import nn
 
 from ontogeny.errors import ProbeError
 from ontogeny.extraction import _interrupts
-from ontogeny.extraction._fsdp1 import gathered, reshard
+from ontogeny.extraction.fsdp1 import gathered, reshard
 from ontogeny.extraction.layers import plain_model
 from ontogeny.extraction.preserved import SEED, preserved, what_reading_changes
 from ontogeny.extraction.process_group import SINGLE_PROCESS, ProcessGroup

@@ -14,33 +14,26 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from ontogeny.errors import LayerNotFoundError, nearest
+from ontogeny.extraction.wrappers import FLAT, WRAPPERS, sizes_in_units, without_wrappers
 
 __all__ = [
     "BLOCK_INPUT",
     "EMBEDDINGS",
-    "FSDP1",
     "SURPRISAL",
-    "WRAPPERS",
     "Entrance",
     "Layer",
     "choose_layers",
-    "fsdp1_units",
     "module_of",
     "named_layers",
     "plain_model",
     "plain_name",
-    "without_wrappers",
 ]
 
 EMBEDDINGS = "embeddings"
 BLOCK_INPUT = "block_input"
 SURPRISAL = "surprisal"
-FSDP1 = "_fsdp_wrapped_module"
-WRAPPERS = (FSDP1, "_checkpoint_wrapped_module", "_orig_mod")
-"""What wrappers of FSDP1, activation checkpointing and `torch.compile` call the module inside."""
 _PARALLEL = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)
 _MOST = 0.8
-_FLAT = "_flat_param"
 Size = Callable[[nn.Module], int]
 
 
@@ -80,16 +73,6 @@ def _inside(model: nn.Module, name: str) -> Any:
     if name == "_orig_mod":
         return getattr(model, name, None)
     return model._modules[name] if name in model._modules else None  # noqa: SIM401 - TorchScript's have no `get`
-
-
-def fsdp1_units(model: nn.Module) -> list[Any]:
-    """The modules that are wrappers of FSDP1, from the outside in."""
-    return [module for module in model.modules() if FSDP1 in module._modules]
-
-
-def without_wrappers(name: str) -> str:
-    """A name without the parts that wrappers of modules add."""
-    return ".".join(part for part in name.split(".") if part not in WRAPPERS)
 
 
 def plain_name(name: str) -> str:
@@ -144,7 +127,7 @@ def choose_layers(
     named = dict(named_layers(model) if named is None else named)
     seen = named if ran is None else {n: m for n, m in named.items() if n in ran or not _runs(m)}
     entrance = _entrance_name(names_given, named)
-    size = partial(_size, in_units=_sizes_in_units(model if around is None else around))
+    size = partial(_size, in_units=sizes_in_units(model if around is None else around))
     chosen: dict[str, Layer] = {}
     for pattern in names_given:
         if pattern == "auto":
@@ -207,17 +190,8 @@ def _size(module: nn.Module, in_units: Mapping[int, int]) -> int:
             parameters[-id(one)] = in_units[id(one)]
             continue
         own = one.named_parameters(recurse=False)
-        parameters.update({id(p): 1 if torch.nn.parameter.is_lazy(p) else p.numel() for n, p in own if n != _FLAT})
+        parameters.update({id(p): 1 if torch.nn.parameter.is_lazy(p) else p.numel() for n, p in own if n != FLAT})
     return sum(parameters.values())
-
-
-def _sizes_in_units(model: nn.Module) -> dict[int, int]:
-    """Id of a module -> numbers in its own parameters, where an FSDP1 unit holds them: each rank has a part of them."""
-    sizes: dict[int, int] = {}
-    for handle in filter(None, (unit._handle for unit in fsdp1_units(model))):
-        for about, shape in zip(handle.flat_param._param_infos, handle.flat_param._shapes, strict=True):
-            sizes[id(about.module)] = sizes.get(id(about.module), 0) + shape.numel()
-    return sizes
 
 
 def _largest_stack(named: Mapping[str, nn.Module], size: Size, *, text: bool) -> dict[str, nn.Module]:

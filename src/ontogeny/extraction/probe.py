@@ -22,7 +22,6 @@ from ontogeny.errors import ProbeError
 from ontogeny.extraction._batch_dependence import Largest, Longest, depending
 from ontogeny.extraction._forward.calling import Call
 from ontogeny.extraction._forward.hooked_pass import place
-from ontogeny.extraction._fsdp1 import gathered
 from ontogeny.extraction._interrupts import held
 from ontogeny.extraction._per_model import PerModel
 from ontogeny.extraction._rank_reading import Excerpt, Reading, Share
@@ -30,6 +29,7 @@ from ontogeny.extraction._rehearsal.reading_plan import ReadingPlan, Way
 from ontogeny.extraction._rehearsal.rehearsal import rehearse
 from ontogeny.extraction._tokens import Tokens
 from ontogeny.extraction.features import Features, Site
+from ontogeny.extraction.fsdp1 import gathered
 from ontogeny.extraction.isolation import Observed, observing
 from ontogeny.extraction.layers import SURPRISAL, choose_layers, plain_model
 from ontogeny.extraction.model_inputs import Batch, ImageType, ModelInputs, make_inputs

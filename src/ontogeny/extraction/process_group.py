@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from ontogeny._messages import has_to_pass
 from ontogeny.errors import ConfigError, ProbeError
-from ontogeny.extraction._fsdp1 import require_whole
-from ontogeny.extraction.layers import fsdp1_units, plain_model
+from ontogeny.extraction.fsdp1 import require_whole
+from ontogeny.extraction.layers import plain_model
+from ontogeny.extraction.wrappers import fsdp1_units
 
 __all__ = [
     "SINGLE_PROCESS",

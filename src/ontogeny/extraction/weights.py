@@ -11,11 +11,12 @@ import torch
 from torch import nn
 
 from ontogeny.errors import ProbeError
-from ontogeny.extraction._fsdp1 import gathered, unit_states
 from ontogeny.extraction._keyed_sums import keyed_sums
+from ontogeny.extraction.fsdp1 import gathered, unit_states
 from ontogeny.extraction.isolation import NotYetError
-from ontogeny.extraction.layers import fsdp1_units, plain_model, plain_name
+from ontogeny.extraction.layers import plain_model, plain_name
 from ontogeny.extraction.state import tensor_parts
+from ontogeny.extraction.wrappers import fsdp1_units
 
 __all__ = ["deployed_weights", "weights_hash"]
 

@@ -19,9 +19,9 @@ from ontogeny._messages import has_to_pass
 from ontogeny.benchmarks.controls import DEFAULT
 from ontogeny.errors import ProbeError
 from ontogeny.extraction import Features, Probe
-from ontogeny.extraction._fsdp1 import gathered
 from ontogeny.extraction._interrupts import at_once, held
 from ontogeny.extraction.features import Site
+from ontogeny.extraction.fsdp1 import gathered
 from ontogeny.extraction.isolation import NotYetError, observing
 from ontogeny.extraction.layers import plain_model
 from ontogeny.extraction.preserved import LeftBehindError, preserved

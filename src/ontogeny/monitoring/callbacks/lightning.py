@@ -22,9 +22,9 @@ from typing_extensions import Unpack, override
 from ontogeny._messages import warn
 from ontogeny.benchmarks import Benchmark
 from ontogeny.errors import ConfigError
-from ontogeny.extraction.layers import fsdp1_units
 from ontogeny.extraction.process_group import require_supported_sharding
 from ontogeny.extraction.random_state import same_randomness
+from ontogeny.extraction.wrappers import fsdp1_units
 from ontogeny.lag import record_shares
 from ontogeny.monitoring.callbacks._record_of_run import Recording, Training
 from ontogeny.monitoring.callbacks._trainer_eval_data import HeldOut, first_of, of_one_process, offer_held_out

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
-from ontogeny.extraction.layers import without_wrappers
+from ontogeny.extraction.wrappers import without_wrappers
 
 __all__ = ["Left", "few", "front_of", "misfit", "unwrapped"]
 

@@ -18,7 +18,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from ontogeny.errors import ConfigError
-from ontogeny.extraction.layers import FSDP1, fsdp1_units, plain_model, without_wrappers
+from ontogeny.extraction.layers import plain_model
+from ontogeny.extraction.wrappers import FSDP1, fsdp1_units, without_wrappers
 
 __all__ = ["gathered", "require_whole", "reshard", "unit_states"]
 
@@ -100,10 +101,11 @@ def unit_states(model: nn.Module) -> Iterator[dict[str, Any]]:
 
 def reshard(model: nn.Module) -> None:
     """Put units back that a forward pass has left in its middle."""
-    from torch.distributed.fsdp._common_utils import TrainingState
-    from torch.distributed.fsdp._flat_param import HandleTrainingState
+    if not (units := fsdp1_units(model)):
+        return
+    from torch.distributed.fsdp._common_utils import HandleTrainingState, TrainingState
 
-    for unit in fsdp1_units(model):
+    for unit in units:
         handle = unit._handle
         if handle is not None and handle._training_state is HandleTrainingState.FORWARD:
             handle.reshard(handle.uses_sharded_strategy)
