@@ -85,12 +85,13 @@ def facts(model: nn.Module) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for i, unit in enumerate(FullyShardedDataParallel.fsdp_modules(model)):
         handle, order = unit._handle, unit._exec_order_data
-        flat, whole = handle.flat_param, handle._get_padded_unsharded_flat_param()
+        flat = handle.flat_param
         found |= {f"{i}.{name}": getattr(handle, name) for name in HANDLES}
         found |= {f"{i}.state": unit.training_state, f"{i}.root": unit._is_root, f"{i}.hooks": len(unit._forward_hooks)}
         found |= {f"{i}.order": (order._iter, [*order.handles_pre_forward_order], [*order.handles_post_forward_order])}
         found |= {f"{i}.shard": (flat.data_ptr(), flat.shape, flat.tolist())}
-        found |= {f"{i}.whole": whole.untyped_storage().nbytes()}
+        if handle.uses_sharded_strategy:
+            found |= {f"{i}.whole": handle._get_padded_unsharded_flat_param().untyped_storage().nbytes()}
         found |= {f"{i}.grad": None if flat.grad is None else flat.grad.tolist()}
     for name, parameter in model.named_parameters():
         grad = None if parameter.grad is None else parameter.grad.tolist()

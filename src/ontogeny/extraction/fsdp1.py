@@ -125,12 +125,8 @@ def _is_held(module: nn.Module) -> bool:
     """Whether a module that is in no unit has weights that were put into a flat parameter, or views of one."""
     if any(getattr(p, "_fsdp_flattened", False) for p in module._parameters.values()):
         return True
-    views = [value for value in module.__dict__.values() if isinstance(value, Tensor)]
-    return any(v.layout is torch.strided and v.numel() and not v.is_meta and not _bytes(v) for v in views)
-
-
-def _bytes(tensor: Tensor) -> int:
-    return tensor.untyped_storage().nbytes()
+    views = [v for v in module.__dict__.values() if type(v) is Tensor and v.layout is torch.strided and not v.is_meta]
+    return any(view.numel() and not view.untyped_storage().nbytes() for view in views)
 
 
 def _own_weights(unit: Any) -> Any:
