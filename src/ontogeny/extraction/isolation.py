@@ -15,6 +15,7 @@ from torch import nn
 
 from ontogeny.errors import ProbeError
 from ontogeny.extraction import _interrupts
+from ontogeny.extraction.fsdp1 import gathered, reshard
 from ontogeny.extraction.layers import plain_model
 from ontogeny.extraction.preserved import SEED, preserved, what_reading_changes
 from ontogeny.extraction.process_group import SINGLE_PROCESS, ProcessGroup
@@ -51,7 +52,7 @@ class observing:  # noqa: N801 - a context manager, used like a function
     modules log is dropped; all random states start from one seed. At the end everything is put back.
 
     Args:
-        model: any module; wrappers of DDP, weight averaging and `torch.compile` are looked through.
+        model: any module; wrappers of DDP, FSDP1, weight averaging and `torch.compile` are looked through.
         ranks: where several read the model, all read it with the buffers of the first, which a checkpoint holds.
         autocast: type that the forward pass runs in, for a model that only runs under autocast.
 
@@ -65,11 +66,19 @@ class observing:  # noqa: N801 - a context manager, used like a function
     ) -> None:
         self._model = plain_model(model)
         self._ranks, self._autocast = ranks, autocast
+        self._gathered = gathered(model)
         self._kept = preserved(self._model)
         self._stack = ExitStack()
 
     @_interrupts.entering
     def __enter__(self) -> Observed:
+        with ExitStack() as around:
+            around.enter_context(self._gathered)
+            seen = self._begin()
+            around.pop_all()
+        return seen
+
+    def _begin(self) -> Observed:
         if (name := first_uninitialised(self._model)) is not None:
             raise NotYetError(f"parameter {name!r} is made by the first batch, so that the model cannot be read yet")
         self._random = GlobalState()
@@ -92,7 +101,9 @@ class observing:  # noqa: N801 - a context manager, used like a function
 
     @_interrupts.leaving
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
-        self._leave(kind, error, trace)
+        with ExitStack() as around:
+            around.push(self._gathered)
+            self._leave(kind, error, trace)
 
     def _leave(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         try:
@@ -117,10 +128,11 @@ class observing:  # noqa: N801 - a context manager, used like a function
         self._seeded = GlobalState(), [SavedRandom(generator.live) for generator in self._kept.state.generators]
 
     def _reshard(self) -> None:
-        """FSDP2 keeps the last module's parameters whole after a forward pass."""
+        """FSDP2 keeps the last module's parameters whole after a forward pass, FSDP1 those of one that failed."""
+        reshard(self._model)
         for module in self._model.modules():
-            if callable(reshard := getattr(module, "reshard", None)) and hasattr(module, "unshard"):
-                reshard()
+            if callable(free := getattr(module, "reshard", None)) and hasattr(module, "unshard"):
+                free()
 
     def _again(self) -> None:
         self._begin_anew()

@@ -29,6 +29,7 @@ from ontogeny.extraction._rehearsal.reading_plan import ReadingPlan, Way
 from ontogeny.extraction._rehearsal.rehearsal import rehearse
 from ontogeny.extraction._tokens import Tokens
 from ontogeny.extraction.features import Features, Site
+from ontogeny.extraction.fsdp1 import gathered
 from ontogeny.extraction.isolation import Observed, observing
 from ontogeny.extraction.layers import SURPRISAL, choose_layers, plain_model
 from ontogeny.extraction.model_inputs import Batch, ImageType, ModelInputs, make_inputs
@@ -117,8 +118,8 @@ class Probe:
         bare = plain_model(model)
         if (plan := self._plans.get(bare)) is not None:
             return tuple(plan.calls)
-        way = self._way()
-        return tuple(choose_layers(way.part(bare), self.layers, named=way.named(bare), text=way.modality == "text"))
+        way, text = self._way(), self.stimuli.modality == "text"
+        return tuple(choose_layers(way.part(bare), self.layers, named=way.named(bare), text=text, around=model))
 
     @held
     def rehearse(self, model: nn.Module, ranks: ProcessGroup = SINGLE_PROCESS) -> ReadingPlan:
@@ -135,7 +136,9 @@ class Probe:
         bare = plain_model(model)
         if (known := self._plans.get(bare)) is not None:
             return known
-        return self._plans.set(bare, rehearse(bare, self._reader, self._way(), ranks, batch_size=self.batch_size))
+        with gathered(model):
+            plan = rehearse(bare, self._reader, self._way(), ranks, batch_size=self.batch_size)
+        return self._plans.set(bare, plan)
 
     def forget(self, model: nn.Module) -> None:
         """Rehearse this model anew before it is read again, as one that holds other weights now."""

@@ -18,6 +18,9 @@ from torch import Tensor, nn
 
 from ontogeny._messages import has_to_pass
 from ontogeny.errors import ConfigError, ProbeError
+from ontogeny.extraction.fsdp1 import require_whole
+from ontogeny.extraction.layers import plain_model
+from ontogeny.extraction.wrappers import fsdp1_units
 
 __all__ = [
     "SINGLE_PROCESS",
@@ -60,7 +63,8 @@ class ProcessGroup:
             The results in the order of ranks on the first rank, an empty list on the others.
 
         Raises:
-            ProbeError: it failed on any rank; raised on all of them. Alone, and on the rank itself, its own error.
+            ProbeError: it failed on any rank; raised on all of them. Alone, and on the rank itself, its own error;
+                where ranks failed in different ways, as when one waited for another, the first one's tells of all.
         """
         if self.size == 1:
             return [work()]
@@ -68,6 +72,8 @@ class ProcessGroup:
         sent: list[Any] = [None] * self.size if self.first else []
         dist.gather_object((result, _error_text(error)), sent if self.first else None, dst=0, group=self.group)
         failed = [f"rank {rank} of {self.size}: {why}" for rank, (_, why) in enumerate(sent) if why]
+        if type(error) is ProbeError and len({why for _, why in sent if why}) > 1:
+            error = ProbeError("; ".join(failed))
         self._raise_together("; ".join(failed), error)
         return [value for value, _ in sent]
 
@@ -156,26 +162,23 @@ def is_first() -> bool:
 
 
 def is_sharded(model: nn.Module) -> bool:
-    """Whether a forward pass needs every rank at once (FSDP2, tensor parallel): a parameter is a DTensor."""
-    return any(hasattr(p, "full_tensor") for p in model.parameters())
+    """Whether a forward pass needs every rank at once: FSDP2 and tensor parallel (DTensors), units inside FSDP1's."""
+    bare = plain_model(model)
+    return bool(fsdp1_units(bare)) or any(hasattr(p, "full_tensor") for p in bare.parameters())
 
 
 def require_supported_sharding(model: nn.Module) -> None:
     """Say that a model cannot be read, before training starts.
 
     Raises:
-        ConfigError: FSDP1, or DeepSpeed's ZeRO-3, whose weights are whole only inside the trainer's own forward pass.
+        ConfigError: DeepSpeed's ZeRO-3, whose weights are whole only inside the trainer's own forward pass; or a part
+            of a model under FSDP1, whose weights the unit around it holds.
     """
-    kind = ""
-    if any(type(m).__name__ == "FullyShardedDataParallel" for m in model.modules()):
-        kind = "FSDP1 (FullyShardedDataParallel)"
-    elif any(hasattr(p, "ds_id") for p in model.parameters()):
-        kind = "DeepSpeed ZeRO stage 3"
-    if kind:
+    require_whole(model)
+    if any(hasattr(p, "ds_id") for p in model.parameters()):
         raise ConfigError(
-            f"a model under {kind} cannot be read while it trains: its weights are whole only inside the trainer's own "
-            "forward pass. Use DDP or FSDP2 (Lightning: ModelParallelStrategy; accelerate: fsdp_version 2), or replay "
-            "the saved checkpoints"
+            "a model under DeepSpeed ZeRO stage 3 cannot be read while it trains: its weights are whole only inside "
+            "the trainer's own forward pass. Use DDP or FSDP, or replay the saved checkpoints"
         )
 
 

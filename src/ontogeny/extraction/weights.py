@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,9 +12,11 @@ from torch import nn
 
 from ontogeny.errors import ProbeError
 from ontogeny.extraction._keyed_sums import keyed_sums
+from ontogeny.extraction.fsdp1 import gathered, unit_states
 from ontogeny.extraction.isolation import NotYetError
 from ontogeny.extraction.layers import plain_model, plain_name
 from ontogeny.extraction.state import tensor_parts
+from ontogeny.extraction.wrappers import fsdp1_units
 
 __all__ = ["deployed_weights", "weights_hash"]
 
@@ -26,8 +28,8 @@ def weights_hash(model: nn.Module, *, like: str = "") -> str:
     """32 hex digits over names, types, shapes and bits of all parameters and saved buffers.
 
     The same weights give the same hash in any wrapper, on any device. It is made where the weights are (keyed sums; 64
-    bytes per tensor leave the device) and notices changes; it does not resist an enemy. Of a sharded model (FSDP2)
-    every rank has to ask at once.
+    bytes per tensor leave the device) and notices changes; it does not resist an enemy. Of a sharded model (FSDP1,
+    FSDP2) every rank has to ask at once; it is gathered tensor by tensor, or unit by unit.
 
     Args:
         model: any.
@@ -35,26 +37,43 @@ def weights_hash(model: nn.Module, *, like: str = "") -> str:
             as all once were; then so is this one, and old records can be gone on with.
     """
     sha = hashlib.sha256()
-    if len(like) == _SHA256:
-        for about, tensor in _parts(model):
-            sha.update(about)
-            for some in _bytes_of(tensor):
-                sha.update(some)
-        return sha.hexdigest()[:_SHA256]
-    summed = [(about, keyed_sums(tensor)) for about, tensor in _parts(model)]
-    for (about, _), sums in zip(summed, _brought([sums for _, sums in summed]), strict=True):
+    with gathered(model):
+        if len(like) == _SHA256:
+            for _, about, tensor in _parts(_at_once(plain_model(model))):
+                sha.update(about)
+                for some in _bytes_of(tensor):
+                    sha.update(some)
+            return sha.hexdigest()[:_SHA256]
+        states = _states(plain_model(model))
+        summed = [(name, about, keyed_sums(tensor)) for state in states for name, about, tensor in _parts(state)]
+    summed.sort(key=lambda one: one[0])
+    for (_, about, _), sums in zip(summed, _brought([sums for *_, sums in summed]), strict=True):
         sha.update(about)
         sha.update(sums)
     return sha.hexdigest()[:_SUMS]
 
 
-def _parts(model: nn.Module) -> Iterator[tuple[bytes, torch.Tensor]]:
-    """Name, type and shape of each dense tensor of the weights, and the tensor, by names."""
-    state = {plain_name(name): value for name, value in _whole_state(plain_model(model)).items()}
-    for name in sorted(state):
-        if isinstance(state[name], torch.Tensor):
-            for part, tensor in _dense_parts(name, state[name]):
-                yield f"{part}{tensor.dtype}{tuple(tensor.shape)}".encode(), tensor
+def _parts(state: Mapping[str, Any]) -> Iterator[tuple[str, bytes, torch.Tensor]]:
+    """Of each dense tensor of the weights, by names: whose it is; name, type and shape; the tensor."""
+    plain = {plain_name(name): value for name, value in state.items()}
+    for name in sorted(plain):
+        if isinstance(plain[name], torch.Tensor):
+            for part, tensor in _dense_parts(name, plain[name]):
+                yield name, f"{part}{tensor.dtype}{tuple(tensor.shape)}".encode(), tensor
+
+
+def _states(model: nn.Module) -> Iterator[dict[str, Any]]:
+    """Parameters and saved buffers, those of FSDP1's units one unit at a time."""
+    for state in unit_states(model) if fsdp1_units(model) else (_whole_state(model),):
+        yield _readable(state)
+
+
+def _at_once(model: nn.Module) -> dict[str, Any]:
+    """The same in one; what units hold, on the CPU."""
+    if not fsdp1_units(model):
+        return next(_states(model))
+    parts = (pair for state in _states(model) for pair in state.items())
+    return {name: value.to("cpu", copy=True) if isinstance(value, torch.Tensor) else value for name, value in parts}
 
 
 def _brought(sums: Sequence[torch.Tensor]) -> list[bytes]:
@@ -69,11 +88,7 @@ def _brought(sums: Sequence[torch.Tensor]) -> list[bytes]:
 
 
 def _whole_state(model: nn.Module) -> dict[str, Any]:
-    """Parameters and saved buffers, those that accelerate keeps on the CPU or on disk too.
-
-    Raises:
-        ProbeError: weights that are nowhere, or not made yet.
-    """
+    """Parameters and saved buffers, those that accelerate keeps on the CPU or on disk too."""
     state: dict[str, Any] = dict(model.state_dict())
     for name, module in model.named_modules():
         weights = getattr(getattr(module, "_hf_hook", None), "weights_map", None)
@@ -81,6 +96,15 @@ def _whole_state(model: nn.Module) -> dict[str, Any]:
             own = [n for n, value in module.named_parameters(recurse=False) if value.is_meta]
             own += [n for n, value in module.named_buffers(recurse=False) if value.is_meta]
             state.update({f"{name}.{n}" if name else n: weights[n] for n in own})
+    return state
+
+
+def _readable(state: dict[str, Any]) -> dict[str, Any]:
+    """The same.
+
+    Raises:
+        ProbeError: weights that are nowhere, or not made yet.
+    """
     for name, value in state.items():
         if torch.nn.parameter.is_lazy(value):
             raise NotYetError(f"parameter {name!r} is made by the first batch, so that the model cannot be read yet")

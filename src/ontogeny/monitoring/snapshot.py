@@ -21,6 +21,7 @@ from ontogeny.errors import ProbeError
 from ontogeny.extraction import Features, Probe
 from ontogeny.extraction._interrupts import at_once, held
 from ontogeny.extraction.features import Site
+from ontogeny.extraction.fsdp1 import gathered
 from ontogeny.extraction.isolation import NotYetError, observing
 from ontogeny.extraction.layers import plain_model
 from ontogeny.extraction.preserved import LeftBehindError, preserved
@@ -138,7 +139,7 @@ def take_snapshot(
         ProbeError: the model cannot be read for any benchmark; on every rank, also where another one failed.
     """
     times = [time.perf_counter()]
-    with deployed_weights(optimizers) as deployed, preserved(plain_model(model)):
+    with deployed_weights(optimizers) as deployed, gathered(model), preserved(plain_model(model)):
         hashes = ranks.each(lambda: at_once(weights_hash, model))
         times.append(time.perf_counter())
         take = (lambda probe: kept.features(probe, model, hashes[0])) if kept is not None else _taker(model, ranks)

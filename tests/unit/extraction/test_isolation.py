@@ -362,3 +362,17 @@ def test_a_weight_that_one_reading_changes_is_as_before_in_the_next(monkeypatch,
         assert weights_hash(model) == before
         assert what_reading_changes(model) == ("1.weight",)
     assert model.training
+
+
+def test_a_view_that_autograd_refuses_to_look_at_is_left_as_it_is():
+    whole = torch.rand(6, requires_grad=True)
+    module = nn.Linear(2, 2)
+    module.stale, _ = whole.split(3)
+    with torch.no_grad():
+        whole.add_(1)
+    with pytest.raises(RuntimeError, match="view"):
+        _ = module.stale.is_leaf
+    stale = module.stale
+    with preserved(module):
+        module.stale = torch.zeros(3)
+    assert module.stale is stale

@@ -9,10 +9,12 @@ import pytest
 import torch
 from tests.helpers.models import WORDS, tokenizer, transform
 from torch import nn
+from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import apply_activation_checkpointing
 from transformers import BertConfig, BertModel
 
 from ontogeny import Probe, StimulusSet
 from ontogeny.extraction.features import Site
+from ontogeny.extraction.weights import weights_hash
 
 TEXTS = [" ".join(WORDS[(i * 5 + k * 3) % len(WORDS)] for k in range(1 + i % 6)) for i in range(14)]
 STIMULI = StimulusSet(name="t", modality="text", ids=tuple(f"s{i}" for i in range(len(TEXTS))), inputs=TEXTS)
@@ -181,3 +183,29 @@ def test_several_tensors_with_positions_are_refused_where_the_first_is_not_the_o
     features = read(Several(made, second), "block")
     assert not features.values
     assert "it is not clear which is the layer's output" in features.refused[Site("block", "mean")]
+
+
+def test_wrappers_of_activation_checkpointing_are_in_no_name_and_change_nothing():
+    plain, wrapped = Stacked(), Stacked()
+    apply_activation_checkpointing(wrapped, check_fn=lambda module: type(module) in (nn.Sequential, nn.Embedding))
+    assert any("_checkpoint_wrapped_module" in name for name, _ in wrapped.named_modules())
+    probe = Probe(stimuli=STIMULI, reader=tokenizer, pooling="mean")
+    expected, found = (probe(model).values for model in (plain, wrapped))
+    assert [site.layer for site in found] == ["embeddings", "blocks.0", "blocks.1", "blocks.2"]
+    for site, features in expected.items():
+        torch.testing.assert_close(found[site], features, rtol=0, atol=0)
+    assert weights_hash(wrapped) == weights_hash(plain)
+
+
+class Stacked(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.embed = nn.Embedding(16, 8)
+        self.blocks = nn.ModuleList(nn.Sequential(nn.Linear(8, 8), nn.GELU()) for _ in range(3))
+
+    def forward(self, ids):
+        x = self.embed(ids)
+        for block in self.blocks:
+            x = x + block(x)
+        return x

@@ -63,6 +63,7 @@ _OUTSIDE = (
     *("tokenizers", "datasets", "pyarrow", "pandas", "re", "importlib", "inspect", "typing", "enum", "ast", "abc"),
 )
 _OUTSIDE_BASES = (*("torch.distributed", "torch._dynamo", "torch._inductor", "torch.fx", "threading", "logging"),)
+_OF_FSDP1 = ("FlatParamHandle", "_ExecOrderData")
 LIBRARIES = (
     *("torch", "lightning", "pytorch_lightning", "transformers", "numpy", "scipy", "collections", "functools", "abc"),
     *("builtins", "typing", "threading", "_thread", "queue", "weakref", "dataclasses", "itertools", "random", "enum"),
@@ -128,6 +129,8 @@ def is_outside(item: Any) -> bool:
     if isinstance(item, nn.Module):
         return False
     module = type(item).__module__
+    if module.startswith("torch.distributed.fsdp") and type(item).__name__ in _OF_FSDP1:
+        return False
     if module.startswith(("accelerate.hooks", "multiprocessing.sharedctypes")):
         return False
     for cls in type(item).__mro__:

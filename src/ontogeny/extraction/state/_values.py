@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ontogeny.extraction.state._entry import ITSELF, CannotRestoreError, Saved
 
-__all__ = ["SavedArray", "SavedTensor", "bits", "is_parameter"]
+__all__ = ["SavedArray", "SavedTensor", "bits", "is_leaf", "is_parameter"]
 
 _ROW = 512
 _LOOKED_INTO = 16
@@ -67,8 +67,8 @@ class SavedTensor:
     def __init__(self, live: Tensor, *, copy: bool) -> None:
         self.live = live
         self.alias = live.detach() if not live.is_nested else _memory(live)
-        self.flags = live.requires_grad if live.is_leaf else None
-        self.grad = live.grad if live.is_leaf else None
+        self.flags = live.requires_grad if is_leaf(live) else None
+        self.grad = live.grad if self.flags is not None else None
         self.hooks = (getattr(live, "_backward_hooks", None), getattr(live, "_post_accumulate_grad_hooks", None))
         self.nbytes = _storage_bytes(live)
         self.copy = _copied(self.alias) if copy and self.whole else None
@@ -110,6 +110,17 @@ class SavedTensor:
                 setattr(live, name, hooks)
                 changed = True
         return changed
+
+
+def is_leaf(tensor: Tensor) -> bool:
+    """Whether gradients end here; not for a view that autograd refuses to look at, since its base was written over.
+
+    FSDP1 leaves such views where a module's weights were, with their memory freed.
+    """
+    try:
+        return tensor.is_leaf
+    except RuntimeError:
+        return False
 
 
 def is_parameter(entry: Saved) -> TypeGuard[SavedTensor]:

@@ -49,7 +49,7 @@ from ontogeny.extraction.state._kinds import (
 )
 from ontogeny.extraction.state._random import SavedRandom
 from ontogeny.extraction.state._stand_ins import cached_results, is_fragile
-from ontogeny.extraction.state._values import SavedTensor
+from ontogeny.extraction.state._values import SavedTensor, is_leaf
 
 __all__ = ["Walk", "quietly"]
 
@@ -140,7 +140,7 @@ class Walk:
         parts = tensor_parts(tensor)
         if parts is None:
             self.entries.append((name, SavedTensor(tensor, copy=self._copied(tensor))))
-            if tensor.is_leaf and tensor.grad is not None:
+            if is_leaf(tensor) and tensor.grad is not None:
                 self._todo.append((f"{name}.grad", tensor.grad))
         for part, inner in (parts or {}).items():
             self._todo.append((f"{name}.{part}", inner))

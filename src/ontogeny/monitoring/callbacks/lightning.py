@@ -24,6 +24,7 @@ from ontogeny.benchmarks import Benchmark
 from ontogeny.errors import ConfigError
 from ontogeny.extraction.process_group import require_supported_sharding
 from ontogeny.extraction.random_state import same_randomness
+from ontogeny.extraction.wrappers import fsdp1_units
 from ontogeny.lag import record_shares
 from ontogeny.monitoring.callbacks._record_of_run import Recording, Training
 from ontogeny.monitoring.callbacks._trainer_eval_data import HeldOut, first_of, of_one_process, offer_held_out
@@ -116,9 +117,7 @@ class AlignmentCallback(pl.Callback):
     @override
     @same_randomness()
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        for model in (trainer.model, pl_module):
-            if isinstance(model, nn.Module):
-                require_supported_sharding(model)
+        require_supported_sharding(_sharded(trainer) or pl_module)
         self._shown = None
         self._seen = -1
         self._recording.begin(self._training(trainer, pl_module))
@@ -130,7 +129,7 @@ class AlignmentCallback(pl.Callback):
         self._probe(trainer, pl_module)
 
     def _training(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> Training:
-        model = self._average(trainer) or pl_module
+        model = self._average(trainer) or _sharded(trainer) or pl_module
         checkpoint = Path(str(trainer.ckpt_path)).absolute() if trainer.ckpt_path else None
         return Training(
             model,
@@ -162,7 +161,7 @@ class AlignmentCallback(pl.Callback):
         self.monitor.flush()
         together = not trainer.interrupted or trainer.world_size == 1  # else the other ranks may be gone
         if trainer.training and together and self.monitor.folder is not None:
-            model = self._average(trainer) or pl_module
+            model = self._average(trainer) or _sharded(trainer) or pl_module
             self.monitor.saved(model, trainer.global_step, optimizers=trainer.optimizers)
 
     @override
@@ -182,7 +181,7 @@ class AlignmentCallback(pl.Callback):
         step = trainer.global_step
         if step != self._seen or force:
             self._seen = step
-            model = self._average(trainer) or pl_module
+            model = self._average(trainer) or _sharded(trainer) or pl_module
             self.monitor(model, step, force=force, optimizers=trainer.optimizers, seen={"epochs": _epochs(trainer)})
         if self.monitor.latest is not self._shown:  # not at every batch: there may be hundreds of curves
             self._shown = self.monitor.latest
@@ -233,6 +232,12 @@ class AlignmentCallback(pl.Callback):
             if sink in self.monitor.sinks:
                 self.monitor.sinks.remove(sink)
         self._sinks = []
+
+
+def _sharded(trainer: pl.Trainer) -> nn.Module | None:
+    """The module as FSDP1 has wrapped it, which alone can gather the weights; None where there is no such wrapper."""
+    model = trainer.model
+    return model if isinstance(model, nn.Module) and fsdp1_units(model) else None
 
 
 def _validation(trainer: pl.Trainer) -> HeldOut:

@@ -6,11 +6,12 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
+from ontogeny.extraction.wrappers import without_wrappers
+
 __all__ = ["Left", "few", "front_of", "misfit", "unwrapped"]
 
 T = TypeVar("T")
 
-_PARTS = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
 _FRONT = "module."
 _ADAPTER = re.compile(
     r"(^|[._])(lora_|ia3_l|hada_|lokr_|oft_|boft_|vera_|adalora_|modules_to_save)|^base_model\.model\."
@@ -19,7 +20,7 @@ _ADAPTER = re.compile(
 
 def unwrapped(state: Mapping[str, T]) -> dict[str, T]:
     """By names without what wrappers add: compile, FSDP and checkpointing anywhere, `module.` where all begin so."""
-    plain = {".".join(part for part in name.split(".") if part not in _PARTS): value for name, value in state.items()}
+    plain = {without_wrappers(name): value for name, value in state.items()}
     if len(plain) < len(state):
         plain = dict(state)
     while plain and all(name.startswith(_FRONT) for name in plain):
