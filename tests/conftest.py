@@ -23,6 +23,7 @@ if "ONTOGENY_DATA" not in os.environ and _BESIDE.is_dir():
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("WANDB_MODE", "offline")
 torch.set_num_threads(1)
+gc.disable()  # until all is imported
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +38,7 @@ def warnings_are_errors(monkeypatch):
 
 def pytest_collection_finish():
     """What was imported stays: the garbage collector need not look through torch again and again."""
+    gc.enable()
     gc.collect()
     gc.freeze()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ from ontogeny.extraction.weights import weights_hash
 
 pytestmark = pytest.mark.slow
 
-KINDS = ("flat", "checkpointed", "mixed", "grad_op", "hybrid", "one_unit", "parts")
+# Each takes two processes for some seconds; the others before a release (make long).
+KINDS = ("checkpointed", "mixed", "parts")
+KINDS += ("flat", "grad_op", "hybrid", "one_unit") if "ONTOGENY_LONG" in os.environ else ()
 LAYERS = {"tiny-text": ["embeddings", "transformer.h.0", "transformer.h.1"]}
 
 
