@@ -86,7 +86,7 @@ class Verdict:
     ci: tuple[float, float] = (math.nan, math.nan)
 
     @property
-    def told(self) -> bool:
+    def decided(self) -> bool:
         """Whether one of the two is first."""
         return self.outcome in ("yes", "no")
 

@@ -94,18 +94,18 @@ def pair_lines(found: Leads, *, details: bool = False) -> list[str]:
         found: of `leads`.
         details: statistics too: half points, p, null, Granger's test, all warnings.
     """
-    answer, told = found.answer, found.answer.told
+    answer, decided = found.answer, found.answer.decided
     out = [*verdict_lines(answer), ""]
     out += labelled("compared", f"{found.about.name} against {found.about.task}; {found.grid}")
-    if told and isinstance(found.trend, TrendLead):
+    if decided and isinstance(found.trend, TrendLead):
         shares = "at 25, 50 and 75 %" if found.trend.uniform else "at 50 %, not at both 25 and 75 %,"
         out += labelled("holds", f"{shares} of the gain")
         seen = seen_text(found.about.seen, [at[0] for at in (found.trend.t50.alignment, found.trend.t50.performance)])
         out += labelled("half-way", seen) if seen else []
-    if told or _leads(found.fluctuation):
+    if decided or _leads(found.fluctuation):
         out += labelled("fluctuations", short(found.fluctuation))
     cares = [f"{'; '.join(answer.caveats)}."] if answer.caveats else []
-    cares += list(found.warnings) if told else []
+    cares += list(found.warnings) if decided else []
     out += labelled("read with care", *cares) if cares else []
     if details:
         return [*out, *_next(answer, ""), "", *_statistics(found)]

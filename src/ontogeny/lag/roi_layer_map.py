@@ -150,8 +150,8 @@ def leads_map(
         of_cell.setdefault((row.roi, row.layer), []).append(row)
     cells = [(roi, layer) for roi in chosen for layer in depths if (roi, layer) in of_cell]
     if not cells:
-        asked = {**columns, **{name: v for name, v in (("roi", rois), ("layer", layers)) if v is not None}}
-        raise LagError(f"record {record.folder} holds no alignment with {in_words(asked)}")
+        filters = {**columns, **{name: v for name, v in (("roi", rois), ("layer", layers)) if v is not None}}
+        raise LagError(f"record {record.folder} holds no alignment with {in_words(filters)}")
     performance = task_series(record, task)
     runs = [paired(curve(of_cell[cell]), performance) for cell in cells]
     found = map_of_runs(runs, cells, task=task, seed=seed, surrogates=surrogates)

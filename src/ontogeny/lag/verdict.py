@@ -113,14 +113,14 @@ def claimed(
     return None
 
 
-def so_far(told: Verdict) -> Verdict:
+def so_far(verdict: Verdict) -> Verdict:
     """The answer while training runs: of what is there by now, and no reason to stop.
 
     Args:
-        told: of the record as it is.
+        verdict: of the record as it is.
     """
     caveat = "looked at while training runs, so it is no stopping rule and no test"
-    return replace(told, sentence=f"So far: {told.sentence}", caveats=(*told.caveats, caveat))
+    return replace(verdict, sentence=f"So far: {verdict.sentence}", caveats=(*verdict.caveats, caveat))
 
 
 def power(log10: float) -> float:

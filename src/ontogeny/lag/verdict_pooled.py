@@ -56,8 +56,8 @@ def _unpooled(found: RunsLeads, level: Level | None, task: str) -> Verdict:
     refused = [(run.leads.n, run.leads.trend) for run in found.runs if isinstance(run.leads.trend, Untestable)]
     if len(found.runs) - len(refused) >= len(refused):
         each = Counter(run.leads.trend.verdict for run in found.runs if isinstance(run.leads.trend, TrendLead))
-        said = ", ".join(f"{verdict} in {count}" for verdict, count in each.items())
-        text = f"Cannot be told over {len(found.runs)} runs: three with a lead are needed for a test ({said})."
+        counts = ", ".join(f"{verdict} in {count}" for verdict, count in each.items())
+        text = f"Cannot be told over {len(found.runs)} runs: three with a lead are needed for a test ({counts})."
         return Verdict(outcome="cannot be told", sentence=text, advice="Train more seeds.")
     first = Counter(trend.kind for _, trend in refused).most_common(1)[0][0]
     alike = [(n, trend) for n, trend in refused if trend.kind == first]

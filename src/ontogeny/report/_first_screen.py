@@ -100,7 +100,7 @@ def _detail(study: Study) -> str:
     half = {row["of"]: row["step"] for row in half_points(study)}
     if study.declared or len(study.regions) == 1:
         seen = seen_text(shared_progress([facts.progress for facts in study.runs]), [*half.values()]) if half else ""
-        out += [f"That is {seen}."] if seen and found.told else []
+        out += [f"That is {seen}."] if seen and found.decided else []
     if study.declared and len(study.regions) > 1 and found.outcome in ("yes", "no"):
         same = sum(region.outcome == found.outcome for region in study.regions)
         out.append(f"The same holds in {same} of {len(study.regions)} regions, corrected for their number.")

@@ -71,7 +71,7 @@ def _region_row(study: Study, region: Region, test: LevelTest | None) -> dict[st
         "share of ceiling": "" if math.isnan(level.share) else f"{100 * level.share:.0f} %",
     }
     if test is not None and (len(region.curves) == 1 or region.pooled):
-        row |= {f"{'below' if kind == 'ceiling' else 'above'} {kind}": test.told(kind) for kind in KINDS}
+        row |= {f"{'below' if kind == 'ceiling' else 'above'} {kind}": test.in_words(kind) for kind in KINDS}
     row["subjects" if len(region.curves) == 1 else "runs"] = str(
         level.n_subjects if len(region.curves) == 1 else len(region.curves)
     )
@@ -110,7 +110,7 @@ def layer_rows(study: Study, tests: Sequence[LevelTest]) -> list[dict[str, str]]
                 "last step": cell(one.value) + error,
                 "chance": cell(panel.chance),
                 "ceiling": " to ".join(x for x in (cell(panel.ceiling_lower), cell(panel.ceiling)) if x),
-                **{f"{'below' if kind == 'ceiling' else 'above'} {kind}": one.told(kind) for kind in KINDS},
+                **{f"{'below' if kind == 'ceiling' else 'above'} {kind}": one.in_words(kind) for kind in KINDS},
                 **{name: cell(float(found.mean[-1])) for name, found in panel.stated.items()},
                 "runs" if study.key.pooled else "subjects": str(one.n),
                 "stimuli": f"{_stimuli(one)}{' or more, each its own' if panel.own_stimuli else ''}",

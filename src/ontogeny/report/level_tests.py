@@ -46,7 +46,7 @@ class LevelTest:
     n: int
     p: dict[str, float]
 
-    def told(self, kind: str) -> str:
+    def in_words(self, kind: str) -> str:
         """Yes, no, or why it was not tested."""
         if math.isnan(self.p[kind]):
             known = {"chance": self.panel.chance, "surface": self.panel.baseline, "ceiling": self.panel.ceiling}[kind]
@@ -199,5 +199,5 @@ def _row(one: LevelTest) -> dict[str, Any]:
         "lower": lower,
         "ceiling": panel.ceiling if panel.ceiling is None or lower != panel.ceiling else panel.ceiling * 1.001,
         "above": bool(above) and max(above) < _ALPHA,
-        **{f"{'below' if kind == 'ceiling' else 'above'} {kind}": one.told(kind) for kind in KINDS},
+        **{f"{'below' if kind == 'ceiling' else 'above'} {kind}": one.in_words(kind) for kind in KINDS},
     }

@@ -135,7 +135,7 @@ def test_levels_are_tested_as_scipy_tests_them_and_corrected():
     }
     for kind, p in expected.items():
         assert [one.p[kind] for one in found] == pytest.approx(stats.false_discovery_control(p))
-    assert found[2].told("chance").startswith("yes (p ")
+    assert found[2].in_words("chance").startswith("yes (p ")
 
 
 def test_common_parts_of_layer_names_are_stripped():

@@ -121,28 +121,28 @@ class Sums:
         return np.array([*some, self.total * self.n * self.k - sum(some)])
 
 
-def chance_hsic(mine: Sums, theirs: Sums) -> float:
+def chance_hsic(left: Sums, right: Sums) -> float:
     """Exact mean of HSIC(K, L) over all permutations of the stimuli of one side."""
-    n = mine.n
+    n = left.n
     two, three = n * (n - 1), n * (n - 1) * (n - 2)
     counts = np.array([two, two, three, three, three, three, three * (n - 3)], dtype=float)
-    means = mine.patterns(first=True) * theirs.patterns(first=False) / counts
-    return hsic(mine.both_ways * theirs.both_ways / two, float(means.sum()), float(means[1] + means[5]), n)
+    means = left.patterns(first=True) * right.patterns(first=False) / counts
+    return hsic(left.both_ways * right.both_ways / two, float(means.sum()), float(means[1] + means[5]), n)
 
 
-def hsic_over(kernel: Square, nearest: Bool[np.ndarray, "stimuli stimuli"], theirs: Edges) -> float:
+def hsic_over(kernel: Square, nearest: Bool[np.ndarray, "stimuli stimuli"], right: Edges) -> float:
     """HSIC(K, L) over mutual neighbours.
 
     Args:
         kernel: K, the layer's side.
         nearest: A, whether the column is among the row's k nearest by K.
-        theirs: the target's k nearest, and L there.
+        right: the target's k nearest, and L there.
     """
     n = len(kernel)
-    shared = np.flatnonzero(nearest.ravel()[theirs.place])
-    place = theirs.place[shared]
+    shared = np.flatnonzero(nearest.ravel()[right.place])
+    place = right.place[shared]
     i, j = np.divmod(place, n)
-    mine, other = kernel.ravel()[place], theirs.kernel[shared]
-    through = mine @ np.bincount(i, other, n)[j]
-    back = theirs.back[shared] & nearest[j, i]
-    return hsic(float(mine[back] @ other[back]), float(mine.sum() * other.sum()), float(through), n)
+    left, other = kernel.ravel()[place], right.kernel[shared]
+    through = left @ np.bincount(i, other, n)[j]
+    back = right.back[shared] & nearest[j, i]
+    return hsic(float(left[back] @ other[back]), float(left.sum() * other.sum()), float(through), n)

@@ -145,16 +145,16 @@ def pack_bits(mask: Bool[np.ndarray, "stimuli stimuli"]) -> Bits:
     return room.view(np.uint64)
 
 
-def intersection_size(mine: Bits, theirs: UInt64[np.ndarray, "targets stimuli words"]) -> Int[np.ndarray, " targets"]:
+def intersection_size(left: Bits, right: UInt64[np.ndarray, "targets stimuli words"]) -> Int[np.ndarray, " targets"]:
     """Over all rows, how many members the sets of both sides share."""
     parts = [
-        np.bitwise_count(theirs[i : i + _BLOCK] & mine).sum(axis=(1, 2), dtype=np.int64)
-        for i in range(0, len(theirs), _BLOCK)
+        np.bitwise_count(right[i : i + _BLOCK] & left).sum(axis=(1, 2), dtype=np.int64)
+        for i in range(0, len(right), _BLOCK)
     ]
     return np.concatenate(parts)
 
 
-def n_intersecting(mine: Bits, theirs: UInt64[np.ndarray, "targets stimuli words"]) -> Int[np.ndarray, " targets"]:
+def n_intersecting(left: Bits, right: UInt64[np.ndarray, "targets stimuli words"]) -> Int[np.ndarray, " targets"]:
     """In how many rows the sets of both sides share a member."""
-    parts = [(theirs[i : i + _BLOCK] & mine).any(axis=2).sum(axis=1) for i in range(0, len(theirs), _BLOCK)]
+    parts = [(right[i : i + _BLOCK] & left).any(axis=2).sum(axis=1) for i in range(0, len(right), _BLOCK)]
     return np.concatenate(parts)

@@ -100,29 +100,29 @@ class StreamedCKA:
 
     def _outcome(self, view: LayerGeometry, metric: CKA, bounds: Sequence[Bounds]) -> Outcome:
         try:
-            mine = _Side.of(view.x.numpy(), standardise=metric.standardise)
-            norm = mine.norm(debiased=metric.debiased)
+            left = _Side.of(view.x.numpy(), standardise=metric.standardise)
+            norm = left.norm(debiased=metric.debiased)
         except MetricError as error:
             return error
         unit = 1.0 if metric.standardise else view.scale**2
-        columns = [self._values(mine, norm, unit * mine.unit, metric, target) for target in self.targets]
+        columns = [self._values(left, norm, unit * left.unit, metric, target) for target in self.targets]
         out = [
             Value(value=c[0].value, chance=c[0].chance, ceiling=u, ceiling_lower=low)
             for c, (low, u) in zip(columns, bounds, strict=True)
         ]
         return [*out, *(column[i] for i in range(1, 1 + len(self.orders)) for column in columns)]
 
-    def _values(self, mine: _Side, norm: float, unit: float, metric: CKA, target: Target) -> list[Value]:
+    def _values(self, left: _Side, norm: float, unit: float, metric: CKA, target: Target) -> list[Value]:
         """Of one target: as it is, then in each order."""
-        n, debiased = len(mine.diagonal), metric.debiased
-        theirs = _Side.of(target.responses, standardise=metric.standardise)
-        other = theirs.norm(debiased=debiased)
-        hsic = norm * unit * other * theirs.unit / (n * (n - 3) if debiased else 1)
+        n, debiased = len(left.diagonal), metric.debiased
+        right = _Side.of(target.responses, standardise=metric.standardise)
+        other = right.norm(debiased=debiased)
+        hsic = norm * unit * other * right.unit / (n * (n - 3) if debiased else 1)
         damped = hsic / (hsic + metric.damping)
-        traces = 0.0 if debiased else float(mine.diagonal.sum() * theirs.diagonal.sum())
+        traces = 0.0 if debiased else float(left.diagonal.sum() * right.diagonal.sum())
         chance = damped * traces / (norm * other * (n - 1))
         places = [None, *map(inverse, self.orders)]
-        found = [mine.with_other(theirs, place, debiased=debiased) / (norm * other) for place in places]
+        found = [left.with_other(right, place, debiased=debiased) / (norm * other) for place in places]
         return [Value(value=damped * value, chance=chance) for value in found]
 
 

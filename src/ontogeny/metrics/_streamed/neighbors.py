@@ -82,57 +82,57 @@ class StreamedNeighbours:
         """One outcome per layer and metric."""
         out: list[list[Outcome]] = []
         for view in views:
-            mine = {key: _Lists.of(_seen(view, key), key[1], _most(self.metrics, key)) for key in self.lists}
-            out.append([self._outcome(metric, mine[_key(metric)]) for metric in self.metrics])
+            left = {key: _Lists.of(_seen(view, key), key[1], _most(self.metrics, key)) for key in self.lists}
+            out.append([self._outcome(metric, left[_key(metric)]) for metric in self.metrics])
         return out
 
-    def _outcome(self, metric: Measure, mine: _Lists) -> Outcome:
-        theirs = [lists.edges(metric.k) for lists in self.lists[_key(metric)]]
-        own = mine.edges(metric.k)
+    def _outcome(self, metric: Measure, left: _Lists) -> Outcome:
+        right = [lists.edges(metric.k) for lists in self.lists[_key(metric)]]
+        own = left.edges(metric.k)
         places: list[Int[np.ndarray, " stimuli"] | None] = [None, *map(inverse, self.orders)]
         try:
-            found = [_compared(own, edges, metric, places, len(mine.near)) for edges in theirs]
+            found = [_compared(own, edges, metric, places, len(left.near)) for edges in right]
         except MetricError as error:
             return error
         return [Value(value=values[i], chance=chance) for i in range(len(places)) for values, chance in found]
 
 
 def _compared(
-    mine: Edges, theirs: Edges, metric: Measure, places: Sequence[Int[np.ndarray, " stimuli"] | None], n: int
+    left: Edges, right: Edges, metric: Measure, places: Sequence[Int[np.ndarray, " stimuli"] | None], n: int
 ) -> tuple[list[float], float]:
     """Values of one layer and target, the target's stimuli at other places; and chance."""
-    k, moved = metric.k, [theirs.at(place) for place in places]
+    k, moved = metric.k, [right.at(place) for place in places]
     if metric.form == "mutual":
-        return [float(np.isin(one.place, mine.place).sum()) / (n * k) for one in moved], k / (n - 1)
+        return [float(np.isin(one.place, left.place).sum()) / (n * k) for one in moved], k / (n - 1)
     if metric.form == "cycle":
-        chance = chance_of_cycles(np.bincount(mine.place % n, minlength=n), k)
-        return [_n_back(mine, one, n) / n for one in moved], chance
-    ours, others = Sums.of(mine, n), Sums.of(theirs, n)
+        chance = chance_of_cycles(np.bincount(left.place % n, minlength=n), k)
+        return [_n_back(left, one, n) / n for one in moved], chance
+    ours, others = Sums.of(left, n), Sums.of(right, n)
     scale = (ours.own * others.own) ** 0.5 + metric.damping
-    return [_local(mine, one, n) / scale for one in moved], chance_hsic(ours, others) / scale
+    return [_local(left, one, n) / scale for one in moved], chance_hsic(ours, others) / scale
 
 
-def _n_back(mine: Edges, theirs: Edges, n: int) -> int:
+def _n_back(left: Edges, right: Edges, n: int) -> int:
     """How many stimuli are among the neighbours by the layer of one of their neighbours by the target."""
     met = np.zeros(n, dtype=bool)
-    met[theirs.place[np.isin(_turned(theirs.place, n), mine.place)] // n] = True
+    met[right.place[np.isin(_turned(right.place, n), left.place)] // n] = True
     return int(met.sum())
 
 
-def _local(mine: Edges, theirs: Edges, n: int) -> float:
+def _local(left: Edges, right: Edges, n: int) -> float:
     """HSIC over mutual neighbours, as `hsic_over` has it, from both sides' lists."""
-    order = np.argsort(mine.place)
-    places = mine.place[order]
+    order = np.argsort(left.place)
+    places = left.place[order]
 
     def found(wanted: Int[np.ndarray, " edges"]) -> tuple[Int[np.ndarray, " edges"], Bool[np.ndarray, " edges"]]:
         at = np.minimum(np.searchsorted(places, wanted), len(places) - 1)
         return order[at], places[at] == wanted
 
-    at, shared = found(theirs.place)
-    place, kernel, other = theirs.place[shared], mine.kernel[at[shared]], theirs.kernel[shared]
+    at, shared = found(right.place)
+    place, kernel, other = right.place[shared], left.kernel[at[shared]], right.kernel[shared]
     i, j = np.divmod(place, n)
     through = kernel @ np.bincount(i, other, n)[j]
-    back = theirs.back[shared] & found(j * n + i)[1]
+    back = right.back[shared] & found(j * n + i)[1]
     return hsic(float(kernel[back] @ other[back]), float(kernel.sum() * other.sum()), float(through), n)
 
 

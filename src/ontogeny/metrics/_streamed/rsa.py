@@ -111,13 +111,13 @@ class StreamedRSA:
     Args:
         metrics: distance and comparison of each.
         targets: with voxels.
-        theirs: summaries, one list per metric.
+        summaries: of the targets, one list per metric.
         orders: permutations of the stimuli that layers are scored in too.
     """
 
     metrics: tuple[Named, ...]
     targets: tuple[Target, ...]
-    theirs: list[list[_Ranks | _Plain]]
+    summaries: list[list[_Ranks | _Plain]]
     orders: tuple[np.ndarray, ...]
 
     def score_all(self, views: Sequence[LayerGeometry]) -> list[list[Outcome]]:
@@ -128,27 +128,27 @@ class StreamedRSA:
         distance, comparison = self.metrics[place]
         try:
             rows = Rows.of(view.x.numpy(), distance)
-            mine = _summary(rows, comparison)
+            left = _summary(rows, comparison)
         except (FeatureError, MetricError) as error:
             return error
         every = [rows, *(rows.ordered(inverse(order)) for order in self.orders)]
         found = np.stack(
             [
-                self._products(every, mine, Rows.of(target.responses, distance), theirs)
-                for target, theirs in zip(self.targets, self.theirs[place], strict=True)
+                self._products(every, left, Rows.of(target.responses, distance), right)
+                for target, right in zip(self.targets, self.summaries[place], strict=True)
             ],
             axis=1,
         )
-        chance = [_lean(mine) * _lean(theirs) for theirs in self.theirs[place]] * len(every)
+        chance = [_lean(left) * _lean(right) for right in self.summaries[place]] * len(every)
         return [Value(value=v, chance=c) for v, c in zip(found.ravel().tolist(), chance, strict=True)]
 
     def _products(
-        self, every: Sequence[Rows], mine: _Ranks | _Plain, rows: Rows, theirs: _Ranks | _Plain
+        self, every: Sequence[Rows], left: _Ranks | _Plain, rows: Rows, right: _Ranks | _Plain
     ) -> Float[np.ndarray, " orders"]:
         out = np.zeros(len(every))
         for tile in tiles(len(rows.values)):
-            other = theirs.of(rows, tile)
-            out += [float(mine.of(side, tile) @ other) for side in every]
+            other = right.of(rows, tile)
+            out += [float(left.of(side, tile) @ other) for side in every]
         return out
 
 
@@ -158,8 +158,8 @@ def _lean(side: _Ranks | _Plain) -> float:
 
 def prepare(metrics: Sequence[Named], targets: Sequence[Target], orders: Sequence[np.ndarray]) -> StreamedRSA:
     """Count every target's levels once for each metric."""
-    theirs = [
+    summaries = [
         [_summary(Rows.of(target.responses, distance), comparison) for target in targets]
         for distance, comparison in metrics
     ]
-    return StreamedRSA(metrics=tuple(metrics), targets=tuple(targets), theirs=theirs, orders=tuple(orders))
+    return StreamedRSA(metrics=tuple(metrics), targets=tuple(targets), summaries=summaries, orders=tuple(orders))

@@ -205,14 +205,14 @@ class PreparedUniqueVariance:
 
     def _joined(self, view: LayerGeometry, weights: tuple[float, float]) -> Design:
         """Both bands side by side, each times the root of its weight."""
-        ours, theirs = weights
+        of_nuisance, of_layer = weights
         n, d = self.nuisance.shape
         if view.n_stimuli != n:
             raise MetricError(f"the features have {view.n_stimuli} stimuli, the responses {n}")
         return design(
             (n, d + view.n_features),
-            lambda: np.concatenate([self.nuisance * ours**0.5, view.centred.numpy() * theirs**0.5], axis=1),
-            lambda: self.nuisance @ self.nuisance.T * ours + view.gram.numpy() * theirs,
+            lambda: np.concatenate([self.nuisance * of_nuisance**0.5, view.centred.numpy() * of_layer**0.5], axis=1),
+            lambda: self.nuisance @ self.nuisance.T * of_nuisance + view.gram.numpy() * of_layer,
             self.voxels.cuts,
         )
 
