@@ -20,9 +20,8 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: .venv/.ready
 	OMP_NUM_THREADS=2 $(BIN)/ontogeny demo --out runs/demo
 
-# Three workers on two cores: one in five seconds a test waits for a process, a server or a browser.
 test: lint
-	$(BIN)/python -m pytest -n 3 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # Named in tests/slow.txt: unit tests of .06 s and more.
 fast: .venv/.ready
