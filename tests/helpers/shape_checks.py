@@ -16,7 +16,7 @@ from beartype import beartype
 
 __all__ = ["CHECKED_CALLS", "check_again", "first_calls"]
 
-CHECKED_CALLS = 20
+CHECKED_CALLS = 5
 _calls: Counter[tuple[str, str]] = Counter()
 _left_alone: list[Any] = []
 
