@@ -19,6 +19,7 @@ from ontogeny._messages import printable
 __all__ = [
     "Table",
     "as_html",
+    "counted",
     "fitted",
     "labelled",
     "number",
@@ -88,6 +89,11 @@ def fitted(lines: Iterable[str]) -> list[str]:
         text = _whole_words(line[indent:], max(screen_width() - indent, 20))
         out += [f"{line[:indent]}{text[0]}".rstrip(), *(" " * indent + rest for rest in text[1:])]
     return out
+
+
+def counted(n: int, what: str) -> str:
+    """A number of things in words: "1 region", "2 regions"."""
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def number(value: float, form: str = ".2f") -> str:

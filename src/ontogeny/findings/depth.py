@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ontogeny._display import number
+from ontogeny._display import counted, number
 from ontogeny.errors import DataError
 from ontogeny.findings.data.cells import CHANCE_LEFT_IN, Cells, unit_of
 from ontogeny.findings.estimates import Estimate, Finding
@@ -88,14 +88,10 @@ def depth(
             "models": _model_rows(pooled, networks, centres),
             **(found.details(subjects, centres) if found else {}),
         },
-        source=f"{source}; {cells.metric[0]}, {said}; {_counted(len(pooled), 'model')}, "
-        f"{_counted(len(subjects), 'subject')}, "
-        f"{_counted(len(rois), 'region')} in {_counted(len(networks), 'network')}, {bins} depths",
+        source=f"{source}; {cells.metric[0]}, {said}; {counted(len(pooled), 'model')}, "
+        f"{counted(len(subjects), 'subject')}, "
+        f"{counted(len(rois), 'region')} in {counted(len(networks), 'network')}, {bins} depths",
     )
-
-
-def _counted(n: int, what: str) -> str:
-    return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def _models(cells: Cells) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from ontogeny._display import number
+from ontogeny._display import counted, number
 from ontogeny.findings.data.cells import CHANCE_LEFT_IN, Cells, is_biased
 from ontogeny.findings.data.region_orders import places
 from ontogeny.findings.estimates import Estimate, Finding
@@ -78,8 +78,8 @@ def when(
             **{f"{side}s": _rows(found, place.get(side, {})) for side, found in rows.items() if found is not None},
         },
         source=f"{cells.model[0]}, {cells.metric[0]}, {said}: {len(cells.names('step'))} steps to "
-        f"{cells.step.max():,}, {len(cells.names('roi'))} regions, {len(cells.names('layer'))} layers, mean of "
-        f"{len(cells.names('subject'))} subjects",
+        f"{cells.step.max():,}, {counted(len(cells.names('roi')), 'region')}, "
+        f"{counted(len(cells.names('layer')), 'layer')}, mean of {counted(len(cells.names('subject')), 'subject')}",
     )
 
 
