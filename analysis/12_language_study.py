@@ -22,11 +22,10 @@ import numpy as np
 from study_report import Curve, write_results
 from torch import Tensor, nn
 from training_study import Training, batch_rows, options_of, run_seeds
-from transformers import GPT2Config, GPT2LMHeadModel
 
 from ontogeny import Benchmark, HeldOutLoss, Monitor, StimulusSet, load, watch
 from ontogeny.cli.demo_training import real_or_planted
-from ontogeny.cli.demo_training.train_language import chunks, train_tokenizer
+from ontogeny.cli.demo_training.train_language import chunks, small_gpt, train_tokenizer
 from ontogeny.datasets import training_text
 from ontogeny.metrics import Ridge, UniqueVariance
 from ontogeny.metrics.nuisance import Nuisance
@@ -39,24 +38,6 @@ BATCH = 32
 WIDTH, DEPTH = 192, 4
 HELD_OUT = 512
 NUISANCE = "surface-and-frequency"
-
-
-def small_gpt(vocabulary: int, *, width: int, depth: int) -> GPT2LMHeadModel:
-    """A GPT-2 without dropout, heads of 32; 2.6 million parameters at width 192, 4 layers and 4,096 tokens."""
-    config = GPT2Config(
-        vocab_size=vocabulary,
-        n_positions=128,
-        n_embd=width,
-        n_layer=depth,
-        n_head=width // 32,
-        resid_pdrop=0.0,
-        embd_pdrop=0.0,
-        attn_pdrop=0.0,
-        bos_token_id=0,
-        eos_token_id=0,
-        loss_type="ForCausalLM",
-    )
-    return GPT2LMHeadModel(config)
 
 
 def words_of(text: str) -> list[str]:

@@ -53,14 +53,14 @@ def chunks(texts: Sequence[str], tokenizer: PreTrainedTokenizerFast) -> Tensor:
     return torch.tensor(flat[: len(flat) // _WIDTH * _WIDTH]).view(-1, _WIDTH)
 
 
-def small_gpt(vocabulary: int) -> GPT2LMHeadModel:
-    """Three layers of width 128, no dropout."""
+def small_gpt(vocabulary: int, *, width: int = 128, depth: int = 3) -> GPT2LMHeadModel:
+    """A GPT-2 without dropout, heads of 32."""
     config = GPT2Config(
         vocab_size=vocabulary,
         n_positions=128,
-        n_embd=128,
-        n_layer=3,
-        n_head=4,
+        n_embd=width,
+        n_layer=depth,
+        n_head=width // 32,
         resid_pdrop=0.0,
         embd_pdrop=0.0,
         attn_pdrop=0.0,

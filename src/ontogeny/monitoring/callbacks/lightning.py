@@ -75,6 +75,7 @@ class AlignmentCallback(pl.Callback):
         self._saved: dict[str, Any] = {}
         self._sinks: list[Sink] = []
         self._seen = -1
+        self._in_units = False
         self._shown: tuple[int, Mapping[str, float]] | None = None
 
     @property
@@ -117,7 +118,8 @@ class AlignmentCallback(pl.Callback):
     @override
     @same_randomness()
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        require_supported_sharding(_sharded(trainer) or pl_module)
+        self._in_units = _in_units(trainer)
+        require_supported_sharding(self._held(trainer, pl_module))
         self._shown = None
         self._seen = -1
         self._recording.begin(self._training(trainer, pl_module))
@@ -129,7 +131,7 @@ class AlignmentCallback(pl.Callback):
         self._probe(trainer, pl_module)
 
     def _training(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> Training:
-        model = self._average(trainer) or _sharded(trainer) or pl_module
+        model = self._watched(trainer, pl_module)
         checkpoint = Path(str(trainer.ckpt_path)).absolute() if trainer.ckpt_path else None
         return Training(
             model,
@@ -161,7 +163,7 @@ class AlignmentCallback(pl.Callback):
         self.monitor.flush()
         together = not trainer.interrupted or trainer.world_size == 1  # else the other ranks may be gone
         if trainer.training and together and self.monitor.folder is not None:
-            model = self._average(trainer) or _sharded(trainer) or pl_module
+            model = self._watched(trainer, pl_module)
             self.monitor.saved(model, trainer.global_step, optimizers=trainer.optimizers)
 
     @override
@@ -181,7 +183,7 @@ class AlignmentCallback(pl.Callback):
         step = trainer.global_step
         if step != self._seen or force:
             self._seen = step
-            model = self._average(trainer) or _sharded(trainer) or pl_module
+            model = self._watched(trainer, pl_module)
             self.monitor(model, step, force=force, optimizers=trainer.optimizers, seen={"epochs": _epochs(trainer)})
         if self.monitor.latest is not self._shown:  # not at every batch: there may be hundreds of curves
             self._shown = self.monitor.latest
@@ -196,6 +198,14 @@ class AlignmentCallback(pl.Callback):
         return (
             bool(watchers) and stepped and (trainer.is_last_batch or any(trainer.global_step % n == 0 for n in every))
         )
+
+    def _held(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> nn.Module:
+        """The module; under FSDP1 as it was wrapped, which alone can gather the weights."""
+        return trainer.model if self._in_units and isinstance(trainer.model, nn.Module) else pl_module
+
+    def _watched(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> nn.Module:
+        """The trainer's average of the weights where one is read, else the module."""
+        return self._average(trainer) or self._held(trainer, pl_module)
 
     def _average(self, trainer: pl.Trainer) -> nn.Module | None:
         """The averaged model, where it is wanted.
@@ -234,10 +244,9 @@ class AlignmentCallback(pl.Callback):
         self._sinks = []
 
 
-def _sharded(trainer: pl.Trainer) -> nn.Module | None:
-    """The module as FSDP1 has wrapped it, which alone can gather the weights; None where there is no such wrapper."""
-    model = trainer.model
-    return model if isinstance(model, nn.Module) and fsdp1_units(model) else None
+def _in_units(trainer: pl.Trainer) -> bool:
+    """Whether FSDP1 holds weights of what is trained; asked once, since it looks at every module."""
+    return isinstance(trainer.model, nn.Module) and bool(fsdp1_units(trainer.model))
 
 
 def _validation(trainer: pl.Trainer) -> HeldOut:
