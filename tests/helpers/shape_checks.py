@@ -27,10 +27,12 @@ def first_calls(signature: Callable[..., Any]) -> Callable[..., Any]:
     Args:
         signature: an empty function with the name, place and annotations of the one that is checked.
     """
-    check = beartype(signature)
+    check = None
     place = (signature.__module__, signature.__qualname__)
 
     def checked(*args: Any, **kwargs: Any) -> Any:
+        nonlocal check
+        check = check or beartype(signature)  # at the first call: most functions are called in few of the processes
         _calls[place] += 1
         if _calls[place] > 2 * CHECKED_CALLS:  # before and after each call
             _leave_alone(place)

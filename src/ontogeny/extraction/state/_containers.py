@@ -7,8 +7,8 @@ import array
 import collections
 import mmap
 from collections.abc import Sequence
-from itertools import chain, repeat
-from operator import is_
+from itertools import chain, compress, repeat
+from operator import is_, is_not
 from typing import Any, TypeGuard
 
 from typing_extensions import override
@@ -41,14 +41,16 @@ class SavedDict:
     def restore(self) -> tuple[Any, ...]:
         """See `Saved`."""
         keys, values = list(self.kind.keys(self.live)), list(self.kind.values(self.live))
-        if _same_items(keys, self.keys) and _same_items(values, self.values):
-            return ()
+        if _same_items(keys, self.keys):
+            different = list(compress(range(len(keys)), map(is_not, values, self.values)))
+            for place in different:
+                self.kind.__setitem__(self.live, keys[place], self.values[place])
+            return tuple(keys[place] for place in different)
         before, now = (dict(zip(*pair, strict=True)) for pair in ((self.keys, self.values), (keys, values)))
-        different = [k for k in {**before, **now} if before.get(k, MISSING) is not now.get(k, MISSING)]
         self.kind.clear(self.live)
         for key, value in before.items():
             self.kind.__setitem__(self.live, key, value)
-        return tuple(different) or ITSELF
+        return tuple(k for k in {**before, **now} if before.get(k, MISSING) is not now.get(k, MISSING)) or ITSELF
 
 
 class SavedAttributes(SavedDict):
