@@ -143,9 +143,9 @@ def test_the_command_line_over_seeds_subjects_and_stimuli(kept, capsys, tmp_path
     over = ["--over", "seeds", "subjects", "stimuli", "--features", str(folder / "kept"), "--draws", "60"]
     more = ["--benchmark", str(tmp_path / "sixty"), "--surrogates", "19", "--details"]
     assert main(["lag", *records, *which, *over, *more]) == 0
-    out = capsys.readouterr().out
+    out = " ".join(capsys.readouterr().out.split())
     assert "over seeds and subjects and stimuli: alignment first" in out
-    assert all(f"{name} 0." in out for name in ("seeds", "subjects", "stimuli"))
+    assert all(f"{name} 0." in out for name in ("seeds", "subjects", "stimuli")), out
     assert main(["lag", *records, *which, "--over", "stimuli"]) != 0
     assert "ontogeny replay ... --features FOLDER" in capsys.readouterr().err
 
