@@ -11,7 +11,7 @@ import numpy as np
 
 from ontogeny._import_string import import_from_string
 from ontogeny.errors import LagError
-from ontogeny.lag.general_lead import DrawnRun, check_factors, chosen_cells, draw_stimuli, general_lead
+from ontogeny.lag.general_lead import DrawnRun, check_factors, chosen_cells, draw_stimuli, general_lead, too_few
 from ontogeny.lag.general_results import GeneralLead
 from ontogeny.lag.results import Untestable
 from ontogeny.lag.runs_from_records import Run, run_from_record
@@ -72,14 +72,18 @@ def general_runs(
         benchmark = import_from_string(_LOAD)(curves[0].benchmark.partition("@")[0]) if loadable else given
         groups = _groups(benchmark.stimuli)
         weights = draw_stimuli(groups, draws, seed=seed)
-    runs, drawn = [], []
-    for record, one in zip(records, curves, strict=True):
-        named = {"name": str(record.folder)} if len(records) > 1 else {}
-        run = _run(record, one, {**named, **of_run}, how)
-        scores = import_from_string(_DRAWN)(one, benchmark, Path(features), weights) if features and benchmark else None
-        runs.append(run)
-        drawn.append(_drawn(run, one, scores))
-    return runs, general_lead(drawn, over=factors, n_stimuli=len(set(groups)), draws=draws, seed=seed)
+    names = [{"name": str(record.folder)} if len(records) > 1 else {} for record in records]
+    each = zip(records, curves, names, strict=True)
+    runs = [_run(record, one, {**named, **of_run}, how) for record, one, named in each]
+    units = {"seeds": len(runs), "subjects": len(curves[0].subjects), "stimuli": len(set(groups))}
+    if refused := too_few({name: units[name] for name in factors}):
+        return runs, refused
+    drawn = [
+        import_from_string(_DRAWN)(one, benchmark, Path(features), weights) if features and benchmark else None
+        for one in curves
+    ]
+    ready = [_drawn(*parts) for parts in zip(runs, curves, drawn, strict=True)]
+    return runs, general_lead(ready, over=factors, n_stimuli=units["stimuli"], draws=draws, seed=seed)
 
 
 def _record(source: Any) -> Record:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-from ontogeny._display import one_line
+from ontogeny._display import counted, one_line
 from ontogeny.errors import LagError, nearest
 from ontogeny.lag._variance import crossed_variance, satterthwaite
 from ontogeny.lag.fit._growth_curve import half_points_like
@@ -21,7 +21,7 @@ from ontogeny.lag.general_results import FACTORS, Direction, Factor, GeneralLead
 from ontogeny.lag.preconditions import clean, refuse_pair, refuse_trend
 from ontogeny.lag.results import Untestable
 
-__all__ = ["DrawnRun", "check_factors", "chosen_cells", "draw_stimuli", "general_lead"]
+__all__ = ["DrawnRun", "check_factors", "chosen_cells", "draw_stimuli", "general_lead", "too_few"]
 
 FEWEST = {"seeds": 3, "subjects": 3, "stimuli": 6}
 _SURE_FROM = 6
@@ -123,7 +123,7 @@ def general_lead(
     units = {"seeds": len(runs), "subjects": subjects, "stimuli": n_stimuli}
     if "stimuli" in factors and any(run.drawn is None for run in runs):
         raise LagError("stimuli are drawn anew from scores of every draw; give DrawnRun(drawn=...)")
-    if refused := _too_few({name: units[name] for name in factors}):
+    if refused := too_few({name: units[name] for name in factors}):
         return refused
     observed = [_observed(run) for run in runs]
     if why := next((one for one in observed if isinstance(one, Untestable)), None):
@@ -144,11 +144,17 @@ def general_lead(
     return _result(cases, factors, runs, [cells for cells, _ in curves], draws)
 
 
-def _too_few(units: dict[str, int]) -> Untestable | None:
-    names = {"seeds": "runs", "subjects": "subjects", "stimuli": "groups of stimuli"}
+def too_few(units: Mapping[str, int]) -> Untestable | None:
+    """Why a factor cannot be drawn, where it has too few units.
+
+    Args:
+        units: "seeds", "subjects" or "stimuli" -> how many runs, subjects, groups of stimuli.
+    """
+    names = {"seeds": "run", "subjects": "subject", "stimuli": "stimulus group"}
     for factor, count in units.items():
         if count < FEWEST[factor]:
-            reason = f"{count} {names[factor]}, at least {FEWEST[factor]} are needed to speak of further {factor}"
+            many = counted(count, names[factor])
+            reason = f"{many}; at least {FEWEST[factor]} are needed to speak of further {factor}"
             return Untestable(reason=reason, kind="runs" if factor == "seeds" else "few")
     return None
 

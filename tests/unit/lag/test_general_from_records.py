@@ -166,7 +166,7 @@ def test_what_cannot_be_drawn_is_refused_with_what_to_do(kept, tmp_path):
     with pytest.raises(RecordError, match="choose metric from"):
         compare(Record(folder / "r0"), over=("subjects",), task="score", task_log=folder / "p0.csv")
     refused = asked(kept, over=("seeds",)).general
-    assert refused.verdict == "refused: 1 runs, at least 3 are needed to speak of further seeds"
+    assert refused.verdict == "refused: 1 run; at least 3 are needed to speak of further seeds"
 
 
 def test_features_of_other_responses_are_noticed(kept):

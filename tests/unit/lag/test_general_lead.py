@@ -178,7 +178,7 @@ def test_what_is_too_few_is_refused_and_what_is_few_is_said():
     assert found.df == 3
     assert found.notes[0] == "4 subjects: fewer than 6, so t has 3 df and the interval is wide."
     refused = general_lead([run], over=("stimuli",), n_stimuli=5)
-    assert refused.verdict == "refused: 5 groups of stimuli, at least 6 are needed to speak of further stimuli"
+    assert refused.verdict == "refused: 5 stimulus groups; at least 6 are needed to speak of further stimuli"
     assert np.isnan(refused.log10)
     assert general_lines(refused) == [f"{'generalises':<17}{refused.verdict}"]
     flat = DrawnRun(
