@@ -17,8 +17,9 @@ from itertools import chain, combinations
 
 import numpy as np
 from jaxtyping import Float
+from scipy import optimize, stats
 
-__all__ = ["Leads", "crossed_variance", "satterthwaite"]
+__all__ = ["Leads", "critical_t", "crossed_variance", "p_above"]
 
 Leads = Float[np.ndarray, "runs draws"]
 
@@ -62,7 +63,32 @@ def _contrast(boot: Mapping[frozenset[str], float], key: frozenset[str]) -> floa
     return float(sum((-1) ** (len(key) - len(some)) * boot[frozenset(some)] for some in subsets))
 
 
-def satterthwaite(total: float, parts: Mapping[str, float], df: Mapping[str, float]) -> float:
-    """Degrees of freedom of a variance made of independent parts; 1 at least (Satterthwaite 1946, Biometrics 2:110)."""
-    below = sum(parts[name] ** 2 / df[name] for name in parts)
-    return max(total**2 / below, 1.0) if below > 0 else min(df.values())
+def critical_t(tail: float, parts: Mapping[str, float], df: Mapping[str, float]) -> float:
+    """Quantile for a variance made of parts, each with its own degrees of freedom: the mean of theirs by share.
+
+    Cochran and Cox (1950, Experimental Designs): few units of one factor are not averaged away by many of another.
+
+    Args:
+        tail: probability above it.
+        parts: variances.
+        df: degrees of freedom of each.
+
+    Example:
+        >>> round(critical_t(0.025, {"subjects": 1.0, "stimuli": 1.0}, {"subjects": 3, "stimuli": 100}), 3)
+        2.583
+    """
+    names = [name for name in parts if parts[name] > 0] or list(parts)
+    shares = np.asarray([parts[name] for name in names])
+    shares = shares / shares.sum() if shares.sum() > 0 else np.full(len(names), 1 / len(names))
+    return float(shares @ stats.t.isf(tail, np.asarray([df[name] for name in names])))
+
+
+def p_above(statistic: float, parts: Mapping[str, float], df: Mapping[str, float]) -> float:
+    """One-sided p of a statistic over its standard error, by the same quantiles."""
+    if not np.isfinite(statistic):
+        return 1.0
+    low, size = 1e-12, abs(statistic)
+    p = low
+    if critical_t(low, parts, df) > size:
+        p = float(optimize.brentq(lambda tail: critical_t(tail, parts, df) - size, low, 0.5))
+    return p if statistic > 0 else 1 - p

@@ -9,11 +9,10 @@ from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
 
 from ontogeny._display import counted, one_line
 from ontogeny.errors import LagError, nearest
-from ontogeny.lag._variance import crossed_variance, satterthwaite
+from ontogeny.lag._variance import critical_t, crossed_variance, p_above
 from ontogeny.lag.fit._growth_curve import half_points_like
 from ontogeny.lag.fit.decompose import decompose
 from ontogeny.lag.fit.timing import ShapeTiming, Timing, common_shapes
@@ -102,8 +101,8 @@ def general_lead(
 
     Each draw's curve is fitted with the shape of the observed one. The variance of the lead comes from bootstraps over
     each factor and both (`ontogeny.lag._variance`), so that it is right for few subjects too; the noise of checkpoints
-    about the curves is added, which the spread over runs has in it where seeds are drawn. Degrees of freedom are
-    Satterthwaite's; with fewer than 6 subjects (or runs) those of that factor, one less than there are.
+    about the curves is added, which the spread over runs has in it where seeds are drawn. Quantiles are those of t with
+    each source's degrees of freedom, by its share.
 
     Args:
         runs: with the same subjects, and the same draws of the stimuli, in the same order.
@@ -210,11 +209,12 @@ def _half_points(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Case:
-    """The lead by one pair of shapes."""
+    """The lead by one pair of shapes; `wide` is half of its 95 % interval."""
 
     log10: float
-    variance: float
-    df: float
+    error: float
+    wide: float
+    tails: tuple[float, float]
     sources: tuple[Source, ...]
     lost: float
 
@@ -238,13 +238,13 @@ def _case(
         counts["checkpoints"] = len(shapes[0][0].rise.u)
         df["checkpoints"] = float(counts["checkpoints"] - max(len(part.rise.theta) for pair in shapes for part in pair))
         total += parts["checkpoints"]
-    few = [df[name] for name, count in units.items() if count < _SURE_FROM]
-    found = tuple(Source(name=n, units=counts[n], error=float(np.sqrt(v)), df=df[n]) for n, v in parts.items())
+    lead, error = float(observed.mean()), float(np.sqrt(max(total, 1e-300)))
     return _Case(
-        log10=float(observed.mean()),
-        variance=total,
-        df=min(few, default=satterthwaite(total, parts, df)),
-        sources=found,
+        log10=lead,
+        error=error,
+        wide=critical_t(_ALPHA / 2, parts, df) * error,
+        tails=(p_above(lead / error, parts, df), p_above(-lead / error, parts, df)),
+        sources=tuple(Source(name=n, units=counts[n], error=float(np.sqrt(v)), df=df[n]) for n, v in parts.items()),
         lost=lost,
     )
 
@@ -252,13 +252,8 @@ def _case(
 def _result(
     cases: Sequence[_Case], over: tuple[Factor, ...], runs: Sequence[DrawnRun], cells: Sequence[np.ndarray], draws: int
 ) -> GeneralLead:
-    first, tails, ends = cases[0], [], []
-    for case in cases:
-        error = float(np.sqrt(max(case.variance, 1e-300)))
-        wide = float(stats.t.isf(_ALPHA / 2, case.df)) * error
-        ends.append((case.log10 - wide, case.log10 + wide))
-        tails.append((float(stats.t.sf(case.log10 / error, case.df)), float(stats.t.cdf(case.log10 / error, case.df))))
-    p_a, p_p = (max(t[i] if np.isfinite(t[i]) else 1.0 for t in tails) for i in (0, 1))
+    first = cases[0]
+    p_a, p_p = (max(case.tails[i] for case in cases) for i in (0, 1))
     verdict: Direction = (
         "alignment leads" if p_a < _ALPHA / 2 else "performance leads" if p_p < _ALPHA / 2 else "no lead detected"
     )
@@ -266,12 +261,11 @@ def _result(
     return GeneralLead(
         over=over,
         log10=first.log10,
-        ci_log10=(min(low for low, _ in ends), max(high for _, high in ends)),
+        ci_log10=(min(case.log10 - case.wide for case in cases), max(case.log10 + case.wide for case in cases)),
         factor=10**first.log10,
         p_alignment_leads=p_a,
         p_performance_leads=p_p,
-        error=float(np.sqrt(first.variance)),
-        df=first.df,
+        error=first.error,
         sources=first.sources,
         draws=draws,
         choices=tuple((name, count / taken.total()) for name, count in taken.most_common()),
@@ -282,7 +276,7 @@ def _result(
 
 def _notes(over: Sequence[Factor], sources: Sequence[Source]) -> tuple[str, ...]:
     out = [
-        f"{source.units} {source.name}: fewer than {_SURE_FROM}, so t has {source.df:.0f} df and the interval is wide."
+        f"{source.units} {source.name}, fewer than {_SURE_FROM}: their share of the interval has {source.df:.0f} df."
         for source in sources
         if source.units < _SURE_FROM
     ]

@@ -39,12 +39,12 @@ class GeneralLead:
     Args:
         over: what was drawn anew; the rest is taken as it is.
         log10: the lead, mean over runs.
-        ci_log10: 95 % t interval; where a curve is not one rise, the hull over the shapes that may describe it.
+        ci_log10: 95 % interval, t with the degrees of freedom of each source by its share; where a curve is not one
+            rise, the hull over the shapes that may describe it.
         factor: 10 ** log10.
         p_alignment_leads: one-sided p of "alignment is not earlier"; the largest over the shapes.
         p_performance_leads: one-sided p of "performance is not earlier".
         error: standard error, log10 steps.
-        df: degrees of freedom (Satterthwaite).
         sources: of the uncertainty. Their squared errors add up to more than that of the lead where what they do to it
             depends on each other.
         draws: of the bootstrap.
@@ -62,7 +62,6 @@ class GeneralLead:
     p_alignment_leads: float
     p_performance_leads: float
     error: float
-    df: float
     sources: tuple[Source, ...]
     draws: int
     choices: tuple[tuple[str, float], ...]

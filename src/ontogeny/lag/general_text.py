@@ -17,7 +17,7 @@ def general_lines(found: GeneralLead | Untestable | None, *, details: bool = Fal
 
     Args:
         found: of `general_lead`; None where it was not asked for.
-        details: sources, degrees of freedom and choices too.
+        details: p, sources and choices too.
     """
     if found is None:
         return []
@@ -26,8 +26,12 @@ def general_lines(found: GeneralLead | Untestable | None, *, details: bool = Fal
     low, high = (power(end) for end in found.ci_log10)
     word = _WORDS.get(found.verdict, found.verdict)
     size = f"half-way in {fewer_steps(found.log10)} steps (95 % CI {low:,.2f} to {high:,.2f}×)"
-    out = [f"over {' and '.join(found.over)}: {word}: {size}", *found.notes]
+    out = [f"over {_listed(found.over)}: {word}: {size}", *found.notes]
     return labelled("generalises", *out, *(_statistics(found) if details else ()))
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _statistics(found: GeneralLead) -> list[str]:
@@ -35,7 +39,7 @@ def _statistics(found: GeneralLead) -> list[str]:
     taken = "; ".join(f"{name} {share:.0%}" for name, share in found.choices[:4])
     p_a, p_p = (number(p, ".3f") for p in (found.p_alignment_leads, found.p_performance_leads))
     return [
-        f"p(A leads) {p_a}, p(P leads) {p_p}; t with {found.df:.1f} df; {found.draws} draws",
+        f"p(A leads) {p_a}, p(P leads) {p_p}; {found.draws} draws",
         f"standard error {number(found.error)} log10 steps; from {parts}",
         *([f"curve taken: {taken}"] if len(found.choices) > 1 else []),
     ]

@@ -144,7 +144,7 @@ def test_the_command_line_over_seeds_subjects_and_stimuli(kept, capsys, tmp_path
     more = ["--benchmark", str(tmp_path / "sixty"), "--surrogates", "19", "--details"]
     assert main(["lag", *records, *which, *over, *more]) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "over seeds and subjects and stimuli: alignment first" in out
+    assert "over seeds, subjects and stimuli: alignment first" in out
     assert all(f"{name} 0." in out for name in ("seeds", "subjects", "stimuli")), out
     assert main(["lag", *records, *which, "--over", "stimuli"]) != 0
     assert "ontogeny replay ... --features FOLDER" in capsys.readouterr().err

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 from rsatoolbox.util.inference_util import _dual_bootstrap
+from scipy import stats
 
 from ontogeny.brain import Target
 from ontogeny.errors import LagError
 from ontogeny.lag import DrawnRun, draw_stimuli, general_lead
-from ontogeny.lag._variance import crossed_variance, satterthwaite
+from ontogeny.lag._variance import critical_t, crossed_variance, p_above
 from ontogeny.lag.fit._growth_curve import fit_rises, half_points_like, log_steps
 from ontogeny.lag.fit._trend_lead import trend_lead
 from ontogeny.lag.fit.decompose import decompose
@@ -62,7 +63,11 @@ def test_seeds_alone_are_the_usual_standard_error():
     values = np.array([0.1, 0.4, 0.2, 0.6])
     total, parts = crossed_variance(values, {}, {"seeds": 4})
     assert total == pytest.approx(values.var(ddof=1) / 4)
-    assert satterthwaite(total, parts, {"seeds": 3.0}) == pytest.approx(3)
+    assert critical_t(0.025, parts, {"seeds": 3.0}) == pytest.approx(stats.t.isf(0.025, 3))
+    assert p_above(2.5, parts, {"seeds": 3.0}) == pytest.approx(stats.t.sf(2.5, 3))
+    assert p_above(-2.5, parts, {"seeds": 3.0}) == pytest.approx(stats.t.sf(-2.5, 3))
+    both = {"seeds": 3e-3, "stimuli": 1e-3}, {"seeds": 3.0, "stimuli": 11.0}
+    assert p_above(critical_t(0.025, *both), *both) == pytest.approx(0.025)
     with pytest.raises(ValueError, match="a factor has 1 unit"):
         crossed_variance(values[:1], {}, {"seeds": 1})
 
@@ -175,8 +180,8 @@ def test_the_curve_that_ends_highest_is_taken_anew_in_every_draw():
 def test_what_is_too_few_is_refused_and_what_is_few_is_said():
     (run,) = runs_of(drawn_world(n_steps=13, size=(1, 4, 12, 5)), 2.6)
     found = general_lead([run], over=("subjects", "stimuli"), n_stimuli=12)
-    assert found.df == 3
-    assert found.notes[0] == "4 subjects: fewer than 6, so t has 3 df and the interval is wide."
+    assert [source.df for source in found.sources[:2]] == [3, 11]
+    assert found.notes[0] == "4 subjects, fewer than 6: their share of the interval has 3 df."
     refused = general_lead([run], over=("stimuli",), n_stimuli=5)
     assert refused.verdict == "refused: 5 stimulus groups; at least 6 are needed to speak of further stimuli"
     assert np.isnan(refused.log10)
