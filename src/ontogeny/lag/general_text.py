@@ -38,8 +38,9 @@ def _statistics(found: GeneralLead) -> list[str]:
     parts = "; ".join(f"{s.name} {number(s.error)} ({s.units})" for s in found.sources)
     taken = "; ".join(f"{name} {share:.0%}" for name, share in found.choices[:4])
     p_a, p_p = (number(p, ".3f") for p in (found.p_alignment_leads, found.p_performance_leads))
+    drawn = "" if found.over == ("seeds",) else f"; {found.draws} draws"
     return [
-        f"p(A leads) {p_a}, p(P leads) {p_p}; {found.draws} draws",
+        f"p(A leads) {p_a}, p(P leads) {p_p}{drawn}",
         f"standard error {number(found.error)} log10 steps; from {parts}",
         *([f"curve taken: {taken}"] if len(found.choices) > 1 else []),
     ]
