@@ -204,7 +204,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "tables" / "generalisation.csv")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    rows: list[dict[str, Any]] = list(csv.DictReader(options.out.open())) if options.out.is_file() else []
+    rows: list[dict[str, Any]] = []
+    if options.out.is_file():
+        with options.out.open(newline="", encoding="utf-8") as handle:
+            rows += csv.DictReader(handle)
     for cell in CELLS[: options.cells]:
         if any(all(row[k] == str(v) for k, v in key(cell).items()) for row in rows):
             continue
