@@ -73,6 +73,21 @@ def test_the_usual_tests_of_the_study_are_those_of_statsmodels(script):
     assert study.granger_p(a, p, lags=2) == pytest.approx(theirs, rel=1e-8)
 
 
+@pytest.mark.slow
+def test_the_study_of_generalisation_goes_on_where_it_stopped(script, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "g.csv"
+    monkeypatch.setattr(sys, "argv", ["15_generalisation.py", "--worlds", "2", "--cells", "1", "--out", str(out)])
+    script("15_generalisation").main()
+    assert "| stimuli | cka-linear-debiased | 1 | 6 | 12 | 13 |" in capsys.readouterr().out
+    before = out.read_text()
+    rows = read(out)
+    assert {row["lead"] for row in rows} == {"0.0", "0.4"}
+    assert {row["quantity"] for row in rows} >= {"general: claimed", "general: covers", "one run: claimed"}
+    script("15_generalisation").main()
+    assert "done" not in capsys.readouterr().out
+    assert out.read_text() == before
+
+
 def test_what_the_published_series_allow(script, tmp_path, monkeypatch, capsys):
     module = script("02_published_series")
     monkeypatch.setattr(module, "HERE", tmp_path)

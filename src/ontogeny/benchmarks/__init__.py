@@ -5,6 +5,7 @@
 benchmark.py          Benchmark
 prepared.py           PreparedBenchmark: what scores
 fitted.py             FittedEncoding: weights, predictions and residuals of an encoding model
+drawn_scores.py       a record's curves for stimuli drawn anew, from kept features
 partition.py          what layers, and feature spaces of one's own, explain alone and together
 stimulus_mapping.py   StimulusMapping: what a model reads (words) -> stimuli (volumes)
 controls.py           what stands beside the layers, by name

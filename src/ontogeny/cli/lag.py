@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,6 +18,7 @@ __all__ = ["lag"]
 
 Match = Literal["same", "nearest", "interpolate"]
 Writer = Literal["transformers", "lightning", "own"]
+Factors = Annotated[tuple[Literal["seeds", "subjects", "stimuli"], ...], Parameter(consume_multiple=1)]
 
 
 @Parameter(name="*", group="Columns of a table or log")
@@ -70,6 +71,22 @@ class Comparison:
     details: bool = False
 
 
+@Parameter(name="*", group="Over what is drawn anew")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """Would a trend lead be there for other seeds, subjects, stimuli? Of records.
+
+    Args:
+        over: what is drawn anew; the best of several layers or regions is chosen anew in each draw.
+        features: folder of `ontogeny replay --features`, which stimuli need.
+        draws: how many.
+    """
+
+    over: Factors = ()
+    features: Path | None = None
+    draws: int = 500
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
     """Lines for a terminal, content for lag.json, and what draws the pictures."""
@@ -86,6 +103,7 @@ def lag(
     which: Selection = Selection(),
     how: Comparison = Comparison(),
     log: LogColumns = LogColumns(),
+    drawing: Drawing = Drawing(),
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:
@@ -95,6 +113,7 @@ def lag(
       ontogeny lag runs/a --roi IT --layer head --metric rsa-correlation-spearman    one curve against held-out loss
       ontogeny lag runs/a --metric rsa-correlation-spearman --map                     every ROI and layer, corrected
       ontogeny lag runs/seed0 runs/seed1 runs/seed2 --roi IT --layer head             several runs, pooled
+      ontogeny lag runs/seed* --roi IT --over seeds subjects                         for further seeds and subjects
       ontogeny lag runs/a --roi IT --layer head --task-log out/ --task eval_loss      performance from the trainer's log
       ontogeny lag curves.csv --alignment rsa --performance loss                      a table, CSV or Parquet
       ontogeny lag curves.csv --run seed --group size                                 a table of several runs
@@ -113,7 +132,9 @@ def lag(
         out: folder for lag.json and pictures; no files where not given.
         as_json: print lag.json.
     """
-    if how.map or len(which.roi) > 1 or len(which.layer) > 1:
+    if drawing.over:
+        found = _general(paths, which, how, drawing)
+    elif how.map or len(which.roi) > 1 or len(which.layer) > 1:
         found = _map(paths, which, how)
     else:
         runs = _runs(paths, which, how, log)
@@ -143,10 +164,24 @@ def _map(paths: Sequence[str], which: Selection, how: Comparison) -> _Found:
     return _Found(lines=lines, content=found.to_dict(), figures=figures)
 
 
-def _pooled(paths: Sequence[str], runs: Sequence[Any], how: Comparison) -> _Found:
+def _general(paths: Sequence[str], which: Selection, how: Comparison, drawing: Drawing) -> _Found:
+    from ontogeny.lag.general_from_records import general_runs
+
+    if how.map or how.placebo:
+        raise LagError("--over is of one curve (the best of those that are named); leave out --map and --placebo")
+    task = how.task or (None if how.task_log else "loss")
+    if task is None or (how.task_log and len(paths) > 1):
+        raise LagError("--task-log belongs to one record; name its column with --task")
+    drawn: dict[str, Any] = {"over": drawing.over, "features": drawing.features, "draws": drawing.draws}
+    of_task: dict[str, Any] = {"task": task, "task_log": how.task_log, "match": how.match}
+    runs, general = general_runs(paths, **drawn, seed=how.seed, **of_task, **which.where)
+    return _pooled(paths, runs, how, general) if len(runs) > 1 else _one(runs[0], how, general)
+
+
+def _pooled(paths: Sequence[str], runs: Sequence[Any], how: Comparison, general: Any = None) -> _Found:
     from ontogeny.lag import lead_text, leads_over_runs
 
-    found = leads_over_runs(runs, seed=how.seed, surrogates=how.surrogates)
+    found = replace(leads_over_runs(runs, seed=how.seed, surrogates=how.surrogates), general=general)
     lines = lead_text.runs_lines(found, details=how.details)
 
     def figures() -> Sequence[Any]:
@@ -157,10 +192,10 @@ def _pooled(paths: Sequence[str], runs: Sequence[Any], how: Comparison) -> _Foun
     return _Found(lines=lines, content=found.to_dict(), figures=figures)
 
 
-def _one(run: Any, how: Comparison) -> _Found:
+def _one(run: Any, how: Comparison, general: Any = None) -> _Found:
     from ontogeny.lag import lead_text, placebo, run_leads
 
-    found = run_leads(run, seed=how.seed, surrogates=how.surrogates)
+    found = replace(run_leads(run, seed=how.seed, surrogates=how.surrogates), general=general)
     lines, content = lead_text.pair_lines(found, details=how.details), found.to_dict()
     if how.placebo:
         series = (run.steps, run.alignment, run.performance)

@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from ontogeny.errors import CheckpointError, require
 from ontogeny.extraction.features import Features, Site
 from ontogeny.extraction.probe import Probe
 
-__all__ = ["DiskFeatureCache"]
+__all__ = ["DiskFeatureCache", "kept_files", "read_kept"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,30 +53,68 @@ class DiskFeatureCache:
         found = _read(path, probe)
         if found is None:
             found = probe(model)
-            _write(path, found)
+            _write(path, found, weights)
         return found
 
 
+def kept_files(folder: str | os.PathLike[str]) -> dict[str, list[Path]]:
+    """Hash of the weights -> the files that a `DiskFeatureCache` keeps of them, one for each way of reading.
+
+    Raises:
+        CheckpointError: there is no such folder.
+    """
+    if not Path(folder).is_dir():
+        raise CheckpointError(f"there is no folder of features {folder}; `ontogeny replay --features` makes one")
+    out: dict[str, list[Path]] = {}
+    for path in sorted(Path(folder).glob("*.safetensors")):
+        found = _opened(path, about_only=True)
+        if found is not None:
+            out.setdefault(found[0]["weights"], []).append(path)
+    return out
+
+
+def read_kept(path: Path) -> Features:
+    """The features in a file of `kept_files`.
+
+    Raises:
+        CheckpointError: it has been deleted, or is not whole.
+    """
+    start, found = time.perf_counter(), _opened(path)
+    if found is None:
+        raise CheckpointError(f"{path} cannot be read as features; delete it, and replay the checkpoint once more")
+    about, values = found
+    refused = {Site(layer, pooling): why for layer, pooling, why in about["refused"]}
+    seconds = time.perf_counter() - start
+    return Features(stimulus_ids=tuple(about["stimuli"]), values=values, refused=refused, seconds=seconds)
+
+
 def _read(path: Path, probe: Probe) -> Features | None:
-    """None where there is no whole file."""
+    """None where there is no whole file, or one of before features were kept with the ids of their stimuli."""
+    try:
+        found = read_kept(path)
+    except CheckpointError:
+        return None
+    return found if found.stimulus_ids == tuple(probe.stimuli.ids) else None
+
+
+def _opened(path: Path, *, about_only: bool = False) -> tuple[dict[str, Any], dict[Site, Tensor]] | None:
     safetensors = require("safetensors", "hub")
-    start = time.perf_counter()
     try:
         with safetensors.safe_open(str(path), framework="pt") as file:
             about = json.loads(file.metadata()["ontogeny"])
-            values = {Site(*site): file.get_tensor(str(i)) for i, site in enumerate(about["sites"])}
-        refused = {Site(layer, pooling): why for layer, pooling, why in about["refused"]}
+            sites = () if about_only else about["sites"]
+            values = {Site(*site): file.get_tensor(str(i)) for i, site in enumerate(sites)}
+        known = {"weights", "stimuli", "refused"} <= set(about)
+        return (about, values) if known and all(len(x) == len(about["stimuli"]) for x in values.values()) else None
     except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError):
         return None
-    if any(len(x) != len(probe.stimuli) for x in values.values()):
-        return None
-    seconds = time.perf_counter() - start
-    return Features(stimulus_ids=probe.stimuli.ids, values=values, refused=refused, seconds=seconds)
 
 
-def _write(path: Path, features: Features) -> None:
+def _write(path: Path, features: Features, weights: str) -> None:
     torch_files = require("safetensors.torch", "hub")
     about = {
+        "weights": weights,
+        "stimuli": features.stimulus_ids,
         "sites": [list(site) for site in features.values],
         "refused": [[*site, why] for site, why in features.refused.items()],
     }

@@ -5,6 +5,7 @@ pairwise.py            leads(): one pair of series
 across_runs.py         leads_over_runs(): many seeds or sizes; _meta_analysis.py: leads of several runs -> one
 roi_layer_map.py       leads_map(): ROI x layer of one record
 placebo.py             placebo(): error rates on one's own series
+general_lead.py        general_lead(): over seeds, subjects, stimuli drawn anew; general_from_records.py, _variance.py
 granger.py             Granger's test as people know it
 rise_time.py           rise_time(): half point of one series
 gain_curves.py         shares(): a pair in units of its gains, to be drawn
@@ -26,6 +27,8 @@ from ontogeny.lag.across_runs import RunsLeads, leads_over_runs
 from ontogeny.lag.common_steps import matched
 from ontogeny.lag.compare import compare
 from ontogeny.lag.gain_curves import Shares, record_shares, shares
+from ontogeny.lag.general_lead import DrawnRun, draw_stimuli, general_lead
+from ontogeny.lag.general_results import GeneralLead
 from ontogeny.lag.granger import granger
 from ontogeny.lag.granger_results import Granger
 from ontogeny.lag.pairwise import leads
@@ -37,7 +40,9 @@ from ontogeny.lag.runs_from_logs import runs_of_log
 from ontogeny.lag.runs_from_records import Run, paired, run_from_record, run_leads
 
 __all__ = [
+    "DrawnRun",
     "FluctuationLead",
+    "GeneralLead",
     "Granger",
     "LeadMap",
     "Leads",
@@ -50,6 +55,8 @@ __all__ = [
     "TrendLead",
     "Untestable",
     "compare",
+    "draw_stimuli",
+    "general_lead",
     "granger",
     "leads",
     "leads_map",

@@ -20,6 +20,7 @@ from ontogeny.lag._meta_analysis import assumptions, pool
 from ontogeny.lag.answer import Verdict
 from ontogeny.lag.fit.decompose import Decomposed, decompose
 from ontogeny.lag.fit.timing import ShapeTiming, common_shapes
+from ontogeny.lag.general_results import GeneralLead
 from ontogeny.lag.granger_results import Repairing
 from ontogeny.lag.levels import level_over_runs
 from ontogeny.lag.null.fluctuation_lead import peak_shift
@@ -54,6 +55,7 @@ class RunsLeads:
         repairing: placebo of the fluctuation lead; None with fewer than 5 runs on common steps.
         warnings: sentences.
         assumptions: sentences.
+        general: the trend lead over seeds, subjects or stimuli drawn anew; None where that was not asked for.
     """
 
     trend: PooledLead | Untestable
@@ -62,6 +64,7 @@ class RunsLeads:
     repairing: Repairing | None
     warnings: tuple[str, ...]
     assumptions: tuple[str, ...]
+    general: GeneralLead | Untestable | None = None
 
     @property
     def answer(self) -> Verdict:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ontogeny.errors import LagError
 from ontogeny.lag.across_runs import RunsLeads, leads_over_runs
+from ontogeny.lag.general_from_records import general_runs
 from ontogeny.lag.pairwise import leads
 from ontogeny.lag.results import Leads
 from ontogeny.lag.runs_from_logs import runs_of_log
@@ -20,7 +22,13 @@ __all__ = ["compare"]
 
 
 def compare(
-    alignment: Any, performance: Any = None, *, seed: int = 0, surrogates: int = 999, **how: Any
+    alignment: Any,
+    performance: Any = None,
+    *,
+    over: Sequence[str] = (),
+    seed: int = 0,
+    surrogates: int = 999,
+    **how: Any,
 ) -> Leads | RunsLeads:
     """Which curve moves first? `print(compare(...))` is what `ontogeny lag` prints.
 
@@ -28,6 +36,9 @@ def compare(
         alignment: one value per checkpoint; or a `Series`; or a `Record`, its folder, or several of these; or a table
             or log in which both curves stand (see `runs_of_log`); or `Run`s.
         performance: one value per checkpoint, or a `Series`; not beside a record, table or runs.
+        over: also test the trend lead with these drawn anew, of records: "seeds", "subjects", "stimuli". The last need
+            `features`, the folder of `ontogeny replay --features`; `draws` (500) says how many. Where `layer` or `roi`
+            is left open, the curve that ends highest is taken, anew in every draw.
         seed: of surrogates and bootstrap.
         surrogates: conjugate flips.
         **how: for two arrays `steps` and `higher_is_better` (True where not given); for records which curve (roi,
@@ -50,6 +61,12 @@ def compare(
         'alignment leads'
     """
     options: dict[str, Any] = {"seed": seed, "surrogates": surrogates}
+    if over:
+        if performance is not None:
+            raise LagError("over= needs records, in which the scores of each subject stand, not two series")
+        sources = alignment if _is_several(alignment) else [alignment]
+        runs, general = general_runs(sources, over=over, seed=seed, **how)
+        return replace(_leads(runs, options), general=general)
     if performance is not None and not isinstance(alignment, Series | LoggedCurve):
         if how.get("steps") is None:
             raise LagError("two arrays need steps=..., the optimizer updates of their checkpoints")
@@ -59,6 +76,10 @@ def compare(
         return run_leads(paired(alignment, performance, **how), **options)
     several = alignment if _is_several(alignment) else [alignment]
     runs = [run for one in several for run in _runs(one, named=len(several) > 1, how=how)]
+    return _leads(runs, options)
+
+
+def _leads(runs: Sequence[Run], options: dict[str, Any]) -> Leads | RunsLeads:
     return run_leads(runs[0], **options) if len(runs) == 1 else leads_over_runs(runs, **options)
 
 

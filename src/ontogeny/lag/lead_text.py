@@ -9,6 +9,7 @@ from typing import Any
 from ontogeny._display import labelled, number, wrapped
 from ontogeny.lag.across_runs import RunsLeads
 from ontogeny.lag.answer import Verdict
+from ontogeny.lag.general_text import general_lines
 from ontogeny.lag.granger_results import DirectedTest, Rate
 from ontogeny.lag.placebo import Placebo
 from ontogeny.lag.results import FluctuationLead, Leads, PooledLead, TrendLead, Untestable
@@ -104,6 +105,7 @@ def pair_lines(found: Leads, *, details: bool = False) -> list[str]:
         out += labelled("half-way", seen) if seen else []
     if decided or _leads(found.fluctuation):
         out += labelled("fluctuations", short(found.fluctuation))
+    out += general_lines(found.general, details=details)
     cares = [f"{'; '.join(answer.caveats)}."] if answer.caveats else []
     cares += list(found.warnings) if decided else []
     out += labelled("read with care", *cares) if cares else []
@@ -164,6 +166,7 @@ def runs_lines(found: RunsLeads, *, details: bool = False) -> list[str]:
     answer, first = found.answer, found.runs[0].leads
     out = [*verdict_lines(answer), ""]
     out += labelled("compared", f"{first.about.name} against {first.about.task}; {len(found.runs)} runs")
+    out += general_lines(found.general, details=details)
     out += labelled("read with care", f"{'; '.join(answer.caveats)}.") if answer.caveats else []
     out += ["", *_run_rows(found), ""]
     if not details:

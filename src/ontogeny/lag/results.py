@@ -10,6 +10,7 @@ from typing_extensions import override
 from ontogeny._display import Table, table_html
 from ontogeny._plain_json import plain
 from ontogeny.lag.answer import UNNAMED, Compared, Verdict
+from ontogeny.lag.general_results import GeneralLead
 from ontogeny.lag.granger_results import Granger
 
 __all__ = [
@@ -217,6 +218,7 @@ class Leads:
         n: checkpoints that were used.
         grid: which.
         about: what the two series are of.
+        general: the trend lead over seeds, subjects or stimuli drawn anew; None where that was not asked for.
     """
 
     trend: TrendLead | Untestable
@@ -226,6 +228,7 @@ class Leads:
     n: int
     grid: str
     about: Compared = UNNAMED
+    general: GeneralLead | Untestable | None = None
 
     @property
     def answer(self) -> Verdict:

@@ -15,6 +15,7 @@ folds.py                   frozen, grouped or contiguous cross-validation folds;
 nuisance.py                what of the stimuli a layer should not be credited with
 dimensionality.py          participation ratio, intrinsic dimension, norm: what grows beside alignment
 layer_geometry.py          LayerGeometry: one Gram matrix a layer, shared by all metrics
+resampled.py               scores of stimuli drawn anew, all draws at once
 batching.py                metrics of one family prepared and scored together
 memory_limits.py           what needs stimuli x stimuli is refused before it is allocated, where it does not fit
 _intersubject_ceiling.py   what one subject's responses say about another's

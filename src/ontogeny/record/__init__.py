@@ -6,6 +6,7 @@ progress.py       tokens and epochs of the probed steps, where the trainer knows
 row.py            either of them as one checked JSON object
 record.py         Record: opens, appends, selects, compacts
 series.py         Series: one curve, averaged over subjects
+subject_curves.py curves of each subject as one array
 curve_groups.py   curves laid out for drawing; curve_means.py: their means; pooled_runs.py: the same over runs
 arrow.py          scores as a typed table (pyarrow)
 _select.py        scores and events by the values of their columns

@@ -4,6 +4,7 @@ language_world.py    planted-language: sentences of a small grammar; voxels that
 vision_world.py      planted-vision: pictures of shapes; voxels that follow contrast energy, shape, category
 voxel_responses.py   latents -> simulated voxels of several subjects, with known noise and ceiling
 planted_leads.py     pairs of curves over training whose lead is known, or that have none
+drawn_leads.py       leads that are in these stimuli, subjects or runs only, or in all
 
 Everything here is simulated, and is called so wherever it appears.
 """

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float, Real
 
-__all__ = ["Rise", "Shape", "curve", "fit_rises", "log_steps"]
+__all__ = ["Rise", "Shape", "curve", "fit_rises", "half_points_like", "log_steps"]
 
 Shape = Literal["one rise", "one rise and a bump", "two rises"]
 SHAPES: tuple[Shape, ...] = ("one rise", "one rise and a bump", "two rises")
@@ -23,6 +23,7 @@ _LOG_ASYMMETRY = (np.log(0.08), np.log(6.0))
 _LOG_EXTRA_WIDTH = (np.log(0.06), np.log(0.5))
 _FEWEST_FOR_EXTRA = 14
 _STARTS_EACH = 2
+_ROUNDS_NEAR = 15
 
 Values = Float[np.ndarray, "series steps"]
 
@@ -161,6 +162,38 @@ def fit_rises(u: Float[np.ndarray, " steps"], values: Values) -> list[list[Rise]
     return fits
 
 
+def half_points_like(rise: Rise, values: Values) -> Float[np.ndarray, " series"]:
+    """Where further series on the same steps first reach half of their gain, fitted with the shape of a known one.
+
+    Args:
+        rise: whose shape, and where the fit starts.
+        values: one row per series.
+
+    Returns:
+        log10(step + 1); NaN where a series is constant, or its curve begins above half of its gain.
+    """
+    out, known = np.full(len(values), np.nan), np.ptp(values, axis=1) > 0
+    if not known.any():
+        return out
+    some = values[known]
+    unit = (some - some.min(axis=1, keepdims=True)) / np.ptp(some, axis=1, keepdims=True)
+    theta = rise.theta.copy()
+    theta[[1, 5] if len(theta) > 5 else [1]] /= np.ptp(rise.values)
+    theta[0] = (theta[0] - rise.values.min()) / np.ptp(rise.values)
+    starts, bounds = np.repeat(theta[None], len(unit), axis=0), _bounds(rise.u, unit, rise.shape)
+    best, _ = _levenberg_marquardt(rise.u, unit, starts, *bounds, rise.shape, rounds=_ROUNDS_NEAR)
+    out[known] = best[:, 2] if rise.shape == "one rise" else _first_half(rise.u, best, rise.shape)
+    return out
+
+
+def _first_half(u: np.ndarray, theta: np.ndarray, shape: Shape) -> np.ndarray:
+    grid = np.linspace(u[0] - 0.3, u[-1], 600)
+    gain = theta[:, 1] + (theta[:, 5] if shape == "two rises" else 0.0)
+    above = np.sign(gain)[:, None] * (values_of(grid, theta, shape) - (theta[:, 0] + gain / 2)[:, None]) >= 0
+    first = above.argmax(axis=1)
+    return np.where(first > 0, grid[first], np.nan)
+
+
 def _rise(u: np.ndarray, y: np.ndarray, unit: np.ndarray, shape: Shape) -> Rise:
     """The curve in the series' own unit, from its parameters where the series lies between 0 and 1."""
     theta = unit.copy()
@@ -234,7 +267,7 @@ def _best(u: np.ndarray, values: Values, owner: np.ndarray, starts: np.ndarray, 
 
 
 def _levenberg_marquardt(
-    u: np.ndarray, y: Values, theta: np.ndarray, low: np.ndarray, high: np.ndarray, shape: Shape
+    u: np.ndarray, y: Values, theta: np.ndarray, low: np.ndarray, high: np.ndarray, shape: Shape, rounds: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
     """Least squares with a damping for each row; parameters are clipped to their bounds."""
     scale, theta = high - low, np.clip(theta, low, high)
@@ -242,7 +275,7 @@ def _levenberg_marquardt(
     f, jacobian = curve(u, theta, shape)
     left = y - f
     rss = (left**2).sum(axis=1)
-    for _ in range(25 if shape == "one rise" else 40):
+    for _ in range(rounds or (25 if shape == "one rise" else 40)):
         scaled = jacobian * scale[:, None, :]
         hessian = scaled.swapaxes(1, 2) @ scaled
         hessian[:, diagonal, diagonal] += damping[:, None] * (hessian[:, diagonal, diagonal] + 1e-9) + 1e-12

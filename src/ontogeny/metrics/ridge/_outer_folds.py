@@ -37,6 +37,7 @@ __all__ = [
     "by_voxel",
     "chosen_by_region",
     "fits",
+    "held_out",
     "projections",
     "regions",
 ]
@@ -188,6 +189,15 @@ def by_voxel(fitted: Fits, voxels: Voxels) -> PerFold:
     for some in blocks(len(voxels.y), _LOO_BLOCK if fitted.rule == "loo" else 512):
         for fold, z, chosen in fitted.choose(voxels, some):
             out[fold, some] = _pearson(fitted.folds[fold].predict(z, chosen), voxels, fold, some)
+    return out
+
+
+def held_out(fitted: Fits, voxels: Voxels) -> Float[np.ndarray, "stimuli voxels"]:
+    """Predictions of stimuli when they were held out, each voxel at its own penalty, in units of its spread."""
+    out = np.empty(voxels.y.T.shape, dtype=np.float32)
+    for some in blocks(len(voxels.y), _LOO_BLOCK if fitted.rule == "loo" else 512):
+        for fold, z, chosen in fitted.choose(voxels, some):
+            out[voxels.cuts.order[voxels.cuts.test(fold)], some] = fitted.folds[fold].predict(z, chosen).T
     return out
 
 

@@ -26,7 +26,16 @@ from ontogeny.metrics.folds import Folds
 from ontogeny.metrics.layer_geometry import LayerGeometry
 from ontogeny.metrics.metric import Value
 from ontogeny.metrics.on_arrays import score_arrays
-from ontogeny.metrics.ridge._outer_folds import Fits, Regions, by_few_voxels, by_region, by_voxel, fits, regions
+from ontogeny.metrics.ridge._outer_folds import (
+    Fits,
+    Regions,
+    by_few_voxels,
+    by_region,
+    by_voxel,
+    fits,
+    held_out,
+    regions,
+)
 from ontogeny.metrics.ridge._penalty_selection import Rule
 from ontogeny.metrics.ridge._solve import Design, design, is_wide
 from ontogeny.metrics.ridge._tridiagonal import is_few
@@ -255,6 +264,16 @@ class PreparedRidge:
         return FittedRidge(
             scores=self.per_voxel(view), predictions=predictions, coef=coef, intercept=intercept, alphas=absolute
         )
+
+    def held_out(self, view: LayerGeometry) -> Responses:
+        """Predictions of stimuli when they were held out, up to a shift and a factor of each fold and voxel.
+
+        Raises:
+            MetricError: penalties that a ROI's voxels share.
+        """
+        if self.regions is not None:
+            raise MetricError(f"{self.metric.name}: held-out predictions are of penalties per voxel; use Ridge()")
+        return held_out(self._fits(view), self.voxels)
 
     def score(self, view: LayerGeometry) -> list[Value]:
         """One value per target: the mean over its voxels."""
