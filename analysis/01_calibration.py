@@ -1,6 +1,6 @@
 """How often does each test of "what moves first" claim a lead where there is none, and find one where there is?
 
-    python analysis/01_calibration.py                        300 pairs a cell, n = 15, 30, 60: 10 minutes, 2 cores
+    python analysis/01_calibration.py                        300 pairs per cell, n = 15, 30, 60: 20 minutes, 2 cores
     python analysis/01_calibration.py --seeds 40 --n 30      a quick look
     python analysis/01_calibration.py --runs 5 --n 30        studies of 5 runs instead of single pairs
 

@@ -17,7 +17,7 @@ results.py             what comes out
 answer.py              the answer's parts; levels.py: how high a curve is
 verdict.py             the answer in one sentence; verdict_pooled.py: of runs, regions and maps
 lead_text.py           results -> lines for a terminal; lead_tables.py: for a notebook
-fit/                   _growth_curve.py, timing.py, decompose.py: series = rise + rest; _trend_lead.py
+fit/                   _growth_curve.py, timing.py, decompose.py: series = rise + rest; _trend_lead.py, _joint_noise.py
 null/                  surrogates.py, _null_replicates.py: pairs in which nothing leads; fluctuation_lead.py
 """
 

@@ -140,7 +140,8 @@ class TrendLead:
 
     Args:
         log10: log10(t50 of performance + 1) - log10(t50 of alignment + 1).
-        ci_log10: 95 % interval; where a curve is not one rise, the hull over the shapes that may describe it.
+        ci_log10: 95 % interval, which counts noise that both curves share; where a curve is not one rise, the hull
+            over the shapes that may describe it.
         factor: 10 ** log10; at 1.9 alignment needs 1.9 times fewer steps.
         checkpoints: the lead in checkpoints, at the spacing of the grid where performance is half-way.
         ci_checkpoints: its 95 % interval.

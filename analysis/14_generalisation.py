@@ -1,7 +1,7 @@
 """Would a lead be there for other subjects, other stimuli, other seeds? Level, coverage and power of the general lead.
 
-    python analysis/15_generalisation.py                                         300 worlds per cell: half an hour
-    python analysis/15_generalisation.py --worlds 20 --cells 2 --out look.csv    a look
+    python analysis/14_generalisation.py                                         300 worlds per cell: half an hour
+    python analysis/14_generalisation.py --worlds 20 --cells 2 --out look.csv    a look
 
 Worlds (ontogeny.simulated.drawn_leads) in which the half point of alignment belongs to these stimuli, these subjects or
 these runs, with and without a lead in all. Beside it the test of one run alone, which speaks of these subjects and
