@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
+from scipy import special
 
 from ontogeny.lag.fit.timing import QUANTILES, ShapeTiming, Timing
 from ontogeny.lag.results import LeadVerdict, Quantile, TrendLead
@@ -111,12 +111,12 @@ def _quantile(alignment: Timing, performance: Timing, i: int) -> Quantile:
 def _case(at_a: float, var_a: float, at_p: float, var_p: float, df: int) -> tuple[float, float, float, float, float]:
     """Lead, its interval, and one-sided p both ways."""
     lead, error = float(at_p - at_a), float(np.sqrt(max(var_a + var_p, 1e-300)))
-    wide = float(stats.t.isf(_ALPHA / 2, df)) * error
-    return lead, lead - wide, lead + wide, float(stats.t.sf(lead / error, df)), float(stats.t.cdf(lead / error, df))
+    wide = -float(special.stdtrit(df, _ALPHA / 2)) * error
+    return lead, lead - wide, lead + wide, float(special.stdtr(df, -lead / error)), float(special.stdtr(df, lead / error))
 
 
 def _steps(found: ShapeTiming, i: int) -> tuple[float, float, float]:
     """A crossing in steps, with its 95 % interval."""
-    wide = float(stats.t.isf(_ALPHA / 2, len(found.rise.u) - len(found.rise.theta))) * np.sqrt(found.variance[i])
+    wide = -float(special.stdtrit(len(found.rise.u) - len(found.rise.theta), _ALPHA / 2)) * np.sqrt(found.variance[i])
     at, low, high = (float(10 ** np.clip(found.u[i] + shift, 0, 12) - 1) for shift in (0.0, -wide, wide))
     return at, low, high

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -23,6 +24,7 @@ _PHI = np.arange(0, 0.96, 0.05)
 _ADMIT_EXTRA = (9.0, 130.0)
 _RIVALS = 6.0
 _WHITE = 20.0
+_QUADRATIC = "wn,fnm,wm->fw"
 
 Three = Float[np.ndarray, "3"]
 
@@ -115,12 +117,10 @@ def _scored(found: ShapeTiming, phi: float) -> ShapeTiming:
 def _shape_timing(rise: Rise) -> ShapeTiming:
     grid = np.linspace(rise.u[0] - 0.3, rise.u[-1], 1500)
     f = rise.at(grid)
-    crossings = [_crossing(rise, q, grid, f) for q in QUANTILES]
+    u, rates = (np.asarray(part) for part in zip(*(_crossing(rise, q, grid, f) for q in QUANTILES), strict=True))
     half = np.zeros(len(rise.theta))
     half[2] = 1.0
-    gradients = np.stack([*(gradient for _, gradient in crossings), half])
-    variance, phi = _variances(rise, gradients)
-    u = np.asarray([at for at, _ in crossings])
+    variance, phi = _variances(rise, np.stack([*_by_parameters(rise, u, rates), half]))
     return ShapeTiming(
         rise=rise,
         u=u,
@@ -133,22 +133,27 @@ def _shape_timing(rise: Rise) -> ShapeTiming:
 
 def _crossing(
     rise: Rise, q: float, grid: Float[np.ndarray, " points"], f: Float[np.ndarray, " points"]
-) -> tuple[float, Float[np.ndarray, " parameters"]]:
-    """Where the noise-free curve `f` on a grid first reaches share `q` of its gain, and that place's derivatives."""
-    theta = rise.theta
-    level = theta[0] + q * rise.gain
+) -> tuple[float, float]:
+    """Where the noise-free curve `f` on a grid first reaches share `q` of its gain, and how steeply; NaN where never."""
+    level = rise.theta[0] + q * rise.gain
     above = np.sign(rise.gain) * (f - level) >= 0
     i = int(above.argmax())
     if i == 0:
-        return float("nan"), np.zeros(len(theta))
+        return float("nan"), 1.0
     rate = (f[i] - f[i - 1]) / (grid[1] - grid[0])
-    at = float(grid[i - 1] + (level - f[i - 1]) / rate)
-    moved = curve(np.asarray([at]), theta[None], rise.shape)[1][0, 0]
-    moved[0] -= 1.0
-    moved[1] -= q
+    return float(grid[i - 1] + (level - f[i - 1]) / rate), float(rate)
+
+
+def _by_parameters(rise: Rise, u: Three, rates: Three) -> Float[np.ndarray, "3 parameters"]:
+    """Derivatives of the three crossings; 0 where there is none."""
+    known = np.isfinite(u)
+    moved = curve(np.where(known, u, 0.0), rise.theta[None], rise.shape)[1][0]
+    moved[:, 0] -= 1.0
+    moved[:, 1] -= QUANTILES
     if rise.shape == "two rises":
-        moved[5] -= q
-    return at, -moved / rate
+        moved[:, 5] -= QUANTILES
+    out: Float[np.ndarray, "3 parameters"] = np.where(known[:, None], -moved / rates[:, None], 0.0)
+    return out
 
 
 def _variances(
@@ -177,8 +182,15 @@ def _variances(
     weight = prior - 0.5 * logdet - 0.5 * np.linalg.slogdet(gram)[1] - (n - p) / 2 * np.log(scale)
     weight = np.exp(weight - weight.max())
     weight /= weight.sum()
-    each = scale[:, None] * np.einsum("wn,fnm,wm->fw", weights, covariance, weights, optimize=True)
+    operands = (weights, covariance, weights)
+    each = scale[:, None] * np.einsum(_QUADRATIC, *operands, optimize=_path(*(part.shape for part in operands)))
     return weight @ each, float(weight @ _PHI)
+
+
+@lru_cache(maxsize=32)
+def _path(*shapes: tuple[int, ...]) -> list[Any]:
+    """In which order to multiply: looking for it takes as long as multiplying."""
+    return list(np.einsum_path(_QUADRATIC, *map(np.empty, shapes), optimize=True)[0])
 
 
 @lru_cache(maxsize=8)
