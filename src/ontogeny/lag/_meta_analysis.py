@@ -83,7 +83,13 @@ def _mean_interval(
     spread = float(np.sum((values - centre) ** 2)) / df
     error = wider * float(np.sqrt(max(spread, 1e-300) * (weights**2).sum()))
     wide = -float(special.stdtrit(df, _ALPHA / 2)) * error
-    return mean, mean - wide, mean + wide, float(special.stdtr(df, -mean / error)), float(special.stdtr(df, mean / error))
+    return (
+        mean,
+        mean - wide,
+        mean + wide,
+        float(special.stdtr(df, -mean / error)),
+        float(special.stdtr(df, mean / error)),
+    )
 
 
 def _sign_flips(values: Float[np.ndarray, " runs"], groups: Sequence[str], seed: int) -> tuple[float, float]:

@@ -227,7 +227,8 @@ def _question(one: Asked) -> list[str]:
     ]
     figures = [
         figure_html(
-            replace(f, caption=f.caption.replace(finding.answer, "").strip(), chart=f.spec), level=0 if f.title == title else 4
+            replace(f, caption=f.caption.replace(finding.answer, "").strip(), chart=f.spec),
+            level=0 if f.title == title else 4,
         )
         for f in one.figures
     ]

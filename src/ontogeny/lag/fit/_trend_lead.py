@@ -112,7 +112,13 @@ def _case(at_a: float, var_a: float, at_p: float, var_p: float, df: int) -> tupl
     """Lead, its interval, and one-sided p both ways."""
     lead, error = float(at_p - at_a), float(np.sqrt(max(var_a + var_p, 1e-300)))
     wide = -float(special.stdtrit(df, _ALPHA / 2)) * error
-    return lead, lead - wide, lead + wide, float(special.stdtr(df, -lead / error)), float(special.stdtr(df, lead / error))
+    return (
+        lead,
+        lead - wide,
+        lead + wide,
+        float(special.stdtr(df, -lead / error)),
+        float(special.stdtr(df, lead / error)),
+    )
 
 
 def _steps(found: ShapeTiming, i: int) -> tuple[float, float, float]:

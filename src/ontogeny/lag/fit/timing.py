@@ -134,7 +134,7 @@ def _shape_timing(rise: Rise) -> ShapeTiming:
 def _crossing(
     rise: Rise, q: float, grid: Float[np.ndarray, " points"], f: Float[np.ndarray, " points"]
 ) -> tuple[float, float]:
-    """Where the noise-free curve `f` on a grid first reaches share `q` of its gain, and how steeply; NaN where never."""
+    """Where the noise-free curve `f` first reaches share `q` of its gain, and how steeply; NaN where never."""
     level = rise.theta[0] + q * rise.gain
     above = np.sign(rise.gain) * (f - level) >= 0
     i = int(above.argmax())

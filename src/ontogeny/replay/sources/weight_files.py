@@ -70,6 +70,7 @@ class _Files:
         where = self.where(step)
         return stripped(inner(read(Path(where), allow=self.allow), self.key, where), self.prefix, where)
 
+
 def files(
     pattern: str | os.PathLike[str],
     *,

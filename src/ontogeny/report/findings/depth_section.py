@@ -92,7 +92,9 @@ def _panels(networks: Iterable[str], rows: Sequence[Mapping[str, Any]], *, above
     if above:
         zero = {"type": "rule", "strokeDash": [3, 3], "color": "#111111"}
         marks.append({"data": {"name": "chance"}, "mark": zero, "encoding": {"y": {**y, "field": "zero"}}})
-    return [{"data": {"name": _of(name)}, "layer": marks, "width": 150, "height": 130, "title": name} for name in networks]
+    return [
+        {"data": {"name": _of(name)}, "layer": marks, "width": 150, "height": 130, "title": name} for name in networks
+    ]
 
 
 def _colour(modalities: Sequence[str]) -> dict[str, Any]:
@@ -137,7 +139,9 @@ def _subjects(rows: Sequence[Mapping[str, Any]], unit: str) -> Any:
     alt = altair()
     y = alt.Y("value:Q", title=unit, scale=alt.Scale(zero=False))
     base = alt.Chart(alt.Data(values=list(rows)))
-    thin = base.mark_line(strokeWidth=1, opacity=0.45, color="#7f8c8d").encode(x=alt.X(**_DEPTH), y=y, detail="subject:N")
+    thin = base.mark_line(strokeWidth=1, opacity=0.45, color="#7f8c8d").encode(
+        x=alt.X(**_DEPTH), y=y, detail="subject:N"
+    )
     mean = base.mark_line(strokeWidth=3, color="#2c3e50", point=alt.OverlayMarkDef(size=20, color="#2c3e50"))
     return alt.layer(thin, mean.encode(x=alt.X(**_DEPTH), y=alt.Y("mean(value):Q", title=unit))).properties(
         width=170, height=170
