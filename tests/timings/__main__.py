@@ -1,7 +1,7 @@
 """How long things take, beside others on the same work in the same run: `make bench`. No test: prints one table.
 
 python -m tests.timings          all
-python -m tests.timings lag      one part; encoding_large, stories, replay_workers, gpu take minutes and are not among all
+python -m tests.timings lag      one part; encoding_large, stories, replay_workers, gpu take minutes: only when asked
 
 A part is a module here with `rows()`.
 """

@@ -22,14 +22,14 @@ def time_reversed_nets(a: Batch, p: Batch, lags: int = 2) -> Float[np.ndarray, "
     when the others are taken away are made the exact way.
 
     Args:
-        a: alignment, one row a pair.
+        a: alignment, one row per pair.
         p: performance.
         lags: of both.
     """
     (forward, left_forward), (backward, left_backward) = (
         _nets(x, y, lags) for x, y in ((a, p), (a[:, ::-1], p[:, ::-1]))
     )
-    out = forward - backward
+    out: Float[np.ndarray, " pairs"] = forward - backward
     if len(close := np.flatnonzero(~(np.minimum(left_forward, left_backward) > _LEAST_LEFT))):
         out[close] = time_reversed_net(a[close], p[close], lags)
     return out
