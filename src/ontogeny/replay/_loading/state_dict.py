@@ -31,7 +31,6 @@ __all__ = [
     "load_into",
     "metadata",
     "read",
-    "same_types",
     "stranger",
     "stripped",
     "why",
@@ -178,13 +177,6 @@ def fills(model: nn.Module, state: State) -> bool:
     return set(state) == set(want) and all(
         isinstance(value, Tensor) and state[name].shape == value.shape for name, value in want.items()
     )
-
-
-def same_types(model: nn.Module, state: State) -> bool:
-    """Whether each weight of a state has the type that the model holds it in."""
-    want = model.state_dict()
-    named = _named_alike(model, want, state)
-    return all(named[name].dtype == value.dtype for name, value in want.items())
 
 
 def load_into(model: nn.Module, state: State, where: str) -> nn.Module:
