@@ -1,7 +1,7 @@
 """How long things take, beside others on the same work in the same run: `make bench`. No test: prints one table.
 
 python -m tests.timings          all
-python -m tests.timings lag      one part; encoding_large, stories and gpu take minutes and are never among all
+python -m tests.timings lag      one part; encoding_large, stories, replay_workers, gpu take minutes: only when asked
 
 A part is a module here with `rows()`.
 """
@@ -14,7 +14,7 @@ import platform
 import time
 
 PARTS = ("lag", "encoding", "defaults", "probe", "isolation", "grid", "rsa", "record", "report")
-LONG = ("encoding_large", "stories", "gpu")
+LONG = ("encoding_large", "stories", "replay_workers", "gpu")
 
 
 def main() -> None:

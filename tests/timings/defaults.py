@@ -120,18 +120,25 @@ def one_roi_beside(x: np.ndarray, given: Target, folds: Folds) -> tuple[float, f
 
 
 def growth() -> Iterator[Row]:
-    """Exponents of CPU seconds: over stimuli (in tiles too), and over voxels."""
+    """Exponents of CPU seconds: over stimuli (in tiles too), over voxels, and over layers."""
 
-    def seconds(metric: Metric, n: int, voxels: int) -> float:
+    def seconds(metric: Metric, n: int, voxels: int, layers: int = 1) -> float:
         x = features(n, 64)
         prepared = prepare_all([metric], [target(n, voxels, x)], make_folds(n))
-        return cpu(lambda: prepared.score([LayerGeometry(torch.as_tensor(x))]), 2)
+        several = [torch.as_tensor(x + place) for place in range(layers)]
+        return cpu(lambda: prepared.score([LayerGeometry(one) for one in several]), 2)
 
     for metric in FOUR:
         few, many = (seconds(metric, n, 64) for n in (2000, 4000))
         yield f"{metric.name}, 4000 stimuli x 64 x 64", many, f"stimuli to the power of {np.log2(many / few):.1f}"
         few, many = (seconds(metric, 1000, voxels) for voxels in (4000, 16000))
         yield f"{metric.name}, 1000 stimuli x 64 x 16000", many, f"voxels to the power of {np.log2(many / few) / 2:.1f}"
+        few, many = (seconds(metric, 1000, 64, layers) for layers in (4, 16))
+        yield (
+            f"{metric.name}, 16 layers of 1000 x 64 x 64",
+            many,
+            f"layers to the power of {np.log2(many / few) / 2:.1f}",
+        )
     with patch.object(memory_limits, "fits", lambda _: False):
         for metric in FOUR[1:]:
             few, many = (seconds(metric, n, 64) for n in (2000, 4000))

@@ -1,11 +1,7 @@
-"""A record of many curves: the map of leads and the report, as the command line makes them.
-
-ONTOGENY_METRICS=3 python -m tests.timings report      154,000 rows in place of 51,000
-"""
+"""Records of many curves: the map of leads and the report, as the command line makes them, and how they grow."""
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +15,7 @@ from ontogeny.report import write_report
 from tests.timings import Row, cpu_seconds
 
 _ROIS, _LAYERS, _SUBJECTS, _STEPS = 16, 12, 4, 60
+_METRICS = (1, 3)
 
 
 def scores(metrics: int) -> Iterator[Score | Event]:
@@ -58,14 +55,20 @@ def scores(metrics: int) -> Iterator[Score | Event]:
 
 
 def rows() -> Iterator[Row]:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "r"
-        made = Record(path, create=True)
-        made.append(list(scores(int(os.environ.get("ONTOGENY_METRICS", "1")))))
-        many, cells = f"{len(made):,} rows", _ROIS * _LAYERS
-
-        def lead_map() -> None:
-            lead_text.map_lines(leads_map(Record(path), metric="ridge-gcv-0"))
-
-        yield f"`ontogeny lag --map`, {many}, {cells} cells", cpu_seconds(lead_map, 1), ""
-        yield f"`ontogeny report`, {many}", cpu_seconds(lambda: write_report(path), 1), ""
+    few: dict[str, tuple[int, float]] = {}
+    for metrics in _METRICS:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "r"
+            made = Record(path, create=True)
+            made.append(list(scores(metrics)))
+            works = {
+                f"`ontogeny lag --map`, {_ROIS * _LAYERS} cells": lambda path=path: lead_text.map_lines(
+                    leads_map(Record(path), metric="ridge-gcv-0")
+                ),
+                "`ontogeny report`": lambda path=path: write_report(path),
+            }
+            for name, work in works.items():
+                n, seconds = len(made), cpu_seconds(work, 1)
+                before = few.setdefault(name, (n, seconds))
+                power = "" if n == before[0] else np.log(seconds / before[1]) / np.log(n / before[0])
+                yield f"{name}, {n:,} rows", seconds, f"rows to the power of {power:.2f}" if power != "" else ""

@@ -92,7 +92,7 @@ class _Found:
     """Lines for a terminal, content for lag.json, and what draws the pictures."""
 
     lines: Sequence[str]
-    content: Any
+    content: Callable[[], Any]
     figures: Callable[[], Sequence[Any]]
 
 
@@ -139,7 +139,7 @@ def lag(
     else:
         runs = _runs(paths, which, how, log)
         found = _pooled(paths, runs, how) if len(runs) > 1 else _one(runs[0], how)
-    print_json(found.content) if as_json else print_answer(found.lines)
+    print_json(found.content()) if as_json else print_answer(found.lines)
     if out is not None:
         _write(found, out, quiet=as_json)
 
@@ -161,7 +161,7 @@ def _map(paths: Sequence[str], which: Selection, how: Comparison) -> _Found:
 
         return [map_figure(found, paths[0])]
 
-    return _Found(lines=lines, content=found.to_dict(), figures=figures)
+    return _Found(lines=lines, content=found.to_dict, figures=figures)
 
 
 def _general(paths: Sequence[str], which: Selection, how: Comparison, drawing: Drawing) -> _Found:
@@ -189,7 +189,7 @@ def _pooled(paths: Sequence[str], runs: Sequence[Any], how: Comparison, general:
 
         return [runs_figure(found, ", ".join(paths))]
 
-    return _Found(lines=lines, content=found.to_dict(), figures=figures)
+    return _Found(lines=lines, content=found.to_dict, figures=figures)
 
 
 def _one(run: Any, how: Comparison, general: Any = None) -> _Found:
@@ -208,7 +208,7 @@ def _one(run: Any, how: Comparison, general: Any = None) -> _Found:
 
         return pair_figures(run, found, name="lag")
 
-    return _Found(lines=lines, content=content, figures=figures)
+    return _Found(lines=lines, content=lambda: content, figures=figures)
 
 
 def _runs(paths: Sequence[str], which: Selection, how: Comparison, log: LogColumns) -> Sequence[Any]:
@@ -244,7 +244,7 @@ def _write(found: _Found, out: Path, *, quiet: bool) -> None:
     from ontogeny.report import write_figures
 
     out.mkdir(parents=True, exist_ok=True)
-    (out / "lag.json").write_text(json.dumps(found.content, indent=1, allow_nan=False), encoding="utf-8")
+    (out / "lag.json").write_text(json.dumps(found.content(), indent=1, allow_nan=False), encoding="utf-8")
     pngs = write_figures(found.figures(), out)
     if not quiet:
         many = "a picture" if len(pngs) == 1 else f"{len(pngs)} pictures"

@@ -8,7 +8,7 @@ from itertools import product
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
+from scipy import special
 
 from ontogeny.lag.results import LeadVerdict, PooledLead
 
@@ -82,8 +82,14 @@ def _mean_interval(
     df = len(values) - (len(set(groups)) if blocked else 1)
     spread = float(np.sum((values - centre) ** 2)) / df
     error = wider * float(np.sqrt(max(spread, 1e-300) * (weights**2).sum()))
-    wide = float(stats.t.isf(_ALPHA / 2, df)) * error
-    return mean, mean - wide, mean + wide, float(stats.t.sf(mean / error, df)), float(stats.t.cdf(mean / error, df))
+    wide = -float(special.stdtrit(df, _ALPHA / 2)) * error
+    return (
+        mean,
+        mean - wide,
+        mean + wide,
+        float(special.stdtr(df, -mean / error)),
+        float(special.stdtr(df, mean / error)),
+    )
 
 
 def _sign_flips(values: Float[np.ndarray, " runs"], groups: Sequence[str], seed: int) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
+from scipy import special
 
 from ontogeny.errors import LagError
 from ontogeny.lag.answer import Verdict
@@ -126,7 +126,7 @@ def _series_rows(pair: Pair, i: int, timed: Timing) -> list[dict[str, Any]]:
 
 
 def _half(found: ShapeTiming, n: int) -> dict[str, Any]:
-    wide = float(stats.t.isf(0.025, n - len(found.rise.theta))) * float(np.sqrt(found.variance[1]))
+    wide = -float(special.stdtrit(n - len(found.rise.theta), 0.025)) * float(np.sqrt(found.variance[1]))
     ends = (found.rise.u[0], found.rise.u[-1])
     at, low, high = (float(10 ** np.clip(found.u[1] + d, *ends) - 1) for d in (0.0, -wide, wide))
     return {"kind": "half", "step": at, "value": None, "low": low, "high": high}

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
+from scipy import special
 
 from ontogeny._arrays import Numbers
 from ontogeny.errors import LagError
@@ -75,7 +75,7 @@ def granger_of(
     tests = [
         DirectedTest(
             f=float(levels[i, 0]),
-            p=float(stats.f.sf(levels[i, 0], k, df)),
+            p=float(special.fdtrc(k, df, levels[i, 0])),
             df_num=k,
             df_denom=df,
             f_detrended=float(own[i, 0]),

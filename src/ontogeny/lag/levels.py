@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from ontogeny.lag.answer import Level
 from ontogeny.record import Record, Score
@@ -29,7 +28,7 @@ def level_of(curves: Sequence[tuple[CurveGroup, str]]) -> Level:
     panel, layer = curves[0]
     ends = [_last(*curve) for curve in curves]
     value = float(np.mean([value for value, _, _ in ends]))
-    error = ends[0][1] if len(ends) == 1 else float(stats.sem([value for value, _, _ in ends]))
+    error = ends[0][1] if len(ends) == 1 else _error_of_mean([value for value, _, _ in ends])
     return Level(
         roi=panel.roi,
         layer=layer,
@@ -61,7 +60,7 @@ def level_over_runs(levels: Sequence[Level | None]) -> Level | None:
         first,
         value=float(np.mean(values)),
         peak=float(np.mean([level.peak for level in known])),
-        error=float(stats.sem(values)) if len(values) > 1 else first.error,
+        error=_error_of_mean(values) if len(values) > 1 else first.error,
     )
 
 
@@ -91,6 +90,10 @@ def levels_of(record: Record, own: Sequence[Score], **columns: Any) -> dict[tupl
             if np.isfinite(values).any():
                 found.setdefault((panel.roi, layer), level_of([(panel, layer)]))
     return found
+
+
+def _error_of_mean(values: Sequence[float]) -> float:
+    return float(np.std(values, ddof=1) / np.sqrt(len(values)))
 
 
 def _known(value: float | None) -> float:

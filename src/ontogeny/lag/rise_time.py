@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Real
-from scipy import stats
+from scipy import special
 
 from ontogeny._arrays import Numbers
 from ontogeny.lag.fit._growth_curve import fit_rises, log_steps
@@ -83,7 +83,7 @@ def _judged(timed: Timing, name: str, n: int) -> RiseTime | Untestable:
     best = timed.best
     if not determined(best):
         return Untestable(reason=f"half point not determined: the noise of {name} leaves it anywhere on the grid")
-    wide = float(stats.t.isf(0.025, n - len(best.rise.theta))) * np.sqrt(best.variance[1])
+    wide = -float(special.stdtrit(n - len(best.rise.theta), 0.025)) * np.sqrt(best.variance[1])
     return RiseTime(
         log10=float(best.u[1]),
         ci_log10=(float(best.u[1] - wide), float(best.u[1] + wide)),

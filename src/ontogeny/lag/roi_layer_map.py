@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
 from typing_extensions import override
 
 from ontogeny._display import Table, table_html
 from ontogeny._plain_json import plain
 from ontogeny.errors import LagError, in_words
 from ontogeny.lag.answer import Level, Verdict
+from ontogeny.lag.false_discovery import false_discovery_control
 from ontogeny.lag.fit._trend_lead import trend_lead
 from ontogeny.lag.fit.decompose import Decomposed, decompose
 from ontogeny.lag.levels import levels_of
@@ -226,7 +226,7 @@ def _corrected(found: Sequence[TrendLead | FluctuationLead | Untestable]) -> dic
     if not rows:
         return {}
     p: Float[np.ndarray, " cells"] = np.asarray(list(rows.values()))
-    bh, by = (stats.false_discovery_control(p, method=method) for method in ("bh", "by"))
+    bh, by = (false_discovery_control(p, any_dependence=way) for way in (False, True))
     return {i: (float(p[k]), float(bh[k]), float(by[k])) for k, i in enumerate(rows)}
 
 

@@ -126,14 +126,13 @@ class ModelInUse:
         """The model of a step; whoever read it without an error gives it back with `keep`."""
         model, series = self.model if job.series is self.series else None, job.series
         self.series = self.model = None
-        if model is None or series.reload is None:
-            del model
+        if model is None or series.reload is None or not series.reload(model, step):
+            del model  # before another one is made: there is memory for one
             return series.load(step)
-        loaded = series.reload(model, step)
-        forget_readings(loaded)
+        forget_readings(model)
         for probe in (probe for w in job.watched for probe in w.probes):
-            probe.forget(loaded)
-        return loaded
+            probe.forget(model)
+        return model
 
     def keep(self, job: SeriesJob, model: nn.Module) -> None:
         """For the next step, where one can be loaded into it."""

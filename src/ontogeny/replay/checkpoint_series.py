@@ -73,8 +73,8 @@ class CheckpointSeries:
         fetch: step -> get it onto this machine; does nothing the second time, goes on after an interruption.
         forget: step -> delete what `fetch` downloaded; never a file of the user's own.
         read_ahead: step -> have its file in the system's cache; called while another step is being scored.
-        reload: a model of another step, step -> that model at this step, or a new one where its weights do not fill it;
-            None where each is made anew.
+        reload: a model of another step, step -> whether it now has the weights of this step and is as `load` would make
+            it; False where it has to be made anew. None: each is.
         tokenizer: step -> the tokenizer that lies beside the weights; None where the source has none.
         transform: step -> the function image -> tensor that the model takes images by; None where the source has none.
         problems: what was found wrong while listing.
@@ -92,7 +92,7 @@ class CheckpointSeries:
     fetch: Callable[[int], None] = _nothing
     forget: Callable[[int], None] = _nothing
     read_ahead: Callable[[int], None] = _nothing
-    reload: Callable[[nn.Module, int], nn.Module] | None = None
+    reload: Callable[[nn.Module, int], bool] | None = None
     tokenizer: Callable[[int], Any] | None = None
     transform: Callable[[int], Any] | None = None
     problems: tuple[CheckpointProblem, ...] = ()

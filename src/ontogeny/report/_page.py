@@ -4,30 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from ontogeny.errors import require
 from ontogeny.lag.lead_text import GLOSSARY as LEAD_WORDS
 from ontogeny.record.progress import shared_progress
 from ontogeny.report._first_screen import answer_html, bar_html, sentence
 from ontogeny.report._html import escape, figure_html, json_block, notes_html, shared_of, table_html
 from ontogeny.report._methods import GLOSSARY, citations, methods
 from ontogeny.report._tables import MOST_ROWS, layer_rows, missing_notes, refusal_rows, region_rows, run_rows
-from ontogeny.report.figures import CONFIG, Figure, Picture, plain_json, vegalite
+from ontogeny.report._vega_script import vega_script
+from ontogeny.report.figures import CONFIG, Figure, Picture, plain_json
 from ontogeny.report.findings.findings_section import Answers, Asked
 from ontogeny.report.level_tests import LevelTest
 from ontogeny.report.run_data import RunFacts
 from ontogeny.report.study import Study
 
 __all__ = ["Page", "Part", "page", "sentences"]
-
-
-@cache
-def _vega_script() -> str:
-    """Vega and Vega-Lite for the page: two seconds of bundling, the same for every page."""
-    return str(require("vl_convert", "report").javascript_bundle(vl_version=vegalite()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +99,7 @@ def page(made: Page) -> str:
         f"{bar_html(made.runs, [part.study for part in made.parts], list(there))}\n<main>\n{body}\n</main>\n"
         "<noscript>The figures need JavaScript (inside this file); the folder figures holds them as PNG, SVG and PDF."
         f"</noscript>\n{json_block(plain_json(CONFIG), 'look')}\n<script "
-        f'type="module">{_vega_script()}\n{script}</script>\n</body></html>\n'
+        f'type="module">{vega_script()}\n{script}</script>\n</body></html>\n'
     )
 
 
@@ -234,7 +227,8 @@ def _question(one: Asked) -> list[str]:
     ]
     figures = [
         figure_html(
-            replace(f, caption=f.caption.replace(finding.answer, "").strip()), level=0 if f.title == title else 4
+            replace(f, caption=f.caption.replace(finding.answer, "").strip(), chart=f.spec),
+            level=0 if f.title == title else 4,
         )
         for f in one.figures
     ]

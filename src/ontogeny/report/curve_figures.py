@@ -20,7 +20,7 @@ __all__ = ["TIP", "curves_figure", "facet_of", "levels_of", "of_runs", "quoted",
 _COLUMNS, _MOST_ROIS, _MOST_LAYERS = 4, 24, 12
 _EXTREMES = 6
 _PANEL = 132
-_MEANS: dict[str, Any] = {"type": "line", "clip": True, "strokeWidth": 1.2}
+_MEANS: dict[str, Any] = {"type": "line", "strokeWidth": 1.2}
 _RUNS: dict[str, Any] = {**_MEANS, "strokeWidth": 0.5, "opacity": 0.7}
 _VALUE = {"field": "value", "type": "quantitative"}
 _DASHES: tuple[tuple[str, Any], ...] = (("baseline", [6, 4]), ("chance", [2, 3]))
@@ -172,14 +172,14 @@ def _curve_layers(
 ) -> list[dict[str, Any]]:
     x = step_x(sorted({step for panel in panels for step in panel.steps}), title="training step", count=4)
     y = {**_VALUE, "scale": _value_scale(rows, levels), "title": panels[0].unit, "axis": {"tickCount": 4}}
-    rule: dict[str, Any] = {"type": "rule", "color": GREY, "clip": True}
+    rule: dict[str, Any] = {"type": "rule", "color": GREY}
     band = {"y": {**y, "field": "ceiling_low"}, "y2": {"field": "ceiling"}}
     own = {"detail": [{"field": "layer"}, {"field": "run"}], "tooltip": TIP}
     line: dict[str, Any] = {"x": x, "y": y, "color": ruler(panels[0].layers), **own}
     out: list[dict[str, Any]] = [
         {
             "transform": [{"filter": "isValid(datum.ceiling)"}],
-            "mark": {"type": "rect", "color": BAND, "opacity": 0.55, "clip": True},
+            "mark": {"type": "rect", "color": BAND, "opacity": 0.55},
             "encoding": band,
         },
         *(
@@ -207,10 +207,13 @@ def _curve_layers(
 
 
 def _value_scale(rows: Sequence[dict[str, Any]], levels: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """All curves and references, and as much of the ceiling as leaves them readable."""
+    """All curves and references, and as much of the ceiling as leaves them readable.
+
+    The rest of the ceiling is clamped: a clipped mark costs more to draw than the mark.
+    """
     values = [row["value"] for row in rows]
     values += [row[name] for row in levels for name in ("chance", "baseline") if row[name] is not None]
     low, high = min(values), max(values)
     tops = [row["ceiling_low"] for row in levels if row["ceiling_low"] is not None]
     high = max([high, *(top * 1.05 for top in tops if top - low < 3 * max(high - low, 1e-9))])
-    return {"domain": [low - 0.04 * (high - low), high + 0.04 * (high - low)], "nice": False}
+    return {"domain": [low - 0.04 * (high - low), high + 0.04 * (high - low)], "nice": False, "clamp": True}

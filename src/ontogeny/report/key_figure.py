@@ -124,14 +124,14 @@ def _domain(study: Study, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> li
 
 
 def _upper(study: Study, x: Mapping[str, Any], domain: Sequence[float], *, named: bool) -> dict[str, Any]:
-    scale = {"domain": list(domain), "nice": False, "zero": False}
+    scale = {"domain": list(domain), "nice": False, "zero": False, "clamp": True}
     title = [f"alignment with {study.key.roi}"[:44], f"({study.key.level.unit})"]
     y = {**_VALUE, "scale": scale, "title": title}
     both = {"x": dict(x), "y": y}
-    thin = {"type": "line", "strokeWidth": 1, "clip": True}
+    thin = {"type": "line", "strokeWidth": 1}
     thick = {**thin, "strokeWidth": 2.5, "color": BLUE, "point": {"size": 14, "color": BLUE}}
     tip = _tooltip(several=named)
-    area = {"type": "area", "color": BLUE, "opacity": 0 if named else 0.18, "clip": True}
+    area = {"type": "area", "color": BLUE, "opacity": 0 if named else 0.18}
     return {
         "layer": [
             *_reference_marks(y),
@@ -159,14 +159,14 @@ def _reference_marks(y: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The ceiling as a band, baseline and chance as lines."""
     dashes = {"domain": ["baseline", "chance"], "range": [[6, 4], [2, 3]]}
     lines = {"y": dict(y), "strokeDash": {"field": "dash", "scale": dashes, "legend": None}}
-    band = {"type": "rect", "color": BAND, "opacity": 0.55, "clip": True}
+    band = {"type": "rect", "color": BAND, "opacity": 0.55}
     return [
         {
             **_mark("references", band, {"y": dict(y), "y2": {"field": "top"}}),
             "transform": [{"filter": "datum.dash == 'ceiling'"}],
         },
         {
-            **_mark("references", {"type": "rule", "color": GREY, "clip": True}, lines),
+            **_mark("references", {"type": "rule", "color": GREY}, lines),
             "transform": [{"filter": "datum.dash != 'ceiling'"}],
         },
     ]
@@ -199,7 +199,6 @@ def _lower(study: Study, steps: Sequence[int], marks: Sequence[Mapping[str, Any]
         "color": ORANGE,
         "strokeWidth": 2 if len(study.runs) == 1 else 1,
         "point": {"size": 12, "color": ORANGE},
-        "clip": True,
     }
     layer: list[dict[str, Any]] = [
         {

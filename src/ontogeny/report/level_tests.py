@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
+from scipy import special
 
+from ontogeny.lag.false_discovery import false_discovery_control
 from ontogeny.record.curve_groups import CurveGroup
 from ontogeny.report.figures import BAND, BLUE, GREY, INK, Figure
 
@@ -62,7 +63,7 @@ def level_tests(panels: Sequence[CurveGroup]) -> list[LevelTest]:
         p = np.asarray([one.p[kind] for one in out])
         here = np.flatnonzero(np.isfinite(p))
         if len(here):
-            for place, q in zip(here, stats.false_discovery_control(p[here]), strict=True):
+            for place, q in zip(here, false_discovery_control(p[here]), strict=True):
                 out[place].p[kind] = float(q)
     return out
 
@@ -111,7 +112,7 @@ def _above(difference: Float[np.ndarray, "layers subjects"]) -> Float[np.ndarray
     mean = np.where(known, difference, 0.0).sum(axis=1) / count
     square = np.where(known, (difference - mean[:, None]) ** 2, 0.0).sum(axis=1) / (count - 1)
     t = mean / np.maximum(np.sqrt(square / count), 1e-300)
-    return np.where(enough, stats.t.sf(t, count - 1), math.nan)
+    return np.where(enough, special.stdtr(count - 1, -t), math.nan)
 
 
 def levels_figure(found: Sequence[LevelTest], name: str, runs: str = "") -> Figure:

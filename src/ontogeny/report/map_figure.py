@@ -49,11 +49,12 @@ def map_figure(study: Study) -> Figure:
 
 def _marks(panels: Sequence[CurveGroup], values: Sequence[float]) -> list[dict[str, Any]]:
     x = step_x(sorted({step for panel in panels for step in panel.steps}), title="training step", count=4)
+    x["scale"]["clamp"] = True
     y = _layer_axis(panels[0].layers)
     across = {"x": {**x, "field": "x"}, "x2": {"field": "x2"}, "y": {**y, "field": "y"}, "y2": {"field": "y2"}}
     line = {"type": "line", "color": _BEST, "strokeWidth": 1.5, "interpolate": "step"}
     parts: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-        "cell": ({"type": "rect", "clip": True}, {**across, "color": _colour(panels, values), "tooltip": TIP}),
+        "cell": ({"type": "rect"}, {**across, "color": _colour(panels, values), "tooltip": TIP}),
         "edge": ({"type": "rule", "color": "white", "strokeWidth": 1.5}, across),
         "best": (line, {"x": x, "y": {**y, "field": "y"}}),
     }
@@ -77,7 +78,7 @@ def _layer_axis(layers: Sequence[str]) -> dict[str, Any]:
     first, last = (short_names([layers[i]], layers)[0] for i in (0, -1))
     named = f"datum.value == 0 ? {quoted(first)} : {quoted(last)}"
     axis = {"values": [0, len(layers) - 1], "labelExpr": named, "labelLimit": 80}
-    scale = {"domain": [-0.5, len(layers) - 0.5], "nice": False}
+    scale = {"domain": [-0.5, len(layers) - 0.5], "nice": False, "clamp": True}
     return {"type": "quantitative", "scale": scale, "axis": axis, "title": "layer"}
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from ontogeny.errors import LagError
 from ontogeny.lag import Run, RunsLeads, leads_over_runs
+from ontogeny.lag.false_discovery import false_discovery_control
 from ontogeny.lag.region_leads import region_leads
 from ontogeny.lag.results import PooledLead, TrendLead, Untestable
 from ontogeny.lag.runs_from_records import run_of_curves
@@ -195,5 +195,5 @@ def _corrected(trends: Sequence[Any]) -> list[float]:
     )
     known = np.isfinite(p)
     if known.any():
-        p[known] = stats.false_discovery_control(p[known])
+        p[known] = false_discovery_control(p[known])
     return [float(x) for x in p]

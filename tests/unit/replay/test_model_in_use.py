@@ -1,8 +1,9 @@
-"""Replay of plain files: the model is made once, checkpoints are loaded into it, and the rows are the same."""
+"""Replay: the model is made once, checkpoints are loaded into it, and the rows are the same."""
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from torch import nn
 from typing_extensions import override
 
 from ontogeny import watch
-from ontogeny.replay import CheckpointSeries, files, replay
+from ontogeny.replay import CheckpointSeries, files, hf_trainer, lightning, replay
 from ontogeny.replay._loading.state_dict import fills
 from ontogeny.replay._prefetch import prefetched
 
@@ -83,6 +84,79 @@ def test_what_does_not_fit_or_fails_is_said_as_ever_and_the_next_one_is_made_ane
         assert {key: row for key, row in left.items() if key[0] in (0, 2, 5) and key[1] != "refusal"} == {
             key: row for key, row in whole.items() if key[0] in (0, 2, 5)
         }
+
+
+class Wide(Moving):
+    def __init__(self, factor: float = 1.0, weights: Any = None) -> None:
+        super().__init__()
+        self.factor = factor
+
+    @override
+    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+        return super().forward(input_ids) * self.factor
+
+
+def lightning_folder(folder, hyperparameters):
+    folder.mkdir()
+    for step, options in hyperparameters.items():
+        content = {"pytorch-lightning_version": "2.5", "global_step": step, "state_dict": Moving(step).state_dict()}
+        torch.save({**content, "hyper_parameters": options}, folder / f"{step}.ckpt")
+    MADE.clear()
+    return lightning(folder, model=Wide)
+
+
+def test_lightning_modules_are_made_once_while_their_hyperparameters_stay(text_benchmark, tmp_path):
+    series = lightning_folder(tmp_path / "w", {s: {"factor": 2.0 if s < 5 else 3.0} for s in (0, 1, 2, 5)})
+    _, apart = walked(dataclasses.replace(series, reload=None), text_benchmark, tmp_path / "apart")
+    assert len(MADE) == 4
+    MADE.clear()
+    _, together = walked(series, text_benchmark, tmp_path / "together")
+    assert len(MADE) == 2, "one for three steps, one for the last, which was made with another factor"
+    assert len(together) > 40
+    assert together == apart
+
+
+def test_hyperparameters_that_cannot_be_compared_make_the_module_anew(text_benchmark, tmp_path):
+    series = lightning_folder(tmp_path / "w", {s: {"weights": torch.ones(2)} for s in (0, 1)})
+    found, _ = walked(series, text_benchmark, tmp_path / "r")
+    assert [one.outcome for one in found.results] == ["scored", "scored"]
+    assert len(MADE) == 2
+
+
+@pytest.fixture
+def folders(tmp_path):
+    for step in (1, 2, 3):
+        (tmp_path / "hf" / f"checkpoint-{step}").mkdir(parents=True)
+        torch.save(Moving(step).state_dict(), tmp_path / "hf" / f"checkpoint-{step}" / "pytorch_model.bin")
+    MADE.clear()
+    return tmp_path / "hf"
+
+
+def test_a_model_of_ones_own_is_made_once_for_all_folders(folders, text_benchmark, tmp_path):
+    series = hf_trainer(folders, model=Moving)
+    _, apart = walked(dataclasses.replace(series, reload=None), text_benchmark, tmp_path / "apart")
+    assert len(MADE) == 3
+    MADE.clear()
+    found, together = walked(series, text_benchmark, tmp_path / "together")
+    assert len(MADE) == 1
+    assert [one.outcome for one in found.results] == ["scored"] * 3
+    assert len(together) > 40
+    assert together == apart
+
+
+def test_a_folder_whose_weights_are_not_finite_fails_as_ever(folders, text_benchmark, tmp_path):
+    spoilt = {**Moving(2).state_dict(), "seen": torch.full((1,), torch.nan)}
+    torch.save(spoilt, folders / "checkpoint-2" / "pytorch_model.bin")
+    found, _ = walked(hf_trainer(folders, model=Moving), text_benchmark, tmp_path / "r")
+    assert [one.outcome for one in found.results] == ["scored", "failed", "scored"]
+    assert "NaN" in found.results[1].reason
+
+
+def test_a_folder_of_transformers_is_made_anew(tmp_path):
+    for step in (1, 2):
+        tiny_gpt(seed=step).save_pretrained(tmp_path / f"checkpoint-{step}")
+    series = hf_trainer(tmp_path)
+    assert not series.reload(series.load(1), 2)
 
 
 def test_a_state_fills_a_model_when_nothing_of_the_old_one_stays():

@@ -15,7 +15,12 @@ from ontogeny.report.findings import scale_section as scale_pictures
 
 
 def spec(figure):
-    return json.dumps(figure.chart.to_dict(), allow_nan=False, ensure_ascii=False)
+    return json.dumps(drawn_of(figure), allow_nan=False, ensure_ascii=False)
+
+
+def drawn_of(figure):
+    """Without the look of all pictures and the words for who does not see it."""
+    return {name: part for name, part in figure.spec.items() if name not in ("config", "description")}
 
 
 def values(figure, key):
@@ -31,7 +36,7 @@ def values(figure, key):
             for one in part:
                 yield from found(one)
 
-    return list(found(figure.chart.to_dict()))
+    return list(found(drawn_of(figure)))
 
 
 def test_depth_draws_each_network_and_each_distance(tmp_path):

@@ -7,6 +7,7 @@ with exact derivatives and bounds by clipping, over several starts and several s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -93,34 +94,46 @@ def curve(
     u: Float[np.ndarray, " steps"], theta: Float[np.ndarray, "series parameters"], shape: Shape
 ) -> tuple[Values, Float[np.ndarray, "series steps parameters"]]:
     """Curves and their derivatives by the parameters."""
-    base, gain, half, log_width, log_nu = (theta[:, i : i + 1] for i in range(5))
-    width, nu = np.exp(log_width), np.exp(log_nu)
-    x, decay, inside, logs, rise = _richards(u, half, width, nu)
-    slope = rise / nu * (2**nu - 1) * decay / inside
-    by_nu = nu * rise * (logs / nu**2 - (2**nu * np.log(2)) * decay / (nu * inside))
-    by_theta = np.empty((*rise.shape, theta.shape[1]))
-    for place, part in enumerate((1.0, rise, -gain * slope / width, -gain * slope * x, gain * by_nu)):
-        by_theta[..., place] = part
-    f = base + gain * rise
-    if shape != "one rise":
-        height, centre, log_spread = (theta[:, i : i + 1] for i in range(5, 8))
-        spread = np.exp(log_spread)
-        z, extra = _bump_or_rise(u, centre, spread, shape)
-        by_z = -z * extra if shape == "one rise and a bump" else extra * (1 - extra)
-        f = f + height * extra
-        for place, part in enumerate((extra, -height * by_z / spread, -height * by_z * z), 5):
-            by_theta[..., place] = part
-    return f, by_theta
+    terms = _terms(u, theta, shape)
+    return _values(theta, terms), _derivatives(theta, terms, shape)
 
 
 def values_of(u: Float[np.ndarray, " steps"], theta: Float[np.ndarray, "series parameters"], shape: Shape) -> Values:
     """The same curves without their derivatives: a third of the work."""
-    base, gain, half, log_width, log_nu = (theta[:, i : i + 1] for i in range(5))
-    f = base + gain * _richards(u, half, np.exp(log_width), np.exp(log_nu))[-1]
+    return _values(theta, _terms(u, theta, shape))
+
+
+def _terms(u: np.ndarray, theta: np.ndarray, shape: Shape) -> tuple[np.ndarray, ...]:
+    """What curves and derivatives are made of: of the Richards rise, then of the extra, each ending in its values."""
+    half, log_width, log_nu = (theta[:, i : i + 1] for i in range(2, 5))
+    main = _richards(u, half, np.exp(log_width), np.exp(log_nu))
+    if shape == "one rise":
+        return main
+    centre, log_spread = (theta[:, i : i + 1] for i in range(6, 8))
+    return (*main, *_bump_or_rise(u, centre, np.exp(log_spread), shape))
+
+
+def _values(theta: np.ndarray, terms: Sequence[np.ndarray]) -> Values:
+    f: Values = theta[:, :1] + theta[:, 1:2] * terms[4]
+    return f if len(terms) == 5 else np.asarray(f + theta[:, 5:6] * terms[6])
+
+
+def _derivatives(
+    theta: np.ndarray, terms: Sequence[np.ndarray], shape: Shape
+) -> Float[np.ndarray, "series steps parameters"]:
+    gain, width, nu = theta[:, 1:2], np.exp(theta[:, 3:4]), np.exp(theta[:, 4:5])
+    x, decay, inside, logs, rise = terms[:5]
+    slope = rise / nu * (2**nu - 1) * decay / inside
+    by_nu = nu * rise * (logs / nu**2 - (2**nu * np.log(2)) * decay / (nu * inside))
+    out = np.empty((*rise.shape, theta.shape[1]))
+    for place, part in enumerate((1.0, rise, -gain * slope / width, -gain * slope * x, gain * by_nu)):
+        out[..., place] = part
     if shape != "one rise":
-        height, centre, log_spread = (theta[:, i : i + 1] for i in range(5, 8))
-        f = f + height * _bump_or_rise(u, centre, np.exp(log_spread), shape)[1]
-    return np.asarray(f)
+        (z, extra), height, spread = terms[5:], theta[:, 5:6], np.exp(theta[:, 7:8])
+        by_z = -z * extra if shape == "one rise and a bump" else extra * (1 - extra)
+        for place, part in enumerate((extra, -height * by_z / spread, -height * by_z * z), 5):
+            out[..., place] = part
+    return out
 
 
 def _richards(u: np.ndarray, half: np.ndarray, width: np.ndarray, nu: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -227,22 +240,23 @@ def _extra_starts(u: np.ndarray, values: Values, plain: np.ndarray, shape: Shape
         narrow = [[theta[2] + shift, np.log(0.2), 0.0] for shift in (-0.8, -0.4, 0.0)]
         mains = np.asarray([theta[2:], theta[2:] + np.asarray([-0.15, -0.4, 0.0]), *narrow])
         rises = values_of(u, np.column_stack([np.zeros(len(mains)), np.ones(len(mains)), mains]), "one rise")
-        for main, rise in zip(mains, rises, strict=True):
-            linear, rss = _added(y, rise, extras[wide])
-            for k in np.argsort(rss, kind="stable")[:_STARTS_EACH]:
+        linear, rss = _added(y, rises, extras[wide])
+        for i, order in enumerate(np.argsort(rss, axis=1, kind="stable")[:, :_STARTS_EACH]):
+            for k in order:
                 centre, spread = places[wide[k]]
                 owner.append(series)
-                starts.append([*linear[k, :2], *main, linear[k, 2], centre, np.log(spread)])
+                starts.append([*linear[i, k, :2], *mains[i], linear[i, k, 2], centre, np.log(spread)])
     return np.asarray(owner), np.asarray(starts)
 
 
-def _added(y: np.ndarray, rise: np.ndarray, extras: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Level, gain and height of each extra by linear least squares; and what is left, summed and squared."""
-    designs = np.stack([np.ones_like(extras), np.broadcast_to(rise, extras.shape), extras], axis=2)
-    normal = designs.swapaxes(1, 2) @ designs + 1e-9 * np.eye(3)
-    linear = np.linalg.solve(normal, designs.swapaxes(1, 2) @ y[:, None])
+def _added(y: np.ndarray, rises: np.ndarray, extras: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Level, gain and height of each rise and extra by linear least squares; and what is left, summed and squared."""
+    designs = np.ones((len(rises), *extras.shape, 3))
+    designs[..., 1], designs[..., 2] = rises[:, None], extras
+    turned = designs.swapaxes(2, 3)
+    linear = np.linalg.solve(turned @ designs + 1e-9 * np.eye(3), turned @ y[:, None])
     left = y - (designs @ linear)[..., 0]
-    return linear[..., 0], (left * left).sum(axis=1)
+    return linear[..., 0], (left * left).sum(axis=2)
 
 
 def _bounds(u: np.ndarray, values: Values, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
@@ -275,15 +289,22 @@ def _levenberg_marquardt(
     f, jacobian = curve(u, theta, shape)
     left = y - f
     rss = (left**2).sum(axis=1)
+    gram, gradient = _normal(jacobian * scale[:, None, :], left)
     for _ in range(rounds or (25 if shape == "one rise" else 40)):
-        scaled = jacobian * scale[:, None, :]
-        hessian = scaled.swapaxes(1, 2) @ scaled
-        hessian[:, diagonal, diagonal] += damping[:, None] * (hessian[:, diagonal, diagonal] + 1e-9) + 1e-12
-        gradient = scaled.swapaxes(1, 2) @ left[..., None]
+        hessian = gram.copy()
+        hessian[:, diagonal, diagonal] += damping[:, None] * (gram[:, diagonal, diagonal] + 1e-9) + 1e-12
         proposed = np.clip(theta + np.linalg.solve(hessian, gradient)[..., 0] * scale, low, high)
-        new = y - values_of(u, proposed, shape)
+        terms = _terms(u, proposed, shape)
+        new = y - _values(proposed, terms)
         better = (new_rss := (new**2).sum(axis=1)) < rss
         theta[better], left[better], rss[better] = proposed[better], new[better], new_rss[better]
-        jacobian[better] = curve(u, theta[better], shape)[1]
+        jacobian = _derivatives(theta[better], [term[better] for term in terms], shape)
+        gram[better], gradient[better] = _normal(jacobian * scale[better, None, :], left[better])
         damping = np.where(better, damping * 0.3, damping * 5).clip(1e-9, 1e6)
     return theta, rss
+
+
+def _normal(scaled: np.ndarray, left: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Normal equations of every row."""
+    turned = scaled.swapaxes(1, 2)
+    return turned @ scaled, turned @ left[..., None]

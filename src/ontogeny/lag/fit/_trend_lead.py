@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
+from scipy import special
 
 from ontogeny.lag.fit._joint_noise import lead_variance
 from ontogeny.lag.fit.timing import QUANTILES, ShapeTiming, Timing
@@ -115,12 +115,13 @@ def _case(a: ShapeTiming, p: ShapeTiming, which: int) -> tuple[float, float, flo
     if not np.isfinite(lead):
         return (lead,) * 5
     error = float(np.sqrt(max(lead_variance(a, p, which, df=df), 1e-300)))
-    wide = float(stats.t.isf(_ALPHA / 2, df)) * error
-    return lead, lead - wide, lead + wide, float(stats.t.sf(lead / error, df)), float(stats.t.cdf(lead / error, df))
+    wide = -float(special.stdtrit(df, _ALPHA / 2)) * error
+    ahead, behind = (float(special.stdtr(df, sign * lead / error)) for sign in (-1, 1))
+    return lead, lead - wide, lead + wide, ahead, behind
 
 
 def _steps(found: ShapeTiming, i: int) -> tuple[float, float, float]:
     """A crossing in steps, with its 95 % interval."""
-    wide = float(stats.t.isf(_ALPHA / 2, len(found.rise.u) - len(found.rise.theta))) * np.sqrt(found.variance[i])
+    wide = -float(special.stdtrit(len(found.rise.u) - len(found.rise.theta), _ALPHA / 2)) * np.sqrt(found.variance[i])
     at, low, high = (float(10 ** np.clip(found.u[i] + shift, 0, 12) - 1) for shift in (0.0, -wide, wide))
     return at, low, high

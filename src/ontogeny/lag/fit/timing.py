@@ -17,7 +17,17 @@ from scipy import linalg
 
 from ontogeny.lag.fit._growth_curve import Rise, Shape, curve
 
-__all__ = ["QUANTILES", "ShapeTiming", "Timing", "common_shapes", "determined", "noise", "tangent", "timing"]
+__all__ = [
+    "QUANTILES",
+    "ShapeTiming",
+    "Timing",
+    "common_shapes",
+    "determined",
+    "noise",
+    "tangent",
+    "timing",
+    "weights_of",
+]
 
 QUANTILES = (0.25, 0.5, 0.75)
 _PHI = np.arange(0, 0.96, 0.05)
@@ -117,15 +127,13 @@ def _scored(found: ShapeTiming, phi: float) -> ShapeTiming:
 def _shape_timing(rise: Rise) -> ShapeTiming:
     grid = np.linspace(rise.u[0] - 0.3, rise.u[-1], 1500)
     f = rise.at(grid)
-    crossings = [_crossing(rise, q, grid, f) for q in QUANTILES]
+    u, rates = (np.asarray(part) for part in zip(*(_crossing(rise, q, grid, f) for q in QUANTILES), strict=True))
     half = np.zeros(len(rise.theta))
     half[2] = 1.0
-    gradients = np.stack([*(gradient for _, gradient in crossings), half])
-    weights = _weights(rise.jacobian, gradients)
-    basis = tangent(rise)
+    weights = weights_of(rise.jacobian, np.stack([*_by_parameters(rise, u, rates), half]))
+    basis = tangent(rise.jacobian)
     covariance, phi = noise(rise.residuals, basis, df=float(len(rise.u) - basis.shape[1]))
     variance = np.einsum("wn,nm,wm->w", weights, linalg.toeplitz(covariance), weights)
-    u = np.asarray([at for at, _ in crossings])
     return ShapeTiming(
         rise=rise,
         u=u,
@@ -140,25 +148,30 @@ def _shape_timing(rise: Rise) -> ShapeTiming:
 
 def _crossing(
     rise: Rise, q: float, grid: Float[np.ndarray, " points"], f: Float[np.ndarray, " points"]
-) -> tuple[float, Float[np.ndarray, " parameters"]]:
-    """Where the noise-free curve `f` on a grid first reaches share `q` of its gain, and that place's derivatives."""
-    theta = rise.theta
-    level = theta[0] + q * rise.gain
+) -> tuple[float, float]:
+    """Where the noise-free curve `f` first reaches share `q` of its gain, and how steeply; NaN where never."""
+    level = rise.theta[0] + q * rise.gain
     above = np.sign(rise.gain) * (f - level) >= 0
     i = int(above.argmax())
     if i == 0:
-        return float("nan"), np.zeros(len(theta))
+        return float("nan"), 1.0
     rate = (f[i] - f[i - 1]) / (grid[1] - grid[0])
-    at = float(grid[i - 1] + (level - f[i - 1]) / rate)
-    moved = curve(np.asarray([at]), theta[None], rise.shape)[1][0, 0]
-    moved[0] -= 1.0
-    moved[1] -= q
+    return float(grid[i - 1] + (level - f[i - 1]) / rate), float(rate)
+
+
+def _by_parameters(rise: Rise, u: Three, rates: Three) -> Float[np.ndarray, "3 parameters"]:
+    """Derivatives of the three crossings; 0 where there is none."""
+    known = np.isfinite(u)
+    moved = curve(np.where(known, u, 0.0), rise.theta[None], rise.shape)[1][0]
+    moved[:, 0] -= 1.0
+    moved[:, 1] -= QUANTILES
     if rise.shape == "two rises":
-        moved[5] -= q
-    return at, -moved / rate
+        moved[:, 5] -= QUANTILES
+    out: Float[np.ndarray, "3 parameters"] = np.where(known[:, None], -moved / rates[:, None], 0.0)
+    return out
 
 
-def _weights(
+def weights_of(
     jacobian: Float[np.ndarray, "steps parameters"], gradients: Float[np.ndarray, "wanted parameters"]
 ) -> Float[np.ndarray, "wanted steps"]:
     """By how much smooth functions of the parameters move with each value, by least squares."""
@@ -173,9 +186,9 @@ def _column_norms(jacobian: Float[np.ndarray, "steps parameters"]) -> Float[np.n
     return np.where(norms > 0, norms, 1.0)
 
 
-def tangent(rise: Rise) -> Float[np.ndarray, "steps directions"]:
+def tangent(jacobian: Float[np.ndarray, "steps parameters"]) -> Float[np.ndarray, "steps directions"]:
     """Orthonormal directions in which the curve moves with its parameters."""
-    left, size, _ = np.linalg.svd(rise.jacobian / _column_norms(rise.jacobian), full_matrices=False)
+    left, size, _ = np.linalg.svd(jacobian / _column_norms(jacobian), full_matrices=False)
     out: Float[np.ndarray, "steps directions"] = left[:, size > 1e-7 * size[0]]
     return out
 

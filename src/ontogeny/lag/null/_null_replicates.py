@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
+from scipy import special
 
 from ontogeny.lag.fit._growth_curve import Rise, curve
 from ontogeny.lag.fit._trend_lead import spacing_at
@@ -65,6 +65,6 @@ def naive_placebo(null: Replicas, lags: int) -> tuple[Rate, Rate]:
     """How often Granger's F test on the levels rejects at 5 % where nothing leads, in both directions."""
     count, n = null.alignment.shape
     df = n - 3 * lags - 1
-    critical = np.log1p(stats.f.isf(_ALPHA, lags, df) * lags / df)
+    critical = np.log1p(special.fdtri(lags, df, 1 - _ALPHA) * lags / df)
     forward, backward = log_ratios(null.alignment, null.performance, lags)
     return rate(int((forward > critical).sum()), count), rate(int((backward > critical).sum()), count)

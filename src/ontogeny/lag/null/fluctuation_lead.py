@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ontogeny.lag.granger import time_reversed_net
+from ontogeny.lag.null._many_nets import time_reversed_nets
 from ontogeny.lag.null.surrogates import cross_correlation, flipped, tail
 from ontogeny.lag.results import FluctuationLead, LeadVerdict
 
@@ -25,7 +26,7 @@ def flip_test(
     residuals: Float[np.ndarray, "2 steps"], signs: Float[np.ndarray, "surrogates frequencies"]
 ) -> tuple[float, Float[np.ndarray, " surrogates"]]:
     """The statistic of a detrended pair (alignment, performance), and its values where nothing leads."""
-    return float(time_reversed_net(residuals[:1], residuals[1:])[0]), time_reversed_net(*flipped(residuals, signs))
+    return float(time_reversed_net(residuals[:1], residuals[1:])[0]), time_reversed_nets(*flipped(residuals, signs))
 
 
 def fluctuation_lead(

@@ -8,9 +8,10 @@ distribution of any statistic of the pair.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
 
 from ontogeny.lag.granger_results import Rate
 
@@ -42,8 +43,16 @@ def tail(null: Float[np.ndarray, " surrogates"], observed: float) -> float:
 
 def rate(hits: int, n: int) -> Rate:
     """A share with its exact interval (Clopper and Pearson 1934)."""
+    from scipy import stats
+
     interval = stats.binomtest(hits, n).proportion_ci(0.95, method="exact")
     return Rate(value=hits / n, low=float(interval.low), high=float(interval.high), n=n)
+
+
+@lru_cache(maxsize=8)
+def _phase(n: int, shifts: bytes) -> np.ndarray:
+    """By how much each frequency turns in each shift; the same for all pairs of a map."""
+    return np.asarray(np.exp(1j * np.pi * np.outer(np.arange(n + 1), np.frombuffer(shifts)) / n))
 
 
 def cross_correlation(a: Batch, p: Batch, shifts: Float[np.ndarray, " shifts"]) -> Float[np.ndarray, "pairs shifts"]:
@@ -62,7 +71,7 @@ def cross_correlation(a: Batch, p: Batch, shifts: Float[np.ndarray, " shifts"]) 
     cross = np.conj(np.fft.rfft(a, 2 * n, axis=1)) * np.fft.rfft(p, 2 * n, axis=1)
     frequency = np.arange(n + 1)
     weight = np.where((frequency == 0) | (frequency == n), 1.0, 2.0)
-    phase = np.exp(1j * np.pi * np.outer(frequency, shifts) / n)
+    phase = _phase(n, shifts.tobytes())
     power = np.sqrt((a**2).sum(axis=1) * (p**2).sum(axis=1))
     covariance = ((cross * weight) @ phase).real / (2 * n)
     out: Float[np.ndarray, "pairs shifts"] = np.zeros_like(covariance)

@@ -36,6 +36,7 @@ __all__ = [
     "load_whole",
     "named_class",
     "own_factory",
+    "state_in",
 ]
 
 
@@ -98,12 +99,12 @@ def load_whole(folder: Path, loading: Loading, where: str) -> nn.Module:
     if fault := defect(folder, config=own is None):
         raise (DamagedError if fault.kind == "damaged" else WeightsError)(f"{where}: {fault.reason}")
     if own is not None:
-        return load_into(make(own, {}, where), _state(folder, where), where)
+        return load_into(make(own, {}, where), state_in(folder, where), where)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     if loading.model == "auto" and is_timm(config):
         if loading.device_map is not None:
             raise ConfigError(f"{where}: device_map is for models of transformers, this is one of timm; leave it out")
-        return load_timm(config, _state(folder, where), where, dtype=dtype_of(loading.dtype))
+        return load_timm(config, state_in(folder, where), where, dtype=dtype_of(loading.dtype))
     if loading.model == "auto" and is_sentence_model(folder):
         return _sentence_model(folder, loading, where)
     model, left = from_transformers(folder, named_class(config, loading, where), loading, where)
@@ -114,7 +115,8 @@ def load_whole(folder: Path, loading: Loading, where: str) -> nn.Module:
     return all_finite(model, where).eval()
 
 
-def _state(folder: Path, where: str) -> State:
+def state_in(folder: Path, where: str) -> State:
+    """All weights that lie in a folder, by the names that they have in the files."""
     state: dict[str, Any] = {}
     for part in parts(folder, weight_files(path.name for path in folder.iterdir())):
         state.update(read(part))
@@ -204,7 +206,7 @@ def _sentence_model(folder: Path, loading: Loading, where: str) -> nn.Module:
     transformers, stored = require("transformers", "transformers"), stored_types(folder)
     with _quiet(transformers):
         typed = _typed(transformers, stored, loading)
-        model = load_sentence_model(folder, _state(folder, where), where, options=typed)
+        model = load_sentence_model(folder, state_in(folder, where), where, options=typed)
     remember(model, stored)
     return model
 

@@ -20,7 +20,7 @@ from torch import nn
 
 from ontogeny.errors import DownloadError, UnreachableError
 from ontogeny.replay._loading.checkpoint_folder import defect, side_files, weight_files
-from ontogeny.replay._loading.open_checkpoint import load_folder
+from ontogeny.replay._loading.open_checkpoint import load_folder, reload_folder
 from ontogeny.replay._loading.pretrained import Loading, load_tokenizer, load_transform
 from ontogeny.replay.checkpoint_series import chosen
 from ontogeny.replay.sources import _hub_cache
@@ -99,6 +99,10 @@ class Shelf:
             CheckpointError: it cannot be got, read or used.
         """
         return load_folder(self.folder(step), self.loading, self.where(step))
+
+    def reload(self, model: nn.Module, step: int) -> bool:
+        """Whether a model of another step could be brought to this one."""
+        return reload_folder(model, self.folder(step), self.loading, self.where(step))
 
     def tokenizer(self, step: int) -> Any:
         """The tokenizer beside the weights of a step; the weights are not downloaded for it."""

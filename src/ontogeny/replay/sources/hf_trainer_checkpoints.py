@@ -13,7 +13,7 @@ from torch import nn
 
 from ontogeny.errors import CheckpointError, WeightsError
 from ontogeny.replay._loading.checkpoint_folder import defect
-from ontogeny.replay._loading.open_checkpoint import load_folder
+from ontogeny.replay._loading.open_checkpoint import load_folder, reload_folder
 from ontogeny.replay._loading.pretrained import Loading, load_tokenizer, load_transform, own_factory
 from ontogeny.replay._step_inference import Count, agreed, by_folder
 from ontogeny.replay.checkpoint_series import CheckpointProblem, CheckpointSeries, chosen
@@ -38,6 +38,10 @@ class _Folders:
     def load(self, step: int) -> nn.Module:
         """The model at a step, in eval mode."""
         return load_folder(Path(self.where(step)), self.loading, self.where(step))
+
+    def reload(self, model: nn.Module, step: int) -> bool:
+        """Whether a model of another step could be brought to this one."""
+        return reload_folder(model, Path(self.where(step)), self.loading, self.where(step))
 
     def tokenizer(self, step: int) -> Any:
         """The tokenizer beside the weights of a step."""
@@ -94,6 +98,7 @@ def hf_trainer(
         tokens=known_tokens(found[step] for step in at),
         load=source.load,
         where=source.where,
+        reload=source.reload,
         tokenizer=source.tokenizer,
         transform=source.transform,
         problems=(*problems, *bad, *_gaps(root, at, found)),
@@ -133,6 +138,7 @@ def hf_checkpoint(
         steps=tuple(at),
         load=source.load,
         where=source.where,
+        reload=source.reload,
         tokenizer=source.tokenizer,
         transform=source.transform,
         unit=unit_of([count], known),

@@ -212,6 +212,7 @@ def _series(
         steps=tuple(step for step in at if step in there),
         tokens=known_tokens(one for step, one in at.items() if step in there),
         load=shelf.load,
+        reload=shelf.reload,
         where=shelf.where,
         size=shelf.size,
         fetch=shelf.fetch,

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 from torch import nn
 
 from ontogeny.errors import CheckpointError, ConfigError, WeightsError
 from ontogeny.replay._loading.model_factory import Factory, make, resolve
 from ontogeny.replay._loading.process_state import undisturbed
-from ontogeny.replay._loading.state_dict import State, load_into, read, stripped
+from ontogeny.replay._loading.state_dict import State, fills, load_into, read, stripped
 from ontogeny.replay._step_inference import Count, is_weights_name
 from ontogeny.replay.checkpoint_series import CheckpointSeries, chosen
 from ontogeny.replay.sources._recognized_files import recognised, same_state
@@ -21,6 +22,7 @@ from ontogeny.replay.sources._recognized_files import recognised, same_state
 __all__ = ["Which", "is_lightning", "lightning"]
 
 Which = Literal["raw", "ema"]
+_MADE_WITH: WeakKeyDictionary[nn.Module, Mapping[str, Any]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +42,35 @@ class _Files:
 
     def load(self, step: int) -> nn.Module:
         """The module at a step, in eval mode."""
+        (state, options), where = self._content(step), self.where(step)
+        with undisturbed():
+            model = load_into(make(resolve(self.model), options, where), state, where)
+        _MADE_WITH[model] = options
+        return model
+
+    def reload(self, model: nn.Module, step: int) -> bool:
+        """Whether a model of another step could be brought to this one: made with the same, and filled by its file."""
+        state, options = self._content(step)
+        if not (_equal(_MADE_WITH.get(model), options) and fills(model, state)):
+            return False
+        with undisturbed():
+            load_into(model, state, self.where(step))
+        return True
+
+    def _content(self, step: int) -> tuple[State, Mapping[str, Any]]:
+        """Weights of a step, and what its module was made with."""
         where = self.where(step)
         content = read(Path(where), allow=self.allow)
         state = stripped(_state(content, self.weights, where), self.prefix, where)
-        with undisturbed():
-            return load_into(make(resolve(self.model), content.get("hyper_parameters") or {}, where), state, where)
+        return state, content.get("hyper_parameters") or {}
+
+
+def _equal(made_with: Any, options: Any) -> bool:
+    """Whether hyperparameters are known to be the same: arrays among them do not say so in one word."""
+    try:
+        return bool(made_with == options)
+    except (ValueError, TypeError, RuntimeError):
+        return False
 
 
 def lightning(
@@ -105,6 +131,7 @@ def lightning(
         tokens=tuple(at * tokens_per_step for at in found.at) if tokens_per_step is not None else (),
         load=source.load,
         where=source.where,
+        reload=source.reload,
         problems=found.problems,
         notes=found.notes,
     )

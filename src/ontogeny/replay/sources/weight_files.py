@@ -46,15 +46,18 @@ class _Files:
 
     def load(self, step: int) -> nn.Module:
         """The model at a step, in eval mode."""
-        return self._made(self._state(step), self.where(step))
-
-    def reload(self, model: nn.Module, step: int) -> nn.Module:
-        """A model of another step, at this one; a new one where the file does not fill all of it."""
         state, where = self._state(step), self.where(step)
-        if not fills(model, state):
-            return self._made(state, where)
         with undisturbed():
-            return load_into(model, state, where)
+            return load_into(make(resolve(self.model), {}, where), state, where)
+
+    def reload(self, model: nn.Module, step: int) -> bool:
+        """Whether a model of another step could be brought to this one: its file fills all of it."""
+        state = self._state(step)
+        if not fills(model, state):
+            return False
+        with undisturbed():
+            load_into(model, state, self.where(step))
+        return True
 
     def read_ahead(self, step: int) -> None:
         """Have the file of a step in the system's cache, so that loading it does not wait for the disk."""
@@ -66,10 +69,6 @@ class _Files:
     def _state(self, step: int) -> State:
         where = self.where(step)
         return stripped(inner(read(Path(where), allow=self.allow), self.key, where), self.prefix, where)
-
-    def _made(self, state: State, where: str) -> nn.Module:
-        with undisturbed():
-            return load_into(make(resolve(self.model), {}, where), state, where)
 
 
 def files(

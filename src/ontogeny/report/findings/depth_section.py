@@ -16,6 +16,13 @@ _NAMES = {"text": "language", "image": "vision"}
 _COLOURS = {"text": "#c0392b", "image": "#1f6fb4"}
 _MOST = 12
 _ACROSS = 4
+_DEPTH: dict[str, Any] = {
+    "field": "depth",
+    "type": "quantitative",
+    "title": "relative depth",
+    "scale": {"domain": [0, 1]},
+    "axis": {"values": [0, 0.5, 1]},
+}
 _DISTANCES = {
     "profile": ("profiles: 1 - r over networks", "1 - Pearson r"),
     "level": ("levels: |difference of means|", "difference"),
@@ -36,52 +43,69 @@ def figures(finding: Finding) -> tuple[Figure, ...]:
 
 
 def _curves(finding: Finding) -> Figure:
-    alt = altair()
     rows = [plain_json(row) for row in finding.details["curves"]]
     networks = list(dict.fromkeys(row["network"] for row in rows))
     said = str(rows[0]["said"])
-    panels = [_panel([row for row in rows if row["network"] == network], network, rows) for network in networks[:_MOST]]
-    grid = alt.vconcat(*(alt.hconcat(*panels[i : i + _ACROSS]) for i in range(0, len(panels), _ACROSS)))
+    drawn = {_of(name): [_named(row) for row in rows if row["network"] == name] for name in networks[:_MOST]}
+    panels = _panels(networks[:_MOST], rows, above=said == ABOVE_CHANCE)
     more = f" The first {_MOST} of {len(networks)} networks are drawn." if len(networks) > _MOST else ""
     chance = " Dashes: chance (0)." if said == ABOVE_CHANCE else f" {said[0].upper()}{said[1:]}: no line for chance."
     caption = (
         "Alignment at a layer's relative depth, 0 the first layer read and 1 the last; mean over models and regions of "
         f"a network, then over subjects, with the 95 % t interval over subjects.{chance}{more}"
     )
-    title = alt.Title("Alignment over depth, by network", subtitle=finding.source.split("; ", 1))
-    return Figure(
-        name="depth-curves", title="Alignment over depth", caption=caption, chart=finished(grid.properties(title=title))
-    )
+    chart = {
+        "title": {"text": "Alignment over depth, by network", "subtitle": finding.source.split("; ", 1)},
+        "datasets": {**drawn, "chance": [{"zero": 0.0}]} if said == ABOVE_CHANCE else drawn,
+        "vconcat": [{"hconcat": panels[i : i + _ACROSS]} for i in range(0, len(panels), _ACROSS)],
+    }
+    return Figure(name="depth-curves", title="Alignment over depth", caption=caption, chart=chart)
 
 
-def _panel(rows: Sequence[Mapping[str, Any]], network: str, everything: Iterable[Mapping[str, Any]]) -> Any:
-    alt = altair()
-    ends = [v for row in everything for v in (row["value"], row["low"], row["high"]) if v is not None]
-    above = rows[0]["said"] == ABOVE_CHANCE
+def _of(network: str) -> str:
+    """The name of its data set."""
+    return f"network {network}"
+
+
+def _named(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {**row, "models": _NAMES.get(row["modality"], row["modality"])}
+
+
+def _panels(networks: Iterable[str], rows: Sequence[Mapping[str, Any]], *, above: bool) -> list[dict[str, Any]]:
+    """One a network, of the data set of its name; all with the axes of all rows."""
+    ends = [v for row in rows for v in (row["value"], row["low"], row["high"]) if v is not None]
     low, high = min([*ends, 0.0] if above else ends), max(ends)
     pad = 0.04 * (high - low or 1.0)
-    scale = alt.Scale(domain=[low - pad, high + pad], nice=False, zero=False)
-    named = [{**row, "models": _NAMES.get(row["modality"], row["modality"])} for row in rows]
-    modalities = list(dict.fromkeys(row["modality"] for row in everything))
-    colour = alt.Color(
-        "models:N",
-        title="models",
-        legend=alt.Legend(symbolOpacity=1),
-        scale=alt.Scale(
-            domain=[_NAMES.get(m, m) for m in modalities], range=[_COLOURS.get(m, "#34495e") for m in modalities]
-        ),
-    )
-    base = alt.Chart(alt.Data(values=named)).encode(x=_depth_axis(), color=colour)
-    band = base.mark_area(opacity=0.18).encode(y=alt.Y("low:Q", scale=scale, title="alignment"), y2="high:Q")
-    line = base.mark_line(point=alt.OverlayMarkDef(size=14)).encode(
-        y=alt.Y("value:Q", scale=scale, title="alignment"),
-        tooltip=["models:N", "depth:Q", "value:Q", "low:Q", "high:Q"],
-    )
-    parts = [band, line]
+    scale = {"domain": [low - pad, high + pad], "nice": False, "zero": False}
+    y = {"type": "quantitative", "scale": scale, "title": "alignment"}
+    both = {"x": _DEPTH, "color": _colour(list(dict.fromkeys(row["modality"] for row in rows)))}
+    tip = [{"field": "models", "type": "nominal"}]
+    tip += [{"field": name, "type": "quantitative"} for name in ("depth", "value", "low", "high")]
+    band = {**both, "y": {**y, "field": "low"}, "y2": {"field": "high"}}
+    marks: list[dict[str, Any]] = [
+        {"mark": {"type": "area", "opacity": 0.18}, "encoding": band},
+        {
+            "mark": {"type": "line", "point": {"size": 14}},
+            "encoding": {**both, "y": {**y, "field": "value"}, "tooltip": tip},
+        },
+    ]
     if above:
-        zero = alt.Chart(alt.Data(values=[{"zero": 0.0}])).mark_rule(strokeDash=[3, 3], color="#111111")
-        parts.append(zero.encode(y=alt.Y("zero:Q", scale=scale, title="alignment")))
-    return alt.layer(*parts).properties(width=150, height=130, title=network)
+        zero = {"type": "rule", "strokeDash": [3, 3], "color": "#111111"}
+        marks.append({"data": {"name": "chance"}, "mark": zero, "encoding": {"y": {**y, "field": "zero"}}})
+    return [
+        {"data": {"name": _of(name)}, "layer": marks, "width": 150, "height": 130, "title": name} for name in networks
+    ]
+
+
+def _colour(modalities: Sequence[str]) -> dict[str, Any]:
+    colours = [_COLOURS.get(m, "#34495e") for m in modalities]
+    return {
+        "field": "models",
+        "type": "nominal",
+        "title": "models",
+        "legend": {"symbolOpacity": 1},
+        "scale": {"domain": [_NAMES.get(m, m) for m in modalities], "range": colours},
+    }
 
 
 def _distances(finding: Finding) -> Figure:
@@ -115,9 +139,11 @@ def _subjects(rows: Sequence[Mapping[str, Any]], unit: str) -> Any:
     alt = altair()
     y = alt.Y("value:Q", title=unit, scale=alt.Scale(zero=False))
     base = alt.Chart(alt.Data(values=list(rows)))
-    thin = base.mark_line(strokeWidth=1, opacity=0.45, color="#7f8c8d").encode(x=_depth_axis(), y=y, detail="subject:N")
+    thin = base.mark_line(strokeWidth=1, opacity=0.45, color="#7f8c8d").encode(
+        x=alt.X(**_DEPTH), y=y, detail="subject:N"
+    )
     mean = base.mark_line(strokeWidth=3, color="#2c3e50", point=alt.OverlayMarkDef(size=20, color="#2c3e50"))
-    return alt.layer(thin, mean.encode(x=_depth_axis(), y=alt.Y("mean(value):Q", title=unit))).properties(
+    return alt.layer(thin, mean.encode(x=alt.X(**_DEPTH), y=alt.Y("mean(value):Q", title=unit))).properties(
         width=170, height=170
     )
 
@@ -125,18 +151,8 @@ def _subjects(rows: Sequence[Mapping[str, Any]], unit: str) -> Any:
 def _agreement(rows: Sequence[Mapping[str, Any]]) -> Any:
     alt = altair()
     named = [{**row, "models": _NAMES[row["modality"]]} for row in rows if row["value"] is not None]
-    colour = alt.Color(
-        "models:N",
-        title="models",
-        legend=alt.Legend(symbolOpacity=1),
-        scale=alt.Scale(domain=[_NAMES[m] for m in _COLOURS], range=list(_COLOURS.values())),
-    )
+    colour = alt.Color(**_colour(list(_COLOURS)))
     line = alt.Chart(alt.Data(values=named)).mark_line(point=alt.OverlayMarkDef(size=14))
     y = alt.Y("value:Q", title="mean r between subjects", scale=alt.Scale(zero=False))
     heading = alt.Title("agreement between subjects", subtitle=["mean r of all pairs of subjects", "within a modality"])
-    return line.encode(x=_depth_axis(), y=y, color=colour).properties(width=170, height=170, title=heading)
-
-
-def _depth_axis() -> Any:
-    alt = altair()
-    return alt.X("depth:Q", title="relative depth", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(values=[0, 0.5, 1]))
+    return line.encode(x=alt.X(**_DEPTH), y=y, color=colour).properties(width=170, height=170, title=heading)
