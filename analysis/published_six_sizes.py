@@ -13,7 +13,8 @@ import numpy as np
 from scipy import stats
 
 from ontogeny.lag import rise_times
-from ontogeny.lag.fit._growth_curve import curve, fit_rises, log_steps
+from ontogeny.lag.fit._curve_shapes import curve
+from ontogeny.lag.fit._growth_curve import fit_rises, log_steps
 from ontogeny.lag.fit.timing import Timing, timing
 
 SIZES = ("pythia-70m", "pythia-160m", "pythia-410m", "pythia-1b", "pythia-1.4b", "pythia-2.8b")

@@ -7,7 +7,8 @@ from scipy.optimize import curve_fit
 from statsmodels.tsa.stattools import grangercausalitytests
 
 from ontogeny.lag import Run, leads, placebo
-from ontogeny.lag.fit._growth_curve import curve, fit_rises, log_steps
+from ontogeny.lag.fit._curve_shapes import curve
+from ontogeny.lag.fit._growth_curve import fit_rises, log_steps
 from ontogeny.lag.granger import log_ratios, time_reversed_net
 from ontogeny.lag.roi_layer_map import map_of_runs
 from ontogeny.simulated.planted_leads import planted_lead

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.optimize import least_squares
 
-from ontogeny.lag.fit._growth_curve import SHAPES, curve, fit_rises, log_steps
+from ontogeny.lag.fit._curve_shapes import SHAPES, curve
+from ontogeny.lag.fit._growth_curve import fit_rises, log_steps
 from ontogeny.lag.fit.decompose import decompose
 from ontogeny.lag.fit.timing import timing
 from ontogeny.simulated.planted_leads import planted_lead, pythia_steps

@@ -1,23 +1,28 @@
 """Rises: curves over log step, fitted by least squares, many at a time.
 
-A curve is one Richards rise (Richards 1959, J Exp Bot 10:290), written so that its half point is a parameter; or one
-with an extra: a Gaussian bump (overshoot, dip), or a second, logistic rise (learning-rate drop). Levenberg-Marquardt
-with exact derivatives and bounds by clipping, over several starts and several series in one batch.
+Levenberg-Marquardt with exact derivatives and bounds by clipping, over several starts and several series in one batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Real
 
-__all__ = ["Rise", "Shape", "curve", "fit_rises", "half_points_like", "log_steps"]
+from ontogeny.lag.fit._curve_shapes import (
+    SHAPES,
+    Shape,
+    Values,
+    bump_or_rise,
+    curve,
+    derivatives_from,
+    terms_of,
+    values_from,
+    values_of,
+)
 
-Shape = Literal["one rise", "one rise and a bump", "two rises"]
-SHAPES: tuple[Shape, ...] = ("one rise", "one rise and a bump", "two rises")
+__all__ = ["Rise", "fit_rises", "half_points_like", "log_steps"]
 
 _LOG_WIDTH = (np.log(0.04), np.log(1.5))
 _LOG_ASYMMETRY = (np.log(0.08), np.log(6.0))
@@ -25,8 +30,6 @@ _LOG_EXTRA_WIDTH = (np.log(0.06), np.log(0.5))
 _FEWEST_FOR_EXTRA = 14
 _STARTS_EACH = 2
 _ROUNDS_NEAR = 15
-
-Values = Float[np.ndarray, "series steps"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -88,67 +91,6 @@ def log_steps(steps: Real[np.ndarray, " steps"]) -> Float[np.ndarray, " steps"]:
     """Steps as u = log10(step + 1), so that step 0 has its place."""
     u: Float[np.ndarray, " steps"] = np.log10(np.asarray(steps, dtype=np.float64) + 1.0)
     return u
-
-
-def curve(
-    u: Float[np.ndarray, " steps"], theta: Float[np.ndarray, "series parameters"], shape: Shape
-) -> tuple[Values, Float[np.ndarray, "series steps parameters"]]:
-    """Curves and their derivatives by the parameters."""
-    terms = _terms(u, theta, shape)
-    return _values(theta, terms), _derivatives(theta, terms, shape)
-
-
-def values_of(u: Float[np.ndarray, " steps"], theta: Float[np.ndarray, "series parameters"], shape: Shape) -> Values:
-    """The same curves without their derivatives: a third of the work."""
-    return _values(theta, _terms(u, theta, shape))
-
-
-def _terms(u: np.ndarray, theta: np.ndarray, shape: Shape) -> tuple[np.ndarray, ...]:
-    """What curves and derivatives are made of: of the Richards rise, then of the extra, each ending in its values."""
-    half, log_width, log_nu = (theta[:, i : i + 1] for i in range(2, 5))
-    main = _richards(u, half, np.exp(log_width), np.exp(log_nu))
-    if shape == "one rise":
-        return main
-    centre, log_spread = (theta[:, i : i + 1] for i in range(6, 8))
-    return (*main, *_bump_or_rise(u, centre, np.exp(log_spread), shape))
-
-
-def _values(theta: np.ndarray, terms: Sequence[np.ndarray]) -> Values:
-    f: Values = theta[:, :1] + theta[:, 1:2] * terms[4]
-    return f if len(terms) == 5 else np.asarray(f + theta[:, 5:6] * terms[6])
-
-
-def _derivatives(
-    theta: np.ndarray, terms: Sequence[np.ndarray], shape: Shape
-) -> Float[np.ndarray, "series steps parameters"]:
-    gain, width, nu = theta[:, 1:2], np.exp(theta[:, 3:4]), np.exp(theta[:, 4:5])
-    x, decay, inside, logs, rise = terms[:5]
-    slope = rise / nu * (2**nu - 1) * decay / inside
-    by_nu = nu * rise * (logs / nu**2 - (2**nu * np.log(2)) * decay / (nu * inside))
-    out = np.empty((*rise.shape, theta.shape[1]))
-    for place, part in enumerate((1.0, rise, -gain * slope / width, -gain * slope * x, gain * by_nu)):
-        out[..., place] = part
-    if shape != "one rise":
-        (z, extra), height, spread = terms[5:], theta[:, 5:6], np.exp(theta[:, 7:8])
-        by_z = -z * extra if shape == "one rise and a bump" else extra * (1 - extra)
-        for place, part in enumerate((extra, -height * by_z / spread, -height * by_z * z), 5):
-            out[..., place] = part
-    return out
-
-
-def _richards(u: np.ndarray, half: np.ndarray, width: np.ndarray, nu: np.ndarray) -> tuple[np.ndarray, ...]:
-    """What a Richards rise is made of, and the rise: from 0 to 1, .5 at its half point."""
-    x = np.clip((u - half) / width, -60, 60)
-    decay = np.exp(-x)
-    inside = 1 + (2**nu - 1) * decay
-    logs = np.log(inside)
-    return x, decay, inside, logs, np.exp(-logs / nu)
-
-
-def _bump_or_rise(u: np.ndarray, centre: Any, spread: Any, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
-    """Its argument and its values, of height 1."""
-    z = np.clip((u - centre) / spread, -60, 60)
-    return z, np.exp(-0.5 * z * z) if shape == "one rise and a bump" else 1 / (1 + np.exp(-z))
 
 
 def fit_rises(u: Float[np.ndarray, " steps"], values: Values) -> list[list[Rise]]:
@@ -235,7 +177,7 @@ def _extra_starts(u: np.ndarray, values: Values, plain: np.ndarray, shape: Shape
     owner, starts = [], []
     for series, (y, theta) in enumerate(zip(values, plain, strict=True)):
         places = [(centre, spread) for centre in np.linspace(theta[2] - 0.4, u[-1] - 0.1, 7) for spread in (0.12, 0.25)]
-        extras = np.stack([_bump_or_rise(u, *place, shape)[1] for place in places])
+        extras = np.stack([bump_or_rise(u, *place, shape)[1] for place in places])
         wide = np.flatnonzero((extras > 0.3).sum(axis=1) >= 2)
         narrow = [[theta[2] + shift, np.log(0.2), 0.0] for shift in (-0.8, -0.4, 0.0)]
         mains = np.asarray([theta[2:], theta[2:] + np.asarray([-0.15, -0.4, 0.0]), *narrow])
@@ -294,11 +236,11 @@ def _levenberg_marquardt(
         hessian = gram.copy()
         hessian[:, diagonal, diagonal] += damping[:, None] * (gram[:, diagonal, diagonal] + 1e-9) + 1e-12
         proposed = np.clip(theta + np.linalg.solve(hessian, gradient)[..., 0] * scale, low, high)
-        terms = _terms(u, proposed, shape)
-        new = y - _values(proposed, terms)
+        terms = terms_of(u, proposed, shape)
+        new = y - values_from(proposed, terms)
         better = (new_rss := (new**2).sum(axis=1)) < rss
         theta[better], left[better], rss[better] = proposed[better], new[better], new_rss[better]
-        jacobian = _derivatives(theta[better], [term[better] for term in terms], shape)
+        jacobian = derivatives_from(theta[better], [term[better] for term in terms], shape)
         gram[better], gradient[better] = _normal(jacobian * scale[better, None, :], left[better])
         damping = np.where(better, damping * 0.3, damping * 5).clip(1e-9, 1e6)
     return theta, rss

@@ -15,7 +15,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy import linalg
 
-from ontogeny.lag.fit._growth_curve import Rise, Shape, curve
+from ontogeny.lag.fit._curve_shapes import Shape, curve
+from ontogeny.lag.fit._growth_curve import Rise
 
 __all__ = [
     "QUANTILES",

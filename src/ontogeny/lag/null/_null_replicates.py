@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy import special
 
-from ontogeny.lag.fit._growth_curve import Rise, curve
+from ontogeny.lag.fit._curve_shapes import curve
+from ontogeny.lag.fit._growth_curve import Rise
 from ontogeny.lag.fit._trend_lead import spacing_at
 from ontogeny.lag.fit.decompose import Decomposed
 from ontogeny.lag.granger import log_ratios
