@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from ontogeny import load_published
 from ontogeny.datasets import data_folders, find_source, is_here
 from ontogeny.errors import DatasetNotFoundError
 
 ANALYSIS = Path(__file__).resolve().parents[2] / "analysis"
+SIX = ANALYSIS / "tables" / "published_six_sizes.csv"
 REGIONS = any((folder / "published" / "regions_vision.csv").is_file() for folder in data_folders())
 
 
@@ -74,9 +76,10 @@ def test_the_usual_tests_of_the_study_are_those_of_statsmodels(script):
 
 
 def test_what_the_published_series_allow(script, tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(ANALYSIS)
     module = script("02_published_series")
     monkeypatch.setattr(module, "HERE", tmp_path)
-    module.main()
+    module.main(["--replicates", "2"])
     text = capsys.readouterr().out
     rows = read(tmp_path / "tables" / "published_correlations.csv")
     assert len(rows) == 42
@@ -99,6 +102,55 @@ def test_what_the_published_series_allow(script, tmp_path, monkeypatch, capsys):
     led = [float(row["log10"]) for row in times if row["task"] == "lambada_openai" and row["metric"] == "acc"]
     assert len(led) == 6
     assert min(led) > 0.3
+    assert "24 of 24 pairs of size and task" in text
+    assert len(text.split("## In five sentences")[1].split("![")[0].strip().splitlines()) == 5
+    for row in times:
+        if not row["why"]:
+            assert float(row["least"]) <= float(row["log10"]) <= float(row["most"])
+    joint = read(tmp_path / "tables" / "published_six_sizes.csv")
+    assert {row["series"] for row in joint} == {row["series"] for row in read(SIX)}
+
+
+def test_signs_of_sizes_are_flipped_for_all_series_at_once(monkeypatch):
+    """The p of the largest |t| is that of scipy's permutation test where there is one series."""
+    monkeypatch.syspath_prepend(ANALYSIS)
+    six = importlib.import_module("published_six_sizes")
+    rng = np.random.default_rng(0)
+    leads = {name: rng.normal(0.3, 0.4, size=6) for name in six.RISING}
+    rows = [
+        {"task": name.split(" ", 1)[0], "metric": name.split(" ", 1)[1], "log10": value}
+        for name, values in leads.items()
+        for value in values
+    ]
+    together = six.together_p(rows)
+    for name, values in leads.items():
+        alone = stats.permutation_test(
+            (values,), lambda x, axis: six.t_of(np.moveaxis(x, axis, -1)), permutation_type="samples", vectorized=True
+        ).pvalue
+        assert together[name] >= alone - 1e-12
+    largest = max(together, key=lambda name: abs(six.t_of(leads[name])))
+    assert together[largest] == min(together.values())
+
+
+def test_simulated_sizes_scatter_round_the_lead_that_was_planted(monkeypatch):
+    monkeypatch.syspath_prepend(ANALYSIS)
+    six = importlib.import_module("published_six_sizes")
+    table = load_published("shen2026").tables["pythia_benchmarks"]
+    steps, values = six.series(table, "value", model="pythia-410m", task="lambada_openai", metric="acc")
+    timed = six.timing(six.fit_rises(six.log_steps(steps), values[None])[0])
+    found = six.simulated_half_points(timed, 0.2, 12, np.random.default_rng(0))
+    assert np.nanmean(found) == pytest.approx(timed.best.u[1] + 0.2, abs=0.05)
+
+
+def test_shared_noise_prints_a_table_and_writes_its_cells(script, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "cells.csv"
+    options = ["--seeds", "2", "--n", "15", "--kinds", "lead_trend_shared", "--jobs", "1", "--out", str(out)]
+    monkeypatch.setattr(sys, "argv", ["14_shared_noise.py", *options])
+    script("14_shared_noise").main()
+    assert "| lead_trend_shared |" in capsys.readouterr().out
+    cells = {(row["way"], row["rate"]): float(row["value"]) for row in read(out)}
+    assert 0 < cells["joint", "width"] < cells["apart", "width"]
+    assert cells["joint", "both: a leads"] <= cells["joint", "a leads"]
 
 
 def test_what_the_published_models_say_across(script, tmp_path, monkeypatch, capsys):

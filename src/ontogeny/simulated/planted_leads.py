@@ -41,6 +41,21 @@ KINDS: Mapping[str, str] = {
     "lead_both": "rise and fluctuations k checkpoints earlier",
     "artefact_metric": "performance is the fourth power of what alignment sees",
     "artefact_ema": "performance is logged through a moving average",
+    "null_opposed": "one trend, one stochastic drive with opposite signs",
+    "null_shared_white": "one trend, white noise that both share, AR(.6) noise of each",
+    "null_shared_slow": "one trend, white noise that both share, AR(.85) noise of each",
+    "null_shared_width": "one half-gain point, one curve three times as wide, one drive",
+    "null_shared_asymmetry": "one half-gain point, asymmetry 3 against .2, one drive",
+    "null_shared_overshoot": "alignment overshoots after its rise and comes back, one drive",
+    "null_shared_dip": "alignment dips after its rise and comes back, one drive",
+    "null_uneven": "one trend, independent noise that grows or shrinks over training",
+    "null_heavy": "one trend, independent noise of Student's t with 3 degrees of freedom",
+    "null_spikes": "one trend, rare spikes that both share, independent noise",
+    "null_fading": "one trend, one drive that fades over training",
+    "null_loadings": "one trend, one drive whose share falls in alignment and grows in performance",
+    "lead_trend_shared": "alignment's rise is k checkpoints earlier, one drive",
+    "lead_trend_shared_white": "alignment's rise is k checkpoints earlier, shared white noise, AR(.6) noise of each",
+    "null_shared_unequal": "one trend, one drive, three times as strong in alignment",
 }
 NULLS = tuple(kind for kind in KINDS if kind.startswith("null_"))
 
@@ -174,20 +189,20 @@ def _shapes(kind: str, rng: np.random.Generator, u: Curve, lead: int) -> tuple[_
         asymmetry=float(rng.uniform(0.5, 1.8)),
         power_law=bool(rng.random() < 0.3),
     )
-    if kind == "null_width":
+    if kind in ("null_width", "null_shared_width"):
         wide, narrow = (replace(common, width=factor * common.width) for factor in (1.8, 0.6))
         a, p = (wide, narrow) if rng.random() < 0.5 else (narrow, wide)
-    if kind == "null_asymmetry":
+    if kind in ("null_asymmetry", "null_shared_asymmetry"):
         early, late = (replace(common, power_law=False, asymmetry=nu) for nu in (0.2, 3.0))
         a, p = (early, late) if rng.random() < 0.5 else (late, early)
-    if kind in ("null_overshoot", "null_dip", "null_overshoot_late_rise"):
-        sign = -1.0 if kind == "null_dip" else 1.0
+    if kind.startswith(("null_overshoot", "null_dip", "null_shared_overshoot", "null_shared_dip")):
+        sign = -1.0 if kind.endswith("dip") else 1.0
         bump = (sign * rng.uniform(0.2, 0.4), rng.uniform(0.3, 0.7), rng.uniform(0.1, 0.25))
         a = replace(common, bump=bump)
     if kind.endswith("late_rise"):
         a, p = (replace(s, late=0.15) for s in (a, p))
     goal = half_point(p)
-    if kind in ("lead_trend", "lead_both", "p_leads_trend"):
+    if kind.startswith(("lead_trend", "lead_both", "p_leads_trend")):
         spacing = float(np.interp(goal, (u[1:] + u[:-1]) / 2, np.diff(u)))
         goal += lead * spacing * (1 if kind == "p_leads_trend" else -1)
     return _moved(a, goal), p
@@ -218,7 +233,39 @@ def _fluctuations(kind: str, rng: np.random.Generator, n: int, lead: int) -> tup
         leader, follower = first[lead:], second
         pair = (leader, follower) if kind != "p_leads_fluctuation" else (follower, leader)
         return pair[0], pair[1], lead if kind != "p_leads_fluctuation" else -lead
-    return noise_a * rng.standard_normal(n), noise_p * rng.standard_normal(n), 0
+    a, p = rng.standard_normal((2, n))
+    if (shared := _shared(kind, rng, n)) is not None:
+        return *_own_and_shared(kind, rng, (a, p), shared), 0
+    if kind == "null_uneven":
+        a, p = (x * np.exp(rng.uniform(-1, 1) * np.linspace(-1, 1, n)) for x in (a, p))
+    if kind == "null_heavy":
+        a, p = (rng.standard_t(3, n) / np.sqrt(3) for _ in range(2))
+    return noise_a * a, noise_p * p, 0
+
+
+def _shared(kind: str, rng: np.random.Generator, n: int) -> Curve | None:
+    """What both curves have in common, at the same checkpoints; None where nothing."""
+    if kind in ("null_shared_white", "null_shared_slow", "lead_trend_shared_white"):
+        return np.asarray(0.05 * rng.standard_normal(n))
+    if kind == "null_spikes":
+        return np.asarray(0.2 * (rng.random(n) < 0.08) * rng.standard_normal(n))
+    if kind == "null_fading":
+        return _ar(rng, n, 0.7, 0.09) * np.linspace(1.5, 0.1, n)
+    known = "shared" in kind or kind in ("null_opposed", "null_loadings")
+    return _ar(rng, n, 0.7, 0.06) if known else None
+
+
+def _own_and_shared(
+    kind: str, rng: np.random.Generator, own: tuple[Curve, Curve], shared: Curve
+) -> tuple[Curve, Curve]:
+    """Noise of each and their drive."""
+    n = len(shared)
+    a, p = (0.03 * x for x in own)
+    if kind in ("null_shared_white", "null_shared_slow", "lead_trend_shared_white"):
+        a, p = (_ar(rng, n, 0.85 if kind.endswith("slow") else 0.6, 0.03) for _ in range(2))
+    falls = np.linspace(1, 0.3, n) if kind == "null_loadings" else np.ones(n)
+    grows = {"null_opposed": -falls, "null_shared_unequal": falls / 3}.get(kind, falls[::-1])
+    return a + falls * shared, p + grows * shared
 
 
 def _walks(rng: np.random.Generator, steps: Int[np.ndarray, " steps"], *, drift: bool) -> PlantedLead:

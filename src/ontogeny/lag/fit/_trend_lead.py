@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
+from ontogeny.lag.fit._joint_noise import lead_variance
 from ontogeny.lag.fit.timing import QUANTILES, ShapeTiming, Timing
 from ontogeny.lag.results import LeadVerdict, Quantile, TrendLead
 
@@ -18,7 +19,7 @@ _WIDEST = 2.0
 
 
 def trend_lead(alignment: Timing, performance: Timing) -> TrendLead:
-    """Compare two timings.
+    """Compare two timings of one grid.
 
     Where one curve is not one rise, a lead is claimed only if it holds for every shape that may describe it, at the
     half point of the whole curve and of its main rise alone (intersection-union test, Berger 1982); the interval is
@@ -80,9 +81,9 @@ def _df(a: ShapeTiming, p: ShapeTiming) -> int:
 def _quantile(alignment: Timing, performance: Timing, i: int) -> Quantile:
     """One share of the gain, over every pair of plausible shapes."""
     pairs = list(product(alignment.shapes, performance.shapes))
-    cases = [_case(a.u[i], a.variance[i], p.u[i], p.variance[i], _df(a, p)) for a, p in pairs]
+    cases = [_case(a, p, i) for a, p in pairs]
     if i == 1 and len(pairs) > 1:
-        cases += [_case(*a.half, *p.half, _df(a, p)) for a, p in pairs]
+        cases += [_case(a, p, 3) for a, p in pairs]
     known = [case for case in cases if np.isfinite(case[0])]
     a, p = alignment.best, performance.best
     value = float(p.u[i] - a.u[i])
@@ -108,9 +109,12 @@ def _quantile(alignment: Timing, performance: Timing, i: int) -> Quantile:
     )
 
 
-def _case(at_a: float, var_a: float, at_p: float, var_p: float, df: int) -> tuple[float, float, float, float, float]:
+def _case(a: ShapeTiming, p: ShapeTiming, which: int) -> tuple[float, float, float, float, float]:
     """Lead, its interval, and one-sided p both ways."""
-    lead, error = float(at_p - at_a), float(np.sqrt(max(var_a + var_p, 1e-300)))
+    lead, df = p.crossing(which)[0] - a.crossing(which)[0], _df(a, p)
+    if not np.isfinite(lead):
+        return (lead,) * 5
+    error = float(np.sqrt(max(lead_variance(a, p, which, df=df), 1e-300)))
     wide = float(stats.t.isf(_ALPHA / 2, df)) * error
     return lead, lead - wide, lead + wide, float(stats.t.sf(lead / error, df)), float(stats.t.cdf(lead / error, df))
 

@@ -8,15 +8,16 @@ covered 88 % of planted leads under AR(.6) noise at 30 checkpoints).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float
+from scipy import linalg
 
 from ontogeny.lag.fit._growth_curve import Rise, Shape, curve
 
-__all__ = ["QUANTILES", "ShapeTiming", "Timing", "common_shapes", "determined", "timing"]
+__all__ = ["QUANTILES", "ShapeTiming", "Timing", "common_shapes", "determined", "noise", "tangent", "timing"]
 
 QUANTILES = (0.25, 0.5, 0.75)
 _PHI = np.arange(0, 0.96, 0.05)
@@ -36,6 +37,8 @@ class ShapeTiming:
         u: log10(step + 1) at 25, 50 and 75 % of the gain, first crossings of the noise-free curve; NaN where none.
         variance: of each.
         half: log10(step + 1) at the half point of the main rise alone, and its variance.
+        weights: by how much each crossing, and that half point, moves with each value of the series.
+        noise: autocovariance of the noise, from lag 0 on.
         phi: posterior mean of the noise's AR(1) coefficient.
         penalised: -2 log likelihood + penalty; lower is better.
     """
@@ -44,8 +47,14 @@ class ShapeTiming:
     u: Three
     variance: Three
     half: tuple[float, float]
+    weights: Float[np.ndarray, "4 steps"]
+    noise: Float[np.ndarray, " steps"]
     phi: float
     penalised: float
+
+    def crossing(self, which: int) -> tuple[float, float]:
+        """Place and variance of a row of `weights`: 0 to 2 are shares of the gain, 3 is the main rise's half."""
+        return self.half if which == 3 else (float(self.u[which]), float(self.variance[which]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -102,14 +111,7 @@ def _scored(found: ShapeTiming, phi: float) -> ShapeTiming:
     white = np.concatenate([left[:1] * np.sqrt(1 - phi**2), left[1:] - phi * left[:-1]])
     deviance = n * np.log(max(float(white @ white), 1e-300) / n) - np.log(1 - phi**2)
     extra = 0.0 if found.rise.shape == "one rise" else _ADMIT_EXTRA[0] + _ADMIT_EXTRA[1] / n
-    return ShapeTiming(
-        rise=found.rise,
-        u=found.u,
-        variance=found.variance,
-        half=found.half,
-        phi=found.phi,
-        penalised=float(deviance) + extra,
-    )
+    return replace(found, penalised=float(deviance) + extra)
 
 
 def _shape_timing(rise: Rise) -> ShapeTiming:
@@ -119,13 +121,18 @@ def _shape_timing(rise: Rise) -> ShapeTiming:
     half = np.zeros(len(rise.theta))
     half[2] = 1.0
     gradients = np.stack([*(gradient for _, gradient in crossings), half])
-    variance, phi = _variances(rise, gradients)
+    weights = _weights(rise.jacobian, gradients)
+    basis = tangent(rise)
+    covariance, phi = noise(rise.residuals, basis, df=float(len(rise.u) - basis.shape[1]))
+    variance = np.einsum("wn,nm,wm->w", weights, linalg.toeplitz(covariance), weights)
     u = np.asarray([at for at, _ in crossings])
     return ShapeTiming(
         rise=rise,
         u=u,
         variance=np.where(np.isfinite(u), variance[:3], np.nan),
         half=(float(rise.theta[2]), float(variance[3])),
+        weights=weights,
+        noise=covariance,
         phi=phi,
         penalised=0.0,
     )
@@ -151,34 +158,53 @@ def _crossing(
     return at, -moved / rate
 
 
-def _variances(
-    rise: Rise, gradients: Float[np.ndarray, "wanted parameters"]
-) -> tuple[Float[np.ndarray, " wanted"], float]:
-    """Variances of smooth functions of the parameters under AR(1) noise, averaged over its coefficient.
+def _weights(
+    jacobian: Float[np.ndarray, "steps parameters"], gradients: Float[np.ndarray, "wanted parameters"]
+) -> Float[np.ndarray, "wanted steps"]:
+    """By how much smooth functions of the parameters move with each value, by least squares."""
+    norms = _column_norms(jacobian)
+    out: Float[np.ndarray, "wanted steps"] = gradients / norms @ np.linalg.pinv(jacobian / norms, rcond=1e-9)
+    return out
 
-    The estimate is that of ordinary least squares; its variance for each coefficient is exact for the linearised curve.
+
+def _column_norms(jacobian: Float[np.ndarray, "steps parameters"]) -> Float[np.ndarray, " parameters"]:
+    """So that the unit of the series does not matter; 1 where a column is zero."""
+    norms = np.linalg.norm(jacobian, axis=0)
+    return np.where(norms > 0, norms, 1.0)
+
+
+def tangent(rise: Rise) -> Float[np.ndarray, "steps directions"]:
+    """Orthonormal directions in which the curve moves with its parameters."""
+    left, size, _ = np.linalg.svd(rise.jacobian / _column_norms(rise.jacobian), full_matrices=False)
+    out: Float[np.ndarray, "steps directions"] = left[:, size > 1e-7 * size[0]]
+    return out
+
+
+def noise(
+    residuals: Float[np.ndarray, " steps"], basis: Float[np.ndarray, "steps directions"], *, df: float
+) -> tuple[Float[np.ndarray, " steps"], float]:
+    """Autocovariance of AR(1) noise, averaged over its coefficient, and that coefficient's mean.
+
     Coefficients are weighed by their restricted likelihood (Harville 1974) and a prior that holds white noise possible:
     n / (n + 20) on 0, the rest even on (0, .95].
+
+    Args:
+        residuals: what the fit left.
+        basis: orthonormal directions that the fit took away.
+        df: degrees of freedom of the residuals.
     """
-    n, jacobian = len(rise.u), rise.jacobian
-    norms = np.linalg.norm(jacobian, axis=0)
-    norms = np.where(norms > 0, norms, 1.0)  # so that the unit of the series does not matter
-    left, size, _ = np.linalg.svd(jacobian / norms, full_matrices=False)
-    basis = left[:, size > 1e-7 * size[0]]
-    p = basis.shape[1]
-    weights = gradients / norms @ np.linalg.pinv(jacobian / norms, rcond=1e-9)
-    covariance, precision, logdet = _ar1(n)
+    n = len(residuals)
+    correlation, precision, logdet = _ar1(n)
     gram = basis.T @ precision @ basis
-    linear = basis.T @ (precision @ rise.residuals)[..., None]
-    rss = rise.residuals @ precision @ rise.residuals - (linear * np.linalg.solve(gram, linear)).sum(axis=(1, 2))
-    scale = np.maximum(rss, 1e-300) / (n - p)
+    linear = basis.T @ (precision @ residuals)[..., None]
+    rss = residuals @ precision @ residuals - (linear * np.linalg.solve(gram, linear)).sum(axis=(1, 2))
+    scale = np.maximum(rss, 1e-300) / df
     white = n / (n + _WHITE)
     prior = np.log(np.where(_PHI == 0, white, (1 - white) / (len(_PHI) - 1)))
-    weight = prior - 0.5 * logdet - 0.5 * np.linalg.slogdet(gram)[1] - (n - p) / 2 * np.log(scale)
+    weight = prior - 0.5 * logdet - 0.5 * np.linalg.slogdet(gram)[1] - df / 2 * np.log(scale)
     weight = np.exp(weight - weight.max())
     weight /= weight.sum()
-    each = scale[:, None] * np.einsum("wn,fnm,wm->fw", weights, covariance, weights, optimize=True)
-    return weight @ each, float(weight @ _PHI)
+    return (weight * scale) @ correlation[:, 0], float(weight @ _PHI)
 
 
 @lru_cache(maxsize=8)
