@@ -1,6 +1,6 @@
 """What do the published series of arXiv:2507.01966 allow to be said about which moves first?
 
-    python analysis/02_published_series.py                       2 minutes
+    python analysis/02_published_series.py                       4 minutes
     python analysis/02_published_series.py --replicates 10       a quick look
 
 Reads the tables of `ontogeny.load_published("shen2026")`; writes published_correlations.csv, published_half_times.csv,
@@ -178,7 +178,7 @@ def pooled(values: np.ndarray) -> str:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--replicates", type=int, default=200, help="simulated sets of six sizes per series and lead")
+    parser.add_argument("--replicates", type=int, default=100, help="simulated sets of six sizes per series and lead")
     count = parser.parse_args(argv).replicates
     published = load_published("shen2026")
     rows = correlations(published.tables)
