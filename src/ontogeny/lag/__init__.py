@@ -29,6 +29,8 @@ from ontogeny.lag.gain_curves import Shares, record_shares, shares
 from ontogeny.lag.granger import granger
 from ontogeny.lag.granger_results import Granger
 from ontogeny.lag.pairwise import leads
+from ontogeny.lag.phase_results import Phases, TurningPoint, TurnLead
+from ontogeny.lag.phases import phases, turning_points
 from ontogeny.lag.placebo import Placebo, placebo
 from ontogeny.lag.results import FluctuationLead, Leads, PooledLead, RiseTime, TrendLead, Untestable
 from ontogeny.lag.rise_time import rise_time, rise_times
@@ -41,6 +43,7 @@ __all__ = [
     "Granger",
     "LeadMap",
     "Leads",
+    "Phases",
     "Placebo",
     "PooledLead",
     "RiseTime",
@@ -48,6 +51,8 @@ __all__ = [
     "RunsLeads",
     "Shares",
     "TrendLead",
+    "TurnLead",
+    "TurningPoint",
     "Untestable",
     "compare",
     "granger",
@@ -56,6 +61,7 @@ __all__ = [
     "leads_over_runs",
     "matched",
     "paired",
+    "phases",
     "placebo",
     "record_shares",
     "rise_time",
@@ -64,4 +70,5 @@ __all__ = [
     "run_leads",
     "runs_of_log",
     "shares",
+    "turning_points",
 ]

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Literal
 
 from typing_extensions import override
 
 from ontogeny._display import Table, table_html
 from ontogeny._plain_json import plain
-from ontogeny.lag.answer import UNNAMED, Compared, Verdict
+from ontogeny.lag.answer import UNNAMED, Compared, LeadVerdict, Verdict
 from ontogeny.lag.granger_results import Granger
+from ontogeny.lag.phase_results import Phases
 
 __all__ = [
     "FluctuationLead",
-    "LeadVerdict",
     "Leads",
     "PooledLead",
     "Quantile",
@@ -37,7 +37,6 @@ _UNKNOWN = {
 }
 
 Why = Literal["", "few", "constant", "missing", "flat", "polarity", "late", "unfinished", "wandering", "runs"]
-LeadVerdict = Literal["alignment leads", "performance leads", "no lead detected", "different shapes", "not identified"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +216,7 @@ class Leads:
         n: checkpoints that were used.
         grid: which.
         about: what the two series are of.
+        series: steps, alignment and performance, higher is better; for `phases`.
     """
 
     trend: TrendLead | Untestable
@@ -226,6 +226,15 @@ class Leads:
     n: int
     grid: str
     about: Compared = UNNAMED
+    series: tuple[tuple[float, ...], ...] = ()
+
+    @property
+    def phases(self) -> Phases | None:
+        """Turning points, computed when asked for; None where each curve is one rise, or cannot be tested at all."""
+        from ontogeny.lag.phases import phases
+
+        one_rise = isinstance(self.trend, TrendLead) and set(self.trend.shapes) == {"one rise"}
+        return None if one_rise or not self.series else phases(*self.series)
 
     @property
     def answer(self) -> Verdict:
@@ -255,7 +264,10 @@ class Leads:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types, for JSON: numbers that are not finite become None."""
-        out: dict[str, Any] = plain(asdict(self))
+        out: dict[str, Any] = plain(asdict(replace(self, series=())))
+        del out["series"]
+        turns = self.phases
+        out["phases"] = turns and turns.to_dict()
         out["answer"] = plain(asdict(self.answer))
         for name in ("trend", "fluctuation"):
             out[name]["verdict"] = getattr(self, name).verdict

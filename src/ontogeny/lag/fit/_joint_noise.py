@@ -45,7 +45,7 @@ def _covariance(alignment: ShapeTiming, performance: ShapeTiming, which: int) ->
     weights = [found.weights[which] / norm for found, norm in zip((alignment, performance), norms, strict=True)]
     a, p = (found.rise.residuals * norm for found, norm in zip((alignment, performance), norms, strict=True))
     own = sum(found.noise * norm**2 for found, norm in zip((alignment, performance), norms, strict=True))
-    bases = [tangent(found.rise) for found in (alignment, performance)]
+    bases = [tangent(found.rise.jacobian) for found in (alignment, performance)]
     most = max(basis.shape[1] for basis in bases)
     both = np.linalg.svd(np.concatenate(bases, axis=1), full_matrices=False)[0][:, :most]
     taken = [basis.shape[1] - float(((both.T @ basis) ** 2).sum()) for basis in bases]

@@ -17,7 +17,17 @@ from scipy import linalg
 
 from ontogeny.lag.fit._growth_curve import Rise, Shape, curve
 
-__all__ = ["QUANTILES", "ShapeTiming", "Timing", "common_shapes", "determined", "noise", "tangent", "timing"]
+__all__ = [
+    "QUANTILES",
+    "ShapeTiming",
+    "Timing",
+    "common_shapes",
+    "determined",
+    "noise",
+    "tangent",
+    "timing",
+    "weights_of",
+]
 
 QUANTILES = (0.25, 0.5, 0.75)
 _PHI = np.arange(0, 0.96, 0.05)
@@ -121,8 +131,8 @@ def _shape_timing(rise: Rise) -> ShapeTiming:
     half = np.zeros(len(rise.theta))
     half[2] = 1.0
     gradients = np.stack([*(gradient for _, gradient in crossings), half])
-    weights = _weights(rise.jacobian, gradients)
-    basis = tangent(rise)
+    weights = weights_of(rise.jacobian, gradients)
+    basis = tangent(rise.jacobian)
     covariance, phi = noise(rise.residuals, basis, df=float(len(rise.u) - basis.shape[1]))
     variance = np.einsum("wn,nm,wm->w", weights, linalg.toeplitz(covariance), weights)
     u = np.asarray([at for at, _ in crossings])
@@ -158,7 +168,7 @@ def _crossing(
     return at, -moved / rate
 
 
-def _weights(
+def weights_of(
     jacobian: Float[np.ndarray, "steps parameters"], gradients: Float[np.ndarray, "wanted parameters"]
 ) -> Float[np.ndarray, "wanted steps"]:
     """By how much smooth functions of the parameters move with each value, by least squares."""
@@ -173,9 +183,9 @@ def _column_norms(jacobian: Float[np.ndarray, "steps parameters"]) -> Float[np.n
     return np.where(norms > 0, norms, 1.0)
 
 
-def tangent(rise: Rise) -> Float[np.ndarray, "steps directions"]:
+def tangent(jacobian: Float[np.ndarray, "steps parameters"]) -> Float[np.ndarray, "steps directions"]:
     """Orthonormal directions in which the curve moves with its parameters."""
-    left, size, _ = np.linalg.svd(rise.jacobian / _column_norms(rise.jacobian), full_matrices=False)
+    left, size, _ = np.linalg.svd(jacobian / _column_norms(jacobian), full_matrices=False)
     out: Float[np.ndarray, "steps directions"] = left[:, size > 1e-7 * size[0]]
     return out
 
