@@ -32,12 +32,14 @@ from ontogeny.lag.general_results import GeneralLead
 from ontogeny.lag.granger import granger
 from ontogeny.lag.granger_results import Granger
 from ontogeny.lag.pairwise import leads
+from ontogeny.lag.phases import phases, turning_points
 from ontogeny.lag.placebo import Placebo, placebo
-from ontogeny.lag.results import FluctuationLead, Leads, PooledLead, RiseTime, TrendLead, Untestable
+from ontogeny.lag.results import FluctuationLead, Leads, PooledLead, TrendLead, Untestable
 from ontogeny.lag.rise_time import rise_time, rise_times
 from ontogeny.lag.roi_layer_map import LeadMap, leads_map
 from ontogeny.lag.runs_from_logs import runs_of_log
 from ontogeny.lag.runs_from_records import Run, paired, run_from_record, run_leads
+from ontogeny.lag.timing_results import Phases, RiseTime, TurningPoint, TurnLead
 
 __all__ = [
     "DrawnRun",
@@ -46,6 +48,7 @@ __all__ = [
     "Granger",
     "LeadMap",
     "Leads",
+    "Phases",
     "Placebo",
     "PooledLead",
     "RiseTime",
@@ -53,6 +56,8 @@ __all__ = [
     "RunsLeads",
     "Shares",
     "TrendLead",
+    "TurnLead",
+    "TurningPoint",
     "Untestable",
     "compare",
     "draw_stimuli",
@@ -63,6 +68,7 @@ __all__ = [
     "leads_over_runs",
     "matched",
     "paired",
+    "phases",
     "placebo",
     "record_shares",
     "rise_time",
@@ -71,4 +77,5 @@ __all__ = [
     "run_leads",
     "runs_of_log",
     "shares",
+    "turning_points",
 ]

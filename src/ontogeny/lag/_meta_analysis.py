@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy import special
 
-from ontogeny.lag.results import LeadVerdict, PooledLead
+from ontogeny.lag.answer import LeadVerdict
+from ontogeny.lag.results import PooledLead
 
 __all__ = ["assumptions", "pool"]
 

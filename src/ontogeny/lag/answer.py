@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["CAUSE", "UNNAMED", "Compared", "Level", "Outcome", "Verdict"]
+__all__ = ["CAUSE", "UNNAMED", "Compared", "LeadVerdict", "Level", "Outcome", "Verdict"]
 
 Outcome = Literal["yes", "no", "cannot be told", "not yet", "nothing to time"]
+LeadVerdict = Literal["alignment leads", "performance leads", "no lead detected", "different shapes", "not identified"]
 CAUSE = "precedence, not cause"
 
 

@@ -11,6 +11,7 @@ from ontogeny.lag.across_runs import RunsLeads
 from ontogeny.lag.answer import Verdict
 from ontogeny.lag.general_text import general_lines
 from ontogeny.lag.granger_results import DirectedTest, Rate
+from ontogeny.lag.phase_text import phase_lines
 from ontogeny.lag.placebo import Placebo
 from ontogeny.lag.results import FluctuationLead, Leads, PooledLead, TrendLead, Untestable
 from ontogeny.lag.roi_layer_map import LeadMap
@@ -105,6 +106,8 @@ def pair_lines(found: Leads, *, details: bool = False) -> list[str]:
         out += labelled("half-way", seen) if seen else []
     if decided or _leads(found.fluctuation):
         out += labelled("fluctuations", short(found.fluctuation))
+    turns = found.phases
+    out += phase_lines(turns) if turns else []
     out += general_lines(found.general, details=details)
     cares = [f"{'; '.join(answer.caveats)}."] if answer.caveats else []
     cares += list(found.warnings) if decided else []

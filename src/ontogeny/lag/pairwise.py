@@ -72,4 +72,5 @@ def leads(
         warnings=warn(pair, parts.timings, smoothed=smoothed, thresholded=thresholded),
         n=pair.n,
         grid=pair.grid,
+        series=tuple(tuple(map(float, one)) for one in (pair.steps, *pair.values)),
     )

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Literal
 
 from typing_extensions import override
 
 from ontogeny._display import Table, table_html
 from ontogeny._plain_json import plain
-from ontogeny.lag.answer import UNNAMED, Compared, Verdict
+from ontogeny.lag.answer import UNNAMED, Compared, LeadVerdict, Verdict
 from ontogeny.lag.general_results import GeneralLead
 from ontogeny.lag.granger_results import Granger
+from ontogeny.lag.timing_results import Phases, RiseTime
 
 __all__ = [
     "FluctuationLead",
-    "LeadVerdict",
     "Leads",
     "PooledLead",
     "Quantile",
-    "RiseTime",
     "TrendLead",
     "Untestable",
     "Why",
@@ -38,7 +37,6 @@ _UNKNOWN = {
 }
 
 Why = Literal["", "few", "constant", "missing", "flat", "polarity", "late", "unfinished", "wandering", "runs"]
-LeadVerdict = Literal["alignment leads", "performance leads", "no lead detected", "different shapes", "not identified"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,31 +79,6 @@ class Untestable:
             if name in (found := kind.__annotations__):
                 return _UNKNOWN.get(str(found[name]))
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RiseTime:
-    """When one series first reaches half of its own gain.
-
-    Args:
-        log10: log10(step + 1).
-        ci_log10: its 95 % interval.
-        step: the step.
-        t25: step at 25 % of the gain; NaN where the curve begins above it.
-        t75: step at 75 %.
-        shape: which shape describes the series best.
-        n: checkpoints.
-    """
-
-    testable: ClassVar[bool] = True
-    reason: ClassVar[str] = ""
-    log10: float
-    ci_log10: tuple[float, float]
-    step: float
-    t25: float
-    t75: float
-    shape: str
-    n: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,6 +193,7 @@ class Leads:
         grid: which.
         about: what the two series are of.
         general: the trend lead over seeds, subjects or stimuli drawn anew; None where that was not asked for.
+        series: steps, alignment and performance, higher is better; for `phases`.
     """
 
     trend: TrendLead | Untestable
@@ -230,6 +204,15 @@ class Leads:
     grid: str
     about: Compared = UNNAMED
     general: GeneralLead | Untestable | None = None
+    series: tuple[tuple[float, ...], ...] = ()
+
+    @property
+    def phases(self) -> Phases | None:
+        """Turning points, computed when asked for; None where each curve is one rise, or cannot be tested at all."""
+        from ontogeny.lag.phases import phases
+
+        one_rise = isinstance(self.trend, TrendLead) and set(self.trend.shapes) == {"one rise"}
+        return None if one_rise or not self.series else phases(*self.series)
 
     @property
     def answer(self) -> Verdict:
@@ -259,7 +242,10 @@ class Leads:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types, for JSON: numbers that are not finite become None."""
-        out: dict[str, Any] = plain(asdict(self))
+        out: dict[str, Any] = plain(asdict(replace(self, series=())))
+        del out["series"]
+        turns = self.phases
+        out["phases"] = turns and turns.to_dict()
         out["answer"] = plain(asdict(self.answer))
         for name in ("trend", "fluctuation"):
             out[name]["verdict"] = getattr(self, name).verdict

@@ -12,7 +12,8 @@ from ontogeny._arrays import Numbers
 from ontogeny.lag.fit._growth_curve import fit_rises, log_steps
 from ontogeny.lag.fit.timing import Timing, determined, timing
 from ontogeny.lag.preconditions import clean, refuse_rise, refuse_series
-from ontogeny.lag.results import RiseTime, Untestable
+from ontogeny.lag.results import Untestable
+from ontogeny.lag.timing_results import RiseTime
 
 __all__ = ["rise_time", "rise_times"]
 

@@ -8,9 +8,10 @@ import numpy as np
 from jaxtyping import Float
 from scipy import special
 
+from ontogeny.lag.answer import LeadVerdict
 from ontogeny.lag.fit._joint_noise import lead_variance
 from ontogeny.lag.fit.timing import QUANTILES, ShapeTiming, Timing
-from ontogeny.lag.results import LeadVerdict, Quantile, TrendLead
+from ontogeny.lag.results import Quantile, TrendLead
 
 __all__ = ["spacing_at", "trend_lead"]
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
+from ontogeny.lag.answer import LeadVerdict
 from ontogeny.lag.granger import time_reversed_net
 from ontogeny.lag.null._many_nets import time_reversed_nets
 from ontogeny.lag.null.surrogates import cross_correlation, flipped, tail
-from ontogeny.lag.results import FluctuationLead, LeadVerdict
+from ontogeny.lag.results import FluctuationLead
 
 __all__ = ["flip_test", "fluctuation_lead", "peak_shift", "searched"]
 
