@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -166,6 +167,20 @@ def test_shared_noise_prints_a_table_and_writes_its_cells(script, tmp_path, monk
     cells = {(row["way"], row["rate"]): float(row["value"]) for row in read(out)}
     assert 0 < cells["joint", "width"] < cells["apart", "width"]
     assert cells["joint", "both: a leads"] <= cells["joint", "a leads"]
+
+
+def test_the_study_of_phases_prints_a_table_and_writes_its_cells(script, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "cells.csv"
+    module = script("15_phases")
+    monkeypatch.setattr(sys, "argv", ["15_phases.py", "--pairs", "3", "--n", "40", "--out", str(out)])
+    monkeypatch.setattr(module, "NOISES", {"white, 2 checkpoints": {"checkpoints": 2.0}})
+    monkeypatch.setattr(module, "SHAPES", ("logistic",))
+    monkeypatch.setattr(module, "ProcessPoolExecutor", lambda _: ThreadPoolExecutor(1))
+    module.main()
+    assert "logistic  white, 2 checkpoints" in capsys.readouterr().out
+    (row,) = read(out)
+    assert float(row["p leads"]) == 0 < float(row["a leads"])
+    assert float(row["covers"]) > 0.5
 
 
 def test_what_the_published_models_say_across(script, tmp_path, monkeypatch, capsys):

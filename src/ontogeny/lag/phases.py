@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
+from scipy import special
 
 from ontogeny._arrays import Numbers
 from ontogeny.lag.answer import LeadVerdict
@@ -106,7 +106,7 @@ def _turning_points(u: Float[np.ndarray, " steps"], values: Float[np.ndarray, " 
     if not len(at):
         return ()
     errors = np.sqrt(fit.variance(fit.extremum_gradient(at)))
-    wide = stats.t.isf(_ALPHA / 2, fit.df)
+    wide = -float(special.stdtrit(fit.df, _ALPHA / 2))
     return tuple(
         TurningPoint(
             kind="peak" if bend < 0 else "trough",
@@ -135,7 +135,7 @@ def _extrema(fit: Transitions) -> list[float]:
 
 def _large_phases(fit: Transitions, extrema: list[float]) -> list[float]:
     """Extrema between phases that are larger than the noise; the smallest of the others goes first, with its ends."""
-    least = stats.t.isf(_PHASE / 2, fit.df)
+    least = -float(special.stdtrit(fit.df, _PHASE / 2))
     at = list(extrema)
     while at:
         ends = np.asarray([fit.u[0], *at, fit.u[-1]])
@@ -153,9 +153,9 @@ def _leads(a: Sequence[TurningPoint], p: Sequence[TurningPoint]) -> tuple[TurnLe
     leads = [after.log10 - before.log10 for before, after in zip(a, p, strict=True)]
     errors = [float(np.hypot(x.error, y.error)) for x, y in zip(a, p, strict=True)]
     df = min(a[0].df, p[0].df)
-    wide = float(stats.t.isf(_ALPHA / 2, df))
+    wide = -float(special.stdtrit(df, _ALPHA / 2))
     earlier, later = (
-        _holm([float(stats.t.sf(s * x / e, df)) for x, e in zip(leads, errors, strict=True)]) for s in (1, -1)
+        _holm([float(special.stdtr(df, -s * x / e)) for x, e in zip(leads, errors, strict=True)]) for s in (1, -1)
     )
     return tuple(
         TurnLead(

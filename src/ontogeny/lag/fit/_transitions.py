@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from scipy import linalg
-from scipy.optimize import least_squares
 
 from ontogeny.lag.fit.timing import noise, tangent, weights_of
 
@@ -126,6 +125,8 @@ def fit_transitions(u: Float[np.ndarray, " steps"], values: Float[np.ndarray, " 
 
 def _fitted(u: np.ndarray, unit: np.ndarray, fewer: Transitions | None) -> Transitions:
     """With a transition more, refined from the best places for it."""
+    from scipy.optimize import least_squares
+
     low, high = _bounds(u, 1 if fewer is None else fewer.count + 1)
     found = [
         least_squares(
