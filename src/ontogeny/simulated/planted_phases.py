@@ -106,7 +106,7 @@ def _curves(
     def curve(at: np.ndarray) -> np.ndarray:
         return np.asarray((heights / (1 + np.exp(-(at[:, None] - centres) / widths))).sum(axis=1))
 
-    fine = np.linspace(0, 4.3, 40_000)
+    fine = np.linspace(centres[0], centres[-1], 40_000)
     slope = np.diff(curve(fine))
     turned = fine[np.flatnonzero(slope[1:] * slope[:-1] < 0) + 1]
     return curve(u), rng.uniform(0.8, 1.5) * curve(u - later), tuple(float(at) for at in turned)

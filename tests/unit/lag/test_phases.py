@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from dataclasses import replace
@@ -142,3 +143,14 @@ def test_leads_print_them_where_a_curve_is_more_than_one_rise():
     plain = leads(STEPS, noisy(rise(1), 0), noisy(rise(1.5), 1), surrogates=99)
     assert plain.phases is None
     assert "turning points" not in str(plain)
+
+
+def test_planted_curves_turn_where_they_say():
+    for shape, seed in itertools.product(("logistic", "cosine"), range(40)):
+        world = planted_phases(4000, seed=seed, shape=shape, noise=0.0)
+        u = np.log10(world.steps + 1.0)
+        peak, trough = world.turns
+        between = (u > 0.5) & (u < 3.2)
+        assert abs(u[between][world.alignment[between & (u < trough)].argmax()] - peak) < 0.02
+        after = (u > peak) & (u < 3.2)
+        assert abs(u[after][world.alignment[after].argmin()] - trough) < 0.02
