@@ -80,7 +80,7 @@ def test_one_rise_has_no_turning_point(noise):
 
 def test_a_lead_is_found_at_each_turn_and_none_where_there_is_none():
     def claims(checkpoints):
-        worlds = [planted_phases(40, seed=700 + seed, checkpoints=checkpoints) for seed in range(6)]
+        worlds = [planted_phases(40, seed=700 + seed, checkpoints=checkpoints) for seed in range(4)]
         found = [phases(world.steps, world.alignment, world.performance) for world in worlds]
         return [lead.verdict for one in found for lead in one.leads]
 
@@ -146,11 +146,11 @@ def test_leads_print_them_where_a_curve_is_more_than_one_rise():
 
 
 def test_planted_curves_turn_where_they_say():
-    for shape, seed in itertools.product(("logistic", "cosine"), range(40)):
-        world = planted_phases(4000, seed=seed, shape=shape, noise=0.0)
+    for shape, seed in itertools.product(("logistic", "cosine"), range(20)):
+        world = planted_phases(600, seed=seed, shape=shape, noise=0.0)
         u = np.log10(world.steps + 1.0)
         peak, trough = world.turns
         between = (u > 0.5) & (u < 3.2)
-        assert abs(u[between][world.alignment[between & (u < trough)].argmax()] - peak) < 0.02
+        assert abs(u[between][world.alignment[between & (u < trough)].argmax()] - peak) < 0.03
         after = (u > peak) & (u < 3.2)
-        assert abs(u[after][world.alignment[after].argmin()] - trough) < 0.02
+        assert abs(u[after][world.alignment[after].argmin()] - trough) < 0.03
