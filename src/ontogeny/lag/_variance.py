@@ -17,7 +17,7 @@ from itertools import chain, combinations
 
 import numpy as np
 from jaxtyping import Float
-from scipy import optimize, stats
+from scipy import special
 
 __all__ = ["Leads", "critical_t", "crossed_variance", "p_above"]
 
@@ -80,11 +80,13 @@ def critical_t(tail: float, parts: Mapping[str, float], df: Mapping[str, float])
     names = [name for name in parts if parts[name] > 0] or list(parts)
     shares = np.asarray([parts[name] for name in names])
     shares = shares / shares.sum() if shares.sum() > 0 else np.full(len(names), 1 / len(names))
-    return float(shares @ stats.t.isf(tail, np.asarray([df[name] for name in names])))
+    return float(-shares @ special.stdtrit(np.asarray([df[name] for name in names]), tail))
 
 
 def p_above(statistic: float, parts: Mapping[str, float], df: Mapping[str, float]) -> float:
     """One-sided p of a statistic over its standard error, by the same quantiles."""
+    from scipy import optimize
+
     if not np.isfinite(statistic):
         return 1.0
     low, size = 1e-12, abs(statistic)
