@@ -221,7 +221,7 @@ def _because(trend: Untestable, name: str, task: str) -> str:
         "constant": f"{name} does not move over training.",
         "missing": f"{trend.reason}.",
         "polarity": f"alignment and {task} move in opposite directions.",
-        "wandering": f"{name} wanders like a random walk. Several seeds can tell.",
+        "wandering": f"{name} wanders like a random walk, which has no half-way point.",
     }
     return texts.get(trend.kind, f"{trend.reason}.")
 

@@ -120,7 +120,9 @@ def test_a_late_first_checkpoint_and_a_walk_cannot_be_told():
         "Probe earlier."
     )
     walk = Untestable(reason="r", kind="wandering", series="performance")
-    assert "the loss wanders" in verdict(walk, LEVEL, task="loss").sentence
+    assert verdict(walk, LEVEL, task="loss").sentence.endswith(
+        "the loss wanders like a random walk, which has no half-way point."
+    )
 
 
 def test_levels_are_shares_of_the_way_from_chance_to_ceiling():
