@@ -79,7 +79,7 @@ class Drawing:
     Args:
         over: what is drawn anew; the best of several layers or regions is chosen anew in each draw.
         features: folder of `ontogeny replay --features`, which stimuli need.
-        draws: how many.
+        draws: how many, 50 or more.
     """
 
     over: Factors = ()
@@ -132,6 +132,8 @@ def lag(
         out: folder for lag.json and pictures; no files where not given.
         as_json: print lag.json.
     """
+    if not drawing.over and drawing != Drawing():
+        raise LagError("--features and --draws are of --over; say what is drawn anew: --over seeds subjects stimuli")
     if drawing.over:
         found = _general(paths, which, how, drawing)
     elif how.map or len(which.roi) > 1 or len(which.layer) > 1:

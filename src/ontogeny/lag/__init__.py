@@ -5,7 +5,8 @@ pairwise.py            leads(): one pair of series
 across_runs.py         leads_over_runs(): many seeds or sizes; _meta_analysis.py: leads of several runs -> one
 roi_layer_map.py       leads_map(): ROI x layer of one record
 placebo.py             placebo(): error rates on one's own series
-general_lead.py        general_lead(): over seeds, subjects, stimuli drawn anew; general_from_records.py, _variance.py
+general_lead.py        general_lead(): over seeds, subjects, stimuli drawn anew;
+                       drawn_run.py, general_from_records.py, _variance.py
 granger.py             Granger's test as people know it
 rise_time.py           rise_time(): half point of one series
 gain_curves.py         shares(): a pair in units of its gains, to be drawn
@@ -14,6 +15,7 @@ runs_from_logs.py      tables and logs -> runs
 common_steps.py        two series on common steps
 preconditions.py       what must hold first; warnings
 results.py             what comes out
+phases.py              phases(), turning_points(): where curves turn, and which turns first; phase_text.py: in words
 answer.py              the answer's parts; levels.py: how high a curve is
 verdict.py             the answer in one sentence; verdict_pooled.py: of runs, regions and maps
 lead_text.py           results -> lines for a terminal; lead_tables.py: for a notebook
@@ -26,8 +28,9 @@ from __future__ import annotations
 from ontogeny.lag.across_runs import RunsLeads, leads_over_runs
 from ontogeny.lag.common_steps import matched
 from ontogeny.lag.compare import compare
+from ontogeny.lag.drawn_run import DrawnRun, draw_stimuli
 from ontogeny.lag.gain_curves import Shares, record_shares, shares
-from ontogeny.lag.general_lead import DrawnRun, draw_stimuli, general_lead
+from ontogeny.lag.general_lead import general_lead
 from ontogeny.lag.general_results import GeneralLead
 from ontogeny.lag.granger import granger
 from ontogeny.lag.granger_results import Granger

@@ -61,6 +61,8 @@ def compare(
         'alignment leads'
     """
     options: dict[str, Any] = {"seed": seed, "surrogates": surrogates}
+    if not over and (lost := sorted({"features", "draws"} & set(how))):
+        raise LagError(f"{' and '.join(f'{name}=' for name in lost)} are of over=; say what is drawn anew: over=[...]")
     if over:
         if performance is not None:
             raise LagError("over= needs records, in which the scores of each subject stand, not two series")

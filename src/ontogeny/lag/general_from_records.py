@@ -11,7 +11,8 @@ import numpy as np
 
 from ontogeny._import_string import import_from_string
 from ontogeny.errors import LagError
-from ontogeny.lag.general_lead import DrawnRun, check_factors, chosen_cells, draw_stimuli, general_lead, too_few
+from ontogeny.lag.drawn_run import DrawnRun, draw_stimuli
+from ontogeny.lag.general_lead import check_draws, check_factors, chosen_cells, general_lead, too_few
 from ontogeny.lag.general_results import GeneralLead
 from ontogeny.lag.results import Untestable
 from ontogeny.lag.runs_from_records import Run, run_from_record
@@ -40,7 +41,7 @@ def general_runs(
         sources: records or their folders, one per run.
         over: "seeds", "subjects", "stimuli".
         features: folder in which `ontogeny replay --features` kept them; only stimuli need it.
-        draws: how many.
+        draws: how many, 50 or more.
         seed: of the draws.
         **how: which curves, `task` and `task_log`, see `compare`; `benchmark` may be the benchmark itself or its
             folder, where it cannot be loaded by its name.
@@ -51,6 +52,7 @@ def general_runs(
         DataError: features that are not there.
     """
     factors, records = check_factors(over), [_record(source) for source in sources]
+    check_draws(draws)
     if "stimuli" in factors and features is None:
         raise LagError(
             "over stimuli needs the features of every checkpoint: keep them by `ontogeny replay ... --features FOLDER`"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float
 
-from ontogeny._display import counted, one_line
+from ontogeny._display import counted
 from ontogeny.errors import LagError, nearest
 from ontogeny.lag._variance import critical_t, crossed_variance, p_above
+from ontogeny.lag.drawn_run import DrawnRun
 from ontogeny.lag.fit._growth_curve import half_points_like
 from ontogeny.lag.fit.decompose import decompose
 from ontogeny.lag.fit.timing import ShapeTiming, Timing, common_shapes
@@ -20,39 +20,13 @@ from ontogeny.lag.general_results import FACTORS, Direction, Factor, GeneralLead
 from ontogeny.lag.preconditions import clean, refuse_pair, refuse_trend
 from ontogeny.lag.results import Untestable
 
-__all__ = ["DrawnRun", "check_factors", "chosen_cells", "draw_stimuli", "general_lead", "too_few"]
+__all__ = ["check_draws", "check_factors", "chosen_cells", "general_lead", "too_few"]
 
 FEWEST = {"seeds": 3, "subjects": 3, "stimuli": 6}
 _SURE_FROM = 6
 _ALPHA = 0.05
 _LOST = 0.1
-
-Each: TypeAlias = Float[np.ndarray, "steps cells subjects"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class DrawnRun:
-    """One run's scores for each subject, and those of every draw of the stimuli.
-
-    Args:
-        name: of the run.
-        steps: optimizer updates, rising.
-        performance: one value per step.
-        cells: names of the curves among which the one that ends highest is taken: regions and layers.
-        scores: of all stimuli.
-        drawn: of each draw of the stimuli; None where they are taken as they are.
-        higher_is_better: of performance.
-    """
-
-    name: str
-    steps: Float[np.ndarray, " steps"]
-    performance: Float[np.ndarray, " steps"]
-    cells: tuple[str, ...]
-    scores: Each
-    drawn: Float[np.ndarray, "draws steps cells subjects"] | None = None
-    higher_is_better: bool = True
-
-    __repr__ = one_line
+_FEWEST_DRAWS = 50
 
 
 def check_factors(over: Sequence[str]) -> tuple[Factor, ...]:
@@ -70,22 +44,14 @@ def check_factors(over: Sequence[str]) -> tuple[Factor, ...]:
     return tuple(name for name in FACTORS if name in named)
 
 
-def draw_stimuli(groups: Sequence[str], draws: int, *, seed: int = 0) -> Float[np.ndarray, "draws stimuli"]:
-    """How often each stimulus is drawn when its groups are drawn with replacement.
+def check_draws(draws: int) -> None:
+    """Refuse so few draws that their spread says nothing of the uncertainty.
 
-    Args:
-        groups: one label per stimulus; its id where each is a group of its own.
-        draws: how many.
-        seed: of the draws.
-
-    Example:
-        >>> draw_stimuli(["story 1", "story 1", "story 2"], 2, seed=1).tolist()
-        [[1.0, 1.0, 1.0], [2.0, 2.0, 0.0]]
+    Raises:
+        LagError: fewer than 50.
     """
-    names, member = np.unique(np.asarray(groups), return_inverse=True)
-    counts = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)
-    out: np.ndarray = counts[:, member].astype(np.float64)
-    return out
+    if not isinstance(draws, int) or draws < _FEWEST_DRAWS:
+        raise LagError(f"draws is {draws!r}; at least {_FEWEST_DRAWS} are needed for an interval, 500 are usual")
 
 
 def chosen_cells(curves: Float[np.ndarray, "*draws steps cells"]) -> np.ndarray:
@@ -115,9 +81,12 @@ def general_lead(
         The lead; or why it cannot be tested: fewer than 3 runs, 3 subjects or 6 groups of stimuli, or no trend.
 
     Raises:
-        LagError: another factor, or stimuli without scores of their draws.
+        LagError: another factor, no runs, runs of other subjects, stimuli without scores of their draws, or fewer
+            than 50 draws.
     """
     factors = check_factors(over)
+    if len({run.scores.shape[2] for run in runs}) != 1:
+        raise LagError("general_lead needs one run or more, all with scores of the same subjects")
     subjects = runs[0].scores.shape[2]
     units = {"seeds": len(runs), "subjects": subjects, "stimuli": n_stimuli}
     if "stimuli" in factors and any(run.drawn is None for run in runs):
@@ -130,6 +99,7 @@ def general_lead(
     timings = [one for one in observed if not isinstance(one, Untestable)]
     if "stimuli" in factors:
         draws = len(runs[0].drawn if runs[0].drawn is not None else ())
+    check_draws(draws)
     weights = np.random.default_rng(seed).multinomial(subjects, np.full(subjects, 1 / subjects), size=draws) / subjects
     curves = [_curves(run, weights, factors) for run in runs]
     alignment, performance = _shapes(timings)

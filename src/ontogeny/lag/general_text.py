@@ -5,7 +5,7 @@ from __future__ import annotations
 from ontogeny._display import labelled, number
 from ontogeny.lag.general_results import GeneralLead
 from ontogeny.lag.results import Untestable
-from ontogeny.lag.verdict import fewer_steps, power
+from ontogeny.lag.verdict import fewer_steps, fewer_steps_ci
 
 __all__ = ["general_lines"]
 
@@ -23,9 +23,8 @@ def general_lines(found: GeneralLead | Untestable | None, *, details: bool = Fal
         return []
     if isinstance(found, Untestable):
         return labelled("generalises", found.verdict)
-    low, high = (power(end) for end in found.ci_log10)
     word = _WORDS.get(found.verdict, found.verdict)
-    size = f"half-way in {fewer_steps(found.log10)} steps (95 % CI {low:,.2f} to {high:,.2f}×)"
+    size = f"half-way in {fewer_steps(found.log10)} steps (95 % CI {fewer_steps_ci(found.log10, found.ci_log10)})"
     out = [f"over {_listed(found.over)}: {word}: {size}", *found.notes]
     return labelled("generalises", *out, *(_statistics(found) if details else ()))
 

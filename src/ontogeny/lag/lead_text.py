@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from typing import Any
 
@@ -15,7 +14,7 @@ from ontogeny.lag.phase_text import phase_lines
 from ontogeny.lag.placebo import Placebo
 from ontogeny.lag.results import FluctuationLead, Leads, PooledLead, TrendLead, Untestable
 from ontogeny.lag.roi_layer_map import LeadMap
-from ontogeny.lag.verdict import fewer_steps, power
+from ontogeny.lag.verdict import fewer_steps, fewer_steps_ci
 from ontogeny.record.progress import seen_text
 
 __all__ = [
@@ -29,7 +28,6 @@ __all__ = [
     "verdict_lines",
 ]
 
-_DECADES = 4.0  # an interval that is wider says nothing
 _ALPHA = 0.05
 _WORDS = {
     "alignment leads": "alignment first",
@@ -55,16 +53,18 @@ def short(lead: TrendLead | FluctuationLead | PooledLead | Untestable) -> str:
     if isinstance(lead, Untestable):
         return lead.verdict
     if isinstance(lead, TrendLead):
-        return (
-            f"{_WORDS[lead.verdict]}: half-way in {fewer_steps(lead.log10)} steps (95 % CI {_factors(lead.ci_log10)})"
-        )
+        return f"{_WORDS[lead.verdict]}: {_half_way(lead.log10, lead.ci_log10)}"
     if isinstance(lead, PooledLead) and lead.unit == "log10 steps":
-        return f"{_WORDS[lead.verdict]}: half-way in {fewer_steps(lead.mean)} steps (95 % CI {_factors(lead.ci)})"
+        return f"{_WORDS[lead.verdict]}: {_half_way(lead.mean, lead.ci)}"
     if isinstance(lead, PooledLead):
         return f"{_WORDS[lead.verdict]}: {_signed(lead.mean)} {lead.unit} (95 % CI {_interval(lead.ci)})"
     size = f"{_signed(lead.checkpoints, 1)} checkpoints (95 % CI {_interval(lead.ci_checkpoints, 1)})"
     wide = f"the interval covers the whole range searched (±{lead.searched:.0f} checkpoints)"
     return f"{_WORDS[lead.verdict]}: {size if lead.identified else wide}"
+
+
+def _half_way(log10: float, ci: tuple[float, float]) -> str:
+    return f"half-way in {fewer_steps(log10)} steps (95 % CI {fewer_steps_ci(log10, ci)})"
 
 
 def _both(lead: TrendLead | FluctuationLead | PooledLead) -> str:
@@ -96,7 +96,8 @@ def pair_lines(found: Leads, *, details: bool = False) -> list[str]:
         found: of `leads`.
         details: statistics too: half points, p, null, Granger's test, all warnings.
     """
-    answer, decided = found.answer, found.answer.decided
+    answer = found.answer
+    decided = answer.decided
     out = [*verdict_lines(answer), ""]
     out += labelled("compared", f"{found.about.name} against {found.about.task}; {found.grid}")
     if decided and isinstance(found.trend, TrendLead):
@@ -212,7 +213,7 @@ def _cells(lead: TrendLead | Untestable) -> tuple[str, str, str]:
     """Factor, interval, verdict."""
     if isinstance(lead, Untestable):
         return "", "", short(lead)
-    return f"{fewer_steps(lead.log10)} steps", _factors(lead.ci_log10), _WORDS[lead.verdict]
+    return f"{fewer_steps(lead.log10)} steps", fewer_steps_ci(lead.log10, lead.ci_log10), _WORDS[lead.verdict]
 
 
 def map_lines(found: LeadMap, *, details: bool = False) -> list[str]:
@@ -280,14 +281,6 @@ def _signed(value: float, digits: int = 2) -> str:
 
 def _interval(ends: tuple[float, float], digits: int = 2) -> str:
     return f"{_signed(ends[0], digits)} to {_signed(ends[1], digits)}"
-
-
-def _factors(ends: tuple[float, float]) -> str:
-    """The two ends of an interval of log10 as factors of fewer steps."""
-    low, high = ends
-    if high - low > _DECADES or math.isnan(high - low):
-        return "the whole range of steps"
-    return f"{power(low):,.2f} to {power(high):,.2f}×"
 
 
 def _step(at: tuple[float, float, float]) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from ontogeny._display import labelled
 from ontogeny.lag.timing_results import Phases, TurningPoint, TurnLead
-from ontogeny.lag.verdict import fewer_steps, power
+from ontogeny.lag.verdict import fewer_steps, fewer_steps_ci
 
 __all__ = ["phase_lines"]
 
-_FIRST = {"alignment leads": "alignment first", "performance leads": "task first"}
+_FIRST = {"alignment leads": "alignment first", "performance leads": "performance first"}
 
 
 def phase_lines(found: Phases) -> list[str]:
@@ -28,6 +28,6 @@ def _curve(name: str, points: tuple[TurningPoint, ...]) -> str:
 
 
 def _lead(lead: TurnLead) -> str:
-    low, high = (f"{power(end):,.2f}" for end in lead.ci_log10)
     first = _FIRST.get(lead.verdict, lead.verdict)
-    return f"{lead.kind}: {first}: in {fewer_steps(lead.log10)} steps (95 % CI {low} to {high}×)"
+    interval = fewer_steps_ci(lead.log10, lead.ci_log10)
+    return f"{lead.kind}: {first}: in {fewer_steps(lead.log10)} steps (95 % CI {interval})"

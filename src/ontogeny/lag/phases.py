@@ -23,9 +23,7 @@ _ALPHA = 0.05
 _GRID = 2000
 
 
-def turning_points(
-    steps: Numbers, values: Numbers, *, higher_is_better: bool = True, name: str = "series"
-) -> tuple[TurningPoint, ...]:
+def turning_points(steps: Numbers, values: Numbers, *, higher_is_better: bool = True) -> tuple[TurningPoint, ...]:
     """Where a curve over training turns, from rising to falling or back.
 
     A sum of logistic transitions in log step is fitted, as many as the data ask for. Its extrema count where the
@@ -36,7 +34,6 @@ def turning_points(
         steps: optimizer updates, 16 or more.
         values: one per checkpoint; NaN where missing.
         higher_is_better: False for a loss, which is turned over before: its peaks are where it is lowest.
-        name: for an error.
 
     Returns:
         In the order of steps; none where the curve only rises, or only falls, or is too short or constant.
@@ -52,7 +49,7 @@ def turning_points(
         ['peak']
     """
     pair = clean(steps, values, values, higher_is_better=True)
-    if refuse_series(pair, (name,)) is not None or pair.n < _FEWEST:
+    if refuse_series(pair, ("values",)) is not None or pair.n < _FEWEST:
         return ()
     return _turning_points(log_steps(pair.steps), pair.values[0] if higher_is_better else -pair.values[0])
 
@@ -121,7 +118,7 @@ def _turning_points(u: Float[np.ndarray, " steps"], values: Float[np.ndarray, " 
 
 
 def _step(u: float) -> float:
-    return float(10 ** np.clip(u, 0, 12) - 1)
+    return float(10 ** np.clip(u, 0, 99) - 1)
 
 
 def _extrema(fit: Transitions) -> list[float]:

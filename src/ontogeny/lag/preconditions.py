@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -73,9 +74,9 @@ def clean(
     """Check and orient two series; checkpoints with a missing value in either are left out.
 
     Raises:
-        LagError: lengths differ, steps are negative, doubled or not finite, or a value is infinite.
+        LagError: what is no number, lengths differ, steps are negative, doubled or not finite, or a value is infinite.
     """
-    columns = [np.asarray(x, dtype=np.float64) for x in (steps, alignment, performance)]
+    columns = [_numbers(x, name) for x, name in zip((steps, alignment, performance), ("steps", *_NAMES), strict=True)]
     shapes = [x.shape for x in columns]
     if any(x.ndim != 1 for x in columns) or len(set(shapes)) > 1:
         raise LagError(
@@ -93,6 +94,13 @@ def clean(
     here = np.isfinite(a) & np.isfinite(p)
     values = np.stack([a[here], (p if higher_is_better else -p)[here]])
     return Pair(steps=grid[here], values=values, missing=float(1 - here.mean()) if len(here) else 0.0)
+
+
+def _numbers(values: Any, name: str) -> np.ndarray:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise LagError(f"{name} has to be one number per checkpoint, NaN where missing: {error}") from error
 
 
 def refuse_pair(pair: Pair) -> Untestable | None:
@@ -142,7 +150,7 @@ def refuse_flat(name: str, timed: Timing) -> Untestable | None:
     """Why a series has no gain to speak of, if so."""
     r2 = timed.one_rise.rise.r2
     if r2 < 0.7:
-        reason = f"no clear rise: one rise explains {max(r2, 0):.0%} of {name}, 70 % are needed"
+        reason = f"no clear rise: one rise explains {max(math.floor(100 * r2), 0)}% of {name}, 70 % are needed"
         return Untestable(reason=reason, kind="flat", series=_series(name))
     return None
 
@@ -152,8 +160,9 @@ def _open_ended(name: str, timed: Timing) -> Untestable | None:
     first, last = timed.one_rise.rise.edges
     if first > 0.2 or last < 0.8:
         return Untestable(
-            reason=f"plateaus not both observed: {name} has {first:.0%} of its fitted gain at the first checkpoint "
-            f"and {last:.0%} at the last (at most 20 % and at least 80 % are needed), so its half point is a guess",
+            reason=f"plateaus not both observed: {name} has {math.ceil(100 * first)}% of its fitted gain at the first "
+            f"checkpoint and {math.floor(100 * last)}% at the last (at most 20 % and at least 80 % are needed), so its "
+            "half point is a guess",
             kind="unfinished" if last < 0.8 else "late",
             series=_series(name),
             share=last if last < 0.8 else first,

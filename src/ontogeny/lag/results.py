@@ -217,10 +217,13 @@ class Leads:
     @property
     def answer(self) -> Verdict:
         """In one sentence."""
-        from ontogeny.lag.verdict import verdict
+        from ontogeny.lag.verdict import of_turns, verdict
 
         about = self.about
-        return verdict(self.trend, about.level, task=about.task, n=self.n, path=about.path or "RUN")
+        found = verdict(self.trend, about.level, task=about.task, n=self.n, path=about.path or "RUN")
+        if isinstance(self.trend, TrendLead) or (about.level is not None and not about.level.above_surface):
+            return found
+        return of_turns(found, self.trend, about.level, about.task, self.phases)
 
     @override
     def __repr__(self) -> str:

@@ -63,8 +63,8 @@ class TurningPoint:
     @override
     def __str__(self) -> str:
         """With its interval."""
-        low, high = self.ci
-        return f"{self.kind} at step {self.step:,.0f} (95 % CI {low:,.0f} to {high:,.0f})"
+        step, low, high = (f"{x:,.0f}" if x < 1e15 else f"{x:.1e}" for x in (self.step, *self.ci))
+        return f"{self.kind} at step {step} (95 % CI {low} to {high})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,10 +120,10 @@ class Phases:
 
     @override
     def __str__(self) -> str:
-        """The lines of `ontogeny lag`."""
+        """The lines of `ontogeny lag`; where neither curve turns, that."""
         from ontogeny.lag.phase_text import phase_lines
 
-        return "\n".join(phase_lines(self))
+        return "\n".join(phase_lines(self)) or f"no turning points: {self.reason}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types, for JSON."""

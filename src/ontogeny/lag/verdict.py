@@ -12,6 +12,7 @@ from typing import Any
 from ontogeny._display import number
 from ontogeny.lag.answer import CAUSE, Level, Outcome, Verdict
 from ontogeny.lag.results import TrendLead, Untestable
+from ontogeny.lag.timing_results import Phases
 
 __all__ = [
     "CAUSE",
@@ -20,7 +21,9 @@ __all__ = [
     "Verdict",
     "claimed",
     "fewer_steps",
+    "fewer_steps_ci",
     "nothing_to_time",
+    "of_turns",
     "power",
     "so_far",
     "span",
@@ -32,11 +35,20 @@ __all__ = [
 ]
 
 _WIDEST = 2.0
+_SAYS_NOTHING = 4.0  # decades: a wider interval says nothing
 
 
 def fewer_steps(log10: float) -> str:
     """A lead as a factor: "2.3x fewer", or "1.4x more"."""
     return f"{times(10 ** abs(log10))} {'fewer' if log10 >= 0 else 'more'}"
+
+
+def fewer_steps_ci(log10: float, ci: tuple[float, float]) -> str:
+    """The interval of `fewer_steps`, as factors in the same direction: of "1.4x more", how many times more."""
+    low, high = ci if log10 >= 0 else (-ci[1], -ci[0])
+    if math.isnan(high - low) or high - low > _SAYS_NOTHING:
+        return "the whole range of steps"
+    return f"{power(low):,.2f} to {power(high):,.2f}×"
 
 
 def times(factor: float) -> str:
@@ -170,26 +182,46 @@ def untestable(trend: Untestable, level: Level | None, task: str, n: int) -> Ver
         until = "" if math.isnan(trend.until) else f" Train to about step {_round_up(trend.until):,}."
         still = "rising" if trend.series == "alignment" else "changing"
         text = (
-            f"{name} is still {still} ({100 * trend.share:.0f} % of its fitted gain at the last "
+            f"{name} is still {still} ({min(100 * trend.share, 79):.0f} % of its fitted gain at the last "
             "checkpoint, 80 % is needed)."
         )
         return Verdict(outcome="not yet", sentence=f"Not yet: {text}{until}")
     if trend.kind in ("flat", "constant") and trend.series == "alignment":
-        return Verdict(outcome="nothing to time", sentence=f"Nothing to time: {name} does not rise over training.")
+        return Verdict(outcome="nothing to time", sentence=f"Nothing to time: {name} has no clear rise over training.")
     return Verdict(outcome="cannot be told", sentence=f"Cannot be told: {_because(trend, name, task)}")
+
+
+def of_turns(answer: Verdict, trend: Untestable, level: Level | None, task: str, turns: Phases | None) -> Verdict:
+    """The answer where a half point cannot be told because the curve turns: it says where.
+
+    Args:
+        answer: by the half points.
+        trend: why they cannot be told.
+        level: see `verdict`.
+        task: see `verdict`.
+        turns: turning points of both curves.
+    """
+    points = {} if turns is None else dict(turns.curves)
+    found = points.get(trend.series, ()) if trend.kind in ("flat", "wandering") else ()
+    if not found:
+        return answer
+    name = f"alignment{with_region(level)}" if trend.series == "alignment" else f"the {task}"
+    where = ", ".join(f"{one.kind} at step {one.step:,.0f}" for one in found)
+    sentence = f"Cannot be told by half-way points: {name} is not one rise, it turns ({where})."
+    return Verdict(outcome="cannot be told", sentence=sentence)
 
 
 def _because(trend: Untestable, name: str, task: str) -> str:
     texts = {
         "late": (
-            f"{name} had {100 * trend.share:.0f} % of its fitted gain at the first checkpoint (20 % "
+            f"{name} had {max(100 * trend.share, 21):.0f} % of its fitted gain at the first checkpoint (20 % "
             "may be). Probe earlier."
         ),
         "flat": f"{name} does not move over training.",
         "constant": f"{name} does not move over training.",
         "missing": f"{trend.reason}.",
         "polarity": f"alignment and {task} move in opposite directions.",
-        "wandering": f"{name} wanders like a random walk. Several seeds can tell.",
+        "wandering": f"{name} wanders like a random walk, which has no half-way point.",
     }
     return texts.get(trend.kind, f"{trend.reason}.")
 

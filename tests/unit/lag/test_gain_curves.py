@@ -71,7 +71,7 @@ def test_what_cannot_be_fitted_has_no_rows_and_says_why():
     assert "Not yet: 8 checkpoints with both, 12 are needed" in few.says
     flat = shares(replace(run, alignment=0.01 * np.random.default_rng(0).standard_normal(30)))
     assert flat.rows == ()
-    assert "does not rise over training" in flat.says
+    assert "has no clear rise over training" in flat.says
     falling = shares(replace(run, performance=-np.asarray(run.performance)))
     assert falling.rows == ()
     assert "move in opposite directions" in falling.says

@@ -148,6 +148,10 @@ def test_the_command_line_over_seeds_subjects_and_stimuli(kept, capsys, tmp_path
     assert all(f"{name} 0." in out for name in ("seeds", "subjects", "stimuli")), out
     assert main(["lag", *records, *which, "--over", "stimuli"]) != 0
     assert "ontogeny replay ... --features FOLDER" in capsys.readouterr().err
+    assert main(["lag", records[0], *which, "--draws", "60"]) != 0
+    assert "--features and --draws are of --over" in capsys.readouterr().err
+    with pytest.raises(LagError, match="features= are of over="):
+        compare(records[0], features="kept", **OF)
 
 
 def test_what_cannot_be_drawn_is_refused_with_what_to_do(kept, tmp_path):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -144,6 +146,36 @@ def test_a_lead_in_these_stimuli_only_is_not_claimed_over_stimuli_and_one_in_all
     assert sum(claimed) <= 5
     assert sum(covered) >= 35
     assert sum(found) >= 30
+
+
+@pytest.mark.parametrize("draws", [-3, 0, 1, 49])
+def test_so_few_draws_that_they_have_no_spread_are_refused(draws):
+    (run,) = runs_of(drawn_world(n_steps=13, seed=3), 1.0)
+    with pytest.raises(LagError, match=f"draws is {draws}; at least 50"):
+        general_lead([run], over=("subjects",), draws=draws)
+    with pytest.raises(LagError, match="draws is 0; at least 50"):
+        general_lead([replace(run, drawn=run.drawn[:0])], over=("stimuli",), n_stimuli=12)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        (lambda run: {"steps": run.steps[::-1]}, "have to rise"),
+        (lambda run: {"steps": np.r_[run.steps[:1], run.steps[:-1]]}, "have to rise"),
+        (lambda run: {"performance": run.performance[1:]}, "performance has shape"),
+        (lambda run: {"cells": ("R", "S")}, "x 2 cells.*scores has shape"),
+        (lambda run: {"drawn": run.drawn[:, 1:]}, "drawn has shape"),
+    ],
+)
+def test_arrays_that_do_not_fit_together_are_refused(wrong, reason):
+    (run,) = runs_of(drawn_world(n_steps=13, seed=3), 1.0)
+    fields = {name: getattr(run, name) for name in ("steps", "performance", "cells", "scores", "drawn")}
+    with pytest.raises(LagError, match=reason):  # as without the tests' type checks, which see most of these before
+        DrawnRun.__post_init__(SimpleNamespace(**fields | wrong(run)))
+    with pytest.raises(LagError, match="one run or more"):
+        general_lead([], over=("subjects",))
+    with pytest.raises(LagError, match="same subjects"):
+        general_lead([run, replace(run, scores=run.scores[..., 1:], drawn=None)], over=("subjects",))
 
 
 def test_subjects_alone_are_a_t_test_over_their_influences():

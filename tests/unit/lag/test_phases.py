@@ -16,6 +16,7 @@ from ontogeny.errors import LagError
 from ontogeny.lag import leads, phases, turning_points
 from ontogeny.lag.fit._transitions import fit_transitions
 from ontogeny.lag.phases import _holm
+from ontogeny.lag.preconditions import _numbers
 from ontogeny.simulated.planted_phases import planted_phases
 
 STEPS = np.unique(np.round(np.logspace(0, 4, 48)).astype(int))[:40]
@@ -124,7 +125,31 @@ def test_what_cannot_be_compared_says_why(curves, reason):
     assert re.search(reason, found.reason), found.reason
 
 
+def test_a_curve_that_rises_and_falls_back_is_not_said_to_have_nothing_to_time():
+    found = leads(STEPS, noisy(rise(1) - rise(2.2), 0), noisy(rise(1.3) - rise(2.5), 1), surrogates=99)
+    assert found.trend.kind == "flat"
+    (peak,) = found.phases.alignment
+    sentence = f"alignment is not one rise, it turns (peak at step {peak.step:,.0f})."
+    assert found.answer.sentence == f"Cannot be told by half-way points: {sentence}"
+    assert found.answer.outcome == found.to_dict()["answer"]["outcome"] == "cannot be told"
+    late = leads(STEPS, noisy(rise(1), 0), noisy(rise(1.3) - rise(2.5), 1), surrogates=99)
+    assert "performance is not one rise, it turns (peak at step" in late.answer.sentence
+
+
+def test_steps_above_a_million_millions_lie_within_their_intervals():
+    world = planted_phases(40, seed=1, checkpoints=3.0)
+    for point in turning_points(1e10 * np.asarray(world.steps), world.alignment):
+        assert point.ci[0] < point.step < point.ci[1]
+
+
+def test_print_says_that_nothing_turns():
+    assert str(phases(STEPS, noisy(rise(1), 0), noisy(rise(2), 1))) == "no turning points: neither curve turns"
+    assert str(phases(STEPS[:5], U[:5], U[:5])) == "no turning points: 5 checkpoints, turning points need 16"
+
+
 def test_few_checkpoints_and_rubbish():
+    with pytest.raises(LagError, match="alignment has to be one number per checkpoint.*'a'"):
+        _numbers(["a"] * 40, "alignment")
     assert "15 checkpoints, turning points need 16" in phases(STEPS[:15], U[:15], U[:15]).reason
     assert turning_points(STEPS[:15], U[:15]) == ()
     with pytest.raises(LagError, match="doubles"):

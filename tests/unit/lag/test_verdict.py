@@ -11,7 +11,7 @@ import pytest
 from ontogeny.lag import Run, leads_over_runs, run_leads
 from ontogeny.lag.region_leads import region_leads
 from ontogeny.lag.results import Untestable
-from ontogeny.lag.verdict import Level, fewer_steps, verdict
+from ontogeny.lag.verdict import Level, fewer_steps, fewer_steps_ci, verdict
 from ontogeny.lag.verdict_pooled import verdict_of_regions, verdict_of_runs
 
 STEPS = np.unique(np.r_[0, np.logspace(0, 5, 45).round()])
@@ -97,7 +97,20 @@ def test_nothing_above_the_surface_is_nothing_to_time_whatever_the_lead():
     assert found.sentence == "Nothing to time: alignment with IT is not above pixels alone (0.07 against 0.10 r)."
     assert math.isnan(found.factor)
     flat = replace(run_of(800, 1800), alignment=0.02 * np.random.default_rng(0).standard_normal(len(STEPS)))
-    assert answer(flat).sentence == "Nothing to time: alignment with IT does not rise over training."
+    assert answer(flat).sentence == "Nothing to time: alignment with IT has no clear rise over training."
+
+
+def test_an_interval_of_factors_holds_its_factor_in_either_direction():
+    assert (fewer_steps(0.3), fewer_steps_ci(0.3, (-0.1, 0.5))) == ("2.0× fewer", "0.79 to 3.16×")
+    assert (fewer_steps(-0.3), fewer_steps_ci(-0.3, (-0.5, 0.1))) == ("2.0× more", "0.79 to 3.16×")
+    assert fewer_steps_ci(0.3, (-3.0, 3.0)) == fewer_steps_ci(0.3, (math.nan, math.nan)) == "the whole range of steps"
+
+
+def test_a_share_that_is_too_small_is_not_rounded_to_what_is_needed():
+    unfinished = Untestable(reason="r", kind="unfinished", series="alignment", share=0.796)
+    assert "(79 % of its fitted gain" in verdict(unfinished, LEVEL, task="loss").sentence
+    late = Untestable(reason="r", kind="late", series="alignment", share=0.203)
+    assert "had 21 % of its fitted gain" in verdict(late, LEVEL, task="loss").sentence
 
 
 def test_a_late_first_checkpoint_and_a_walk_cannot_be_told():
@@ -107,7 +120,9 @@ def test_a_late_first_checkpoint_and_a_walk_cannot_be_told():
         "Probe earlier."
     )
     walk = Untestable(reason="r", kind="wandering", series="performance")
-    assert "the loss wanders" in verdict(walk, LEVEL, task="loss").sentence
+    assert verdict(walk, LEVEL, task="loss").sentence.endswith(
+        "the loss wanders like a random walk, which has no half-way point."
+    )
 
 
 def test_levels_are_shares_of_the_way_from_chance_to_ceiling():
