@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -98,6 +99,7 @@ class CheckpointResult:
         dtype: floating types in which its weights were read, "float32"; "" where they were not.
         stored: those in which they lay in the file.
         parameters: of the model.
+        without: the task, or a metric, whose own code failed -> why; the rest is in the record.
         scored: the rows, on their way to the record; None where there are none, and once they are written. Its seconds
             are for loading, reading and scoring, where it was done.
     """
@@ -109,6 +111,7 @@ class CheckpointResult:
     dtype: str = ""
     stored: str = ""
     parameters: int = 0
+    without: Mapping[str, str] = field(default_factory=dict)
     scored: ScoredSnapshot | None = field(default=None, repr=False)
 
 

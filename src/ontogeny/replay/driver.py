@@ -56,7 +56,20 @@ class ReplayReport:
         bad = [f"  step {r.step:>8}  {r.outcome:<8} {r.reason}" for r in self.results if r.reason]
         types = type_lines((r.step, r.stored, r.dtype) for r in self.results if r.outcome == "scored")
         head = f"{len(self.results)} checkpoints: {outcomes}"
-        return [head, *bad, *(f"  {line}" for line in types), *(f"  {problem}" for problem in self.problems)]
+        more = [*types, *_without(self.results), *map(str, self.problems)]
+        return [head, *bad, *(f"  {line}" for line in more)]
+
+
+def _without(results: Sequence[CheckpointResult]) -> list[str]:
+    """What failed at checkpoints that are in the record now, and so are not measured again."""
+    lines = []
+    for what in dict.fromkeys(name for result in results for name in result.without):
+        lost = [result for result in results if what in result.without]
+        lines.append(
+            f"{what} failed at {len(lost)} of them, first at step {lost[0].step:,}: {lost[0].without[what]}; once that "
+            "is mended, replay into a new record: what a record holds is not measured again"
+        )
+    return lines
 
 
 def replay(
@@ -209,7 +222,8 @@ def _recording(
             return 0
         whole = _joined([part for _, part in sorted(waiting.pop(item.step), key=lambda part: part[0])])
         _write(monitor.recorder, whole, series=job.series)
-        done[item.step] = replace(whole, scored=None)
+        without = whole.scored.failed if whole.scored is not None else {}
+        done[item.step] = replace(whole, scored=None, without=without)
         if len(done) == len(parts):
             monitor.close()
         return 1

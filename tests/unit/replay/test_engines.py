@@ -122,6 +122,17 @@ def test_more_places_than_checkpoints_take_one_benchmark_each(series, text_bench
     assert rows(record) == rows(together)
 
 
+def test_a_task_that_fails_is_in_the_closing_lines(series, text_benchmark, tmp_path):
+    def broken(model):
+        raise KeyError("labels")
+
+    walk, _ = walked(series, text_benchmark, tmp_path / "r", broken)
+    assert walk.whole
+    (line,) = [line for line in walk.lines() if "the task failed" in line]
+    assert "failed at 4 of them, first at step 0: KeyError: 'labels'" in line
+    assert "replay into a new record" in line
+
+
 def test_a_benchmark_that_is_added_later_is_measured_at_known_steps(series, text_benchmark, tmp_path):
     walked(series.only([0, 1]), text_benchmark, tmp_path / "r")
     other = dataclasses.replace(text_benchmark, name="other")
