@@ -16,10 +16,11 @@ from ontogeny.lag.fit._trend_lead import trend_lead
 from ontogeny.lag.fit.decompose import decompose
 from ontogeny.lag.fit.timing import ShapeTiming, Timing, determined
 from ontogeny.lag.levels import level_of
+from ontogeny.lag.phases import phases
 from ontogeny.lag.preconditions import Pair, clean, refuse_flat, refuse_pair, refuse_rise, refuse_trend, warn
 from ontogeny.lag.results import TrendLead, Untestable
 from ontogeny.lag.runs_from_records import AVERAGED, Run, run_from_record
-from ontogeny.lag.verdict import so_far, verdict
+from ontogeny.lag.verdict import answer_of, so_far
 from ontogeny.record import Record
 from ontogeny.record.curve_groups import CurveGroup, curve_groups, curve_names
 
@@ -92,8 +93,7 @@ def shares(run: Run, *, key: str = "") -> Shares:
 
 
 def _answer(run: Run, trend: TrendLead | Untestable, pair: Pair) -> Verdict:
-    about = run.about
-    return verdict(trend, about.level, task=about.task, n=pair.n, path=about.path or "RUN")
+    return answer_of(trend, run.about, n=pair.n, turns=lambda: phases(pair.steps, *pair.values))
 
 
 def _gain(timings: Sequence[Timing]) -> bool:

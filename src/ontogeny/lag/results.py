@@ -217,13 +217,9 @@ class Leads:
     @property
     def answer(self) -> Verdict:
         """In one sentence."""
-        from ontogeny.lag.verdict import of_turns, verdict
+        from ontogeny.lag.verdict import answer_of
 
-        about = self.about
-        found = verdict(self.trend, about.level, task=about.task, n=self.n, path=about.path or "RUN")
-        if isinstance(self.trend, TrendLead) or (about.level is not None and not about.level.above_surface):
-            return found
-        return of_turns(found, self.trend, about.level, about.task, self.phases)
+        return answer_of(self.trend, self.about, n=self.n, turns=lambda: self.phases)
 
     @override
     def __repr__(self) -> str:

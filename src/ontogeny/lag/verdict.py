@@ -6,11 +6,12 @@ The page, `ontogeny lag`, `ontogeny report` and whoever else gives the answer ta
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from ontogeny._display import number
-from ontogeny.lag.answer import CAUSE, Level, Outcome, Verdict
+from ontogeny.lag.answer import CAUSE, Compared, Level, Outcome, Verdict
 from ontogeny.lag.results import TrendLead, Untestable
 from ontogeny.lag.timing_results import Phases
 
@@ -19,11 +20,11 @@ __all__ = [
     "Level",
     "Outcome",
     "Verdict",
+    "answer_of",
     "claimed",
     "fewer_steps",
     "fewer_steps_ci",
     "nothing_to_time",
-    "of_turns",
     "power",
     "so_far",
     "span",
@@ -191,22 +192,25 @@ def untestable(trend: Untestable, level: Level | None, task: str, n: int) -> Ver
     return Verdict(outcome="cannot be told", sentence=f"Cannot be told: {_because(trend, name, task)}")
 
 
-def of_turns(answer: Verdict, trend: Untestable, level: Level | None, task: str, turns: Phases | None) -> Verdict:
-    """The answer where a half point cannot be told because the curve turns: it says where.
+def answer_of(trend: TrendLead | Untestable, about: Compared, *, n: int, turns: Callable[[], Phases | None]) -> Verdict:
+    """The answer by half points; where these cannot be told because the curve turns, it says where.
 
     Args:
-        answer: by the half points.
-        trend: why they cannot be told.
-        level: see `verdict`.
-        task: see `verdict`.
-        turns: turning points of both curves.
+        trend: its lead over the task.
+        about: what was compared.
+        n: checkpoints.
+        turns: turning points of both curves; asked for where the half points cannot be told.
     """
-    points = {} if turns is None else dict(turns.curves)
-    found = points.get(trend.series, ()) if trend.kind in ("flat", "wandering") else ()
-    if not found:
-        return answer
+    level, task = about.level, about.task
+    found = verdict(trend, level, task=task, n=n, path=about.path or "RUN")
+    if isinstance(trend, TrendLead) or (level is not None and not level.above_surface):
+        return found
+    phases = turns() if trend.kind in ("flat", "wandering") else None
+    points = {} if phases is None else dict(phases.curves)
+    if not (turned := points.get(trend.series, ())):
+        return found
     name = f"alignment{with_region(level)}" if trend.series == "alignment" else f"the {task}"
-    where = ", ".join(f"{one.kind} at step {one.step:,.0f}" for one in found)
+    where = ", ".join(f"{one.kind} at step {one.step:,.0f}" for one in turned)
     sentence = f"Cannot be told by half-way points: {name} is not one rise, it turns ({where})."
     return Verdict(outcome="cannot be told", sentence=sentence)
 
