@@ -66,7 +66,7 @@ class observing:  # noqa: N801 - a context manager, used like a function
     ) -> None:
         self._model = plain_model(model)
         self._ranks, self._autocast = ranks, autocast
-        self._gathered = gathered(model)
+        self._gathered = gathered(model, ranks.timeout)
         self._kept = preserved(self._model)
         self._stack = ExitStack()
 
