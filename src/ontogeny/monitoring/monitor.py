@@ -222,7 +222,8 @@ class Monitor:
             if step != self.session.last_step and self.session.meet(model, step, self.ranks, optimizers):
                 self.session.last_step = None
             if step == self.session.last_step or not (force or self._waits or self._due(step)):
-                return self.flush() if self.runner.ready and self._alone() else []
+                alone = n_ranks() == 1 or not self.distributed  # else all ranks would have to come
+                return self.flush() if alone and self.runner.ready else []
             return self._visit(model, step, force=force, optimizers=optimizers, seen=known)
 
         try:
@@ -267,10 +268,6 @@ class Monitor:
     def measure(self, model: nn.Module, step: int) -> list[Row]:
         """All rows of one probe, nothing written: alignment, controls, task, confounds and refusals."""
         return self.runner.measure(model, step)
-
-    def _alone(self) -> bool:
-        """Asked between probes, where no other rank would come to make connections with this one."""
-        return not self.distributed or n_ranks() == 1
 
     def _due(self, step: int) -> bool:
         try:
