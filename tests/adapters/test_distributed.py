@@ -165,6 +165,26 @@ def test_the_others_go_on_after_the_limit_where_one_rank_hangs(tmp_path):
     assert "needs longer than 4 s (probe_timeout=seconds)" in note
 
 
+@pytest.mark.parametrize(
+    ("kind", "ranks"), [("fsdp2", 2), pytest.param("hsdp", 4, marks=pytest.mark.long)], ids=["fsdp2", "hsdp"]
+)
+def test_a_rank_that_fails_in_the_middle_of_a_sharded_forward_pass(kind, ranks, tmp_path):
+    whole = torchrun("plain_run", tmp_path / "whole", kind, ranks=ranks)
+    broken = torchrun("plain_run", tmp_path / "broken", f"{kind}-breaks", ranks=ranks)
+    assert [one["losses"] for one in broken] == [one["losses"] for one in whole]
+    assert {one["error"] for one in broken} == {""}
+    record = Record(tmp_path / "broken" / "record")
+    assert [s.step for s in record.events(kind="probe")] == [0, 4, 5]
+    ((step, note),) = [(s.step, s.note) for s in record.events(kind="refusal") if s.layer == "(whole probe)"]
+    assert step == 2
+    assert f"rank 1 of {ranks}: ProbeError" in note
+    assert "this rank ran out of memory, say" in note
+    weights = [
+        [s.weights for s in Record(tmp_path / one / "record").events(kind="probe")] for one in ("whole", "broken")
+    ]
+    assert weights[0][-2:] == weights[1][-2:]
+
+
 @pytest.mark.long
 def test_ranks_that_train_models_of_their_own_are_watched_apart(tmp_path):
     first, second = torchrun("plain_run", tmp_path, "alone")

@@ -2,8 +2,8 @@
 
 KIND is "ddp", "fsdp2" (sharded weights), "raise" (a probe fails on rank 1 and on_error asks to stop), "alone" (each
 process trains its own model), "background", "exits" (task and sink end by SystemExit on the first rank, and a forward
-pass of step 4 on the second one), "hsdp" (sharded and replicated, four processes) or "hangs" (the second of three ranks
-hangs in the probe of step 2 until the others have gone on).
+pass of step 4 on the second one), "hsdp" (sharded and replicated, four processes), "hangs" (the second of three ranks
+hangs in the probe of step 2 until the others have gone on), "fsdp2-breaks" or "hsdp-breaks" (it fails in its middle).
 """
 
 from __future__ import annotations
@@ -29,6 +29,16 @@ from tests.helpers.models import tiny_gpt, token_rows, tokenizer
 def breaks(module, args):
     if dist.get_rank() == 1 and not module.training:
         raise RuntimeError("this rank ran out of memory, say")
+
+
+class Breaks:
+    """Fails in the middle of a forward pass of the probe of step 2, on the second rank."""
+
+    step = 0
+
+    def __call__(self, module, args):
+        if dist.get_rank() == 1 and not module.training and self.step == 2:
+            raise RuntimeError("this rank ran out of memory, say")
 
 
 class Exits:
@@ -62,8 +72,8 @@ class Hangs:
 
 
 def shard(model, kind):
-    names = {"mesh_dim_names": ("replicate", "shard")} if kind == "hsdp" else {}
-    mesh = init_device_mesh("cpu", (2, 2) if kind == "hsdp" else (2,), **names)
+    names = {"mesh_dim_names": ("replicate", "shard")} if kind.startswith("hsdp") else {}
+    mesh = init_device_mesh("cpu", (2, 2) if kind.startswith("hsdp") else (2,), **names)
     for block in model.transformer.h:
         fully_shard(block, mesh=mesh)
     return fully_shard(model, mesh=mesh)
@@ -85,7 +95,10 @@ def main(folder: str, kind: str) -> None:
     hangs = Hangs(out)
     if kind == "hangs":
         model.transformer.h[0].register_forward_pre_hook(hangs)
-    if kind in ("fsdp2", "hsdp"):
+    fails = Breaks()
+    if kind.endswith("-breaks"):
+        model.transformer.h[1].register_forward_pre_hook(fails)
+    if kind.startswith(("fsdp2", "hsdp")):
         trained = shard(model, kind)
     else:
         trained = model if kind == "alone" else DistributedDataParallel(model)
@@ -102,7 +115,7 @@ def main(folder: str, kind: str) -> None:
         on_error="raise" if kind == "raise" else "warn",
         distributed=kind != "alone",
         background=kind == "background",
-        **({"probe_timeout": 4} if kind == "hangs" else {}),
+        **({"probe_timeout": 4 if kind == "hangs" else 18} if kind == "hangs" or kind.endswith("-breaks") else {}),
     )
     monitor.check(trained)
     optimizer = torch.optim.AdamW(trained.parameters(), lr=0.02)
@@ -111,7 +124,7 @@ def main(folder: str, kind: str) -> None:
     try:
         monitor(trained, 0)
         for step in range(1, 6):
-            exits.step = hangs.step = step
+            exits.step = hangs.step = fails.step = step
             batch = rows[8 * step : 8 * step + 8]
             loss = trained(input_ids=batch, labels=batch).loss
             loss.backward()

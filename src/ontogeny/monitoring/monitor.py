@@ -222,8 +222,7 @@ class Monitor:
             if step != self.session.last_step and self.session.meet(model, step, self.ranks, optimizers):
                 self.session.last_step = None
             if step == self.session.last_step or not (force or self._waits or self._due(step)):
-                alone = n_ranks() == 1 or not self.distributed  # else all ranks would have to come
-                return self.flush() if alone and self.runner.ready else []
+                return self.flush() if self.runner.ready and (n_ranks() == 1 or not self.distributed) else []
             return self._visit(model, step, force=force, optimizers=optimizers, seen=known)
 
         try:
