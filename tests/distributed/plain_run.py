@@ -2,8 +2,9 @@
 
 KIND is "ddp", "fsdp2" (sharded weights), "raise" (a probe fails on rank 1 and on_error asks to stop), "alone" (each
 process trains its own model), "background", "exits" (task and sink end by SystemExit on the first rank, and a forward
-pass of step 4 on the second one), "hsdp" (sharded and replicated, four processes), "hangs" (the second of three ranks
-hangs in the probe of step 2 until the others have gone on), "fsdp2-breaks" or "hsdp-breaks" (it fails in its middle).
+pass of step 4 on the second one), "hsdp" (sharded and replicated, four processes), "hangs", "fsdp2-hangs"
+(the second rank hangs in the probe of step 2 until the others have gone on), "fsdp2-breaks" or "hsdp-breaks" (it fails
+in the middle of that probe's forward pass).
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class Hangs:
     def __call__(self, module, args):
         if dist.get_rank() == 1 and not module.training and self.step == 2:
             self.step, end = -1, time.monotonic() + 60
-            while len(list(self.folder.glob("went_on*"))) < 2 and time.monotonic() < end:
+            while len(list(self.folder.glob("went_on*"))) < dist.get_world_size() - 1 and time.monotonic() < end:
                 time.sleep(0.1)
 
 
@@ -93,7 +94,7 @@ def main(folder: str, kind: str) -> None:
     if kind == "exits":
         model.transformer.h[0].register_forward_pre_hook(exits.forward)
     hangs = Hangs(out)
-    if kind == "hangs":
+    if kind.endswith("hangs"):
         model.transformer.h[0].register_forward_pre_hook(hangs)
     fails = Breaks()
     if kind.endswith("-breaks"):
@@ -115,7 +116,7 @@ def main(folder: str, kind: str) -> None:
         on_error="raise" if kind == "raise" else "warn",
         distributed=kind != "alone",
         background=kind == "background",
-        **({"probe_timeout": 4 if kind == "hangs" else 18} if kind == "hangs" or kind.endswith("-breaks") else {}),
+        **({"probe_timeout": 4 if kind.endswith("hangs") else 18} if kind.endswith(("hangs", "-breaks")) else {}),
     )
     monitor.check(trained)
     optimizer = torch.optim.AdamW(trained.parameters(), lr=0.02)
@@ -133,7 +134,7 @@ def main(folder: str, kind: str) -> None:
             losses.append(loss.item())
             start = time.monotonic()
             monitor(trained, step)
-            if kind == "hangs" and step == 2:
+            if kind.endswith("hangs") and step == 2:
                 (out / f"went_on{rank}").touch()
                 waited = time.monotonic() - start
             if kind != "alone":
