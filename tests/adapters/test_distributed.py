@@ -26,22 +26,18 @@ def lightning(folder: Path, kind: str) -> list[dict]:
     return torchrun("lightning_run", folder, kind)
 
 
-def torchrun(module: str, folder: Path, kind: str) -> list[dict]:
-    """Two processes, run to their end; those that hang are ended, and fail."""
+def torchrun(module: str, folder: Path, kind: str, *, ranks: int = 2) -> list[dict]:
+    """Several processes, run to their end; those that hang are ended, and fail."""
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = run_python(
         ["-m", f"tests.distributed.{module}", folder, kind],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": path},
         timeout=180,
-        ranks=2,
+        ranks=ranks,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return reports(folder)
-
-
-def reports(folder: Path) -> list[dict]:
-    return [json.loads((folder / f"rank{rank}.json").read_text()) for rank in (0, 1)]
+    return [json.loads((folder / f"rank{rank}.json").read_text()) for rank in range(ranks)]
 
 
 def same_as_one_process(record: Record, folder: Path, model: nn.Module, monitor, steps: list[int]) -> None:
@@ -110,12 +106,12 @@ def test_the_hugging_face_trainer_under_torchrun(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "kind", ["fsdp2", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("ddp", "background"))]
+    "kind", ["fsdp2", "hsdp", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("ddp", "background"))]
 )
-def test_a_plain_loop_on_two_ranks(kind, tmp_path):
-    first, second = torchrun("plain_run", tmp_path, kind)
-    assert first["error"] == second["error"] == ""
-    assert first["latest"] == second["latest"]
+def test_a_plain_loop_on_several_ranks(kind, tmp_path):
+    first, *others = torchrun("plain_run", tmp_path, kind, ranks=4 if kind == "hsdp" else 2)
+    assert {one["error"] for one in (first, *others)} == {""}
+    assert all(one["latest"] == first["latest"] for one in others)
     assert first["latest"][0] == 5
     task = HeldOutLoss(batches=[{"input_ids": torch.stack([row["input_ids"] for row in token_rows(8, seed=9)])}])
     monitor = watch(
@@ -153,6 +149,41 @@ def test_what_exits_on_one_rank_ends_training_on_none(tmp_path):
     ((step, layer, note),) = [row for row in refused if row[1] != "(task)"]
     assert (step, layer) == (4, "(whole probe)")
     assert "rank 1 of 2: SystemExit: the model has had enough" in note
+
+
+@pytest.mark.parametrize(("kind", "ranks"), [("hangs", 3), ("fsdp2-hangs", 2)], ids=["ddp", "fsdp2"])
+def test_the_others_go_on_after_the_limit_where_one_rank_hangs(kind, ranks, tmp_path):
+    first, second, *others = torchrun("plain_run", tmp_path, kind, ranks=ranks)
+    assert all(3 < one["waited"] < 20 for one in (first, *others))
+    assert second["waited"] >= first["waited"] - 1
+    assert all(one["latest"] == first["latest"] for one in (second, *others))
+    assert {len(one["losses"]) for one in (first, second, *others)} == {5}
+    record = Record(tmp_path / "record")
+    assert [s.step for s in record.events(kind="probe")] == [0, 4, 5]
+    ((step, note),) = [(s.step, s.note) for s in record.events(kind="refusal") if s.layer == "(whole probe)"]
+    assert step == 2
+    assert f"rank 0 of {ranks} waited for another rank" in note
+    assert "needs longer than 4 s (probe_timeout=seconds)" in note
+
+
+@pytest.mark.parametrize(
+    ("kind", "ranks"), [("fsdp2", 2), pytest.param("hsdp", 4, marks=pytest.mark.long)], ids=["fsdp2", "hsdp"]
+)
+def test_a_rank_that_fails_in_the_middle_of_a_sharded_forward_pass(kind, ranks, tmp_path):
+    whole = torchrun("plain_run", tmp_path / "whole", kind, ranks=ranks)
+    broken = torchrun("plain_run", tmp_path / "broken", f"{kind}-breaks", ranks=ranks)
+    assert [one["losses"] for one in broken] == [one["losses"] for one in whole]
+    assert {one["error"] for one in broken} == {""}
+    record = Record(tmp_path / "broken" / "record")
+    assert [s.step for s in record.events(kind="probe")] == [0, 4, 5]
+    ((step, note),) = [(s.step, s.note) for s in record.events(kind="refusal") if s.layer == "(whole probe)"]
+    assert step == 2
+    assert f"rank 1 of {ranks}: ProbeError" in note
+    assert "this rank ran out of memory, say" in note
+    weights = [
+        [s.weights for s in Record(tmp_path / one / "record").events(kind="probe")] for one in ("whole", "broken")
+    ]
+    assert weights[0][-2:] == weights[1][-2:]
 
 
 @pytest.mark.long

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import sys
 import warnings
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,6 @@ from transformers.models.gpt2.modeling_gpt2 import GPT2Block
 
 from ontogeny import HeldOutLoss, watch
 from ontogeny.errors import ConfigError
-from ontogeny.extraction import fsdp1
 from ontogeny.extraction.weights import weights_hash
 from tests.helpers.benchmarks import text_benchmark
 from tests.helpers.models import tiny_gpt, token_rows, tokenizer
@@ -145,7 +143,6 @@ def main(folder: str, kinds: str) -> None:
     dist.init_process_group("gloo")
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
-    fsdp1._PATIENCE = timedelta(seconds=3)
     held_out = torch.stack([row["input_ids"] for row in token_rows(8, seed=9)])
     found = {}
     for kind in kinds.split(","):
@@ -160,6 +157,7 @@ def main(folder: str, kinds: str) -> None:
             pooling="mean",
             schedule="every:2",
             batch_size=7,
+            probe_timeout=18,  # 3 s for weights
             task=HeldOutLoss(batches=[{"input_ids": held_out}]),
         )
         inside = refused(monitor, model)

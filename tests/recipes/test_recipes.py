@@ -17,6 +17,7 @@ RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 TINY = {
     "accelerate_loop": ["--steps", "3", "--sentences", "300"],
     "ddp_loop": ["--steps", "3", "--images", "256"],
+    "fsdp2_loop": ["--steps", "3", "--sentences", "300"],
     "wandb_run": ["--steps", "3", "--images", "128"],
     "lightning_run": ["--steps", "3", "--images", "128"],
     "transformers_run": ["--steps", "3", "--sentences", "300"],
@@ -42,13 +43,23 @@ def test_every_recipe_is_tested_and_short():
 
 
 @pytest.mark.slow
+@pytest.mark.long
+def test_the_sharded_loop_runs_with_replicas_too(tmp_path):
+    command = [RECIPES / "fsdp2_loop.py", *TINY["fsdp2_loop"], "--replicas", "2", "--record", tmp_path / "record"]
+    done = run_python(command, cwd=tmp_path, env={**os.environ, "OMP_NUM_THREADS": "1"}, ranks=4)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("step 3 {'alignment/mean'") == 1
+    assert sorted({s.step for s in Record(tmp_path / "record").events(kind="probe")}) == [0, 1, 2, 3]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.long) if n in LONG else n for n in TINY])
 def test_the_recipe_runs(name, tmp_path):
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*(launcher if name in ("ddp_loop", "accelerate_loop") else []), str(RECIPES / f"{name}.py")]
+    ranks = 2 if name in ("ddp_loop", "accelerate_loop", "fsdp2_loop") else 0
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline", "WANDB_SILENT": "true"}
     environment.pop("WANDB_SERVICE", None)  # of a run that another test made in this process
-    done = run_python([*command, *TINY[name], "--record", tmp_path / "record"], cwd=tmp_path, env=environment)
+    command = [RECIPES / f"{name}.py", *TINY[name], "--record", tmp_path / "record"]
+    done = run_python(command, cwd=tmp_path, env=environment, ranks=ranks)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout
     record = Record(tmp_path / "record" / ("seed1" if name == "many_seeds" else ""))

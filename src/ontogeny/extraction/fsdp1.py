@@ -18,27 +18,28 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from ontogeny.errors import ConfigError
+from ontogeny.extraction import fsdp2
 from ontogeny.extraction.layers import plain_model
 from ontogeny.extraction.wrappers import FSDP1, fsdp1_units, without_wrappers
 
 __all__ = ["gathered", "require_whole", "reshard", "unit_states"]
 
-_PATIENCE = timedelta(minutes=10)
 _OPEN: set[int] = set()
-_GROUPS: dict[int, tuple[Any, Any]] = {}
+_GROUPS: dict[tuple[int, timedelta], tuple[Any, Any]] = {}
 _ALL: list[Any] = []
 
 
 @contextmanager
-def gathered(model: nn.Module) -> Iterator[None]:
+def gathered(model: nn.Module, timeout: timedelta = timedelta(hours=1)) -> Iterator[None]:
     """Inside, any part of an FSDP1 model can be called, in the precision of the saved weights.
 
-    Every rank has to come. What the units gather goes over process groups of the probe's own where the training's is
-    gloo: a rank that waits for another one gives up after ten minutes, and the training's groups hear nothing of it.
-    Inside another one, and for any other model, nothing is done.
+    Every rank has to come. What units of FSDP1 and FSDP2 gather goes over process groups of the probe's own where the
+    training's is gloo: a rank that waits for another one gives up in time, and the training's groups hear nothing of
+    it. Inside another one, and for any other model, nothing is done.
 
     Args:
-        model: the `FullyShardedDataParallel`, or a model that has such units as parts.
+        model: the `FullyShardedDataParallel`, or a model that has such units or FSDP2's as parts.
+        timeout: of a probe; a rank waits a sixth of it for weights, so that the others still hear why it failed.
 
     Raises:
         ConfigError: a unit around the model holds weights of it.
@@ -48,12 +49,15 @@ def gathered(model: nn.Module) -> Iterator[None]:
         yield
         return
     require_whole(model)
-    if not (units := fsdp1_units(model)):
+    units, shards = fsdp1_units(model), fsdp2.shards(model)
+    if not units and not shards:
         yield
         return
     with ExitStack() as stack:
         for unit in units:
-            stack.enter_context(_apart_from_training(unit._handle))
+            stack.enter_context(_apart_from_training(unit._handle, "process_group", timeout / 6))
+        for shard in shards:
+            stack.enter_context(_apart_from_training(shard, "shard_process_group", timeout / 6))
         for unit in units:
             if plain_model(unit) is bare:
                 stack.enter_context(_own_weights(unit))
@@ -169,29 +173,29 @@ def _saved_precision(root: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _apart_from_training(handle: Any) -> Iterator[None]:
+def _apart_from_training(handle: Any, name: str, timeout: timedelta) -> Iterator[None]:
     """A unit gathers over a group of the probe's own, where gloo is used; one that failed is not used again."""
-    training = None if handle is None else handle.process_group
+    training = getattr(handle, name, None)
     if training is None or dist.get_backend(training) != "gloo":
         yield
         return
-    handle.process_group = _own_group(training)
+    setattr(handle, name, _own_group(training, timeout))
     try:
         yield
     except BaseException:
-        _GROUPS.pop(id(training), None)
+        _GROUPS.pop((id(training), timeout), None)
         raise
     finally:
-        handle.process_group = training
+        setattr(handle, name, training)
 
 
-def _own_group(training: Any) -> Any:
+def _own_group(training: Any, timeout: timedelta) -> Any:
     """Of the same ranks, with a time limit of its own."""
-    known = _GROUPS.get(id(training))
+    known = _GROUPS.get((id(training), timeout))
     if known is None or known[0] is not training:
         ranks = dist.get_process_group_ranks(training)
-        own = dist.new_group(ranks, timeout=_PATIENCE, backend="gloo", use_local_synchronization=True)
-        known = _GROUPS[id(training)] = (training, own)
+        own = dist.new_group(ranks, timeout=timeout, backend="gloo", use_local_synchronization=True)
+        known = _GROUPS[id(training), timeout] = (training, own)
         if not _ALL:
             atexit.register(_leave)
         _ALL.append(own)

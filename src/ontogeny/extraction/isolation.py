@@ -16,6 +16,7 @@ from torch import nn
 from ontogeny.errors import ProbeError
 from ontogeny.extraction import _interrupts
 from ontogeny.extraction.fsdp1 import gathered, reshard
+from ontogeny.extraction.fsdp2 import end_forward
 from ontogeny.extraction.layers import plain_model
 from ontogeny.extraction.preserved import SEED, preserved, what_reading_changes
 from ontogeny.extraction.process_group import SINGLE_PROCESS, ProcessGroup
@@ -66,7 +67,7 @@ class observing:  # noqa: N801 - a context manager, used like a function
     ) -> None:
         self._model = plain_model(model)
         self._ranks, self._autocast = ranks, autocast
-        self._gathered = gathered(model)
+        self._gathered = gathered(model, ranks.timeout)
         self._kept = preserved(self._model)
         self._stack = ExitStack()
 
@@ -130,6 +131,7 @@ class observing:  # noqa: N801 - a context manager, used like a function
     def _reshard(self) -> None:
         """FSDP2 keeps the last module's parameters whole after a forward pass, FSDP1 those of one that failed."""
         reshard(self._model)
+        end_forward(self._model)
         for module in self._model.modules():
             if callable(free := getattr(module, "reshard", None)) and hasattr(module, "unshard"):
                 free()

@@ -136,7 +136,7 @@ class Probe:
         bare = plain_model(model)
         if (known := self._plans.get(bare)) is not None:
             return known
-        with gathered(model):
+        with gathered(model, ranks.timeout):
             plan = rehearse(bare, self._reader, self._way(), ranks, batch_size=self.batch_size)
         return self._plans.set(bare, plan)
 

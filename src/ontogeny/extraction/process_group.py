@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -24,17 +25,24 @@ from ontogeny.extraction.wrappers import fsdp1_units
 
 __all__ = [
     "SINGLE_PROCESS",
+    "LostRankError",
     "ProcessGroup",
     "current_process_group",
     "is_first",
     "is_sharded",
+    "n_ranks",
     "require_supported_sharding",
 ]
 
 T = TypeVar("T")
 
-_PATIENCE = timedelta(minutes=60)
-_GROUPS: dict[int, tuple[Any, Any]] = {}
+
+class LostRankError(ProbeError):
+    """Another rank did not come in time: what this probe shares between ranks has an end."""
+
+
+_GROUPS: dict[timedelta, tuple[Any, Any]] = {}
+_ALL: list[Any] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +53,13 @@ class ProcessGroup:
         rank: this process, 0 for the one that writes.
         size: how many there are.
         group: the process group that probes talk over (gloo, apart from the training's own).
+        timeout: how long a rank waits for another one.
     """
 
     rank: int = 0
     size: int = 1
     group: Any = None
+    timeout: timedelta = timedelta(hours=1)
 
     @property
     def first(self) -> bool:
@@ -70,7 +80,8 @@ class ProcessGroup:
             return [work()]
         result, error = _tried(work)
         sent: list[Any] = [None] * self.size if self.first else []
-        dist.gather_object((result, _error_text(error)), sent if self.first else None, dst=0, group=self.group)
+        with self._within_timeout():
+            dist.gather_object((result, _error_text(error)), sent if self.first else None, dst=0, group=self.group)
         failed = [f"rank {rank} of {self.size}: {why}" for rank, (_, why) in enumerate(sent) if why]
         if type(error) is ProbeError and len({why for _, why in sent if why}) > 1:
             error = ProbeError("; ".join(failed))
@@ -117,36 +128,61 @@ class ProcessGroup:
 
     def _from_first(self, item: Any) -> Any:
         box = [item]
-        dist.broadcast_object_list(box, src=0, group=self.group)
+        with self._within_timeout():
+            dist.broadcast_object_list(box, src=0, group=self.group)
         return box[0]
+
+    @contextmanager
+    def _within_timeout(self) -> Iterator[None]:
+        """Where a rank did not come in time, the connections are broken: the next probe makes new ones."""
+        try:
+            yield
+        except RuntimeError as error:
+            if (known := _GROUPS.get(self.timeout)) is not None and known[1] is self.group:
+                del _GROUPS[self.timeout]
+            raise LostRankError(
+                f"rank {self.rank} of {self.size} waited for another rank, which hangs, has ended or needs longer than "
+                f"{self.timeout.total_seconds():g} s (probe_timeout=seconds): {error}"
+            ) from error
 
 
 SINGLE_PROCESS = ProcessGroup()
 
 
-def current_process_group() -> ProcessGroup:
+def current_process_group(seconds: float = 3600) -> ProcessGroup:
     """The ranks of this process's run; `SINGLE_PROCESS` outside a distributed run.
 
     The first call has to be made on every rank: it makes a process group for the probes, on gloo, so that scoring on
     one rank never meets the time limit of the training's own collectives.
+
+    Args:
+        seconds: how long a rank waits for another one, the first one's scoring included.
     """
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+    if n_ranks() == 1:
         return SINGLE_PROCESS
     world = dist.group.WORLD
-    known = _GROUPS.get(id(world))
+    timeout = timedelta(seconds=seconds)
+    known = _GROUPS.get(timeout)
     if known is None or known[0] is not world:
-        known = (world, dist.new_group(backend="gloo", timeout=_PATIENCE))
-        _GROUPS.clear()
-        _GROUPS[id(world)] = known
-        atexit.register(_leave)
-    return ProcessGroup(dist.get_rank(), dist.get_world_size(), known[1])
+        known = (world, dist.new_group(backend="gloo", timeout=timeout))
+        _GROUPS[timeout] = known
+        if not _ALL:
+            atexit.register(_leave)
+        _ALL.append(known[1])
+    return ProcessGroup(dist.get_rank(), dist.get_world_size(), known[1], timeout)
+
+
+def n_ranks() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def _leave() -> None:
-    """End the group before the interpreter does: threads of gloo that outlive it would abort the process."""
-    for _, group in _GROUPS.values():
+    """End the groups before the interpreter does: threads of gloo that outlive it would abort the process."""
+    for group in _ALL:
         if dist.is_initialized():
             dist.destroy_process_group(group)
+    _ALL.clear()
     _GROUPS.clear()
 
 
@@ -186,7 +222,7 @@ def _tried(work: Callable[[], T]) -> tuple[T | None, BaseException | None]:
     try:
         return work(), None
     except BaseException as error:  # SystemExit too: carried to the first rank, raised on all
-        if has_to_pass(error):
+        if has_to_pass(error) or isinstance(error, LostRankError):
             raise
         return None, error
 

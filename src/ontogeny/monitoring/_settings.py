@@ -16,13 +16,15 @@ __all__ = ["OnError", "Settings", "Weights"]
 OnError = Literal["warn", "raise"]
 Weights = Literal["raw", "ema"]
 
+_LONGEST = 604_800
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """How a monitor works; each is explained in `ontogeny.monitoring.factory.Options`.
 
     Raises:
-        ConfigError: a word that is none of the choices.
+        ConfigError: a word that is none of the choices, or a timeout that is no positive number.
     """
 
     schedule: str | Schedule = "log"
@@ -34,6 +36,7 @@ class Settings:
     on_error: OnError = "warn"
     weights: Weights = "raw"
     distributed: bool = True
+    probe_timeout: float = 3600
     run: str = ""
     rehearsal: bool = True
 
@@ -41,3 +44,11 @@ class Settings:
         for name, choices in (("on_error", ("warn", "raise")), ("weights", ("raw", "ema"))):
             if (value := getattr(self, name)) not in choices:
                 raise ConfigError(f"{name} is {choices[0]!r} or {choices[1]!r}, got {value!r}")
+        if not _is_timeout(seconds := self.probe_timeout):
+            raise ConfigError(
+                f"probe_timeout is a number of seconds above 0 and up to {_LONGEST} (a week), got {seconds!r}"
+            )
+
+
+def _is_timeout(seconds: object) -> bool:
+    return isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 < seconds <= _LONGEST

@@ -64,6 +64,8 @@ class Options(TypedDict, total=False):
         on_error: "warn" or "raise".
         weights: "raw" or "ema".
         distributed: False: this process alone, whatever other ranks there are.
+        probe_timeout: seconds that a rank waits in a probe for another one that hangs, the first one's scoring
+            included; an hour where none is given. FSDP waits a sixth of it for weights.
         run: name of the run; the record folder's name where empty.
         rehearsal: false: the model is not tried on eight stimuli and reported on before training.
     """
@@ -90,6 +92,7 @@ class Options(TypedDict, total=False):
     on_error: OnError
     weights: Weights
     distributed: bool
+    probe_timeout: float
     run: str
     rehearsal: bool
 

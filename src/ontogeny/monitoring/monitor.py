@@ -19,6 +19,7 @@ from ontogeny.extraction.process_group import (
     SINGLE_PROCESS,
     ProcessGroup,
     current_process_group,
+    n_ranks,
     require_supported_sharding,
 )
 from ontogeny.extraction.random_state import same_randomness
@@ -121,7 +122,7 @@ class Monitor:
 
     def ranks(self) -> ProcessGroup:
         """The ranks that probe together."""
-        return current_process_group() if self.distributed else SINGLE_PROCESS
+        return current_process_group(self._settings.probe_timeout) if self.distributed else SINGLE_PROCESS
 
     @property
     def latest(self) -> tuple[int, Mapping[str, float]]:
@@ -221,7 +222,7 @@ class Monitor:
             if step != self.session.last_step and self.session.meet(model, step, self.ranks, optimizers):
                 self.session.last_step = None
             if step == self.session.last_step or not (force or self._waits or self._due(step)):
-                return self.flush() if self.runner.ready and self.ranks().size == 1 else []
+                return self.flush() if self.runner.ready and (n_ranks() == 1 or not self.distributed) else []
             return self._visit(model, step, force=force, optimizers=optimizers, seen=known)
 
         try:

@@ -17,6 +17,7 @@ from typing import Any
 from torch import nn
 
 from ontogeny.errors import ProbeError, RecordError
+from ontogeny.extraction.fsdp1 import gathered
 from ontogeny.extraction.process_group import ProcessGroup, is_first
 from ontogeny.extraction.weights import deployed_weights, weights_hash
 from ontogeny.monitoring._going_on import BeforeTrainingError
@@ -47,8 +48,13 @@ def read_hash(model: nn.Module, ranks: ProcessGroup, optimizers: Sequence[Any], 
         optimizers: of the model.
         like: see `ontogeny.extraction.weights.weights_hash`.
     """
+
+    def read() -> str:
+        with gathered(model, ranks.timeout):
+            return weights_hash(model, like=like)
+
     with deployed_weights(optimizers):
-        return next(iter(ranks.each(lambda: weights_hash(model, like=like))), "")
+        return next(iter(ranks.each(read)), "")
 
 
 class Session:

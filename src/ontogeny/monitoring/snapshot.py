@@ -25,7 +25,7 @@ from ontogeny.extraction.fsdp1 import gathered
 from ontogeny.extraction.isolation import NotYetError, observing
 from ontogeny.extraction.layers import plain_model
 from ontogeny.extraction.preserved import LeftBehindError, preserved
-from ontogeny.extraction.process_group import ProcessGroup, is_sharded
+from ontogeny.extraction.process_group import LostRankError, ProcessGroup, is_sharded
 from ontogeny.extraction.weights import deployed_weights, weights_hash
 from ontogeny.metrics.batching import METRIC_FAILED
 from ontogeny.monitoring.benchmark_probe import BenchmarkProbe
@@ -139,7 +139,7 @@ def take_snapshot(
         ProbeError: the model cannot be read for any benchmark; on every rank, also where another one failed.
     """
     times = [time.perf_counter()]
-    with deployed_weights(optimizers) as deployed, gathered(model), preserved(plain_model(model)):
+    with deployed_weights(optimizers) as deployed, gathered(model, ranks.timeout), preserved(plain_model(model)):
         hashes = ranks.each(lambda: at_once(weights_hash, model))
         times.append(time.perf_counter())
         take = (lambda probe: kept.features(probe, model, hashes[0])) if kept is not None else _taker(model, ranks)
@@ -176,7 +176,7 @@ def _features(probes: Sequence[Probe], take: Callable[[Probe], Features]) -> tup
     for probe in probes:
         try:
             found.append(take(probe))
-        except (LeftBehindError, NotYetError):
+        except (LeftBehindError, LostRankError, NotYetError):
             raise
         except ProbeError as error:
             failed.append(error)
@@ -200,7 +200,7 @@ def _measure(model: nn.Module, task: Task | None, ranks: ProcessGroup) -> tuple[
         if is_sharded(model):
             return next(iter(ranks.each(measure)), ()), ""
         return ranks.once(measure, spread=False) or (), ""
-    except LeftBehindError:
+    except (LeftBehindError, LostRankError):
         raise
     except BaseException as error:  # the user's own code: the alignment of these weights is not lost with it
         if has_to_pass(error):

@@ -70,6 +70,9 @@ def test_arguments_that_cannot_be_used(image_benchmark, tmp_path, unchecked):
         watch("planted-visoin", record=tmp_path / "r")
     with pytest.raises(ConfigError, match="on_error is 'warn' or 'raise', got 'ignore'"):
         watch(image_benchmark, record=tmp_path / "r", transform=transform, on_error="ignore")
+    for seconds in (0, -1, True, float("nan"), float("inf"), "5", None):
+        with pytest.raises(ConfigError, match="probe_timeout is a number of seconds above 0 and up to 604800"):
+            watch(image_benchmark, record=tmp_path / "r", transform=transform, probe_timeout=seconds)
 
 
 def test_a_published_protocol_in_place_of_the_benchmarks_own_metrics(text_benchmark, tmp_path):
