@@ -79,7 +79,10 @@ def test_what_cannot_be_fitted_has_no_rows_and_says_why():
 
 def test_the_answer_says_where_a_curve_turns_as_leads_do():
     steps = np.unique(np.round(np.logspace(0, 4, 48)).astype(int))[:40]
-    rise = lambda half: 1 / (1 + np.exp(-(np.log10(steps + 1) - half) / 0.12))
+
+    def rise(half):
+        return 1 / (1 + np.exp(-(np.log10(steps + 1) - half) / 0.12))
+
     noise = 0.02 * np.random.default_rng(0).standard_normal((2, len(steps)))
     run = Run(name="hump", steps=steps, alignment=rise(1.5) - rise(2.8) + noise[0], performance=rise(2) + noise[1])
     found = shares(run).answer
