@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import special
 
-from ontogeny.lag.answer import LeadVerdict
+from ontogeny.lag.answer import direction_of
 from ontogeny.lag.results import PooledLead
 
 __all__ = ["assumptions", "pool"]
@@ -50,9 +50,6 @@ def pool(
         name, assumed = "sign flips", "leads symmetric about 0"
     p_a, p_p = max(t[0] for t in tails), max(t[1] for t in tails)
     in_groups = f" in {len(set(groups))} groups" if len(set(groups)) > 1 else ""
-    verdict: LeadVerdict = (
-        "alignment leads" if p_a < _ALPHA / 2 else "performance leads" if p_p < _ALPHA / 2 else "no lead detected"
-    )
     return PooledLead(
         mean=cases[0][0],
         ci=(min(c[1] for c in cases), max(c[2] for c in cases)),
@@ -62,7 +59,7 @@ def pool(
         p_alignment_leads=p_a,
         p_performance_leads=p_p,
         test=f"{name} over {len(names)} runs{in_groups} ({assumed})",
-        verdict=verdict,
+        verdict=direction_of(p_a, p_p),
     )
 
 

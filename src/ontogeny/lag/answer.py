@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["CAUSE", "UNNAMED", "Compared", "LeadVerdict", "Level", "Outcome", "Verdict"]
+__all__ = ["CAUSE", "UNNAMED", "Compared", "Direction", "LeadVerdict", "Level", "Outcome", "Verdict", "direction_of"]
 
 Outcome = Literal["yes", "no", "cannot be told", "not yet", "nothing to time"]
 LeadVerdict = Literal["alignment leads", "performance leads", "no lead detected", "different shapes", "not identified"]
+Direction = Literal["alignment leads", "performance leads", "no lead detected"]
+_ALPHA = 0.05
 CAUSE = "precedence, not cause"
 
 
@@ -112,3 +114,10 @@ class Compared:
 
 
 UNNAMED = Compared()
+
+
+def direction_of(p_alignment_leads: float, p_performance_leads: float) -> Direction:
+    """At 5 % two-sided, by both one-sided p."""
+    if p_alignment_leads < _ALPHA / 2:
+        return "alignment leads"
+    return "performance leads" if p_performance_leads < _ALPHA / 2 else "no lead detected"

@@ -12,11 +12,12 @@ from jaxtyping import Float
 from ontogeny._display import counted
 from ontogeny.errors import LagError, nearest
 from ontogeny.lag._variance import critical_t, crossed_variance, p_above
+from ontogeny.lag.answer import direction_of
 from ontogeny.lag.drawn_run import DrawnRun
 from ontogeny.lag.fit._growth_curve import half_points_like
 from ontogeny.lag.fit.decompose import decompose
 from ontogeny.lag.fit.timing import ShapeTiming, Timing, common_shapes
-from ontogeny.lag.general_results import FACTORS, Direction, Factor, GeneralLead, Source
+from ontogeny.lag.general_results import FACTORS, Factor, GeneralLead, Source
 from ontogeny.lag.preconditions import clean, refuse_pair, refuse_trend
 from ontogeny.lag.results import Untestable
 
@@ -224,9 +225,6 @@ def _result(
 ) -> GeneralLead:
     first = cases[0]
     p_a, p_p = (max(case.tails[i] for case in cases) for i in (0, 1))
-    verdict: Direction = (
-        "alignment leads" if p_a < _ALPHA / 2 else "performance leads" if p_p < _ALPHA / 2 else "no lead detected"
-    )
     taken = Counter(run.cells[place] for run, places in zip(runs, cells, strict=True) for place in places.tolist())
     return GeneralLead(
         over=over,
@@ -240,7 +238,7 @@ def _result(
         draws=draws,
         choices=tuple((name, count / taken.total()) for name, count in taken.most_common()),
         notes=_notes(over, first.sources),
-        verdict=verdict,
+        verdict=direction_of(p_a, p_p),
     )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-__all__ = ["FACTORS", "Direction", "Factor", "GeneralLead", "Source"]
+from ontogeny.lag.answer import Direction
+
+__all__ = ["FACTORS", "Factor", "GeneralLead", "Source"]
 
 Factor = Literal["seeds", "subjects", "stimuli"]
-Direction = Literal["alignment leads", "performance leads", "no lead detected"]
 FACTORS: tuple[Factor, ...] = ("seeds", "subjects", "stimuli")
 
 

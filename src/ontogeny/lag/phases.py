@@ -9,7 +9,7 @@ from jaxtyping import Float
 from scipy import special
 
 from ontogeny._arrays import Numbers
-from ontogeny.lag.answer import LeadVerdict
+from ontogeny.lag.answer import direction_of
 from ontogeny.lag.fit._growth_curve import log_steps
 from ontogeny.lag.fit._transitions import Transitions, fit_transitions
 from ontogeny.lag.preconditions import clean, refuse_series
@@ -162,14 +162,10 @@ def _leads(a: Sequence[TurningPoint], p: Sequence[TurningPoint]) -> tuple[TurnLe
             factor=10**lead,
             p_alignment_leads=p_a,
             p_performance_leads=p_p,
-            verdict=_verdict(p_a, p_p),
+            verdict=direction_of(p_a, p_p),
         )
         for point, lead, error, p_a, p_p in zip(a, leads, errors, earlier, later, strict=True)
     )
-
-
-def _verdict(p_a: float, p_p: float) -> LeadVerdict:
-    return "alignment leads" if p_a < _ALPHA / 2 else "performance leads" if p_p < _ALPHA / 2 else "no lead detected"
 
 
 def _holm(p: Sequence[float]) -> list[float]:

@@ -15,11 +15,10 @@ import numpy as np
 from jaxtyping import Float
 from scipy import linalg
 
-from ontogeny.lag.fit.timing import noise, tangent, weights_of
+from ontogeny.lag.fit.timing import admitted_by, deviance, noise, tangent, weights_of
 
 __all__ = ["Transitions", "fit_transitions"]
 
-_ADMIT = (9.0, 130.0)
 _MOST = 5
 _FREE = 7
 _STARTS = 2
@@ -168,10 +167,7 @@ def _bounds(u: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _penalised(fit: Transitions, phi: float) -> float:
     """-2 log likelihood of residuals whitened by a coefficient, and a penalty per transition."""
-    left, n = fit.residuals, len(fit.u)
-    white = np.concatenate([left[:1] * np.sqrt(1 - phi**2), left[1:] - phi * left[:-1]])
-    penalty = fit.count * (_ADMIT[0] + _ADMIT[1] / n)
-    return float(n * np.log(max(float(white @ white), 1e-300) / n) - np.log(1 - phi**2)) + penalty
+    return deviance(fit.residuals, phi) + fit.count * admitted_by(len(fit.u))
 
 
 def _logistic(u: np.ndarray, theta: np.ndarray) -> tuple[Any, Any]:

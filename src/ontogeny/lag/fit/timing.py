@@ -22,8 +22,10 @@ __all__ = [
     "QUANTILES",
     "ShapeTiming",
     "Timing",
+    "admitted_by",
     "common_shapes",
     "determined",
+    "deviance",
     "noise",
     "tangent",
     "timing",
@@ -118,11 +120,20 @@ def determined(found: ShapeTiming) -> bool:
 def _scored(found: ShapeTiming, phi: float) -> ShapeTiming:
     """With its penalised likelihood, of residuals whitened by a common coefficient."""
     left = found.rise.residuals
-    n = len(left)
-    white = np.concatenate([left[:1] * np.sqrt(1 - phi**2), left[1:] - phi * left[:-1]])
-    deviance = n * np.log(max(float(white @ white), 1e-300) / n) - np.log(1 - phi**2)
-    extra = 0.0 if found.rise.shape == "one rise" else _ADMIT_EXTRA[0] + _ADMIT_EXTRA[1] / n
-    return replace(found, penalised=float(deviance) + extra)
+    extra = 0.0 if found.rise.shape == "one rise" else admitted_by(len(left))
+    return replace(found, penalised=deviance(left, phi) + extra)
+
+
+def deviance(residuals: Float[np.ndarray, " steps"], phi: float) -> float:
+    """-2 log likelihood of AR(1) residuals with a coefficient, up to a constant."""
+    n = len(residuals)
+    white = np.concatenate([residuals[:1] * np.sqrt(1 - phi**2), residuals[1:] - phi * residuals[:-1]])
+    return float(n * np.log(max(float(white @ white), 1e-300) / n) - np.log(1 - phi**2))
+
+
+def admitted_by(n: int) -> float:
+    """By how much three parameters more have to lower it, with this many checkpoints."""
+    return _ADMIT_EXTRA[0] + _ADMIT_EXTRA[1] / n
 
 
 def _shape_timing(rise: Rise) -> ShapeTiming:
