@@ -1,4 +1,4 @@
-"""What an answer is made of: how high a curve is, what was compared, and the verdict. No test, no wording."""
+"""What an answer is made of: how high a curve is, what was compared, and the verdict. No wording."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
 from typing_extensions import override
@@ -180,6 +181,14 @@ class FluctuationLead:
     verdict: LeadVerdict
 
 
+@lru_cache(maxsize=4)
+def _phases_of(series: tuple[tuple[float, ...], ...]) -> Phases:
+    """The answer, the lines and the JSON of one pair ask for them: they are fitted once."""
+    from ontogeny.lag.phases import phases
+
+    return phases(*series)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leads:
     """Everything that one pair of series says about which moves first.
@@ -209,10 +218,8 @@ class Leads:
     @property
     def phases(self) -> Phases | None:
         """Turning points, computed when asked for; None where each curve is one rise, or cannot be tested at all."""
-        from ontogeny.lag.phases import phases
-
         one_rise = isinstance(self.trend, TrendLead) and set(self.trend.shapes) == {"one rise"}
-        return None if one_rise or not self.series else phases(*self.series)
+        return None if one_rise or not self.series else _phases_of(self.series)
 
     @property
     def answer(self) -> Verdict:
